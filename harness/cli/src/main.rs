@@ -1,0 +1,2 @@
+//! The bankstorm binary.
+fn main() {}

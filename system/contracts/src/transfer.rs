@@ -1,0 +1,122 @@
+//! Transfers: ids made by the caller, the hash that binds an id to its parameters, states and reasons.
+//!
+//! In: what a caller sends. Out: [`TransferId`], [`ParamsHash`], [`TransferState`], [`RejectReason`]. Elsewhere: what moves a
+//! transfer from state to state (`core`, `channel`).
+
+use std::fmt;
+use std::str::FromStr;
+
+use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
+use uuid::Uuid;
+
+use crate::account::AccountNo;
+use crate::money::Won;
+
+/// A transfer's id: a UUID made by the caller, the same in every attempt of the same intent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct TransferId(pub Uuid);
+
+impl fmt::Display for TransferId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+impl FromStr for TransferId {
+    type Err = uuid::Error;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        Uuid::from_str(text).map(Self)
+    }
+}
+
+/// SHA-256 over a transfer's parameters. An id that comes again with another hash is refused.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct ParamsHash(pub [u8; 32]);
+
+impl ParamsHash {
+    /// The hash of a deposit's parameters, its id left out.
+    pub fn of_deposit(account: AccountNo, amount: Won, from_bank: &str, from_account: &str) -> Self {
+        let mut hasher = Sha256::new();
+        hasher.update(b"deposit/1");
+        hasher.update(account.get().to_be_bytes());
+        hasher.update(amount.get().to_be_bytes());
+        for text in [from_bank, from_account] {
+            // The length keeps ("ab", "c") and ("a", "bc") apart.
+            hasher.update((text.len() as u64).to_be_bytes());
+            hasher.update(text.as_bytes());
+        }
+        Self(hasher.finalize().into())
+    }
+
+    /// What a tombstone carries: parameters that nobody ever sent, so that any late request differs from it.
+    pub const TOMBSTONE: Self = Self([0; 32]);
+}
+
+/// Where a transfer stands in core.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum TransferState {
+    /// Claimed, not settled yet. Never seen committed for a deposit.
+    Processing,
+    /// Posted.
+    Completed,
+    /// Refused for good; nothing was posted.
+    Rejected,
+}
+
+impl TransferState {
+    /// The word on the wire and in the evidence.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Processing => "processing",
+            Self::Completed => "completed",
+            Self::Rejected => "rejected",
+        }
+    }
+}
+
+/// Why core refused a transfer for good.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum RejectReason {
+    /// No such account.
+    UnknownAccount,
+    /// The balance would not fit.
+    BalanceOverflow,
+    /// A `resolve` came before the request: the tombstone stands in its place (D11, D32).
+    NotReceived,
+}
+
+impl RejectReason {
+    /// The word on the wire and in the evidence.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::UnknownAccount => "unknown_account",
+            Self::BalanceOverflow => "balance_overflow",
+            Self::NotReceived => "not_received",
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::ParamsHash;
+    use crate::account::AccountNo;
+    use crate::money::Won;
+
+    #[test]
+    fn every_parameter_changes_the_hash() {
+        let base = ParamsHash::of_deposit(AccountNo::new(1_000_001), Won::new(500), "088", "77-1");
+        let others = [
+            ParamsHash::of_deposit(AccountNo::new(1_000_002), Won::new(500), "088", "77-1"),
+            ParamsHash::of_deposit(AccountNo::new(1_000_001), Won::new(501), "088", "77-1"),
+            ParamsHash::of_deposit(AccountNo::new(1_000_001), Won::new(500), "0887", "7-1"),
+            ParamsHash::of_deposit(AccountNo::new(1_000_001), Won::new(500), "088", "77-2"),
+            ParamsHash::TOMBSTONE,
+        ];
+        assert!(others.iter().all(|other| *other != base));
+    }
+}

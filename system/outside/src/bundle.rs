@@ -1,0 +1,69 @@
+//! One bundle of ports per service: what a service is generic over.
+//!
+//! In: an assembly of adapters or models. Out: [`CoreOutside`], [`ChannelOutside`]. Elsewhere: the assemblies (`adapters::process` for
+//! real, `simulator` on virtual time). One bundle each, because a core that could name a channel's store would be a core that could use
+//! it.
+
+use crate::channel_store::ChannelStore;
+use crate::core_api::CoreApi;
+use crate::core_store::CoreStore;
+use crate::log::EventLog;
+use crate::process::{Metrics, Points, Scope, VisibleLog};
+
+/// What core knows of the outside.
+pub trait CoreOutside: Clone + Send + Sync + 'static {
+    /// Its database.
+    type Store: CoreStore;
+    /// The log that its relay produces to.
+    type Log: EventLog;
+    /// Its process.
+    type Scope: Scope;
+    /// Its markers.
+    type Points: Points;
+    /// Its counters.
+    type Metrics: Metrics;
+
+    /// Its database.
+    fn store(&self) -> &Self::Store;
+    /// The log that its relay produces to.
+    fn log(&self) -> &Self::Log;
+    /// Its process.
+    fn scope(&self) -> &Self::Scope;
+    /// Its markers.
+    fn points(&self) -> &Self::Points;
+    /// Its counters.
+    fn metrics(&self) -> &Self::Metrics;
+}
+
+/// What a channel knows of the outside.
+pub trait ChannelOutside: Clone + Send + Sync + 'static {
+    /// Its database.
+    type Store: ChannelStore;
+    /// The log that its consumer reads.
+    type Log: EventLog;
+    /// Core, by typed calls.
+    type Core: CoreApi;
+    /// Its process.
+    type Scope: Scope;
+    /// Its markers.
+    type Points: Points;
+    /// Its counters.
+    type Metrics: Metrics;
+    /// Its log of visible entries.
+    type Visible: VisibleLog;
+
+    /// Its database.
+    fn store(&self) -> &Self::Store;
+    /// The log that its consumer reads.
+    fn log(&self) -> &Self::Log;
+    /// Core, by typed calls.
+    fn core(&self) -> &Self::Core;
+    /// Its process.
+    fn scope(&self) -> &Self::Scope;
+    /// Its markers.
+    fn points(&self) -> &Self::Points;
+    /// Its counters.
+    fn metrics(&self) -> &Self::Metrics;
+    /// Its log of visible entries.
+    fn visible(&self) -> &Self::Visible;
+}

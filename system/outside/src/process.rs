@@ -1,0 +1,39 @@
+//! What a process lends its services: spawning, markers, counters, the visible log.
+//!
+//! In: futures, names, numbers. Out: nothing but effects. Elsewhere: tokio, Prometheus and files (`adapters`), crashes (`simulator`).
+
+use std::future::Future;
+
+use bankstorm_contracts::{AccountNo, Seq};
+
+/// The only way a service starts a task: everything in a scope ends with the process.
+pub trait Scope: Clone + Send + Sync + 'static {
+    /// Starts a task. `name` is what logs call it. A panic in it ends the process.
+    fn spawn(&self, name: &'static str, task: impl Future<Output = ()> + Send + 'static);
+
+    /// Completes when the process was asked to stop; at once if it was already.
+    fn stopping(&self) -> impl Future<Output = ()> + Send;
+
+    /// Whether the process was asked to stop.
+    fn is_stopping(&self) -> bool;
+}
+
+/// Points that the protocol passes: `sometimes` markers that must have fired at least once where a scenario declares them.
+pub trait Points: Clone + Send + Sync + 'static {
+    /// The protocol passed here.
+    fn reached(&self, marker: &'static str);
+}
+
+/// Counters and gauges for `/metrics`. Names are Prometheus names without the `bankstorm_` prefix.
+pub trait Metrics: Clone + Send + Sync + 'static {
+    /// Adds to a counter.
+    fn count(&self, name: &'static str, by: u64);
+    /// Sets a gauge.
+    fn gauge(&self, name: &'static str, value: i64);
+}
+
+/// The log of what became visible when (D44). The implementation stamps the host's monotonic clock.
+pub trait VisibleLog: Clone + Send + Sync + 'static {
+    /// Called after the commit of an advance returned: serials `from_seq + 1 ..= to_seq` of each account are visible now.
+    fn visible(&self, advances: &[(AccountNo, Seq, Seq)]);
+}
