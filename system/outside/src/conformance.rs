@@ -2,3 +2,7 @@
 //!
 //! In: a fresh store or log per case. Out: a panic that names what differed. Elsewhere: the two callers of each list, the real one in
 //! `adapters/tests` and the model one in `simulator/tests`. Cases wait for events and never sleep.
+
+pub mod channel_store;
+pub mod core_store;
+pub mod log;

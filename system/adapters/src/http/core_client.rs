@@ -1,0 +1,1 @@
+//! Core as a channel calls it, over HTTP.

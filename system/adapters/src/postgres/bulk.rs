@@ -1,0 +1,1 @@
+//! Accounts with history, loaded before warm-up: what both stores are filled from.

@@ -1,0 +1,1 @@
+//! The channel's store on PostgreSQL.

@@ -1,0 +1,1 @@
+//! SQLSTATE to store errors.

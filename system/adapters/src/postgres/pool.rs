@@ -1,0 +1,1 @@
+//! A small pool of connections with prepared statements.

@@ -1,0 +1,5 @@
+//! The process itself: tasks, stop signals, markers and counters, and the assemblies that `bankstorm serve` runs.
+
+pub mod core;
+pub mod registry;
+pub mod scope;

@@ -1,0 +1,1 @@
+//! Core assembled on real parts.

@@ -1,0 +1,1 @@
+//! The visible log: a file in the run folder.

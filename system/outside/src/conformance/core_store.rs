@@ -1,0 +1,1 @@
+//! What every implementation of core's store must do.
