@@ -1,0 +1,288 @@
+//! Row types: one struct per Parquet file of a run folder.
+//!
+//! In: what `load` saw and `evidence` collected. Out: plain structs, which checkers fold over. Elsewhere: their Parquet form
+//! (`parquet`), their meaning (`check`).
+//!
+//! Units: `_ns` are nanoseconds since the run's origin, `_us` are microseconds since the Unix epoch, money is whole won. Ids are UUIDs
+//! as u128. Words (`kind`, `state`, `outcome` ...) are those of `contracts`. Every file is sorted by the fields named in the row's text.
+
+/// Which part of the run an operation was planned in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Phase {
+    /// Before measuring.
+    WarmUp,
+    /// What the figures speak of.
+    Measure,
+}
+
+impl Phase {
+    /// The word in files.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::WarmUp => "warm_up",
+            Self::Measure => "measure",
+        }
+    }
+}
+
+/// `operations.parquet`, sorted by `op`: every planned operation, sent or not.
+#[derive(Clone, Debug, PartialEq)]
+pub struct OperationRow {
+    /// Its number in the plan, from 0.
+    pub op: u64,
+    /// Which `[[load]]` of the scenario it belongs to.
+    pub load: u32,
+    /// What it is: `deposit`.
+    pub kind: String,
+    /// `warm_up` or `measure`.
+    pub phase: String,
+    /// The transfer's id.
+    pub transfer: u128,
+    /// The customer's account.
+    pub account: i64,
+    /// The amount.
+    pub amount: i64,
+    /// The hash of its parameters (32 bytes).
+    pub params_hash: Vec<u8>,
+    /// When it was due.
+    pub intended_ns: i64,
+    /// When its first byte was written to the socket; absent for one that was missed.
+    pub sent_ns: Option<i64>,
+    /// When its answer was complete, or when it was given up.
+    pub acked_ns: Option<i64>,
+    /// When its entry was visible in the channel.
+    pub visible_ns: Option<i64>,
+    /// `visible_ns` is the harness's first read that showed it, since the stamp died with its process (D44).
+    pub visible_is_upper_bound: bool,
+    /// The first outcome: `ok`, `rejected`, `failed`, `unknown`; absent when missed.
+    pub outcome: Option<String>,
+    /// The terminal verdict after the resolve phase: `ok`, `rejected`, `failed`; absent while unresolved or missed.
+    pub resolved: Option<String>,
+    /// The serial that core answered, at once or when resolved.
+    pub seq: Option<i64>,
+    /// The balance that core answered.
+    pub balance_after: Option<i64>,
+    /// The reason of a rejection, or what went wrong.
+    pub detail: Option<String>,
+    /// The HTTP status of the last answer.
+    pub http_status: Option<u32>,
+}
+
+/// `evidence/core_account`, sorted by `account`; internal accounts included.
+#[derive(Clone, Debug, PartialEq)]
+pub struct CoreAccountRow {
+    /// Number.
+    pub account: i64,
+    /// `customer` or `internal`.
+    pub kind: String,
+    /// Last serial as the row says (0 for internal accounts).
+    pub seq: i64,
+    /// Balance as the row says; absent for internal accounts.
+    pub balance: Option<i64>,
+    /// The serial up to which the bulk load wrote it.
+    pub loaded_seq: i64,
+}
+
+/// `evidence/core_entry`, sorted by (account, seq, transfer, amount): every leg in core, opening and internal ones included.
+#[derive(Clone, Debug, PartialEq)]
+pub struct CoreEntryRow {
+    /// Account.
+    pub account: i64,
+    /// Serial; absent on internal legs.
+    pub seq: Option<i64>,
+    /// Transfer.
+    pub transfer: u128,
+    /// Amount.
+    pub amount: i64,
+    /// Balance after; absent on internal legs.
+    pub balance_after: Option<i64>,
+    /// `opening`, `deposit`.
+    pub kind: String,
+    /// Core's database clock when booked.
+    pub posted_at_us: i64,
+}
+
+/// `evidence/core_transfer`, sorted by `transfer`.
+#[derive(Clone, Debug, PartialEq)]
+pub struct CoreTransferRow {
+    /// Id.
+    pub transfer: u128,
+    /// `deposit`, `opening`, `tombstone`.
+    pub kind: String,
+    /// `processing`, `completed`, `rejected`.
+    pub state: String,
+    /// Hash of its parameters.
+    pub params_hash: Vec<u8>,
+    /// Customer's account.
+    pub account: Option<i64>,
+    /// Amount.
+    pub amount: Option<i64>,
+    /// Reason of a rejection.
+    pub reason: Option<String>,
+    /// Serial of the customer's entry.
+    pub seq: Option<i64>,
+    /// Balance after it.
+    pub balance_after: Option<i64>,
+}
+
+/// `evidence/core_outbox`, sorted by (account, seq): rows that are still unsent.
+#[derive(Clone, Debug, PartialEq)]
+pub struct CoreOutboxRow {
+    /// Account.
+    pub account: i64,
+    /// Serial.
+    pub seq: i64,
+    /// Transfer.
+    pub transfer: u128,
+}
+
+/// `evidence/channel_entry`, sorted by (account, seq).
+#[derive(Clone, Debug, PartialEq)]
+pub struct ChannelEntryRow {
+    /// Account.
+    pub account: i64,
+    /// Serial.
+    pub seq: i64,
+    /// Transfer.
+    pub transfer: u128,
+    /// Amount.
+    pub amount: i64,
+    /// Balance after.
+    pub balance_after: i64,
+    /// Kind.
+    pub kind: String,
+    /// Core's stamp, as copied.
+    pub posted_at_us: i64,
+}
+
+/// `evidence/channel_account`, sorted by `account`: the copy's own head, which S3 holds against its rows.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ChannelAccountRow {
+    /// Account.
+    pub account: i64,
+    /// Last serial as the row says.
+    pub last_seq: i64,
+    /// Balance as the row says.
+    pub balance: i64,
+    /// Marked dirty.
+    pub dirty: bool,
+}
+
+/// `evidence/apply_journal`, sorted by (account, journal_id): one row per account and advance.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ApplyJournalRow {
+    /// The journal's own serial. Drawn under the account's lock, so per account it is commit order.
+    pub journal_id: i64,
+    /// Account.
+    pub account: i64,
+    /// Last serial before.
+    pub from_seq: i64,
+    /// Last serial after.
+    pub to_seq: i64,
+    /// `event`, `gap_fill`.
+    pub source: String,
+    /// Topic of the record that caused it.
+    pub topic: String,
+    /// Its partition.
+    pub partition: i32,
+    /// Its offset.
+    pub record_offset: i64,
+    /// The group's generation, where known.
+    pub generation: Option<i32>,
+    /// The channel instance that wrote it.
+    pub instance: String,
+    /// Transaction id in the channel's database.
+    pub txid: i64,
+}
+
+/// `evidence/visible`, sorted by (account, to_seq, at_ns): what became visible when (D44).
+#[derive(Clone, Debug, PartialEq)]
+pub struct VisibleRow {
+    /// Account.
+    pub account: i64,
+    /// Serials above this one ...
+    pub from_seq: i64,
+    /// ... up to this one.
+    pub to_seq: i64,
+    /// When.
+    pub at_ns: i64,
+    /// The channel instance that stamped it; `harness` for a first read (upper bound).
+    pub instance: String,
+}
+
+/// `evidence/page`, sorted by (account, invoked_ns): every history page that the harness read.
+#[derive(Clone, Debug, PartialEq)]
+pub struct PageRow {
+    /// Account.
+    pub account: i64,
+    /// When the read began.
+    pub invoked_ns: i64,
+    /// When its answer was complete.
+    pub completed_ns: i64,
+    /// The channel instance asked.
+    pub instance: String,
+    /// The operation that was looked up; absent for reads of the converge phase.
+    pub op: Option<u64>,
+    /// The cursor sent.
+    pub cursor: Option<i64>,
+    /// `ok`, `rejected`, `failed`, `unknown`.
+    pub outcome: String,
+    /// Highest serial on the page; 0 when empty.
+    pub top_seq: i64,
+    /// Lowest serial on the page; 0 when empty.
+    pub bottom_seq: i64,
+    /// How many entries.
+    pub count: u32,
+    /// Serials fall by one from top to bottom.
+    pub contiguous: bool,
+    /// Wrapping sum of [`entry_hash`] over the page's entries.
+    pub rows_hash: u64,
+    /// The copy's last serial as answered.
+    pub as_of_seq: i64,
+    /// Answered as stale.
+    pub stale: bool,
+}
+
+/// `evidence/topic`, sorted by (partition, offset): every record of the entries topic, from offset 0.
+#[derive(Clone, Debug, PartialEq)]
+pub struct TopicRow {
+    /// Partition.
+    pub partition: i32,
+    /// Offset.
+    pub record_offset: i64,
+    /// The key's account; absent when the key is not a number.
+    pub key_account: Option<i64>,
+    /// The value's account.
+    pub account: i64,
+    /// Serial.
+    pub seq: i64,
+    /// Transfer.
+    pub transfer: u128,
+    /// Amount.
+    pub amount: i64,
+    /// Balance after.
+    pub balance_after: i64,
+    /// The broker's or producer's timestamp.
+    pub timestamp_us: i64,
+}
+
+/// A 64-bit hash of an entry's fields: what pages, the copy and core are compared by. FNV-1a over the fields' bytes, finished with a
+/// 64-bit mixer; stable for ever, since stored runs carry it.
+pub fn entry_hash(account: i64, seq: i64, transfer: u128, amount: i64, balance_after: i64, kind: &str) -> u64 {
+    const PRIME: u64 = 0x0000_0100_0000_01b3;
+    let mut hash: u64 = 0xcbf2_9ce4_8422_2325;
+    let mut eat = |bytes: &[u8]| {
+        for byte in bytes {
+            hash = (hash ^ u64::from(*byte)).wrapping_mul(PRIME);
+        }
+    };
+    eat(&account.to_le_bytes());
+    eat(&seq.to_le_bytes());
+    eat(&transfer.to_le_bytes());
+    eat(&amount.to_le_bytes());
+    eat(&balance_after.to_le_bytes());
+    eat(kind.as_bytes());
+    hash ^= hash >> 33;
+    hash = hash.wrapping_mul(0xff51_afd7_ed55_8ccd);
+    hash ^ (hash >> 33)
+}

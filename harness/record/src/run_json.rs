@@ -1,0 +1,292 @@
+//! `run.json`: the summary of a run, with stable names and a committed JSON Schema.
+//!
+//! In: figures from load and environment, verdicts from checks. Out: [`RunJson`]. Elsewhere: how verdicts are reached (`check`), how
+//! they are shown (`report`). Fields of parts that do not exist yet are empty, not invented.
+
+use std::collections::BTreeMap;
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use crate::clock::Origin;
+
+/// The schema number that this build writes.
+pub const SCHEMA: u32 = 1;
+
+/// The whole document.
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
+pub struct RunJson {
+    /// [`SCHEMA`].
+    pub schema: u32,
+    /// Unique name of the run, also its folder's.
+    pub run_id: String,
+    /// The scenario's name.
+    pub scenario: String,
+    /// The seed of all planned randomness.
+    pub seed: u64,
+    /// `local`, `containers` or `external`.
+    pub environment: String,
+    /// RFC 3339, UTC.
+    pub started_at: String,
+    /// RFC 3339, UTC; absent until the run ended.
+    pub ended_at: Option<String>,
+    /// The process's exit code; absent until the run ended.
+    pub exit_code: Option<i32>,
+    /// Which Bankstorm.
+    pub bankstorm: Build,
+    /// Protections that were switched off.
+    pub r#unsafe: Vec<String>,
+    /// Link -> `direct` or `proxied`.
+    pub links: BTreeMap<String, String>,
+    /// Zero of all moments.
+    #[schemars(with = "BTreeMap<String, i64>")]
+    pub origin: Origin,
+    /// Fingerprints.
+    pub digests: Digests,
+    /// When each phase was, in order.
+    pub phases: Vec<PhaseSpan>,
+    /// Evidence file -> rows and hash.
+    pub evidence: BTreeMap<String, EvidenceFile>,
+    /// Whether the run may be believed.
+    pub validity: Validity,
+    /// Whether the guarantees held.
+    pub guarantees: Guarantees,
+    /// Whether the objectives were met.
+    pub slo: Slo,
+    /// Operation -> counts.
+    pub load: BTreeMap<String, LoadCounts>,
+    /// Operation -> `response`, `service`, `send_lag`, `sync_lag`, `visible` -> figures of the measured phase.
+    pub latency_us: BTreeMap<String, BTreeMap<String, Latency>>,
+    /// Faults, planned and unplanned.
+    pub faults: Vec<FaultRecord>,
+    /// Marker -> how often it fired.
+    pub markers: BTreeMap<String, u64>,
+    /// Recovery times after each fault; empty until faults are planned.
+    pub recovery: Vec<serde_json::Value>,
+    /// The system under test.
+    pub system: SystemFacts,
+}
+
+/// Which build ran.
+#[derive(Clone, Debug, Default, Serialize, Deserialize, JsonSchema)]
+pub struct Build {
+    /// Version.
+    pub version: String,
+    /// Commit, with `+dirty` where the tree was changed; `unknown` outside a checkout.
+    pub commit: String,
+    /// Build profile, with its optimisation level.
+    pub profile: String,
+}
+
+/// Fingerprints, as hexadecimal SHA-256; empty where there is nothing to hash.
+#[derive(Clone, Debug, Default, Serialize, Deserialize, JsonSchema)]
+pub struct Digests {
+    /// Of the planned operations.
+    pub plan: String,
+    /// Of the planned faults.
+    pub faults: String,
+    /// Of what happened (operations file).
+    pub history: String,
+}
+
+/// A phase's span, in milliseconds since the origin.
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
+pub struct PhaseSpan {
+    /// `load_accounts`, `warm_up`, `measure`, `resolve`, `converge`, `evidence`, `check`.
+    pub name: String,
+    /// Start.
+    pub start_ms: i64,
+    /// End.
+    pub end_ms: i64,
+}
+
+/// An evidence file's identity.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct EvidenceFile {
+    /// Rows in it.
+    pub rows: u64,
+    /// SHA-256 of the file, hexadecimal.
+    pub sha256: String,
+}
+
+/// Whether the run may be believed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum ValidityVerdict {
+    /// Yes.
+    Valid,
+    /// No: the harness, not the bank, shaped the figures.
+    Invalid,
+    /// It cannot be told: interrupted, or something needed was not seen.
+    Inconclusive,
+}
+
+/// Verdict and reasons.
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
+pub struct Validity {
+    /// The verdict.
+    pub verdict: ValidityVerdict,
+    /// One sentence each, with the figure and its limit.
+    pub reasons: Vec<String>,
+}
+
+/// What is known of a guarantee.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum GuaranteeVerdict {
+    /// Every row examined agrees.
+    Holds,
+    /// At least one counter-example.
+    Violated,
+    /// The checker could not look.
+    Unknown,
+}
+
+/// All guarantees.
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
+pub struct Guarantees {
+    /// The worst of the checks.
+    pub verdict: GuaranteeVerdict,
+    /// Each check.
+    pub checks: Vec<CheckResult>,
+}
+
+/// One check's result.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct CheckResult {
+    /// For example `L1`.
+    pub id: String,
+    /// For example `conserve`.
+    pub name: String,
+    /// The verdict.
+    pub verdict: GuaranteeVerdict,
+    /// Rows examined.
+    pub examined: u64,
+    /// Counter-examples found.
+    pub violations: u64,
+    /// The smallest witness of the first: violation name, rows, offsets.
+    pub first: Option<String>,
+}
+
+/// Whether the objectives were met.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum SloVerdict {
+    /// All of them.
+    Met,
+    /// At least one was missed.
+    Missed,
+    /// The run is not valid, or nothing was measured.
+    Unmeasured,
+}
+
+/// All objectives.
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
+pub struct Slo {
+    /// The worst of them.
+    pub verdict: SloVerdict,
+    /// Each objective.
+    pub objectives: Vec<ObjectiveResult>,
+}
+
+/// One objective's result.
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
+pub struct ObjectiveResult {
+    /// For example `deposit.response.p99`.
+    pub name: String,
+    /// The limit, in microseconds.
+    pub limit_us: u64,
+    /// Which part of the run it speaks of.
+    pub during: String,
+    /// What was measured, in microseconds.
+    pub measured_us: Option<u64>,
+    /// The verdict.
+    pub verdict: SloVerdict,
+}
+
+/// Counts of one operation, measured phase.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct LoadCounts {
+    /// In the plan.
+    pub planned: u64,
+    /// Written to a socket.
+    pub sent: u64,
+    /// First outcome ok.
+    pub ok: u64,
+    /// First outcome rejected.
+    pub rejected: u64,
+    /// First outcome failed.
+    pub failed: u64,
+    /// First outcome unknown.
+    pub unknown: u64,
+    /// Without a verdict at the end.
+    pub unresolved: u64,
+    /// Never sent.
+    pub missed: u64,
+    /// Visible times that are upper bounds (D44).
+    pub visible_upper_bound: u64,
+}
+
+/// Figures of one histogram, in microseconds. Misses enter at the run's cut-off; `without_missed` leaves them out.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct Latency {
+    /// Values, misses included.
+    pub count: u64,
+    /// Of them, values that are upper bounds or cut-offs.
+    pub upper_bound: u64,
+    /// Mean.
+    pub mean: f64,
+    /// Median.
+    pub p50: u64,
+    /// 90th percentile.
+    pub p90: u64,
+    /// 99th percentile.
+    pub p99: u64,
+    /// 99.9th percentile.
+    pub p999: u64,
+    /// Largest.
+    pub max: u64,
+    /// The same without misses; absent where there were none.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub without_missed: Option<Box<Latency>>,
+}
+
+/// A fault, planned or not.
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
+pub struct FaultRecord {
+    /// Unique in the run.
+    pub id: String,
+    /// For example `node.kill`.
+    pub kind: String,
+    /// For example `channel-1`.
+    pub place: String,
+    /// Whether the scenario planned it.
+    pub planned: bool,
+    /// Whether it began.
+    pub fired: bool,
+    /// What proves it: exit status, counter, log line.
+    pub witnessed: Option<String>,
+    /// When it began, in milliseconds since the origin.
+    pub started_ms: Option<i64>,
+    /// When it was healed.
+    pub healed_ms: Option<i64>,
+}
+
+/// The system under test.
+#[derive(Clone, Debug, Default, Serialize, Deserialize, JsonSchema)]
+pub struct SystemFacts {
+    /// Partitions of `core.entries`.
+    pub partitions: u32,
+    /// Workers per assigned partition.
+    pub workers: u32,
+    /// Partitions x workers.
+    pub workers_total: u32,
+    /// Channel instances.
+    pub channel_instances: u32,
+    /// Accounts.
+    pub accounts: u64,
+    /// CPU seconds per process over the measured phase.
+    pub cpu_seconds: BTreeMap<String, f64>,
+    /// Highest lag seen in the measured phase, in records.
+    pub lag_max_records: Option<u64>,
+}

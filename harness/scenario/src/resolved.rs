@@ -1,0 +1,205 @@
+//! The resolved scenario: values that the rest may trust.
+//!
+//! In: a checked file (`resolve`). Out: [`Scenario`]. Elsewhere: how it is typed, and the limits of each value (`file`, `resolve`).
+
+use std::time::Duration;
+
+/// A whole scenario.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Scenario {
+    /// The file's stem.
+    pub name: String,
+    /// What it shows, in a sentence.
+    pub about: String,
+    /// The seed of all planned randomness.
+    pub seed: u64,
+    /// How long each phase is.
+    pub phases: Phases,
+    /// The bank.
+    pub system: System,
+    /// Its accounts.
+    pub accounts: Accounts,
+    /// What customers do.
+    pub load: Vec<Load>,
+    /// Objectives.
+    pub slo: Vec<Objective>,
+    /// Markers that must have fired at least once (V2).
+    pub markers: Vec<String>,
+}
+
+/// Lengths of phases; `resolve` and `heal` are limits.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Phases {
+    /// Load whose figures are not counted.
+    pub warm_up: Duration,
+    /// Load whose figures are.
+    pub measure: Duration,
+    /// How long the copy may take to converge once load has ended.
+    pub heal: Duration,
+    /// How long unknown outcomes may take to be resolved.
+    pub resolve: Duration,
+}
+
+/// The bank under test.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct System {
+    /// Partitions of `core.entries`.
+    pub partitions: u32,
+    /// Channel processes.
+    pub channel_instances: u32,
+    /// Workers per assigned partition (D42).
+    pub workers: u32,
+    /// How a consumer spreads its work.
+    pub worker_mode: WorkerMode,
+    /// Waited once per account sync, before its transaction (D42).
+    pub sync_cost: Duration,
+}
+
+/// How a channel's consumer spreads its work.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum WorkerMode {
+    /// One record after the other.
+    Serial,
+    /// A queue per account, one transaction an account.
+    Keyed,
+    /// A queue per account, several accounts a transaction.
+    KeyedBatched,
+}
+
+/// The accounts.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Accounts {
+    /// How many.
+    pub count: u64,
+    /// Opening balance, in won.
+    pub opening_balance_won: i64,
+    /// Entries of each account before the run, the opening included.
+    pub history_depth: u32,
+    /// Which account an operation touches.
+    pub skew: Skew,
+}
+
+/// Which account an operation touches.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Skew {
+    /// Each as likely as any other.
+    Uniform,
+    /// Zipf's law with this exponent, above 0.
+    Zipf(f64),
+    /// The first account takes this share (0 to 1), the rest is uniform.
+    Hot(f64),
+}
+
+/// One stream of operations.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Load {
+    /// What is done.
+    pub op: Op,
+    /// Operations a second, above 0.
+    pub rate_per_s: f64,
+    /// How they are spread in time.
+    pub arrivals: Arrivals,
+    /// When an answer is given up and the outcome is unknown.
+    pub timeout: Duration,
+    /// What follows a failed or unknown outcome.
+    pub retry: Retry,
+    /// Connections, shared by the sender threads.
+    pub connections: u32,
+    /// Share of operations (0 to 1) that are also looked up through the history API.
+    pub lookup: f64,
+}
+
+/// What is done.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Op {
+    /// A deposit from another bank.
+    Deposit,
+}
+
+impl Op {
+    /// The word in files.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Deposit => "deposit",
+        }
+    }
+}
+
+/// How operations are spread in time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Arrivals {
+    /// Evenly.
+    Constant,
+    /// Exponential gaps.
+    Poisson,
+}
+
+/// What follows a failed or unknown outcome.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Retry {
+    /// Nothing; the resolve phase settles it.
+    None,
+}
+
+/// An objective.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Objective {
+    /// For example `deposit.response.p99`.
+    pub name: String,
+    /// The operation.
+    pub op: Op,
+    /// Which latency.
+    pub latency: LatencyKind,
+    /// Which figure of it.
+    pub figure: Figure,
+    /// The most it may be.
+    pub limit: Duration,
+}
+
+/// The latencies of an operation.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum LatencyKind {
+    /// Intended -> acknowledged.
+    Response,
+    /// Written -> acknowledged.
+    Service,
+    /// Intended -> written.
+    SendLag,
+    /// Acknowledged -> visible.
+    SyncLag,
+    /// Intended -> visible.
+    Visible,
+}
+
+impl LatencyKind {
+    /// All of them, in the order of reports.
+    pub const ALL: [Self; 5] = [Self::Response, Self::Service, Self::SendLag, Self::SyncLag, Self::Visible];
+
+    /// The word in files.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Response => "response",
+            Self::Service => "service",
+            Self::SendLag => "send_lag",
+            Self::SyncLag => "sync_lag",
+            Self::Visible => "visible",
+        }
+    }
+}
+
+/// Figures of a histogram.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Figure {
+    /// Mean.
+    Mean,
+    /// Median.
+    P50,
+    /// 90th percentile.
+    P90,
+    /// 99th percentile.
+    P99,
+    /// 99.9th percentile.
+    P999,
+    /// Largest.
+    Max,
+}
