@@ -1,0 +1,152 @@
+//! The thread that polls librdkafka, and what its callbacks do.
+//!
+//! In: a `BaseConsumer`. Out: events on the queue. Elsewhere: who takes them (`consumer`).
+//!
+//! Rebalances happen inside `poll`: a revocation is queued, and the callback waits for its acknowledgement while librdkafka's own
+//! threads keep the heartbeats going; only then are the partitions given up.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use bankstorm_outside::log::{Assignment, ConsumerEvent, LogError, Record, TopicPartition};
+use rdkafka::ClientContext;
+use rdkafka::config::RDKafkaLogLevel;
+use rdkafka::consumer::{BaseConsumer, Consumer, ConsumerContext, Rebalance};
+use rdkafka::error::KafkaError;
+use rdkafka::message::{BorrowedMessage, Message};
+use rdkafka::topic_partition_list::TopicPartitionList;
+use tokio::sync::oneshot;
+
+use super::REVOKE_LIMIT;
+use super::blocking::wait_at_most;
+use super::queue::{EventQueue, Pressure};
+
+/// How long one poll may take; it bounds how late a close is noticed.
+const POLL: Duration = Duration::from_millis(50);
+/// The same while fetching is paused for lack of room: it bounds how late it goes on.
+const POLL_FULL: Duration = Duration::from_millis(2);
+
+/// What librdkafka calls back.
+pub(super) struct Callbacks {
+    pub(super) queue: Arc<EventQueue>,
+}
+
+impl ClientContext for Callbacks {
+    fn log(&self, level: RDKafkaLogLevel, facility: &str, message: &str) {
+        trace_log(level, facility, message);
+    }
+
+    fn error(&self, error: KafkaError, reason: &str) {
+        tracing::warn!(%error, reason, "kafka consumer");
+    }
+}
+
+impl ConsumerContext for Callbacks {
+    fn pre_rebalance(&self, consumer: &BaseConsumer<Self>, rebalance: &Rebalance<'_>) {
+        let Rebalance::Revoke(list) = rebalance else { return };
+        let partitions = partitions(list);
+        if partitions.is_empty() {
+            return;
+        }
+        self.queue.forget_records(&partitions);
+        if consumer.assignment_lost() {
+            self.queue.unassign(&partitions);
+            self.queue.push(ConsumerEvent::Lost(partitions));
+            return;
+        }
+        let (done, acknowledged) = oneshot::channel();
+        self.queue.push(ConsumerEvent::Revoked { partitions: partitions.clone(), done });
+        // A dropped `done` is an acknowledgement too.
+        if wait_at_most(REVOKE_LIMIT, acknowledged).is_none() {
+            tracing::warn!(?partitions, limit = ?REVOKE_LIMIT, "limit of revoke hit: partitions are given up before the drain ended");
+        }
+        self.queue.unassign(&partitions);
+    }
+
+    fn post_rebalance(&self, consumer: &BaseConsumer<Self>, rebalance: &Rebalance<'_>) {
+        match rebalance {
+            Rebalance::Assign(list) => {
+                let partitions = partitions(list);
+                if partitions.is_empty() {
+                    return;
+                }
+                let full = self.queue.assign(&partitions);
+                if full && let Err(error) = consumer.pause(list) {
+                    tracing::warn!(%error, "new partitions could not be paused while the queue is full");
+                }
+                self.queue.push(ConsumerEvent::Assigned(Assignment { partitions, generation: None }));
+            }
+            Rebalance::Revoke(_) => {}
+            Rebalance::Error(error) => tracing::warn!(%error, "rebalance failed; the group tries again"),
+        }
+    }
+}
+
+/// Polls until the handle leaves or the consumer fails for good; then leaves the group.
+pub(super) fn run(consumer: Arc<BaseConsumer<Callbacks>>, queue: &EventQueue) {
+    while !queue.is_closed() {
+        match queue.pressure() {
+            (Pressure::Same, _) => {}
+            (Pressure::Pause, partitions) => report("pause", consumer.pause(&list(&partitions))),
+            (Pressure::Resume, partitions) => report("resume", consumer.resume(&list(&partitions))),
+        }
+        let wait = if queue.is_full() { POLL_FULL } else { POLL };
+        match consumer.poll(wait) {
+            None => {}
+            Some(Ok(message)) => queue.push(ConsumerEvent::Record(record(&message))),
+            Some(Err(error @ KafkaError::MessageConsumptionFatal(_))) => {
+                queue.fail(LogError::Other(error.to_string()));
+                break;
+            }
+            // Brokers that are down, a topic that is not there yet: librdkafka goes on by itself.
+            Some(Err(error)) => tracing::warn!(%error, "kafka consumer"),
+        }
+    }
+    // Whatever is still owed at the end is not waited for.
+    queue.close();
+    // The last owner: dropping leaves the group.
+    drop(consumer);
+}
+
+fn report(what: &str, result: Result<(), KafkaError>) {
+    if let Err(error) = result {
+        tracing::warn!(%error, what, "fetching could not be paused or resumed");
+    }
+}
+
+fn record(message: &BorrowedMessage<'_>) -> Record {
+    Record {
+        at: TopicPartition { topic: message.topic().to_owned(), partition: message.partition() },
+        offset: message.offset(),
+        key: message.key().unwrap_or_default().to_vec(),
+        value: message.payload().unwrap_or_default().to_vec(),
+    }
+}
+
+fn partitions(list: &TopicPartitionList) -> Vec<TopicPartition> {
+    list.elements()
+        .iter()
+        .map(|element| TopicPartition { topic: element.topic().to_owned(), partition: element.partition() })
+        .collect()
+}
+
+/// librdkafka's form of a list of partitions.
+pub(super) fn list(partitions: &[TopicPartition]) -> TopicPartitionList {
+    let mut list = TopicPartitionList::with_capacity(partitions.len());
+    for at in partitions {
+        list.add_partition(&at.topic, at.partition);
+    }
+    list
+}
+
+/// Passes a line of librdkafka's log on.
+pub(super) fn trace_log(level: RDKafkaLogLevel, facility: &str, message: &str) {
+    match level {
+        RDKafkaLogLevel::Emerg | RDKafkaLogLevel::Alert | RDKafkaLogLevel::Critical | RDKafkaLogLevel::Error => {
+            tracing::error!(facility, message, "librdkafka");
+        }
+        RDKafkaLogLevel::Warning => tracing::warn!(facility, message, "librdkafka"),
+        RDKafkaLogLevel::Notice | RDKafkaLogLevel::Info => tracing::info!(facility, message, "librdkafka"),
+        RDKafkaLogLevel::Debug => tracing::debug!(facility, message, "librdkafka"),
+    }
+}

@@ -1,0 +1,105 @@
+//! The idempotent producer: hand-over in call order, one acknowledgement a record.
+//!
+//! In: records. Out: where they landed, or [`LogError::NotDelivered`]. Elsewhere: what follows from a record that was not delivered
+//! (`core::relay`, D35).
+
+use std::future::Future;
+use std::time::Duration;
+
+use bankstorm_outside::log::{Delivered, EventProducer, LogError, Outgoing};
+use rdkafka::ClientConfig;
+use rdkafka::ClientContext;
+use rdkafka::config::RDKafkaLogLevel;
+use rdkafka::error::KafkaError;
+use rdkafka::message::Message;
+use rdkafka::producer::{BaseRecord, DeliveryResult, Producer, ProducerContext, PurgeConfig, ThreadedProducer};
+use tokio::sync::oneshot;
+use tokio::time::Instant;
+
+use super::{DISCARD_LIMIT, other};
+
+type Acknowledgement = Result<Delivered, LogError>;
+
+/// Passes each delivery report to the future that waits for it.
+struct Reports;
+
+impl ClientContext for Reports {
+    fn log(&self, level: RDKafkaLogLevel, facility: &str, message: &str) {
+        super::poll::trace_log(level, facility, message);
+    }
+
+    fn error(&self, error: KafkaError, reason: &str) {
+        tracing::warn!(%error, reason, "kafka producer");
+    }
+}
+
+impl ProducerContext for Reports {
+    type DeliveryOpaque = Box<oneshot::Sender<Acknowledgement>>;
+
+    fn delivery(&self, result: &DeliveryResult<'_>, waiter: Self::DeliveryOpaque) {
+        let answer = match result {
+            Ok(message) => Ok(Delivered { partition: message.partition(), offset: message.offset() }),
+            Err((error, _)) => Err(LogError::NotDelivered(error.to_string())),
+        };
+        // The waiting future may have been dropped; the record is written all the same.
+        let _ = waiter.send(answer);
+    }
+}
+
+/// An idempotent producer with its own polling thread.
+pub struct KafkaProducer {
+    client: ThreadedProducer<Reports>,
+}
+
+impl KafkaProducer {
+    pub(super) fn start(config: &ClientConfig) -> Result<Self, LogError> {
+        let client = config.create_with_context(Reports).map_err(|error| other(&error))?;
+        Ok(Self { client })
+    }
+}
+
+impl EventProducer for KafkaProducer {
+    fn produce(&self, record: Outgoing) -> impl Future<Output = Acknowledgement> + Send + 'static {
+        let (send, receive) = oneshot::channel();
+        let message = BaseRecord::with_opaque_to(&record.topic, Box::new(send)).key(&record.key).payload(&record.value);
+        // Handed over here, before the future is polled: the order of calls is the order in the log.
+        let refused = self.client.send(message).err().map(|(error, _)| error.to_string());
+        async move {
+            match refused {
+                Some(error) => Err(LogError::NotDelivered(error)),
+                None => match receive.await {
+                    Ok(answer) => answer,
+                    Err(_) => Err(LogError::NotDelivered("the producer was dropped before the answer".to_owned())),
+                },
+            }
+        }
+    }
+
+    async fn discard(self) {
+        #[expect(clippy::disallowed_methods, reason = "librdkafka's flush blocks; an adapter may block a thread of its own")]
+        let flushed = tokio::task::spawn_blocking(move || drain(&self.client)).await;
+        if let Err(error) = flushed {
+            tracing::error!(%error, "discarding a producer failed");
+        }
+    }
+}
+
+/// Drops what was not sent yet and waits for the answers to what was, again and again: a connection that breaks meanwhile puts its
+/// batches back into the queue. Dropping the client then ends it for good.
+///
+/// Past the limit a batch may still lie in the buffers of a stalled broker and be appended later. That makes duplicates, never a new
+/// order: the old producer's records arrive in their order without a gap, or not at all, and the new one starts from the first of them.
+fn drain(client: &ThreadedProducer<Reports>) {
+    let deadline = Instant::now() + DISCARD_LIMIT;
+    loop {
+        client.purge(PurgeConfig::default().queue());
+        if client.flush(Duration::from_millis(50)).is_ok() {
+            return;
+        }
+        if Instant::now() >= deadline {
+            let in_flight = client.in_flight_count();
+            tracing::warn!(in_flight, limit = ?DISCARD_LIMIT, "limit of discard hit: the broker did not answer for records in flight");
+            return;
+        }
+    }
+}
