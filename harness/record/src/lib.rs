@@ -14,3 +14,4 @@ pub mod clock;
 pub mod folder;
 pub mod rows;
 pub mod run_json;
+pub mod source;
