@@ -1,1 +1,26 @@
-//! (under construction)
+//! Core: the one service that owns the money.
+//!
+//! In: [`CoreRequest`](bankstorm_contracts::core_api::CoreRequest)s. Out:
+//! [`CoreResponse`](bankstorm_contracts::core_api::CoreResponse)s, rows in its store, records on the log. Elsewhere: HTTP, SQL and Kafka
+//! (`adapters`), virtual time (`simulator`).
+//!
+//! | module | what it is |
+//! |---|---|
+//! | [`book`] | the posting rules, pure |
+//! | `queue`, `posting` | requests gathered into batches, and the steps of a posting transaction |
+//! | `fence` | `resolve`: the verdict on an id, by a tombstone where there is none |
+//! | `relay` | from the outbox to the log |
+//! | [`service`] | admission and `handle` |
+//! | [`config`], [`markers`] | what may be set; what the protocol passes |
+
+pub mod book;
+pub mod config;
+mod fence;
+pub mod markers;
+mod posting;
+mod queue;
+mod relay;
+pub mod service;
+
+pub use config::CoreConfig;
+pub use service::Core;

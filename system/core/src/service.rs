@@ -1,0 +1,196 @@
+//! Core as a service: admission, and one `handle` for every request.
+//!
+//! In: requests with their caller. Out: responses. Elsewhere: JSON and status codes (`adapters::http`).
+//!
+//! A handler's future may be dropped at any await (a client hung up): effects run in tasks of the process, which handlers merely await.
+
+use std::sync::Arc;
+
+use bankstorm_contracts::core_api::{
+    CoreRequest, CoreResponse, Deposit, Entries, Heads, MAX_ENTRIES, MAX_HEADS,
+};
+use bankstorm_contracts::problem::{Problem, ProblemKind};
+use bankstorm_contracts::{AccountNo, Head, TransferId};
+use bankstorm_outside::StoreError;
+use bankstorm_outside::bundle::CoreOutside;
+use bankstorm_outside::core_store::CoreStore;
+use bankstorm_outside::process::{Metrics, Scope};
+use tokio::sync::{Notify, Semaphore, oneshot};
+
+use crate::book::Order;
+use crate::config::CoreConfig;
+use crate::fence;
+use crate::posting::Posting;
+use crate::queue::{Admission, Asker, Job};
+use crate::relay;
+
+/// A running core. Clones are handles to the same one.
+pub struct Core<O: CoreOutside>(Arc<Inner<O>>);
+
+struct Inner<O: CoreOutside> {
+    outside: O,
+    config: CoreConfig,
+    admission: Admission,
+    posting: Arc<Posting<O>>,
+    resolving: Arc<Semaphore>,
+}
+
+impl<O: CoreOutside> Clone for Core<O> {
+    fn clone(&self) -> Self {
+        Self(Arc::clone(&self.0))
+    }
+}
+
+impl<O: CoreOutside> Core<O> {
+    /// Starts the posting slots and the relay as tasks of `outside`'s scope.
+    pub fn start(outside: O, config: CoreConfig) -> Self {
+        let doorbell = Arc::new(Notify::new());
+        let posting = Posting::start(&outside, &config, Arc::clone(&doorbell));
+        outside.scope().spawn("core-relay", relay::run(outside.clone(), config.clone(), doorbell));
+        Self(Arc::new(Inner {
+            admission: Admission::new(config.admitted_max),
+            resolving: Arc::new(Semaphore::new(config.resolve_slots)),
+            posting,
+            outside,
+            config,
+        }))
+    }
+
+    /// Answers one request of `caller` (a name for logs, such as the peer's address).
+    pub async fn handle(&self, caller: &str, request: CoreRequest) -> CoreResponse {
+        tracing::trace!(caller, ?request, "request");
+        match request {
+            CoreRequest::Deposit(deposit) => self.deposit(deposit).await,
+            CoreRequest::Resolve(id) => self.resolve(id).await,
+            CoreRequest::Entries { account, after, limit } => self.entries(account, after, limit).await,
+            CoreRequest::Head(account) => self.head(account).await,
+            CoreRequest::Heads(accounts) => self.heads(accounts).await,
+        }
+    }
+
+    async fn deposit(&self, deposit: Deposit) -> CoreResponse {
+        if let Err(problem) = deposit.validate().and_then(|()| customers(deposit.account)) {
+            return CoreResponse::Problem(problem);
+        }
+        let (asker, answer) = match self.admit() {
+            Ok(admitted) => admitted,
+            Err(refusal) => return refusal,
+        };
+        self.0.posting.submit(Job { order: Order::new(deposit), asker, followers: Vec::new() });
+        await_answer(answer).await
+    }
+
+    async fn resolve(&self, id: TransferId) -> CoreResponse {
+        let (asker, answer) = match self.admit() {
+            Ok(admitted) => admitted,
+            Err(refusal) => return refusal,
+        };
+        let inner = Arc::clone(&self.0);
+        self.0.outside.scope().spawn("core-resolve", async move {
+            let response = {
+                let _slot = inner.resolving.acquire().await.expect("never closed");
+                fence::resolve(&inner.outside, &inner.config, id).await
+            };
+            asker.answer(response);
+        });
+        await_answer(answer).await
+    }
+
+    async fn entries(&self, account: AccountNo, after: i64, limit: u32) -> CoreResponse {
+        if limit == 0 || limit > MAX_ENTRIES {
+            let detail = format!("limit is {limit}; accepted are 1 to {MAX_ENTRIES}");
+            return CoreResponse::Problem(Problem::bad_field("limit", detail));
+        }
+        if after < 0 {
+            let detail = format!("after is {after}; accepted are serials from 0");
+            return CoreResponse::Problem(Problem::bad_field("after", detail));
+        }
+        match self.0.outside.store().entries(account, after, limit).await {
+            Ok(entries) => CoreResponse::Entries(Entries { entries }),
+            Err(error) => unread(&error),
+        }
+    }
+
+    async fn head(&self, account: AccountNo) -> CoreResponse {
+        if let Err(problem) = customers(account) {
+            return CoreResponse::Problem(problem);
+        }
+        match self.0.outside.store().heads(&[account]).await {
+            Ok(heads) => heads.first().map_or_else(
+                || CoreResponse::Problem(Problem::new(ProblemKind::NotFound, format!("there is no account {account}"))),
+                |head| CoreResponse::Head(*head),
+            ),
+            Err(error) => unread(&error),
+        }
+    }
+
+    async fn heads(&self, asked: Vec<AccountNo>) -> CoreResponse {
+        if asked.len() > MAX_HEADS {
+            let detail = format!("accounts has {} members; accepted are up to {MAX_HEADS}", asked.len());
+            return CoreResponse::Problem(Problem::bad_field("accounts", detail));
+        }
+        let mut distinct = asked.clone();
+        distinct.sort_unstable();
+        distinct.dedup();
+        match self.0.outside.store().heads(&distinct).await {
+            Ok(known) => CoreResponse::Heads(Heads { heads: in_order_asked(&asked, &known) }),
+            Err(error) => unread(&error),
+        }
+    }
+
+    fn admit(&self) -> Result<(Asker, oneshot::Receiver<CoreResponse>), CoreResponse> {
+        let refuse = |detail: String| {
+            self.0.outside.metrics().count("core_not_admitted_total", 1);
+            Err(CoreResponse::Problem(Problem::new(ProblemKind::NotStarted, detail)))
+        };
+        if self.0.outside.scope().is_stopping() {
+            return refuse("core is stopping".to_owned());
+        }
+        match self.0.admission.admit() {
+            Some(ticket) => Ok(Asker::new(ticket)),
+            None => refuse(format!("core is full: {} requests are in work", self.0.config.admitted_max)),
+        }
+    }
+}
+
+/// Waits for a task's answer. No limit of its own: every step of the task has one.
+async fn await_answer(answer: oneshot::Receiver<CoreResponse>) -> CoreResponse {
+    answer.await.unwrap_or_else(|_| {
+        CoreResponse::Problem(Problem::new(ProblemKind::Unknown, "the task that was to answer has ended"))
+    })
+}
+
+fn customers(account: AccountNo) -> Result<(), Problem> {
+    if account.is_internal() {
+        let detail = format!("account is {account}; accepted are numbers from {}", AccountNo::FIRST_CUSTOMER);
+        return Err(Problem::bad_field("account", detail));
+    }
+    Ok(())
+}
+
+/// `known` is in account order, as the store gives it.
+fn in_order_asked(asked: &[AccountNo], known: &[Head]) -> Vec<Head> {
+    asked
+        .iter()
+        .filter_map(|account| known.binary_search_by_key(account, |head| head.account).ok())
+        .map(|at| known[at])
+        .collect()
+}
+
+fn unread(error: &StoreError) -> CoreResponse {
+    CoreResponse::Problem(Problem::new(ProblemKind::NotStarted, format!("nothing was read: {error}")))
+}
+
+#[cfg(test)]
+mod tests {
+    use bankstorm_contracts::{AccountNo, Head, Won};
+
+    use super::in_order_asked;
+
+    #[test]
+    fn heads_come_in_the_order_asked_and_unknown_ones_are_left_out() {
+        let head = |no| Head { account: AccountNo::new(no), seq: 1, balance: Won::new(no) };
+        let asked = [5, 3, 9, 5].map(AccountNo::new);
+        assert_eq!(in_order_asked(&asked, &[head(3), head(5)]), [head(5), head(3), head(5)]);
+    }
+}
