@@ -1,0 +1,232 @@
+//! `advance`: the one way a copy moves forward.
+//!
+//! In: moves (an account with records, or a gap to fill). Out: appended entries, heads, journal lines, then the visible log (D44).
+//! Elsewhere: the rule itself ([`plan`]), which records come together and what is tried again (`workers`).
+//!
+//! A transaction locks the sync rows in account order, plans against what it read, and writes entries, heads (compare-and-set) and
+//! journal together. Core is only ever asked with neither transaction nor lock held; whoever lost the row meanwhile plans again.
+//!
+//! | counter | counts |
+//! |---|---|
+//! | `channel_transactions_total` | advance transactions committed |
+//! | `channel_applied_total` | entries appended |
+//! | `channel_duplicates_total` | records dropped as duplicates |
+//! | `channel_gaps_total` | gaps found |
+//! | `channel_chain_breaks_total` | records whose balance did not follow |
+//! | `channel_core_calls_total` | calls to core |
+//! | `channel_cas_lost_total` | pulls that met a head moved by somebody else |
+//! | `channel_commit_unknown_total` | commits without an answer |
+
+mod error;
+mod plan;
+mod stage;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use bankstorm_contracts::core_api::MAX_ENTRIES;
+use bankstorm_contracts::{AccountNo, Entry, Head, Seq};
+use bankstorm_outside::bundle::ChannelOutside;
+use bankstorm_outside::channel_store::{ChannelStore, ChannelTx, Source};
+use bankstorm_outside::core_api::CoreApi;
+use bankstorm_outside::process::{Metrics, Points, VisibleLog};
+use bankstorm_outside::{CommitOutcome, LockMode};
+use tokio::sync::Semaphore;
+
+pub use error::AdvanceError;
+pub(crate) use error::Fault;
+pub use plan::{Next, Step, Why, plan};
+use stage::Staged;
+
+/// What one account brings to a transaction.
+#[derive(Clone, Debug)]
+pub(crate) struct Move {
+    /// The account.
+    pub(crate) account: AccountNo,
+    /// Records with their offsets, in the order they came. Those that a transaction dealt with are taken out.
+    pub(crate) records: Vec<(i64, Entry)>,
+    /// Where the entries came from.
+    pub(crate) source: Source,
+    /// Where the records came from.
+    pub(crate) origin: Origin,
+    /// An advance (from, to) whose commit got no answer: its visible line is still owed.
+    pub(crate) unsure: Option<(Seq, Seq)>,
+}
+
+/// Where records came from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Origin {
+    /// The topic.
+    pub(crate) topic: Arc<str>,
+    /// The partition.
+    pub(crate) partition: i32,
+    /// The group's generation, where the log told it.
+    pub(crate) generation: Option<i32>,
+}
+
+/// What a transaction made of one account.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Moved {
+    /// Somebody else holds its row.
+    Held,
+    /// The row was locked.
+    Locked {
+        /// Its head when it was locked.
+        before: Head,
+        /// Its head now.
+        after: Head,
+        /// What is left to do.
+        next: Next,
+    },
+}
+
+/// Runs advance transactions, a bounded number at once.
+#[derive(Debug)]
+pub(crate) struct Advancer<O> {
+    outside: O,
+    permits: Semaphore,
+    lock_wait: Duration,
+}
+
+impl<O: ChannelOutside> Advancer<O> {
+    /// At most `transactions` at once; accounts that are alone wait `lock_wait` for their row.
+    pub(crate) fn new(outside: O, transactions: usize, lock_wait: Duration) -> Self {
+        Self { outside, permits: Semaphore::new(transactions.max(1)), lock_wait }
+    }
+
+    /// Advances accounts (distinct, in account order) in one transaction. On an error nothing moved, but for
+    /// [`AdvanceError::CommitUnknown`], after which each move remembers what it is unsure of.
+    pub(crate) async fn transact(&self, moves: &mut [&mut Move], mode: LockMode) -> Result<Vec<Moved>, AdvanceError> {
+        let _permit = self.permits.acquire().await.expect("the semaphore is never closed");
+        let accounts: Vec<AccountNo> = moves.iter().map(|mv| mv.account).collect();
+        let mut tx = self.outside.store().begin().await?;
+        let heads = tx.lock(&accounts, mode).await?;
+        let staged = stage::stage(moves, heads, |settled| self.settle_unsure(settled));
+        let outcome = if staged.writes.heads.is_empty() {
+            tx.commit().await
+        } else {
+            tx.write_and_commit(&staged.writes).await
+        };
+        match outcome {
+            CommitOutcome::Ok => {
+                self.publish(&staged);
+                for (mv, taken) in moves.iter_mut().zip(&staged.taken) {
+                    mv.records.drain(..*taken);
+                }
+                Ok(staged.moved)
+            }
+            CommitOutcome::Failed(error) => Err(error.into()),
+            CommitOutcome::Unknown(detail) => {
+                self.outside.metrics().count("channel_commit_unknown_total", 1);
+                for (mv, moved) in moves.iter_mut().zip(&staged.moved) {
+                    if let Moved::Locked { before, after, .. } = moved
+                        && after.seq > before.seq
+                    {
+                        mv.unsure = Some((before.seq, after.seq));
+                    }
+                }
+                Err(AdvanceError::CommitUnknown(detail))
+            }
+        }
+    }
+
+    /// Advances one account until its records are all in the copy or below it, asking core for what is missing.
+    pub(crate) async fn advance_alone(&self, mv: &mut Move) -> Result<(), AdvanceError> {
+        let moved = self.transact(&mut [&mut *mv], LockMode::Wait(self.lock_wait)).await?;
+        let Some(Moved::Locked { after, next, .. }) = moved.first() else { return Err(AdvanceError::Held(mv.account)) };
+        let Next::Pull { target, why } = *next else { return Ok(()) };
+        match why {
+            Why::Gap => self.outside.metrics().count("channel_gaps_total", 1),
+            Why::ChainBreak => {
+                self.outside.metrics().count("channel_chain_breaks_total", 1);
+                self.outside.points().reached("channel-chain-break");
+                tracing::error!(account = %mv.account, seq = after.seq + 1, "the event's balance does not follow; core is asked");
+            }
+        }
+        let revealing = mv.records.first().map_or(0, |(offset, _)| *offset);
+        self.fill(mv, revealing, after.seq, target).await?;
+        // Core's own entries stand in the copy up to the highest of them.
+        mv.records.clear();
+        Ok(())
+    }
+
+    /// Brings an account to core's present head, whatever its records said: for records that cannot be read.
+    pub(crate) async fn advance_to_core(&self, mv: &mut Move, offset: i64) -> Result<(), AdvanceError> {
+        self.outside.metrics().count("channel_core_calls_total", 1);
+        let heads = self.outside.core().heads(&[mv.account]).await?;
+        let Some(target) = heads.iter().find(|head| head.account == mv.account) else {
+            return Err(AdvanceError::UnknownToCore(mv.account));
+        };
+        let moved = self.transact(&mut [&mut *mv], LockMode::Wait(self.lock_wait)).await?;
+        let Some(Moved::Locked { after, .. }) = moved.first() else { return Err(AdvanceError::Held(mv.account)) };
+        self.fill(mv, offset, after.seq, target.seq).await
+    }
+
+    /// Pulls serials `have + 1 ..= target` from core, in chunks that are one transaction each (D34).
+    async fn fill(&self, mv: &mut Move, offset: i64, mut have: Seq, target: Seq) -> Result<(), AdvanceError> {
+        while have < target {
+            let limit = u32::try_from(target - have).unwrap_or(MAX_ENTRIES).min(MAX_ENTRIES);
+            self.outside.metrics().count("channel_core_calls_total", 1);
+            let pulled = self.outside.core().entries(mv.account, have, limit).await?;
+            check_pulled(mv.account, have, &pulled)?;
+            let mut chunk = Move {
+                account: mv.account,
+                records: pulled.into_iter().map(|entry| (offset, entry)).collect(),
+                source: Source::GapFill,
+                origin: mv.origin.clone(),
+                unsure: mv.unsure.take(),
+            };
+            let moved = self.transact(&mut [&mut chunk], LockMode::Wait(self.lock_wait)).await;
+            mv.unsure = chunk.unsure;
+            let Some(Moved::Locked { before, after, next }) = moved?.first().copied() else {
+                return Err(AdvanceError::Held(mv.account));
+            };
+            if before.seq != have {
+                self.outside.metrics().count("channel_cas_lost_total", 1);
+                self.outside.points().reached("channel-cas-lost");
+            }
+            if next != Next::Complete {
+                return Err(AdvanceError::ChainBroken { account: mv.account, seq: after.seq + 1 });
+            }
+            have = after.seq;
+            self.outside.points().reached("channel-gap-filled");
+        }
+        Ok(())
+    }
+
+    /// What a durable transaction shows to the outside: first of all, that its entries are visible.
+    fn publish(&self, staged: &Staged) {
+        let (points, metrics) = (self.outside.points(), self.outside.metrics());
+        let advances = staged.advances();
+        if !advances.is_empty() {
+            self.outside.visible().visible(&advances);
+            metrics.count("channel_transactions_total", 1);
+            metrics.count("channel_applied_total", staged.writes.entries.len() as u64);
+        }
+        if staged.writes.journal.iter().any(|line| line.source == Source::Event) {
+            points.reached("channel-append");
+        }
+        if advances.len() > 1 {
+            points.reached("channel-batch");
+        }
+        if staged.duplicates > 0 {
+            points.reached("channel-duplicate-dropped");
+            metrics.count("channel_duplicates_total", staged.duplicates);
+        }
+    }
+
+    /// A commit without an answer stands after all: what it moved is visible, and was so before this moment.
+    fn settle_unsure(&self, (account, from, to): (AccountNo, Seq, Seq)) {
+        self.outside.visible().visible(&[(account, from, to)]);
+        self.outside.metrics().count("channel_applied_total", u64::try_from(to - from).unwrap_or(0));
+    }
+}
+
+/// Core must answer with the account's serials from `have + 1` on, without holes.
+fn check_pulled(account: AccountNo, have: Seq, pulled: &[Entry]) -> Result<(), AdvanceError> {
+    if pulled.is_empty() {
+        return Err(AdvanceError::CoreBehind { account, seq: have + 1 });
+    }
+    let in_line = (have + 1..).zip(pulled).all(|(seq, entry)| entry.seq == seq && entry.account == account);
+    if in_line { Ok(()) } else { Err(AdvanceError::CoreOutOfLine { account, after: have }) }
+}
