@@ -1,1 +1,139 @@
-//! Core assembled on real parts.
+//! Core assembled on real parts: what `bankstorm serve core` runs.
+//!
+//! In: addresses. Out: a serving process, until it is asked to stop. Elsewhere: the parts.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bankstorm_core::{Core, CoreConfig, markers};
+use bankstorm_outside::StoreError;
+use bankstorm_outside::bundle::CoreOutside;
+use bankstorm_outside::core_store::CoreStore;
+use bankstorm_outside::log::EventLog;
+use bankstorm_outside::process::Scope;
+use futures_util::FutureExt;
+use thiserror::Error;
+use tokio::net::TcpListener;
+
+use super::registry::Registry;
+use super::scope::ProcessScope;
+use crate::http::server::{GRACE, Ready, operations, serve};
+use crate::kafka::KafkaLog;
+use crate::postgres::core::PgCoreStore;
+
+/// How long tasks may run on after the last request was answered; with [`GRACE`] the stop stays under 10 s.
+const TASKS_GRACE: Duration = Duration::from_secs(2);
+
+/// What a core process needs.
+#[derive(Clone, Debug)]
+pub struct CoreServe {
+    /// Connection string of database `core`; its tables are there.
+    pub database: String,
+    /// Kafka's bootstrap address.
+    pub kafka: String,
+    /// Where to listen.
+    pub listen: SocketAddr,
+    /// Connections to the database, at most; [`CoreConfig::connections`] is what core can use.
+    pub connections: usize,
+    /// Core's limits.
+    pub config: CoreConfig,
+}
+
+/// Why a service did not come up, or did not stay up.
+#[derive(Debug, Error)]
+pub enum ServeError {
+    /// The database.
+    #[error("database: {0}")]
+    Store(#[from] StoreError),
+    /// The socket.
+    #[error("listening on {address}: {cause}")]
+    Listen {
+        /// The address asked for.
+        address: SocketAddr,
+        /// What the system said.
+        cause: std::io::Error,
+    },
+    /// The serve loop or the signals.
+    #[error("serving: {0}")]
+    Io(#[from] std::io::Error),
+}
+
+/// Core's ports on real parts; generic over the log alone, so that tests may do without Kafka.
+#[derive(Clone)]
+pub struct CoreProcess<L: EventLog> {
+    /// Its database.
+    pub store: PgCoreStore,
+    /// Its log.
+    pub log: L,
+    /// Its tasks.
+    pub scope: ProcessScope,
+    /// Its markers and counters.
+    pub registry: Registry,
+}
+
+impl<L: EventLog> CoreOutside for CoreProcess<L> {
+    type Store = PgCoreStore;
+    type Log = L;
+    type Scope = ProcessScope;
+    type Points = Registry;
+    type Metrics = Registry;
+
+    fn store(&self) -> &PgCoreStore {
+        &self.store
+    }
+
+    fn log(&self) -> &L {
+        &self.log
+    }
+
+    fn scope(&self) -> &ProcessScope {
+        &self.scope
+    }
+
+    fn points(&self) -> &Registry {
+        &self.registry
+    }
+
+    fn metrics(&self) -> &Registry {
+        &self.registry
+    }
+}
+
+/// Serves until SIGTERM or SIGINT.
+pub async fn serve_core(options: CoreServe) -> Result<(), ServeError> {
+    let scope = ProcessScope::new();
+    scope.stop_on_signals()?;
+    let store = PgCoreStore::connect(&options.database, options.connections).await?;
+    let registry = Registry::new();
+    registry.declare_markers(markers::ALL);
+    let log = KafkaLog::new(&options.kafka, "core");
+    let process = CoreProcess { store, log, scope: scope.clone(), registry };
+    let address = options.listen;
+    let listener = TcpListener::bind(address).await.map_err(|cause| ServeError::Listen { address, cause })?;
+    tracing::info!(%address, "core listens");
+    let core = Core::start(process.clone(), options.config);
+    let router = crate::http::core::router(core).merge(operations(process.registry.clone(), ready(process.store.clone())));
+    let stop = stopping(&scope);
+    let served = serve(listener, router, stop).await;
+    scope.stop();
+    let running = scope.ended(TASKS_GRACE).await;
+    if running > 0 {
+        tracing::warn!(running, limit = ?(GRACE + TASKS_GRACE), "tasks still running at the stop are dropped");
+    }
+    served.map_err(ServeError::Io)
+}
+
+/// The scope's stop, as the serve loop wants it.
+pub fn stopping(scope: &ProcessScope) -> impl Future<Output = ()> + Clone + Send + 'static + use<> {
+    let scope = scope.clone();
+    async move { scope.stopping().await }.boxed().shared()
+}
+
+/// Ready when the database answers. The log may be away: deposits are taken, and published later.
+fn ready(store: PgCoreStore) -> Ready {
+    Arc::new(move || {
+        let store = store.clone();
+        async move { store.heads(&[]).await.map(drop).map_err(|error| error.to_string()) }.boxed()
+    })
+}

@@ -1,0 +1,126 @@
+//! Core's statements.
+//!
+//! Claims insert in id order and locks are taken in account order, so that two transactions never wait for each other in a circle. What
+//! stands under an id is read by a statement of its own: the inserting one cannot see the row that it waited for (D32).
+
+use futures_util::future::try_join_all;
+use tokio_postgres::{Client, Error, Statement};
+
+use super::super::pool::Prepared;
+
+const BEGIN: &str = "BEGIN";
+const COMMIT: &str = "COMMIT";
+const ROLLBACK: &str = "ROLLBACK";
+const LOCK_WAIT: &str = "SELECT set_config('lock_timeout', $1, true)";
+const RELAXED_COMMIT: &str = "SET LOCAL synchronous_commit = off";
+const CLAIM: &str = "\
+    INSERT INTO transfer (id, params_hash, kind, state, account, amount, from_bank, from_account) \
+    SELECT id, params_hash, CASE WHEN account IS NULL THEN 'tombstone' ELSE 'deposit' END, 'processing', \
+           account, amount, from_bank, from_account \
+    FROM unnest($1::uuid[], $2::bytea[], $3::bigint[], $4::bigint[], $5::text[], $6::text[]) \
+         AS claim (id, params_hash, account, amount, from_bank, from_account) \
+    ORDER BY id ON CONFLICT (id) DO NOTHING RETURNING id";
+const STANDING: &str =
+    "SELECT id, params_hash, state, reason, seq, balance_after FROM transfer WHERE id = ANY($1::uuid[])";
+const LOCK: &str = "SELECT no, seq, balance FROM account WHERE no = ANY($1::bigint[]) ORDER BY no FOR NO KEY UPDATE";
+const LOCK_FREE: &str =
+    "SELECT no, seq, balance FROM account WHERE no = ANY($1::bigint[]) ORDER BY no FOR NO KEY UPDATE SKIP LOCKED";
+const NOW: &str = "SELECT (extract(epoch FROM clock_timestamp()) * 1000000)::bigint AS now_us";
+const WRITE_LEGS: &str = "\
+    INSERT INTO entry (transfer, account, seq, amount, balance_after, kind, posted_at_us) \
+    SELECT * FROM unnest($1::uuid[], $2::bigint[], $3::bigint[], $4::bigint[], $5::bigint[], $6::text[], $7::bigint[])";
+const WRITE_HEADS: &str = "\
+    UPDATE account SET seq = head.seq, balance = head.balance \
+    FROM unnest($1::bigint[], $2::bigint[], $3::bigint[]) AS head (no, seq, balance) WHERE account.no = head.no";
+const SETTLE: &str = "\
+    UPDATE transfer SET state = s.state, reason = s.reason, seq = s.seq, balance_after = s.balance_after \
+    FROM unnest($1::uuid[], $2::text[], $3::text[], $4::bigint[], $5::bigint[]) \
+         AS s (id, state, reason, seq, balance_after) WHERE transfer.id = s.id";
+const RELEASE: &str = "DELETE FROM transfer WHERE id = ANY($1::uuid[])";
+// Ids are drawn in the order of the array, so that an account's rows have rising ids: its row is locked until the commit.
+const WRITE_OUTBOX: &str = "\
+    INSERT INTO outbox (account, seq, amount, balance_after, transfer, kind, posted_at_us) \
+    SELECT account, seq, amount, balance_after, transfer, kind, posted_at_us \
+    FROM unnest($1::bigint[], $2::bigint[], $3::bigint[], $4::bigint[], $5::uuid[], $6::text[], $7::bigint[]) \
+         WITH ORDINALITY AS e (account, seq, amount, balance_after, transfer, kind, posted_at_us, place) \
+    ORDER BY place";
+const ENTRIES: &str = "\
+    SELECT seq, amount, balance_after, transfer, kind, posted_at_us FROM entry \
+    WHERE account = $1 AND seq > $2 ORDER BY seq LIMIT $3";
+const HEADS: &str = "SELECT no, seq, balance FROM account WHERE no = ANY($1::bigint[]) ORDER BY no";
+const UNSENT: &str = "\
+    SELECT id, account, seq, amount, balance_after, transfer, kind, posted_at_us FROM outbox ORDER BY id LIMIT $1";
+const MARK_SENT: &str = "DELETE FROM outbox WHERE id = ANY($1::bigint[])";
+
+/// The statements, prepared on one connection.
+pub struct CoreSql {
+    pub(super) begin: Statement,
+    pub(super) commit: Statement,
+    pub(super) rollback: Statement,
+    pub(super) lock_wait: Statement,
+    pub(super) relaxed_commit: Statement,
+    pub(super) claim: Statement,
+    pub(super) standing: Statement,
+    pub(super) lock: Statement,
+    pub(super) lock_free: Statement,
+    pub(super) now: Statement,
+    pub(super) write_legs: Statement,
+    pub(super) write_heads: Statement,
+    pub(super) settle: Statement,
+    pub(super) release: Statement,
+    pub(super) write_outbox: Statement,
+    pub(super) entries: Statement,
+    pub(super) heads: Statement,
+    pub(super) unsent: Statement,
+    pub(super) mark_sent: Statement,
+}
+
+impl Prepared for CoreSql {
+    async fn prepare(client: &Client) -> Result<Self, Error> {
+        let texts = [
+            BEGIN,
+            COMMIT,
+            ROLLBACK,
+            LOCK_WAIT,
+            RELAXED_COMMIT,
+            CLAIM,
+            STANDING,
+            LOCK,
+            LOCK_FREE,
+            NOW,
+            WRITE_LEGS,
+            WRITE_HEADS,
+            SETTLE,
+            RELEASE,
+            WRITE_OUTBOX,
+            ENTRIES,
+            HEADS,
+            UNSENT,
+            MARK_SENT,
+        ];
+        // Pipelined: connecting costs one round trip for all of them.
+        let mut prepared = try_join_all(texts.map(|text| client.prepare(text))).await?.into_iter();
+        let mut next = || prepared.next().expect("one statement per text");
+        Ok(Self {
+            begin: next(),
+            commit: next(),
+            rollback: next(),
+            lock_wait: next(),
+            relaxed_commit: next(),
+            claim: next(),
+            standing: next(),
+            lock: next(),
+            lock_free: next(),
+            now: next(),
+            write_legs: next(),
+            write_heads: next(),
+            settle: next(),
+            release: next(),
+            write_outbox: next(),
+            entries: next(),
+            heads: next(),
+            unsent: next(),
+            mark_sent: next(),
+        })
+    }
+}

@@ -1,0 +1,344 @@
+//! One transaction of core's database.
+//!
+//! In: steps. Out: pipelined statements. Elsewhere: the statements (`sql`), judging errors (`error`).
+//!
+//! The states: idle (BEGIN not sent yet), open, broken (a step failed; only ROLLBACK helps). Dropping an open one sends ROLLBACK from a
+//! task; its connection is lent again after the answer, or closed.
+
+use std::collections::BTreeSet;
+use std::future::Future;
+use std::time::Duration;
+
+use bankstorm_contracts::{AccountNo, ParamsHash, RejectReason, TransferId, TransferState, WallMicros, Won};
+use bankstorm_outside::core_store::{Claim, Claimed, CoreTx, Locked, TransferRecord, Writes};
+use bankstorm_outside::{CommitOutcome, LockMode, StoreError};
+use futures_util::FutureExt;
+use futures_util::future::{BoxFuture, join_all};
+use tokio::time::timeout;
+use tokio_postgres::{Error, Row};
+use uuid::Uuid;
+
+use super::super::error::{judge_commit, store_error};
+use super::super::pool::{COMMIT_LIMIT, Lease, ROLLBACK_LIMIT, STEP_LIMIT};
+use super::sql::CoreSql;
+use super::{head, word};
+
+/// A transaction on a leased connection.
+pub struct PgCoreTx {
+    lease: Option<Lease<CoreSql>>,
+    state: State,
+    /// What this transaction claimed and locked: it may write nothing else.
+    claimed: BTreeSet<TransferId>,
+    locked: BTreeSet<AccountNo>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum State {
+    Idle,
+    Open,
+    Broken,
+}
+
+/// Claims as columns.
+struct ClaimColumns {
+    ids: Vec<Uuid>,
+    hashes: Vec<Vec<u8>>,
+    accounts: Vec<Option<i64>>,
+    amounts: Vec<Option<i64>>,
+    banks: Vec<Option<String>>,
+    from_accounts: Vec<Option<String>>,
+}
+
+impl PgCoreTx {
+    pub(super) fn new(lease: Lease<CoreSql>) -> Self {
+        Self { lease: Some(lease), state: State::Idle, claimed: BTreeSet::new(), locked: BTreeSet::new() }
+    }
+
+    fn lease(&self) -> &Lease<CoreSql> {
+        self.lease.as_ref().expect("a transaction has its connection until it ends")
+    }
+
+    /// Runs a step, with BEGIN ahead of it if that is still to be sent. Any error breaks the transaction.
+    async fn step<T>(&mut self, what: &str, step: impl AsyncFnOnce(&Lease<CoreSql>) -> Result<T, Error>) -> Result<T, StoreError> {
+        let first = self.state == State::Idle;
+        if self.state == State::Broken {
+            return Err(StoreError::Other("a step of this transaction failed before".to_owned()));
+        }
+        // Until the answer is here, the transaction counts as broken: this future may be dropped.
+        self.state = State::Broken;
+        let lease = self.lease.as_ref().expect("a transaction has its connection until it ends");
+        let steps = async {
+            if !first {
+                return step(lease).await;
+            }
+            let (begun, done) =
+                futures_util::join!(lease.client().execute(&lease.statements().begin, &[]), step(lease));
+            begun.and(done)
+        };
+        match timeout(STEP_LIMIT, steps).await {
+            Ok(Ok(value)) => {
+                self.state = State::Open;
+                Ok(value)
+            }
+            Ok(Err(error)) => Err(store_error(&error)),
+            Err(_) => {
+                // The connection is closed, since nobody knows what it still does.
+                self.lease = None;
+                Err(StoreError::Unavailable(format!("{what} was not answered within {STEP_LIMIT:?}")))
+            }
+        }
+    }
+
+    /// Refuses writes to rows that this transaction does not hold.
+    fn check_held(&self, writes: &Writes) -> Result<(), StoreError> {
+        let unlocked = writes.heads.iter().map(|head| head.account).find(|account| !self.locked.contains(account));
+        if let Some(account) = unlocked {
+            return Err(StoreError::Other(format!("account {account} is not locked by this transaction")));
+        }
+        let ids = writes.settled.iter().map(|settled| settled.id).chain(writes.released.iter().copied());
+        match ids.into_iter().find(|id| !self.claimed.contains(id)) {
+            Some(id) => Err(StoreError::Other(format!("transfer {id} is not claimed by this transaction"))),
+            None => Ok(()),
+        }
+    }
+
+    fn claims_met(&mut self, claims: &[Claim], new: &[Row], standing: &[Row]) -> Result<Vec<Claimed>, StoreError> {
+        let new: BTreeSet<TransferId> = new.iter().map(|row| TransferId(row.get("id"))).collect();
+        let records = standing
+            .iter()
+            .map(|row| record(row).map(|record| (record.id, record)))
+            .collect::<Result<std::collections::BTreeMap<_, _>, _>>()?;
+        let answers = claims
+            .iter()
+            .map(|claim| match records.get(&claim.id) {
+                _ if new.contains(&claim.id) => Ok(Claimed::New),
+                Some(record) => Ok(Claimed::Existing(record.clone())),
+                // Released by its holder between the two statements: cannot be told from "in work" here.
+                None => Err(StoreError::LockTimeout),
+            })
+            .collect();
+        self.claimed.extend(new);
+        answers
+    }
+}
+
+impl CoreTx for PgCoreTx {
+    async fn claim(&mut self, claims: &[Claim], wait: Duration) -> Result<Vec<Claimed>, StoreError> {
+        let columns = ClaimColumns::of(claims);
+        let wait = lock_wait(wait);
+        let (new, standing) = self
+            .step("claiming ids", async |lease| {
+                let (waits, new, standing) =
+                    futures_util::join!(set_wait(lease, &wait), insert(lease, &columns), read_standing(lease, &columns));
+                waits?;
+                Ok((new?, standing?))
+            })
+            .await?;
+        let met = self.claims_met(claims, &new, &standing);
+        self.breaks(met)
+    }
+
+    async fn lock(&mut self, accounts: &[AccountNo], mode: LockMode) -> Result<Locked, StoreError> {
+        let numbers: Vec<i64> = accounts.iter().map(|account| account.get()).collect();
+        let wait = mode.wait().map(lock_wait);
+        let (rows, now) = self
+            .step("locking accounts", async |lease| {
+                let (waits, rows, now) = futures_util::join!(
+                    set_some_wait(lease, wait.as_deref()),
+                    lock_rows(lease, &numbers, mode),
+                    read_now(lease)
+                );
+                waits?;
+                Ok((rows?, now?))
+            })
+            .await?;
+        Ok(self.locked(&rows, &now))
+    }
+
+    async fn claim_and_lock(
+        &mut self,
+        claims: &[Claim],
+        wait: Duration,
+        accounts: &[AccountNo],
+        mode: LockMode,
+    ) -> Result<(Vec<Claimed>, Locked), StoreError> {
+        let columns = ClaimColumns::of(claims);
+        let numbers: Vec<i64> = accounts.iter().map(|account| account.get()).collect();
+        let claim_wait = lock_wait(wait);
+        let row_wait = mode.wait().filter(|row_wait| *row_wait != wait).map(lock_wait);
+        let (new, standing, rows, now) = self
+            .step("claiming ids and locking accounts", async |lease| {
+                // One round trip: all are sent before the first answer comes, in this order.
+                let (waits, new, standing, row_waits, rows, now) = futures_util::join!(
+                    set_wait(lease, &claim_wait),
+                    insert(lease, &columns),
+                    read_standing(lease, &columns),
+                    set_some_wait(lease, row_wait.as_deref()),
+                    lock_rows(lease, &numbers, mode),
+                    read_now(lease)
+                );
+                waits?;
+                let claimed = (new?, standing?);
+                row_waits?;
+                Ok((claimed.0, claimed.1, rows?, now?))
+            })
+            .await?;
+        let met = self.claims_met(claims, &new, &standing);
+        let met = self.breaks(met)?;
+        Ok((met, self.locked(&rows, &now)))
+    }
+
+    async fn write(&mut self, writes: &Writes) -> Result<(), StoreError> {
+        if let Err(error) = self.check_held(writes) {
+            self.state = State::Broken;
+            return Err(error);
+        }
+        let columns = super::writes::Columns::of(writes);
+        self.step("writing rows", async |lease| {
+            let done = join_all(columns.statements(lease)).await;
+            done.into_iter().collect::<Result<Vec<()>, Error>>().map(drop)
+        })
+        .await
+    }
+
+    async fn commit(self) -> CommitOutcome {
+        self.write_and_commit(&Writes::default()).await
+    }
+
+    async fn write_and_commit(mut self, writes: &Writes) -> CommitOutcome {
+        if self.state == State::Broken {
+            return CommitOutcome::Failed(StoreError::Other("a step of this transaction failed before".to_owned()));
+        }
+        if let Err(error) = self.check_held(writes) {
+            return CommitOutcome::Failed(error);
+        }
+        let first = self.state == State::Idle;
+        self.state = State::Broken;
+        let columns = super::writes::Columns::of(writes);
+        let lease = self.lease.take().expect("a transaction has its connection until it ends");
+        let answers = {
+            // One round trip again. The server answers in order, so the last answer is COMMIT's.
+            let mut sent: Vec<BoxFuture<'_, Result<(), Error>>> = Vec::with_capacity(8);
+            if first {
+                sent.push(lease.client().execute(&lease.statements().begin, &[]).map(|done| done.map(drop)).boxed());
+            }
+            sent.extend(columns.statements(&lease));
+            sent.push(lease.client().execute(&lease.statements().commit, &[]).map(|done| done.map(drop)).boxed());
+            timeout(COMMIT_LIMIT, join_all(sent)).await
+        };
+        let Ok(mut answers) = answers else {
+            // The lease is dropped, which closes its connection.
+            return CommitOutcome::Unknown(format!("COMMIT was not answered within {COMMIT_LIMIT:?}"));
+        };
+        let commit = answers.pop().expect("COMMIT was sent");
+        let outcome = judge_commit(answers.into_iter().find_map(Result::err), commit);
+        if !matches!(outcome, CommitOutcome::Unknown(_)) {
+            lease.give_back();
+        }
+        outcome
+    }
+}
+
+impl PgCoreTx {
+    fn locked(&mut self, rows: &[Row], now: &Row) -> Locked {
+        let rows: Vec<_> = rows.iter().map(head).collect();
+        self.locked.extend(rows.iter().map(|head| head.account));
+        Locked { rows, now: WallMicros(now.get("now_us")) }
+    }
+
+    fn breaks<T>(&mut self, result: Result<T, StoreError>) -> Result<T, StoreError> {
+        if result.is_err() {
+            self.state = State::Broken;
+        }
+        result
+    }
+}
+
+impl Drop for PgCoreTx {
+    fn drop(&mut self) {
+        let Some(lease) = self.lease.take() else { return };
+        if self.state == State::Idle {
+            lease.give_back();
+            return;
+        }
+        // Without a runtime (at shutdown) dropping the lease closes the connection, which rolls back as well.
+        if let Ok(runtime) = tokio::runtime::Handle::try_current() {
+            runtime.spawn(async move {
+                let rolled_back = timeout(ROLLBACK_LIMIT, lease.client().execute(&lease.statements().rollback, &[])).await;
+                if matches!(rolled_back, Ok(Ok(_))) {
+                    lease.give_back();
+                }
+            });
+        }
+    }
+}
+
+impl ClaimColumns {
+    fn of(claims: &[Claim]) -> Self {
+        let from = |part: fn(&bankstorm_contracts::core_api::Party) -> &String| {
+            claims.iter().map(|claim| claim.from.as_ref().map(|from| part(from).clone())).collect()
+        };
+        Self {
+            ids: claims.iter().map(|claim| claim.id.0).collect(),
+            hashes: claims.iter().map(|claim| claim.params_hash.0.to_vec()).collect(),
+            accounts: claims.iter().map(|claim| claim.account.map(AccountNo::get)).collect(),
+            amounts: claims.iter().map(|claim| claim.amount.map(Won::get)).collect(),
+            banks: from(|party| &party.bank),
+            from_accounts: from(|party| &party.account),
+        }
+    }
+}
+
+async fn set_wait(lease: &Lease<CoreSql>, wait: &str) -> Result<(), Error> {
+    lease.client().execute(&lease.statements().lock_wait, &[&wait]).await.map(drop)
+}
+
+async fn set_some_wait(lease: &Lease<CoreSql>, wait: Option<&str>) -> Result<(), Error> {
+    match wait {
+        Some(wait) => set_wait(lease, wait).await,
+        None => Ok(()),
+    }
+}
+
+async fn insert(lease: &Lease<CoreSql>, columns: &ClaimColumns) -> Result<Vec<Row>, Error> {
+    let ClaimColumns { ids, hashes, accounts, amounts, banks, from_accounts } = columns;
+    lease.client().query(&lease.statements().claim, &[ids, hashes, accounts, amounts, banks, from_accounts]).await
+}
+
+async fn read_standing(lease: &Lease<CoreSql>, columns: &ClaimColumns) -> Result<Vec<Row>, Error> {
+    lease.client().query(&lease.statements().standing, &[&columns.ids]).await
+}
+
+async fn lock_rows(lease: &Lease<CoreSql>, numbers: &Vec<i64>, mode: LockMode) -> Result<Vec<Row>, Error> {
+    let statement = match mode {
+        LockMode::SkipLocked => &lease.statements().lock_free,
+        LockMode::Wait(_) => &lease.statements().lock,
+    };
+    lease.client().query(statement, &[numbers]).await
+}
+
+async fn read_now(lease: &Lease<CoreSql>) -> Result<Row, Error> {
+    lease.client().query_one(&lease.statements().now, &[]).await
+}
+
+fn record(row: &Row) -> Result<TransferRecord, StoreError> {
+    let hash: &[u8] = row.get("params_hash");
+    let states = [TransferState::Processing, TransferState::Completed, TransferState::Rejected];
+    let reasons = [RejectReason::UnknownAccount, RejectReason::BalanceOverflow, RejectReason::NotReceived];
+    let reason: Option<&str> = row.get("reason");
+    Ok(TransferRecord {
+        id: TransferId(row.get("id")),
+        params_hash: ParamsHash(hash.try_into().map_err(|_| StoreError::Other("a hash of another length".to_owned()))?),
+        state: word(row.get("state"), |text| states.into_iter().find(|state| state.as_str() == text))?,
+        reason: reason
+            .map(|text| word(text, |text| reasons.into_iter().find(|reason| reason.as_str() == text)))
+            .transpose()?,
+        seq: row.get("seq"),
+        balance_after: row.get::<_, Option<i64>>("balance_after").map(Won::new),
+    })
+}
+
+/// A `lock_timeout`. Zero would mean "for ever" there, so the least is 1 ms.
+fn lock_wait(wait: Duration) -> String {
+    format!("{}ms", wait.as_millis().clamp(1, 1_000_000))
+}
