@@ -7,11 +7,20 @@
 //! |---|---|
 //! | [`rows`] | one struct per Parquet file |
 //! | [`folder`] | names of the files of a run |
-//! | [`run_json`] | the summary, with a committed schema |
+//! | [`parquet`], [`folder_source`] | rows to files and back |
+//! | [`run_json`], [`save`], [`schema`] | the summary, with a committed schema, and the evidence's hashes |
+//! | [`marks`] | faults and samples, a line each as they happen |
+//! | [`machine`] | what the run ran on |
 //! | [`clock`] | the one place of the harness that reads clocks |
 
 pub mod clock;
 pub mod folder;
+pub mod folder_source;
+pub mod machine;
+pub mod marks;
+pub mod parquet;
 pub mod rows;
 pub mod run_json;
+pub mod save;
+pub mod schema;
 pub mod source;

@@ -1,0 +1,62 @@
+//! A run folder as a [`Source`].
+//!
+//! In: a [`RunFolder`]. Out: rows of its Parquet files, in the order in which they are stored. Elsewhere: the files' form (`parquet`).
+
+use crate::folder::RunFolder;
+use crate::parquet::{ParquetRow, read_rows};
+use crate::rows::{
+    ApplyJournalRow, ChannelAccountRow, ChannelEntryRow, CoreAccountRow, CoreEntryRow, CoreOutboxRow, CoreTransferRow,
+    OperationRow, PageRow, TopicRow, VisibleRow,
+};
+use crate::source::{Rows, Source};
+
+/// Rows of a run folder. A file that is missing or broken is one [`crate::source::ReadError`] item.
+#[derive(Clone, Debug)]
+pub struct FolderSource {
+    folder: RunFolder,
+}
+
+impl FolderSource {
+    /// The rows of `folder`; nothing is opened yet.
+    pub const fn new(folder: RunFolder) -> Self {
+        Self { folder }
+    }
+
+    fn rows<T: ParquetRow>(&self, path: std::path::PathBuf) -> Rows<'_, T> {
+        match read_rows::<T>(path) {
+            Ok(rows) => Box::new(rows),
+            Err(error) => Box::new(std::iter::once(Err(error))),
+        }
+    }
+
+    fn evidence<T: ParquetRow>(&self) -> Rows<'_, T> {
+        self.rows(self.folder.evidence_file(T::NAME))
+    }
+}
+
+macro_rules! from_evidence {
+    ($($name:ident: $row:ty),* $(,)?) => {
+        impl Source for FolderSource {
+            fn operations(&self) -> Rows<'_, OperationRow> {
+                self.rows(self.folder.operations())
+            }
+
+            $(fn $name(&self) -> Rows<'_, $row> {
+                self.evidence()
+            })*
+        }
+    };
+}
+
+from_evidence! {
+    core_accounts: CoreAccountRow,
+    core_entries: CoreEntryRow,
+    core_transfers: CoreTransferRow,
+    core_outbox: CoreOutboxRow,
+    channel_entries: ChannelEntryRow,
+    channel_accounts: ChannelAccountRow,
+    apply_journal: ApplyJournalRow,
+    visible: VisibleRow,
+    pages: PageRow,
+    topic: TopicRow,
+}

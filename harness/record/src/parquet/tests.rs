@@ -1,0 +1,296 @@
+//! Rows come back as they went in, and a file that is not what it should be says which column or why.
+
+use std::sync::Arc;
+
+use arrow_array::{ArrayRef, Float64Array, Int32Array, LargeStringArray, RecordBatch, StringArray};
+use arrow_schema::{Field, Schema};
+use parquet::arrow::ArrowWriter;
+use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
+use parquet::basic::LogicalType;
+use proptest::collection::vec;
+use proptest::option::of;
+use proptest::prelude::{Strategy, any, prop_assert_eq, proptest};
+use proptest::strategy::ValueTree;
+use proptest::test_runner::TestRunner;
+
+use super::{ParquetRow, RowWriter, read_rows, write_rows};
+use crate::folder::RunFolder;
+use crate::folder_source::FolderSource;
+use crate::rows::{
+    ApplyJournalRow, ChannelAccountRow, ChannelEntryRow, CoreAccountRow, CoreEntryRow, CoreOutboxRow, CoreTransferRow,
+    OperationRow, PageRow, TopicRow, VisibleRow,
+};
+use crate::source::Source;
+
+fn round_trip<T: ParquetRow + Clone>(rows: &[T]) -> Vec<T> {
+    let root = tempfile::tempdir().expect("a temporary folder");
+    let path = root.path().join("evidence").join("rows.parquet");
+    assert_eq!(write_rows(&path, rows.iter().cloned()).expect("written"), rows.len() as u64);
+    read_rows::<T>(&path).expect("opened").collect::<Result<_, _>>().expect("read")
+}
+
+fn word() -> impl Strategy<Value = String> {
+    "[a-z_]{0,12}"
+}
+
+/// Makes rows of arbitrary values.
+macro_rules! rows_of {
+    ($row:ident { $($field:ident: $strategy:expr),* $(,)? }) => {
+        |runner: &mut TestRunner| $row { $($field: value(&($strategy), runner)),* }
+    };
+}
+
+fn value<S: Strategy>(strategy: &S, runner: &mut TestRunner) -> S::Value {
+    strategy.new_tree(runner).expect("a value").current()
+}
+
+/// Writes and reads files of rows made by `make`.
+fn check<T: ParquetRow + Clone + PartialEq + std::fmt::Debug>(make: impl Fn(&mut TestRunner) -> T) {
+    let mut runner = TestRunner::deterministic();
+    for size in [0, 1, 40] {
+        let rows: Vec<T> = (0..size).map(|_| make(&mut runner)).collect();
+        assert_eq!(round_trip(&rows), rows, "{}", T::NAME);
+    }
+}
+
+#[test]
+fn rows_of_the_harness_come_back() {
+    check(rows_of!(OperationRow {
+        op: any::<u64>(),
+        load: any::<u32>(),
+        kind: word(),
+        phase: word(),
+        transfer: any::<u128>(),
+        account: any::<i64>(),
+        amount: any::<i64>(),
+        params_hash: vec(any::<u8>(), 32),
+        intended_ns: any::<i64>(),
+        sent_ns: of(any::<i64>()),
+        acked_ns: of(any::<i64>()),
+        visible_ns: of(any::<i64>()),
+        visible_is_upper_bound: any::<bool>(),
+        outcome: of(word()),
+        resolved: of(word()),
+        seq: of(any::<i64>()),
+        balance_after: of(any::<i64>()),
+        detail: of(any::<String>()),
+        http_status: of(any::<u32>()),
+    }));
+    check(rows_of!(VisibleRow {
+        account: any::<i64>(),
+        from_seq: any::<i64>(),
+        to_seq: any::<i64>(),
+        at_ns: any::<i64>(),
+        instance: word(),
+    }));
+    check(rows_of!(PageRow {
+        account: any::<i64>(),
+        invoked_ns: any::<i64>(),
+        completed_ns: any::<i64>(),
+        instance: word(),
+        op: of(any::<u64>()),
+        cursor: of(any::<i64>()),
+        outcome: word(),
+        top_seq: any::<i64>(),
+        bottom_seq: any::<i64>(),
+        count: any::<u32>(),
+        contiguous: any::<bool>(),
+        rows_hash: any::<u64>(),
+        as_of_seq: any::<i64>(),
+        stale: any::<bool>(),
+    }));
+}
+
+#[test]
+fn rows_of_core_come_back() {
+    check(rows_of!(CoreAccountRow {
+        account: any::<i64>(),
+        kind: word(),
+        seq: any::<i64>(),
+        balance: of(any::<i64>()),
+        loaded_seq: any::<i64>(),
+    }));
+    check(rows_of!(CoreEntryRow {
+        account: any::<i64>(),
+        seq: of(any::<i64>()),
+        transfer: any::<u128>(),
+        amount: any::<i64>(),
+        balance_after: of(any::<i64>()),
+        kind: word(),
+        posted_at_us: any::<i64>(),
+    }));
+    check(rows_of!(CoreTransferRow {
+        transfer: any::<u128>(),
+        kind: word(),
+        state: word(),
+        params_hash: vec(any::<u8>(), 32),
+        account: of(any::<i64>()),
+        amount: of(any::<i64>()),
+        reason: of(word()),
+        seq: of(any::<i64>()),
+        balance_after: of(any::<i64>()),
+    }));
+    check(rows_of!(CoreOutboxRow { account: any::<i64>(), seq: any::<i64>(), transfer: any::<u128>() }));
+}
+
+#[test]
+fn rows_of_the_channel_and_the_topic_come_back() {
+    check(rows_of!(ChannelEntryRow {
+        account: any::<i64>(),
+        seq: any::<i64>(),
+        transfer: any::<u128>(),
+        amount: any::<i64>(),
+        balance_after: any::<i64>(),
+        kind: word(),
+        posted_at_us: any::<i64>(),
+    }));
+    check(rows_of!(ChannelAccountRow {
+        account: any::<i64>(),
+        last_seq: any::<i64>(),
+        balance: any::<i64>(),
+        dirty: any::<bool>(),
+    }));
+    check(rows_of!(ApplyJournalRow {
+        journal_id: any::<i64>(),
+        account: any::<i64>(),
+        from_seq: any::<i64>(),
+        to_seq: any::<i64>(),
+        source: word(),
+        topic: word(),
+        partition: any::<i32>(),
+        record_offset: any::<i64>(),
+        generation: of(any::<i32>()),
+        instance: word(),
+        txid: any::<i64>(),
+    }));
+    check(rows_of!(TopicRow {
+        partition: any::<i32>(),
+        record_offset: any::<i64>(),
+        key_account: of(any::<i64>()),
+        account: any::<i64>(),
+        seq: any::<i64>(),
+        transfer: any::<u128>(),
+        amount: any::<i64>(),
+        balance_after: any::<i64>(),
+        timestamp_us: any::<i64>(),
+    }));
+}
+
+fn outbox(count: i64) -> impl Iterator<Item = CoreOutboxRow> {
+    (0..count).map(|number| CoreOutboxRow { account: number / 10, seq: number % 10, transfer: number as u128 })
+}
+
+#[test]
+fn many_rows_stream_through_several_row_groups() {
+    let root = tempfile::tempdir().expect("a temporary folder");
+    let path = root.path().join("core_outbox.parquet");
+    let count = 300_000;
+    assert_eq!(write_rows(&path, outbox(count)).expect("written"), 300_000);
+    let file = std::fs::File::open(&path).expect("opened");
+    let metadata = ParquetRecordBatchReaderBuilder::try_new(file).expect("Parquet").metadata().clone();
+    assert!(metadata.num_row_groups() > 1, "rows leave memory before the end");
+    assert_eq!(metadata.file_metadata().schema_descr().column(2).logical_type_ref(), Some(&LogicalType::Uuid));
+    let read = read_rows::<CoreOutboxRow>(&path).expect("opened");
+    assert!(read.map(|row| row.expect("a row")).eq(outbox(count)));
+}
+
+#[test]
+fn the_hash_of_a_writer_is_the_hash_of_its_file() {
+    let root = tempfile::tempdir().expect("a temporary folder");
+    let path = root.path().join("core_outbox.parquet");
+    let mut writer = RowWriter::create(&path).expect("created");
+    outbox(20_000).for_each(|row| writer.push(row).expect("pushed"));
+    assert!(!path.exists(), "the name appears when the file is whole");
+    let written = writer.finish().expect("finished");
+    assert_eq!(written.rows, 20_000);
+    assert_eq!(written.sha256, crate::save::sha256_file(&path).expect("hashed"));
+}
+
+#[test]
+fn a_dropped_writer_leaves_nothing() {
+    let root = tempfile::tempdir().expect("a temporary folder");
+    let mut writer = RowWriter::create(root.path().join("core_outbox.parquet")).expect("created");
+    writer.push(CoreOutboxRow { account: 1, seq: 1, transfer: 1 }).expect("pushed");
+    drop(writer);
+    assert_eq!(std::fs::read_dir(root.path()).expect("listed").count(), 0);
+}
+
+#[test]
+fn a_missing_file_and_a_truncated_one_are_errors_of_the_source() {
+    let root = tempfile::tempdir().expect("a temporary folder");
+    let folder = RunFolder::new(root.path());
+    let path = folder.evidence_file("core_outbox");
+    write_rows(&path, outbox(1_000)).expect("written");
+    let whole = std::fs::read(&path).expect("read");
+    for length in [0, 3, 100, whole.len() / 2, whole.len() - 9, whole.len() - 1] {
+        std::fs::write(&path, &whole[..length]).expect("truncated");
+        let source = FolderSource::new(folder.clone());
+        let rows: Vec<_> = source.core_outbox().collect();
+        assert!(matches!(&rows[..], [Err(error)] if error.file.ends_with("core_outbox.parquet")), "{length}: {rows:?}");
+    }
+    let source = FolderSource::new(folder);
+    let error = source.operations().next().expect("one item").expect_err("no such file");
+    assert!(error.file.ends_with("operations.parquet"), "{error}");
+}
+
+fn foreign(columns: Vec<(&str, ArrayRef)>) -> Result<Vec<CoreOutboxRow>, String> {
+    let root = tempfile::tempdir().expect("a temporary folder");
+    let path = root.path().join("core_outbox.parquet");
+    let field = |(name, array): &(&str, ArrayRef)| Field::new(*name, array.data_type().clone(), true);
+    let schema = Arc::new(Schema::new(columns.iter().map(field).collect::<Vec<_>>()));
+    let batch = RecordBatch::try_new(schema, columns.into_iter().map(|(_, array)| array).collect()).expect("a batch");
+    let file = std::fs::File::create(&path).expect("created");
+    let mut writer = ArrowWriter::try_new(file, batch.schema(), None).expect("a writer");
+    writer.write(&batch).expect("written");
+    writer.close().expect("closed");
+    let read = read_rows::<CoreOutboxRow>(&path).and_then(Iterator::collect);
+    read.map_err(|error| error.problem)
+}
+
+#[test]
+fn files_that_other_tools_wrote_are_read_by_column_name() {
+    let id: ArrayRef = Arc::new(LargeStringArray::from(vec!["00000000-0000-0000-0000-00000000000a"]));
+    let read = foreign(vec![
+        ("transfer", id),
+        ("seq", Arc::new(Int32Array::from(vec![4]))),
+        ("__index_level_0__", Arc::new(Int32Array::from(vec![0]))),
+        ("account", Arc::new(Float64Array::from(vec![1_000_001.0]))),
+    ]);
+    assert_eq!(read, Ok(vec![CoreOutboxRow { account: 1_000_001, seq: 4, transfer: 10 }]));
+}
+
+#[test]
+fn a_column_that_does_not_fit_is_named() {
+    let id: ArrayRef = Arc::new(StringArray::from(vec!["00000000-0000-0000-0000-00000000000a"]));
+    let one: ArrayRef = Arc::new(Int32Array::from(vec![1]));
+    let missing = foreign(vec![("account", one.clone()), ("transfer", id.clone())]);
+    assert_eq!(missing, Err("column seq is missing".to_owned()));
+    let wrong = foreign(vec![("account", one.clone()), ("seq", id.clone()), ("transfer", id.clone())]);
+    assert_eq!(wrong, Err("column seq has type Utf8; expected is Int64".to_owned()));
+    let null: ArrayRef = Arc::new(Int32Array::from(vec![None]));
+    let absent = foreign(vec![("account", one.clone()), ("seq", null), ("transfer", id.clone())]);
+    assert_eq!(absent, Err("column seq is null and must not be".to_owned()));
+    let half: ArrayRef = Arc::new(Float64Array::from(vec![0.5]));
+    let fraction = foreign(vec![("account", one), ("seq", half), ("transfer", id)]);
+    assert_eq!(fraction, Err("column seq: 0.5 is not an exact whole number".to_owned()));
+}
+
+proptest! {
+    #[test]
+    fn any_change_of_a_stored_byte_is_an_error_or_rows_never_a_panic(at in 0_usize..4_000, to in any::<u8>()) {
+        let root = tempfile::tempdir().expect("a temporary folder");
+        let path = root.path().join("core_outbox.parquet");
+        write_rows(&path, outbox(500)).expect("written");
+        let mut bytes = std::fs::read(&path).expect("read");
+        let at = at % bytes.len();
+        let same = bytes[at] == to;
+        bytes[at] = to;
+        std::fs::write(&path, &bytes).expect("written back");
+        if let Ok(rows) = read_rows::<CoreOutboxRow>(&path) {
+            let good = rows.take_while(Result::is_ok).count();
+            if same {
+                prop_assert_eq!(good, 500);
+            }
+        }
+    }
+}
