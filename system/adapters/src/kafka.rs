@@ -68,6 +68,8 @@ impl KafkaLog {
             .set("enable.idempotence", "true")
             .set("acks", "all")
             .set("linger.ms", "0")
+            // A record that fails for good ends the producer, so that no later one slips past it (D35).
+            .set("enable.gapless.guarantee", "true")
             // Never: librdkafka would skip the record that timed out and send the later ones (D35).
             .set("message.timeout.ms", "0")
             // An answer that does not come for this long drops the connection, and the batch is sent again under its sequence number.

@@ -76,7 +76,7 @@ impl EventProducer for KafkaProducer {
     }
 
     async fn discard(self) {
-        #[expect(clippy::disallowed_methods, reason = "librdkafka's flush blocks; an adapter may block a thread of its own")]
+        #[expect(clippy::disallowed_methods, reason = "librdkafka blocks in flush, on a thread that may block")]
         let flushed = tokio::task::spawn_blocking(move || drain(&self.client)).await;
         if let Err(error) = flushed {
             tracing::error!(%error, "discarding a producer failed");
