@@ -1,0 +1,31 @@
+//! The environment on real processes: it comes up, its parts answer, and nothing is left however it ends.
+//!
+//! The test binary is executed again in three roles: as the reaper (`hook`), as a small harness that is killed, and as a service.
+
+mod local {
+    pub(crate) mod ends;
+    pub(crate) mod roles;
+    pub(crate) mod services;
+    pub(crate) mod starts;
+    pub(crate) mod support;
+}
+
+use libtest_mimic::{Arguments, Trial};
+
+fn main() {
+    bankstorm_environment::reaper::hook();
+    local::roles::play();
+    let arguments = Arguments::from_args();
+    let trials = vec![
+        Trial::test("databases_and_broker_come_up_and_go_away", local::starts::databases_and_broker),
+        Trial::test("a_missing_program_is_named_with_its_command", local::starts::missing_program),
+        Trial::test("a_store_that_dies_is_reported", local::starts::store_death),
+        Trial::test("a_killed_harness_leaves_nothing", local::ends::killed_harness),
+        Trial::test("a_killed_reaper_is_cleaned_up_after", local::ends::killed_reaper),
+        Trial::test("a_dropped_environment_leaves_nothing", local::ends::dropped),
+        Trial::test("services_start_die_and_stop", local::services::life),
+        Trial::test("a_service_that_exits_shows_its_last_lines", local::services::exits_at_once),
+        Trial::test("a_service_that_ignores_sigterm_is_killed_and_named", local::services::stubborn),
+    ];
+    libtest_mimic::run(&arguments, trials).exit();
+}
