@@ -1,0 +1,86 @@
+//! Which account an operation touches: uniform, Zipf, or one hot account.
+//!
+//! In: the accounts of a scenario and a stream of randomness. Out: account numbers. Elsewhere: when (`arrivals`).
+
+use bankstorm_contracts::AccountNo;
+use bankstorm_scenario::resolved::{Accounts, Skew};
+use rand::RngExt;
+use rand_distr::{Distribution, Zipf};
+use rand_xoshiro::Xoshiro256PlusPlus;
+
+use crate::seeds;
+
+/// Draws accounts.
+#[derive(Clone, Debug)]
+pub struct AccountPicker {
+    count: u64,
+    rule: Rule,
+    rng: Xoshiro256PlusPlus,
+}
+
+#[derive(Clone, Debug)]
+enum Rule {
+    Uniform,
+    Zipf(Zipf<f64>),
+    Hot(f64),
+}
+
+impl AccountPicker {
+    /// The accounts that load number `index` touches under `seed`, in order.
+    pub fn new(accounts: &Accounts, seed: u64, index: u32) -> Self {
+        let rule = match accounts.skew {
+            Skew::Uniform => Rule::Uniform,
+            Skew::Zipf(exponent) => {
+                Rule::Zipf(Zipf::new(accounts.count as f64, exponent).expect("a resolved exponent is above 0"))
+            }
+            Skew::Hot(share) => Rule::Hot(share),
+        };
+        Self { count: accounts.count, rule, rng: seeds::stream(seed, "accounts", index) }
+    }
+
+    /// The next account.
+    pub fn pick(&mut self) -> AccountNo {
+        let offset = match &self.rule {
+            Rule::Uniform => self.rng.random_range(0..self.count),
+            // Ranks are 1 to count; rank 1 is the first account.
+            Rule::Zipf(zipf) => (zipf.sample(&mut self.rng) as u64).clamp(1, self.count) - 1,
+            Rule::Hot(share) if self.count == 1 || self.rng.random::<f64>() < *share => 0,
+            Rule::Hot(_) => self.rng.random_range(1..self.count),
+        };
+        account_at(offset)
+    }
+}
+
+/// The number of the customer's account at `offset` from the first.
+pub(crate) fn account_at(offset: u64) -> AccountNo {
+    AccountNo::new(AccountNo::FIRST_CUSTOMER + i64::try_from(offset).expect("resolved counts fit"))
+}
+
+#[cfg(test)]
+mod tests {
+    use bankstorm_contracts::AccountNo;
+    use bankstorm_scenario::resolved::{Accounts, Skew};
+
+    use super::AccountPicker;
+
+    fn hits_of_first(skew: Skew, draws: u64) -> u64 {
+        let accounts = Accounts { count: 100, opening_balance_won: 1, history_depth: 1, skew };
+        let mut picker = AccountPicker::new(&accounts, 1, 0);
+        let last = AccountNo::FIRST_CUSTOMER + 99;
+        let mut hits = 0;
+        for _ in 0..draws {
+            let account = picker.pick().get();
+            assert!((AccountNo::FIRST_CUSTOMER..=last).contains(&account));
+            hits += u64::from(account == AccountNo::FIRST_CUSTOMER);
+        }
+        hits
+    }
+
+    #[test]
+    fn the_first_account_gets_what_the_skew_says() {
+        // Seeds are fixed, so these are facts, not chances: 1 %, 1 / H(100) = 19 % and 20 % of 10,000.
+        assert!((50..150).contains(&hits_of_first(Skew::Uniform, 10_000)));
+        assert!((1_800..2_050).contains(&hits_of_first(Skew::Zipf(1.0), 10_000)));
+        assert!((1_900..2_100).contains(&hits_of_first(Skew::Hot(0.2), 10_000)));
+    }
+}

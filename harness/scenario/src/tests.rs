@@ -1,0 +1,224 @@
+//! What is said when a file is not accepted, and that what is stored reads back.
+
+use std::path::Path;
+
+use insta::assert_snapshot;
+use proptest::prelude::*;
+
+use crate::resolved::{Arrivals, Skew};
+use crate::{Scenario, parse};
+
+const GOOD: &str = r#"about = "a test"
+
+[phases]
+measure = "10s"
+
+[[load]]
+op = "deposit"
+rate = "300/s"
+
+[slo]
+deposit.response.p99 = "200ms"
+"deposit.visible.p99" = "1s"
+"#;
+
+fn refused(text: &str, sets: &[&str]) -> String {
+    let sets: Vec<String> = sets.iter().map(|set| (*set).to_owned()).collect();
+    parse("scenarios/test.toml", text, &sets, None).expect_err("not accepted").to_string()
+}
+
+fn accepted(text: &str, sets: &[&str]) -> Scenario {
+    let sets: Vec<String> = sets.iter().map(|set| (*set).to_owned()).collect();
+    parse("scenarios/test.toml", text, &sets, None).unwrap_or_else(|error| panic!("{error}"))
+}
+
+#[test]
+fn a_short_file_is_filled_in() {
+    let scenario = accepted(GOOD, &[]);
+    assert_eq!((scenario.name.as_str(), scenario.about.as_str(), scenario.seed), ("test", "a test", 1));
+    assert_eq!(scenario.phases.warm_up.as_secs(), 5);
+    assert_eq!((scenario.accounts.count, scenario.accounts.skew), (10_000, Skew::Uniform));
+    let names: Vec<_> = scenario.slo.iter().map(|objective| objective.name.as_str()).collect();
+    assert_eq!(names, ["deposit.response.p99", "deposit.visible.p99"]);
+}
+
+#[test]
+fn sets_and_seed_override_the_file() {
+    let sets = [
+        "load.0.rate=3000/s",
+        "phases.measure=10m",
+        "load.0.arrivals=poisson",
+        "accounts.skew={zipf = 1.1}",
+        "accounts.count=5",
+        "slo.deposit.response.p99=\"50ms\"",
+        "seed=7",
+    ];
+    let scenario = accepted(GOOD, &sets);
+    assert_eq!((scenario.load[0].rate_per_s, scenario.load[0].arrivals), (3_000.0, Arrivals::Poisson));
+    assert_eq!((scenario.phases.measure.as_secs(), scenario.accounts.count, scenario.seed), (600, 5, 7));
+    assert_eq!(scenario.accounts.skew, Skew::Zipf(1.1));
+    assert_eq!(scenario.slo[0].limit.as_millis(), 50);
+    let seeded = parse("test.toml", GOOD, &["seed=7".to_owned()], Some(9)).expect("accepted");
+    assert_eq!(seeded.seed, 9);
+}
+
+#[test]
+fn every_shipped_scenario_is_accepted_and_listed() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../scenarios");
+    let listed = crate::builtin::list(&folder).unwrap_or_else(|error| panic!("{error}"));
+    let names: Vec<_> = listed.iter().map(|listed| listed.name.as_str()).collect();
+    assert!(names.contains(&"smoke"), "{names:?}");
+    assert!(listed.iter().all(|listed| !listed.about.is_empty()));
+}
+
+#[test]
+fn the_schema_names_every_key_and_refuses_others() {
+    let schema = crate::schema();
+    let keys: Vec<_> = schema["properties"].as_object().expect("keys").keys().cloned().collect();
+    assert_eq!(keys, ["about", "accounts", "load", "markers", "name", "phases", "seed", "slo", "system"]);
+    assert_eq!(schema["additionalProperties"], false);
+    assert!(schema["properties"]["slo"]["properties"]["deposit.visible.p99"].is_object());
+}
+
+#[test]
+fn unknown_keys_name_the_nearest() {
+    assert_snapshot!(refused(&GOOD.replace("rate =", "raet ="), &[]), @r#"
+    scenarios/test.toml:8:1: unknown key `raet` in load.0
+      |
+    8 | raet = "300/s"
+      | ^^^^
+    help: did you mean `rate`? accepted here: `op`, `rate`, `arrivals`, `timeout`, `retry`, `connections`, `lookup`
+    "#);
+    assert_snapshot!(refused(&GOOD.replace("[phases]", "[phase]"), &[]), @r#"
+    scenarios/test.toml:3:2: unknown key `phase` in the top level
+      |
+    3 | [phase]
+      |  ^^^^^
+    help: did you mean `phases`? accepted here: `name`, `about`, `seed`, `markers`, `phases`, `system`, `accounts`, `load`, `slo`
+    "#);
+    assert_snapshot!(refused(GOOD, &["load.0.rat=3000/s"]), @r#"
+    --set load.0.rat=3000/s: unknown key `rat` in load.0
+    help: did you mean `rate`? accepted here: `op`, `rate`, `arrivals`, `timeout`, `retry`, `connections`, `lookup`
+    "#);
+    assert_snapshot!(refused(GOOD, &["phase.measure=10m"]), @r#"
+    --set phase.measure=10m: unknown key `phase` in the top level
+    help: did you mean `phases`? accepted here: `name`, `about`, `seed`, `markers`, `phases`, `system`, `accounts`, `load`, `slo`
+    "#);
+    assert_snapshot!(refused(&GOOD.replace("response", "respons"), &[]), @r#"
+    scenarios/test.toml:11:9: slo.deposit.respons is unknown
+       |
+    11 | deposit.respons.p99 = "200ms"
+       |         ^^^^^^^
+    help: did you mean `response`? accepted here: `response`, `service`, `send_lag`, `sync_lag`, `visible`
+    "#);
+}
+
+#[test]
+fn bad_values_say_what_would_be_accepted() {
+    assert_snapshot!(refused(&GOOD.replace("10s", "10 sec"), &[]), @r#"
+    scenarios/test.toml:4:11: phases.measure: "10 sec" is not accepted; accepted is a duration such as "20s", "250ms" or "1m" (units ns, us, ms, s, m, h)
+      |
+    4 | measure = "10 sec"
+      |           ^^^^^^^^
+    "#);
+    assert_snapshot!(refused(&GOOD.replace("300/s", "0/s"), &[]), @r#"
+    scenarios/test.toml:8:8: load.0.rate is "0/s"; accepted is above 0 and at most 200000/s
+      |
+    8 | rate = "0/s"
+      |        ^^^^^
+    "#);
+    assert_snapshot!(refused(&GOOD.replace("\"300/s\"", "300"), &[]), @r#"
+    scenarios/test.toml:8:8: load.0.rate: 300 is not accepted; accepted is a rate such as "300/s" or "1000/min" (units s, min, h)
+      |
+    8 | rate = 300
+      |        ^^^
+    "#);
+    assert_snapshot!(refused(&GOOD.replace("\"deposit\"", "\"scroll\""), &[]), @r#"
+    scenarios/test.toml:7:6: load.0.op is "scroll"
+      |
+    7 | op = "scroll"
+      |      ^^^^^^^^
+    help: accepted here: `deposit`
+    "#);
+    assert_snapshot!(refused(GOOD, &["accounts.count=-5"]), @"--set accounts.count=-5: accounts.count is -5; accepted are 1 to 2000000");
+    assert_snapshot!(refused(&format!("seed = -1\n{GOOD}"), &[]), @r#"
+    scenarios/test.toml:1:8: seed is -1; accepted are 0 to 9223372036854775807
+      |
+    1 | seed = -1
+      |        ^^
+    "#);
+    assert_snapshot!(refused(GOOD, &["system.workers=many"]), @r#"--set system.workers=many: system.workers: "many" is not accepted; accepted is a whole number"#);
+    assert_snapshot!(refused(GOOD, &["system=7"]), @"--set system=7: system: 7 is not accepted; accepted is a table");
+    assert_snapshot!(refused(&GOOD.replace("\"200ms\"", "-3"), &[]), @r#"
+    scenarios/test.toml:11:24: slo.deposit.response.p99: -3 is not accepted; accepted is a duration such as "20s", "250ms" or "1m" (units ns, us, ms, s, m, h)
+       |
+    11 | deposit.response.p99 = -3
+       |                        ^^
+    "#);
+    assert_snapshot!(refused(GOOD, &["load.0.lookup=101%"]), @r#"--set load.0.lookup=101%: load.0.lookup: "101%" is not accepted; accepted is a share such as "1%" or 0.01, from 0 to 1"#);
+    assert_snapshot!(refused(GOOD, &["phases.measure=3h"]), @r#"--set phases.measure=3h: phases.measure is "3h"; accepted are "1s" to "2h""#);
+    assert_snapshot!(refused(GOOD, &["load.0.rate=200000/s", "phases.measure=1h"]), @r#"
+    scenarios/test.toml:6:1: load plans 721000000 operations (all rates times warm_up and measure); accepted are 20000000 at most
+      |
+    6 | [[load]]
+      | ^^^^^^^^
+    "#);
+}
+
+#[test]
+fn what_is_absent_or_no_toml_is_named() {
+    assert_snapshot!(refused("about = \"no load\"\n", &[]), @"scenarios/test.toml: load has 0 entries; accepted are 1 to 16, each under [[load]]");
+    assert_snapshot!(refused(&GOOD.replace("rate = \"300/s\"\n", ""), &[]), @r#"
+    scenarios/test.toml:6:1: load.0 has no `rate`, which must be given
+      |
+    6 | [[load]]
+      | ^^^^^^^^
+    "#);
+    assert_snapshot!(refused(&GOOD.replace("\"deposit\"\n", "\"deposit\n"), &[]), @r#"
+    scenarios/test.toml:7:14: not TOML: invalid basic string, expected `"`
+      |
+    7 | op = "deposit
+      |              ^
+    "#);
+    assert_snapshot!(refused(&GOOD.replace("measure", "measure = \"1s\"\nmeasure"), &[]), @r#"
+    scenarios/test.toml:5:1: not TOML: duplicate key
+      |
+    5 | measure = "10s"
+      | ^^^^^^^
+    "#);
+}
+
+#[test]
+fn sets_that_are_no_path_or_no_value_are_refused() {
+    assert_snapshot!(refused(GOOD, &["load.0.rate"]), @"--set load.0.rate: there is no `=`; accepted is path=value, such as load.0.rate=3000/s");
+    assert_snapshot!(refused(GOOD, &["load.1.rate=5/s"]), @"--set load.1.rate=5/s: `1` is no entry of load; accepted is load.0");
+    assert_snapshot!(refused(GOOD, &["about.text=x"]), @"--set about.text=x: about is a plain value and has no `text`; accepted is about=value");
+    assert_snapshot!(refused(GOOD, &["load..rate=5/s"]), @"--set load..rate=5/s: `load..rate` is no path; accepted is such as load.0.rate");
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn what_is_stored_reads_back_the_same(
+        seed in 0..=i64::MAX as u64,
+        rate in 0.001_f64..100.0,
+        warm_up_us in 0_u64..60_000_000,
+        skew in prop_oneof![
+            Just(Skew::Uniform),
+            (0.01_f64..5.0).prop_map(Skew::Zipf),
+            (0.0_f64..=1.0).prop_map(Skew::Hot),
+        ],
+        lookup in 0.0_f64..=1.0,
+    ) {
+        let mut scenario = accepted(GOOD, &["markers=[\"channel-append\"]"]);
+        scenario.seed = seed;
+        scenario.load[0].rate_per_s = rate;
+        scenario.load[0].lookup = lookup;
+        scenario.phases.warm_up = std::time::Duration::from_micros(warm_up_us);
+        scenario.accounts.skew = skew;
+        let stored = scenario.to_toml();
+        let again = parse("run/scenario.toml", &stored, &[], None);
+        prop_assert_eq!(again.as_ref(), Ok(&scenario), "{}", stored);
+    }
+}
