@@ -1,0 +1,380 @@
+//! `report.html`: one file that needs no network and no script.
+//!
+//! In: [`ReportInput`]. Out: the page. Elsewhere: its text and look (`templates/report.html`, `templates/report.css`), the charts
+//! (`html::curves`, `html::chart`), the rows (`tables`).
+
+mod chart;
+mod curves;
+
+use askama::Template;
+use bankstorm_record::run_json::{RunJson, ValidityVerdict};
+use serde_json::Value;
+
+use crate::html::chart::Drawn;
+use crate::stored::ReportInput;
+use crate::tables::{self, TextTable};
+use crate::words::{self, Tone, clean, count, ms, span};
+use crate::{ReportError, explain};
+
+/// The most text of a scenario that is shown; the file itself is in the run folder.
+const SCENARIO_CHARS: usize = 20_000;
+/// The most machine facts that are shown.
+const FACTS: usize = 80;
+/// The most faults that are shown.
+const FAULTS: usize = 200;
+
+/// The page for `input`.
+///
+/// # Errors
+/// When the template fails, which its tests rule out for any input they know.
+pub fn html(input: &ReportInput) -> Result<String, ReportError> {
+    Ok(Page::of(input).render()?)
+}
+
+/// One of the three verdicts.
+struct Pill {
+    question: &'static str,
+    word: &'static str,
+    tone: &'static str,
+    meaning: &'static str,
+}
+
+/// A figure that stands out.
+struct Figure {
+    value: String,
+    unit: &'static str,
+    label: String,
+}
+
+/// A phase on the time line.
+struct Span {
+    name: String,
+    left: String,
+    width: String,
+    length: String,
+    measured: bool,
+}
+
+/// A check that did not hold.
+struct Seen<'a> {
+    title: String,
+    word: &'static str,
+    tone: &'static str,
+    meaning: &'static str,
+    witness: &'a str,
+    counts: String,
+}
+
+/// A check with its meaning.
+struct Check<'a> {
+    word: &'static str,
+    tone: &'static str,
+    id: &'a str,
+    name: &'a str,
+    meaning: &'static str,
+    examined: String,
+    violations: String,
+}
+
+#[derive(Template)]
+#[template(path = "report.html")]
+struct Page<'a> {
+    css: &'static str,
+    run: &'a RunJson,
+    missing: &'a [String],
+    switched_off: String,
+    headline: &'static str,
+    meaning: &'static str,
+    tone: &'static str,
+    pills: [Pill; 3],
+    exit: String,
+    duration: String,
+    invalid: bool,
+    figures: Vec<Figure>,
+    seen: Vec<Seen<'a>>,
+    load: TextTable,
+    latency: TextTable,
+    latencies: [(&'static str, &'static str, &'static str, &'static str); 5],
+    bounds: Vec<(String, String, String)>,
+    charts: Vec<Drawn>,
+    checks: Vec<Check<'a>>,
+    objectives: TextTable,
+    faults: TextTable,
+    faults_left_out: usize,
+    system: Vec<(&'static str, String)>,
+    cpu: Vec<(String, String)>,
+    machine: Vec<(String, String)>,
+    machine_left_out: usize,
+    spans: Vec<Span>,
+    clocks: [(&'static str, &'static str); 4],
+    scenario: Option<String>,
+    scenario_cut: bool,
+    repeat: String,
+}
+
+impl<'a> Page<'a> {
+    fn of(input: &'a ReportInput) -> Self {
+        let run = &input.run;
+        let (headline, meaning, tone) = words::headline(run);
+        let mut faults = tables::faults(run, tables::measure_start_ms(run));
+        let faults_left_out = faults.rows.len().saturating_sub(FAULTS);
+        faults.rows.truncate(FAULTS);
+        let mut machine = Vec::new();
+        facts(&mut machine, "", &input.machine);
+        let machine_left_out = machine.len().saturating_sub(FACTS);
+        machine.truncate(FACTS);
+        let bounds = tables::upper_bounds(run).into_iter().map(|(what, bounds, all)| (what, count(bounds), count(all)));
+        Self {
+            css: include_str!("../templates/report.css"),
+            run,
+            missing: &input.missing,
+            switched_off: run.r#unsafe.join(", "),
+            headline,
+            meaning,
+            tone: tone.class(),
+            pills: pills(run),
+            exit: run.exit_code.map_or_else(
+                || "no exit code recorded".to_owned(),
+                |code| format!("exit code {code}: {}", words::exit_meaning(code)),
+            ),
+            duration: run.phases.last().map_or_else(|| "unknown".to_owned(), |last| span(last.end_ms)),
+            invalid: run.validity.verdict == ValidityVerdict::Invalid,
+            figures: figures(run),
+            seen: seen(run),
+            load: tables::load(run),
+            latency: tables::latency(run),
+            latencies: words::LATENCIES,
+            bounds: bounds.collect(),
+            charts: curves::draw_all(input),
+            checks: checks(run),
+            objectives: tables::objectives(run),
+            faults,
+            faults_left_out,
+            system: system(run),
+            cpu: tables::cpu(run).into_iter().map(|(name, seconds)| (name, format!("{seconds:.2}"))).collect(),
+            machine,
+            machine_left_out,
+            spans: spans(run),
+            clocks: explain::CLOCKS,
+            scenario: input.scenario.as_ref().map(|text| text.chars().take(SCENARIO_CHARS).collect()),
+            scenario_cut: input.scenario.as_ref().is_some_and(|text| text.chars().nth(SCENARIO_CHARS).is_some()),
+            repeat: format!("bankstorm run scenario.toml --env {} --seed {}", clean(&run.environment), run.seed),
+        }
+    }
+}
+
+impl Tone {
+    /// Its class in the style sheet.
+    const fn class(self) -> &'static str {
+        match self {
+            Self::Good => "good",
+            Self::Warn => "warn",
+            Self::Bad => "bad",
+        }
+    }
+}
+
+fn pills(run: &RunJson) -> [Pill; 3] {
+    let questions = ["Can the figures be believed?", "Did the bank keep its guarantees?", "Was it fast enough?"];
+    let meanings = words::meanings(run);
+    let verdicts = words::verdicts(run);
+    [0, 1, 2].map(|i| Pill {
+        question: questions[i],
+        word: verdicts[i].0,
+        tone: verdicts[i].1.class(),
+        meaning: meanings[i],
+    })
+}
+
+/// Counts, and the two latencies that customers feel; no latency where the run is not valid.
+fn figures(run: &RunJson) -> Vec<Figure> {
+    let mut figures = Vec::new();
+    for (op, counts) in &run.load {
+        let mut add = |value: u64, label: &str| {
+            figures.push(Figure { value: count(value), unit: "", label: format!("{op}s {label}") });
+        };
+        add(counts.planned, "planned");
+        add(counts.ok, "answered ok");
+        for (value, label) in [
+            (counts.rejected, "rejected"),
+            (counts.failed, "failed"),
+            (counts.unknown, "in doubt at first"),
+            (counts.unresolved, "never settled"),
+            (counts.missed, "never sent"),
+        ] {
+            if value > 0 {
+                add(value, label);
+            }
+        }
+    }
+    if run.validity.verdict == ValidityVerdict::Valid {
+        for (op, kinds) in &run.latency_us {
+            for (kind, label) in [("response", "response p99"), ("visible", "visible p99")] {
+                if let Some(found) = kinds.get(kind).filter(|figures| figures.count > 0) {
+                    figures.push(Figure { value: ms(found.p99), unit: "ms", label: format!("{op} {label}") });
+                }
+            }
+        }
+    }
+    figures
+}
+
+fn seen(run: &RunJson) -> Vec<Seen<'_>> {
+    let of = |(check, witness): (&'_ bankstorm_record::run_json::CheckResult, _)| {
+        let (word, tone) = words::guarantee(check.verdict);
+        Seen {
+            title: format!("{} {}", check.id, check.name),
+            word,
+            tone: tone.class(),
+            meaning: explain::check(&check.id).unwrap_or_default(),
+            witness,
+            counts: format!("{} violations in {} examined", count(check.violations), count(check.examined)),
+        }
+    };
+    tables::witnesses(run).into_iter().map(of).collect()
+}
+
+fn checks(run: &RunJson) -> Vec<Check<'_>> {
+    let all = run.guarantees.checks.iter().map(|check| {
+        let (word, tone) = words::guarantee(check.verdict);
+        Check {
+            word,
+            tone: tone.class(),
+            id: &check.id,
+            name: &check.name,
+            meaning: explain::check(&check.id).unwrap_or_default(),
+            examined: count(check.examined),
+            violations: count(check.violations),
+        }
+    });
+    all.collect()
+}
+
+fn system(run: &RunJson) -> Vec<(&'static str, String)> {
+    let system = &run.system;
+    let mut facts = vec![
+        ("Accounts", count(system.accounts)),
+        ("Channel instances", system.channel_instances.to_string()),
+        ("Partitions of the entries topic", system.partitions.to_string()),
+        ("Workers per assigned partition", system.workers.to_string()),
+        ("Workers in all", system.workers_total.to_string()),
+    ];
+    if let Some(lag) = system.lag_max_records {
+        facts.push(("Highest lag, records", count(lag)));
+    }
+    facts
+}
+
+fn spans(run: &RunJson) -> Vec<Span> {
+    let from = run.phases.iter().map(|phase| phase.start_ms).min().unwrap_or(0);
+    let to = run.phases.iter().map(|phase| phase.end_ms).max().unwrap_or(0);
+    let percent = |ms: i64| format!("{:.2}", 100.0 * ms as f64 / (to - from).max(1) as f64);
+    let phases = run.phases.iter().map(|phase| Span {
+        name: phase.name.replace('_', " "),
+        left: percent(phase.start_ms - from),
+        width: percent(phase.end_ms - phase.start_ms),
+        length: span(phase.end_ms - phase.start_ms),
+        measured: phase.name == "measure",
+    });
+    phases.collect()
+}
+
+/// Any document as rows: `cpu.cores` and a text.
+fn facts(rows: &mut Vec<(String, String)>, name: &str, value: &Value) {
+    match value {
+        Value::Null => {}
+        Value::Object(parts) => {
+            for (part, value) in parts {
+                let name = if name.is_empty() { part.clone() } else { format!("{name}.{part}") };
+                facts(rows, &name, value);
+            }
+        }
+        Value::Array(parts) if parts.iter().any(|part| part.is_object() || part.is_array()) => {
+            for (i, part) in parts.iter().enumerate() {
+                facts(rows, &format!("{name}.{i}"), part);
+            }
+        }
+        Value::Array(parts) => rows.push((name.to_owned(), parts.iter().map(fact).collect::<Vec<_>>().join(", "))),
+        simple => rows.push((name.to_owned(), fact(simple))),
+    }
+}
+
+fn fact(value: &Value) -> String {
+    match value {
+        Value::String(text) => clean(text),
+        Value::Bool(true) => "yes".to_owned(),
+        Value::Bool(false) => "no".to_owned(),
+        Value::Number(number) => number.as_u64().filter(|n| *n >= 10_000).map_or_else(|| number.to_string(), count),
+        other => other.to_string(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::fixture;
+
+    fn page(run: RunJson) -> String {
+        html(&fixture::input(run)).expect("a page")
+    }
+
+    #[test]
+    fn it_asks_nothing_of_the_network_and_runs_no_script() {
+        for run in [fixture::held(), fixture::invalid(), fixture::violated(), fixture::inconclusive()] {
+            let page = page(run);
+            for sign in ["http://", "https://", "src=", "href=", "<link", "<script", "<iframe", "@import", "url(", "//cdn"] {
+                assert!(!page.contains(sign), "{sign}");
+            }
+            assert!(page.contains("default-src 'none'"), "the browser is told to refuse requests as well");
+        }
+    }
+
+    #[test]
+    fn it_stays_small_for_an_hour_of_load() {
+        let mut input = fixture::input(fixture::violated());
+        let point = input.series[10].clone();
+        input.series = (0..3600).map(|second| crate::SecondPoint { second, ..point.clone() }).collect();
+        let sample = input.samples[0].clone();
+        input.samples = (0..3600)
+            .map(|i| {
+                let mut sample = sample.clone();
+                sample["at_ms"] = Value::from(8_000 + i * 1000);
+                sample
+            })
+            .collect();
+        let size = html(&input).expect("a page").len();
+        assert!(size <= 300_000, "{size} bytes");
+    }
+
+    #[test]
+    fn text_from_outside_cannot_become_markup() {
+        let mut run = fixture::violated();
+        let hostile = "</title><script>alert(1)</script><img onerror=x>";
+        run.scenario = hostile.to_owned();
+        run.guarantees.checks[6].first = Some(hostile.to_owned());
+        run.faults[0].kind = hostile.to_owned();
+        let mut input = fixture::input(run);
+        input.machine = serde_json::json!({ hostile: hostile });
+        input.samples[3]["process_cpu_percent"][hostile] = Value::from(3.0);
+        let page = html(&input).expect("a page");
+        assert!(!page.contains("<script") && !page.contains("<img"));
+    }
+
+    #[test]
+    fn an_invalid_run_leads_with_its_reasons_and_without_latencies() {
+        let page = page(fixture::invalid());
+        let head = page.split("id=\"latency\"").next().expect("the part before the table");
+        assert!(head.contains("may not be used") && head.contains("send lag p99 was 41.2 ms"));
+        assert!(!head.contains("response p99</"));
+        assert!(page.contains("Do not quote them"));
+    }
+
+    #[test]
+    fn every_chart_can_be_read_out() {
+        let page = page(fixture::held());
+        let charts = page.matches("<svg ").count();
+        assert_eq!(charts, 6);
+        assert_eq!(page.matches("role=\"img\" aria-labelledby=").count(), charts);
+        assert_eq!(page.matches("<desc ").count(), charts);
+    }
+}

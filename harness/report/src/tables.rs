@@ -1,0 +1,197 @@
+//! The rows that terminal, Markdown and HTML share.
+//!
+//! In: `run.json`. Out: [`TextTable`]s, already formatted. Elsewhere: how a table is drawn (each format), how figures came about (`load`,
+//! `check`).
+
+use bankstorm_record::run_json::{CheckResult, GuaranteeVerdict, Latency, RunJson};
+
+use crate::words::{self, Tone, count, ms};
+
+/// A table of text.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct TextTable {
+    /// Column headings, with whether the column holds numbers.
+    pub(crate) head: Vec<Column>,
+    /// Rows.
+    pub(crate) rows: Vec<Row>,
+}
+
+/// A column's heading.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Column {
+    /// Its text.
+    pub(crate) name: &'static str,
+    /// Aligned to the right.
+    pub(crate) number: bool,
+}
+
+/// A row.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Row {
+    /// One text per column.
+    pub(crate) cells: Vec<String>,
+    /// The row's verdict, where it has one: it colours the cell of `verdict_at`.
+    pub(crate) tone: Option<(usize, Tone)>,
+    /// A row that explains the one above: shown weaker.
+    pub(crate) minor: bool,
+}
+
+impl Row {
+    fn plain(cells: Vec<String>) -> Self {
+        Self { cells, tone: None, minor: false }
+    }
+}
+
+fn columns(names: &[(&'static str, bool)]) -> Vec<Column> {
+    names.iter().map(|&(name, number)| Column { name, number }).collect()
+}
+
+/// Counts per operation, measured phase.
+pub(crate) fn load(run: &RunJson) -> TextTable {
+    let names = ["planned", "sent", "ok", "rejected", "failed", "unknown", "unresolved", "missed"];
+    let mut head = columns(&[("operation", false)]);
+    head.extend(names.map(|name| Column { name, number: true }));
+    let rows = run.load.iter().map(|(op, c)| {
+        let figures = [c.planned, c.sent, c.ok, c.rejected, c.failed, c.unknown, c.unresolved, c.missed];
+        Row::plain(std::iter::once(op.clone()).chain(figures.map(count)).collect())
+    });
+    TextTable { head, rows: rows.collect() }
+}
+
+/// Latencies in milliseconds, with a second line where misses were left out.
+pub(crate) fn latency(run: &RunJson) -> TextTable {
+    let head = columns(&[
+        ("ms", false),
+        ("from, to", false),
+        ("p50", true),
+        ("p90", true),
+        ("p99", true),
+        ("p99.9", true),
+        ("max", true),
+        ("count", true),
+    ]);
+    let several = run.latency_us.len() > 1;
+    let mut rows = Vec::new();
+    for (op, kinds) in &run.latency_us {
+        let known = words::LATENCIES.iter().filter_map(|(key, label, span, _)| Some((*label, *span, kinds.get(*key)?)));
+        // A kind that this build does not know is still shown, under its own name.
+        let other = kinds
+            .iter()
+            .filter(|(key, _)| !words::LATENCIES.iter().any(|(known, ..)| known == key))
+            .map(|(key, figures)| (key.as_str(), "", figures));
+        for (label, span, figures) in known.chain(other) {
+            let label = if several { format!("{op} {label}") } else { label.to_owned() };
+            rows.push(latency_row(label, span, figures, false));
+            if let Some(without) = &figures.without_missed {
+                rows.push(latency_row("  without missed".to_owned(), "", without, true));
+            }
+        }
+    }
+    TextTable { head, rows }
+}
+
+fn latency_row(label: String, span: &str, figures: &Latency, minor: bool) -> Row {
+    let mut cells = vec![label, span.to_owned()];
+    if figures.count == 0 {
+        cells.extend(std::iter::repeat_n("-".to_owned(), 5));
+    } else {
+        cells.extend([figures.p50, figures.p90, figures.p99, figures.p999, figures.max].map(ms));
+    }
+    cells.push(count(figures.count));
+    Row { cells, tone: None, minor }
+}
+
+/// Values among the latencies that are bounds, not measurements: (operation and latency, how many, of how many).
+pub(crate) fn upper_bounds(run: &RunJson) -> Vec<(String, u64, u64)> {
+    let all = run.latency_us.iter().flat_map(|(op, kinds)| kinds.iter().map(move |(kind, f)| (op, kind, f)));
+    all.filter(|(.., f)| f.upper_bound > 0)
+        .map(|(op, kind, f)| (format!("{op} {}", kind.replace('_', " ")), f.upper_bound, f.count))
+        .collect()
+}
+
+/// Objectives with what was measured.
+pub(crate) fn objectives(run: &RunJson) -> TextTable {
+    let head =
+        columns(&[("verdict", false), ("objective", false), ("limit, ms", true), ("measured, ms", true), ("during", false)]);
+    let rows = run.slo.objectives.iter().map(|objective| {
+        let (word, tone) = words::slo(objective.verdict);
+        let measured = objective.measured_us.map_or_else(|| "-".to_owned(), ms);
+        let cells = vec![word.to_owned(), objective.name.clone(), ms(objective.limit_us), measured, objective.during.clone()];
+        Row { cells, tone: Some((0, tone)), minor: false }
+    });
+    TextTable { head, rows: rows.collect() }
+}
+
+/// Checks with counts.
+pub(crate) fn checks(run: &RunJson) -> TextTable {
+    let head =
+        columns(&[("verdict", false), ("check", false), ("name", false), ("examined", true), ("violations", true)]);
+    let rows = run.guarantees.checks.iter().map(|check| {
+        let (word, tone) = words::guarantee(check.verdict);
+        let cells = vec![
+            word.to_owned(),
+            check.id.clone(),
+            check.name.clone(),
+            count(check.examined),
+            count(check.violations),
+        ];
+        Row { cells, tone: Some((0, tone)), minor: false }
+    });
+    TextTable { head, rows: rows.collect() }
+}
+
+/// Checks that did not hold, worst first, with what they saw.
+pub(crate) fn witnesses(run: &RunJson) -> Vec<(&CheckResult, &str)> {
+    let of = |verdict| {
+        run.guarantees
+            .checks
+            .iter()
+            .filter(move |check| check.verdict == verdict)
+            .map(|check| (check, check.first.as_deref().unwrap_or("no witness was recorded")))
+    };
+    of(GuaranteeVerdict::Violated).chain(of(GuaranteeVerdict::Unknown)).collect()
+}
+
+/// Faults, unplanned ones flagged. Moments are seconds since `zero_ms`.
+pub(crate) fn faults(run: &RunJson, zero_ms: i64) -> TextTable {
+    let head = columns(&[
+        ("fault", false),
+        ("kind", false),
+        ("place", false),
+        ("planned", false),
+        ("from, s", true),
+        ("healed, s", true),
+        ("witnessed by", false),
+    ]);
+    let second = |ms: Option<i64>| ms.map_or_else(|| "-".to_owned(), |ms| format!("{:.1}", (ms - zero_ms) as f64 / 1000.0));
+    let rows = run.faults.iter().map(|fault| {
+        let (planned, tone) = match (fault.planned, fault.fired) {
+            (true, true) => ("planned", None),
+            (true, false) => ("planned, NOT FIRED", Some((3, Tone::Warn))),
+            (false, _) => ("UNPLANNED", Some((3, Tone::Bad))),
+        };
+        let cells = vec![
+            fault.id.clone(),
+            fault.kind.clone(),
+            fault.place.clone(),
+            planned.to_owned(),
+            second(fault.started_ms),
+            second(fault.healed_ms),
+            fault.witnessed.clone().unwrap_or_else(|| "nothing".to_owned()),
+        ];
+        Row { cells, tone, minor: false }
+    });
+    TextTable { head, rows: rows.collect() }
+}
+
+/// CPU seconds per process over the measured phase, largest first.
+pub(crate) fn cpu(run: &RunJson) -> Vec<(String, f64)> {
+    let mut all: Vec<_> = run.system.cpu_seconds.iter().map(|(name, seconds)| (name.clone(), *seconds)).collect();
+    all.sort_by(|a, b| b.1.total_cmp(&a.1));
+    all
+}
+
+/// When measuring began, in milliseconds since the origin; 0 where no phase says so.
+pub(crate) fn measure_start_ms(run: &RunJson) -> i64 {
+    run.phases.iter().find(|phase| phase.name == "measure").map_or(0, |phase| phase.start_ms)
+}
