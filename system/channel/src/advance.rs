@@ -33,6 +33,8 @@ use bankstorm_outside::process::{Metrics, Points, VisibleLog};
 use bankstorm_outside::{CommitOutcome, LockMode};
 use tokio::sync::Semaphore;
 
+use crate::markers;
+
 pub use error::AdvanceError;
 pub(crate) use error::Fault;
 pub use plan::{Next, Step, Why, plan};
@@ -102,11 +104,8 @@ impl<O: ChannelOutside> Advancer<O> {
         let mut tx = self.outside.store().begin().await?;
         let heads = tx.lock(&accounts, mode).await?;
         let staged = stage::stage(moves, heads, |settled| self.settle_unsure(settled));
-        let outcome = if staged.writes.heads.is_empty() {
-            tx.commit().await
-        } else {
-            tx.write_and_commit(&staged.writes).await
-        };
+        let outcome =
+            if staged.writes.heads.is_empty() { tx.commit().await } else { tx.write_and_commit(&staged.writes).await };
         match outcome {
             CommitOutcome::Ok => {
                 self.publish(&staged);
@@ -117,6 +116,7 @@ impl<O: ChannelOutside> Advancer<O> {
             }
             CommitOutcome::Failed(error) => Err(error.into()),
             CommitOutcome::Unknown(detail) => {
+                self.outside.points().reached(markers::COMMIT_UNKNOWN);
                 self.outside.metrics().count("channel_commit_unknown_total", 1);
                 for (mv, moved) in moves.iter_mut().zip(&staged.moved) {
                     if let Moved::Locked { before, after, .. } = moved
@@ -139,7 +139,7 @@ impl<O: ChannelOutside> Advancer<O> {
             Why::Gap => self.outside.metrics().count("channel_gaps_total", 1),
             Why::ChainBreak => {
                 self.outside.metrics().count("channel_chain_breaks_total", 1);
-                self.outside.points().reached("channel-chain-break");
+                self.outside.points().reached(markers::CHAIN_BREAK);
                 tracing::error!(account = %mv.account, seq = after.seq + 1, "the event's balance does not follow; core is asked");
             }
         }
@@ -183,13 +183,13 @@ impl<O: ChannelOutside> Advancer<O> {
             };
             if before.seq != have {
                 self.outside.metrics().count("channel_cas_lost_total", 1);
-                self.outside.points().reached("channel-cas-lost");
+                self.outside.points().reached(markers::CAS_LOST);
             }
             if next != Next::Complete {
                 return Err(AdvanceError::ChainBroken { account: mv.account, seq: after.seq + 1 });
             }
             have = after.seq;
-            self.outside.points().reached("channel-gap-filled");
+            self.outside.points().reached(markers::GAP_FILLED);
         }
         Ok(())
     }
@@ -204,13 +204,13 @@ impl<O: ChannelOutside> Advancer<O> {
             metrics.count("channel_applied_total", staged.writes.entries.len() as u64);
         }
         if staged.writes.journal.iter().any(|line| line.source == Source::Event) {
-            points.reached("channel-append");
+            points.reached(markers::APPEND);
         }
         if advances.len() > 1 {
-            points.reached("channel-batch");
+            points.reached(markers::BATCH);
         }
         if staged.duplicates > 0 {
-            points.reached("channel-duplicate-dropped");
+            points.reached(markers::DUPLICATE_DROPPED);
             metrics.count("channel_duplicates_total", staged.duplicates);
         }
     }

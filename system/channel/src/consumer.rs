@@ -28,6 +28,7 @@ use tokio::sync::oneshot;
 use tokio::time::{Instant, timeout};
 
 use crate::config::ChannelConfig;
+use crate::markers;
 use crate::partitions::{Completion, Delivery, Epoch, Partitions};
 use crate::workers::Workers;
 
@@ -209,7 +210,7 @@ impl<O: ChannelOutside> Member<O> {
     async fn end_drain(&mut self, epochs: &[Arc<Epoch>], consumer: &mut ConsumerOf<O>) {
         let left = self.partitions.in_work_of(epochs);
         if left == 0 {
-            self.outside.points().reached("channel-revoked-drained");
+            self.outside.points().reached(markers::REVOKED_DRAINED);
         } else {
             self.outside.metrics().count("channel_drain_limit_total", 1);
             tracing::warn!(left, limit = ?self.config.drain_limit, "a drain met its limit (drain_limit)");

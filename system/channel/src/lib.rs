@@ -11,6 +11,7 @@
 //! | `workers` | jobs into transactions, several accounts in each, and what is tried again |
 //! | `consumer` | the loop: assigned, revoked, lost, records, commits |
 //! | `read` | pages |
+//! | [`config`], [`markers`] | what may be set; what the protocol passes |
 //!
 //! # Records that cannot be applied
 //! There are no dead letters yet. A record that fails is tried again with growing pauses, for ever, is counted in
@@ -22,6 +23,7 @@ pub mod advance;
 pub mod config;
 mod consumer;
 pub mod keys;
+pub mod markers;
 mod partitions;
 mod read;
 pub mod watermark;

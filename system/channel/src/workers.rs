@@ -115,9 +115,9 @@ impl<O: ChannelOutside> Workers<O> {
 
     async fn run_batch(self: &Arc<Self>, mut batch: BTreeMap<AccountNo, Job>) {
         for attempt in 0.. {
-            let (gone, here) = batch.into_iter().partition(|(_, job)| {
-                if attempt == 0 { job.epoch.has_ended() } else { !job.epoch.is_live() }
-            });
+            let (gone, here) = batch
+                .into_iter()
+                .partition(|(_, job)| if attempt == 0 { job.epoch.has_ended() } else { !job.epoch.is_live() });
             self.give_up_all(gone);
             batch = here;
             let Some(salt) = batch.keys().next().map(|account| account.get().cast_unsigned()) else { return };

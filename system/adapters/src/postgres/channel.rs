@@ -1,1 +1,108 @@
 //! The channel's store on PostgreSQL.
+//!
+//! In: steps of an advance, pages to read. Out: rows, and how each commit ended. Elsewhere: what may move a copy (`channel::advance`),
+//! connections (`pool`), which SQLSTATE is which (`error`), loading accounts before a run ([`load`]).
+//!
+//! BEGIN goes out with the first lock and COMMIT with the write: two round trips an advance. The compare-and-set of the heads is refused
+//! by the server itself, since the COMMIT is already on its way behind it.
+
+mod columns;
+mod load;
+mod statements;
+mod tx;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use bankstorm_contracts::{AccountNo, Entry, EntryKind, Head, Seq, TransferId, WallMicros, Won};
+use bankstorm_outside::StoreError;
+use bankstorm_outside::channel_store::{ChannelStore, StoredPage};
+use tokio::time::timeout;
+use tokio_postgres::Row;
+
+use self::statements::Statements;
+use super::core::connect_plain;
+use super::error::store_error;
+use super::pool::Pool;
+
+pub use self::load::{bulk_load, bulk_load_with_progress};
+pub use self::tx::PgChannelTx;
+
+/// The tables.
+const SCHEMA: &str = include_str!("channel/schema.sql");
+/// How long making the tables may take.
+const SCHEMA_LIMIT: Duration = Duration::from_secs(30);
+
+/// The channel's database. Clones share its connections.
+#[derive(Clone)]
+pub struct PgChannelStore {
+    pool: Pool<Statements>,
+    instance: Arc<str>,
+}
+
+impl PgChannelStore {
+    /// Connects with at most `connections` connections; the tables must be there ([`apply_schema`]). `instance` is what the server and
+    /// the apply journal call this process.
+    pub async fn connect(url: &str, connections: usize, instance: &str) -> Result<Self, StoreError> {
+        Ok(Self { pool: Pool::connect(url, connections, instance).await?, instance: instance.into() })
+    }
+}
+
+/// Makes the tables that are not there yet.
+pub async fn apply_schema(url: &str) -> Result<(), StoreError> {
+    let (client, driver) = connect_plain(url).await?;
+    let made = timeout(SCHEMA_LIMIT, client.batch_execute(SCHEMA)).await;
+    driver.abort();
+    match made {
+        Ok(result) => result.map_err(|error| store_error(&error)),
+        Err(_) => Err(StoreError::Unavailable(format!("the tables were not made within {SCHEMA_LIMIT:?}"))),
+    }
+}
+
+impl ChannelStore for PgChannelStore {
+    type Tx = PgChannelTx;
+
+    async fn begin(&self) -> Result<PgChannelTx, StoreError> {
+        Ok(PgChannelTx::new(self.pool.lease().await?, Arc::clone(&self.instance)))
+    }
+
+    async fn page(
+        &self,
+        account: AccountNo,
+        before: Option<Seq>,
+        limit: u32,
+    ) -> Result<Option<StoredPage>, StoreError> {
+        let (number, before, limit) = (account.get(), before.unwrap_or(Seq::MAX), i64::from(limit));
+        let rows = self
+            .pool
+            .lease()
+            .await?
+            .read("reading a page", async |client, sql| client.query(&sql.page, &[&number, &before, &limit]).await)
+            .await?;
+        let Some(first) = rows.first() else { return Ok(None) };
+        let head = Head { account, seq: first.get("last_seq"), balance: Won::new(first.get("balance")) };
+        let items: Result<Vec<Entry>, StoreError> = rows.iter().filter_map(|row| entry(row, account)).collect();
+        Ok(Some(StoredPage { items: items?, head }))
+    }
+}
+
+/// The entry of a page's row; none where the head stands without entries beside it.
+fn entry(row: &Row, account: AccountNo) -> Option<Result<Entry, StoreError>> {
+    let seq: Option<Seq> = row.get("seq");
+    let kind = |text: &str| {
+        let unknown =
+            || StoreError::Other(format!("the store holds the kind {text:?}, which this build does not know"));
+        EntryKind::from_word(text).ok_or_else(unknown)
+    };
+    seq.map(|seq| {
+        Ok(Entry {
+            account,
+            seq,
+            amount: Won::new(row.get("amount")),
+            balance_after: Won::new(row.get("balance_after")),
+            transfer: TransferId(row.get("transfer")),
+            kind: kind(row.get("kind"))?,
+            posted_at: WallMicros(row.get("posted_at_us")),
+        })
+    })
+}

@@ -120,7 +120,8 @@ mod tests {
     #[test]
     fn each_account_is_planned_against_its_own_row_and_held_ones_are_left_out() {
         let (mut a, mut b, mut c) = (coming(1, &[1, 2]), coming(2, &[1]), coming(3, &[4, 5, 7]));
-        let staged = stage(&mut [&mut a, &mut b, &mut c], vec![head(1, 0), head(3, 4)], |_| panic!("nothing was unsure"));
+        let staged =
+            stage(&mut [&mut a, &mut b, &mut c], vec![head(1, 0), head(3, 4)], |_| panic!("nothing was unsure"));
         assert_eq!(staged.moved[1], Moved::Held);
         let next = Next::Pull { target: 7, why: Why::Gap };
         assert_eq!(staged.moved[2], Moved::Locked { before: head(3, 4), after: head(3, 5), next });
