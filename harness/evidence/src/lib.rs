@@ -1,1 +1,39 @@
-//! (under construction)
+//! Collectors: what the databases, the topic, the channels' logs and the machine say of a run, as rows and lines of the run folder.
+//!
+//! In: addresses, raw logs, a run folder. Out: evidence files, each with its row count and hash; samples; whether the copy has converged.
+//! Elsewhere: row types and files (`record`), what the rows prove (`check`), when each is called (`cli`).
+//!
+//! | to read first | what it collects |
+//! |---|---|
+//! | [`core`], [`channel`] | the two databases, each in one snapshot, streamed |
+//! | [`topic`] | every record of the entries topic |
+//! | [`visible`] | when each entry became visible (D44) |
+//! | [`converge`] | waits until the copy has caught up |
+//! | [`sampler`] | lag, processor time, memory and metrics, each second |
+//! | [`logs`] | panics and fatal errors in the processes' logs |
+
+pub mod channel;
+pub mod converge;
+pub mod core;
+mod database;
+mod error;
+pub mod logs;
+mod metrics;
+pub mod sampler;
+pub mod topic;
+pub mod visible;
+mod written;
+
+use std::collections::BTreeMap;
+
+pub use channel::collect_channel;
+pub use converge::{Converged, wait_converged};
+pub use core::collect_core;
+pub use error::EvidenceError;
+pub use metrics::final_markers;
+pub use topic::{CollectedTopic, collect_topic};
+pub use visible::{CollectedVisible, collect_visible};
+pub use written::{write_operations, write_pages};
+
+/// Evidence file -> rows and hash, as run.json keeps them.
+pub type Evidence = BTreeMap<String, bankstorm_record::run_json::EvidenceFile>;

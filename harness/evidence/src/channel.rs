@@ -1,0 +1,94 @@
+//! The channel's database as evidence: the copy, its heads, and how it moved.
+//!
+//! In: its connection string. Out: `channel_entry`, `channel_account`, `apply_journal`, of one snapshot. Elsewhere: the tables
+//! (`adapters::postgres::channel`).
+
+use bankstorm_record::folder::RunFolder;
+use bankstorm_record::rows::{ApplyJournalRow, ChannelAccountRow, ChannelEntryRow};
+use tokio_postgres::types::Type;
+use uuid::Uuid;
+
+use crate::Evidence;
+use crate::database::Database;
+use crate::error::EvidenceError;
+
+const ENTRIES: &str = "SELECT account, seq, transfer, amount, balance_after, kind, posted_at_us FROM entry \
+    ORDER BY account, seq";
+const ACCOUNTS: &str = "SELECT account, last_seq, balance, dirty FROM account_sync ORDER BY account";
+/// A transaction id fits a bigint for longer than any database lives; there is no direct cast.
+const JOURNAL: &str = "SELECT id, account, from_seq, to_seq, source, topic, partition, record_offset, generation, instance, \
+    txid::text::bigint FROM apply_journal ORDER BY account, id";
+
+/// Collects the channel's tables into `folder`.
+///
+/// # Errors
+/// When the database refuses, a limit is hit or a file cannot be written.
+pub async fn collect_channel(database: &str, folder: &RunFolder) -> Result<Evidence, EvidenceError> {
+    let database = Database::connect("channel", database).await?;
+    database.snapshot().await?;
+    let mut evidence = Evidence::new();
+    entries(&database, folder, &mut evidence).await?;
+    let types = [Type::INT8, Type::INT8, Type::INT8, Type::BOOL];
+    database
+        .stream(ACCOUNTS, &types, folder, &mut evidence, |row| {
+            Ok(ChannelAccountRow {
+                account: row.try_get(0)?,
+                last_seq: row.try_get(1)?,
+                balance: row.try_get(2)?,
+                dirty: row.try_get(3)?,
+            })
+        })
+        .await?;
+    journal(&database, folder, &mut evidence).await?;
+    Ok(evidence)
+}
+
+async fn entries(database: &Database, folder: &RunFolder, evidence: &mut Evidence) -> Result<(), EvidenceError> {
+    let types = [Type::INT8, Type::INT8, Type::UUID, Type::INT8, Type::INT8, Type::TEXT, Type::INT8];
+    database
+        .stream(ENTRIES, &types, folder, evidence, |row| {
+            Ok(ChannelEntryRow {
+                account: row.try_get(0)?,
+                seq: row.try_get(1)?,
+                transfer: row.try_get::<Uuid>(2)?.as_u128(),
+                amount: row.try_get(3)?,
+                balance_after: row.try_get(4)?,
+                kind: row.try_get(5)?,
+                posted_at_us: row.try_get(6)?,
+            })
+        })
+        .await
+}
+
+async fn journal(database: &Database, folder: &RunFolder, evidence: &mut Evidence) -> Result<(), EvidenceError> {
+    let types = [
+        Type::INT8,
+        Type::INT8,
+        Type::INT8,
+        Type::INT8,
+        Type::TEXT,
+        Type::TEXT,
+        Type::INT4,
+        Type::INT8,
+        Type::INT4,
+        Type::TEXT,
+        Type::INT8,
+    ];
+    database
+        .stream(JOURNAL, &types, folder, evidence, |row| {
+            Ok(ApplyJournalRow {
+                journal_id: row.try_get(0)?,
+                account: row.try_get(1)?,
+                from_seq: row.try_get(2)?,
+                to_seq: row.try_get(3)?,
+                source: row.try_get(4)?,
+                topic: row.try_get(5)?,
+                partition: row.try_get(6)?,
+                record_offset: row.try_get(7)?,
+                generation: row.try_get(8)?,
+                instance: row.try_get(9)?,
+                txid: row.try_get(10)?,
+            })
+        })
+        .await
+}

@@ -1,0 +1,99 @@
+//! Convergence: load has ended, and the copy is to catch up with core.
+//!
+//! In: both databases. Out: how long it took, or what was still behind when the limit was hit. Elsewhere: what a copy that does not
+//! catch up means (`check`: S5).
+//!
+//! Cheap totals are compared at each look; only when they agree are all heads compared one by one, since totals can agree by chance.
+
+use std::time::Duration;
+
+use bankstorm_record::clock::monotonic_ns;
+
+use crate::database::Database;
+use crate::error::EvidenceError;
+
+/// Between two looks.
+const PAUSE: Duration = Duration::from_millis(100);
+
+const UNSENT: &str = "SELECT count(*) FROM outbox";
+const CORE_TOTALS: &str = "SELECT count(*), coalesce(sum(seq), 0)::bigint FROM account WHERE seq > 0";
+const CHANNEL_TOTALS: &str = "SELECT count(*), coalesce(sum(last_seq), 0)::bigint FROM account_sync WHERE last_seq > 0";
+const CORE_HEADS: &str = "SELECT no, seq FROM account WHERE seq > 0 ORDER BY no";
+const CHANNEL_HEADS: &str = "SELECT account, last_seq FROM account_sync WHERE last_seq > 0 ORDER BY account";
+
+/// What the wait for the copy ended with.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Converged {
+    /// How long it took; the limit when it was hit.
+    pub took: Duration,
+    /// Accounts whose head in the copy is not core's.
+    pub behind: u64,
+    /// Outbox rows that are still unsent.
+    pub unsent: u64,
+}
+
+impl Converged {
+    /// Whether nothing is left to do.
+    pub const fn is_complete(&self) -> bool {
+        self.behind == 0 && self.unsent == 0
+    }
+}
+
+/// Waits until core's outbox is empty and every account's copy stands at core's head, at most `limit`. A limit that is hit is no error:
+/// the answer then says what was behind.
+///
+/// # Errors
+/// When a database refuses or does not answer.
+pub async fn wait_converged(core: &str, channel: &str, limit: Duration) -> Result<Converged, EvidenceError> {
+    let core = Database::connect("core", core).await?;
+    let channel = Database::connect("channel", channel).await?;
+    let start = monotonic_ns();
+    loop {
+        let took = Duration::from_nanos(u64::try_from(monotonic_ns() - start).unwrap_or(0));
+        let [unsent] = core.numbers(UNSENT).await?;
+        let unsent = u64::try_from(unsent).unwrap_or(0);
+        let last = took >= limit;
+        if last || (unsent == 0 && totals_agree(&core, &channel).await?) {
+            let behind = differing(&core.pairs(CORE_HEADS).await?, &channel.pairs(CHANNEL_HEADS).await?);
+            if last || behind == 0 {
+                return Ok(Converged { took, behind, unsent });
+            }
+        }
+        tokio::time::sleep(PAUSE.min(limit - took)).await;
+    }
+}
+
+async fn totals_agree(core: &Database, channel: &Database) -> Result<bool, EvidenceError> {
+    let core: [i64; 2] = core.numbers(CORE_TOTALS).await?;
+    Ok(core == channel.numbers(CHANNEL_TOTALS).await?)
+}
+
+/// How many accounts have different heads in two lists sorted by account; an account that is absent stands at 0.
+fn differing(core: &[(i64, i64)], channel: &[(i64, i64)]) -> u64 {
+    let (mut core, mut channel) = (core.iter().peekable(), channel.iter().peekable());
+    let mut count = 0;
+    loop {
+        let differs = match (core.peek(), channel.peek()) {
+            (None, None) => return count,
+            (Some(left), Some(right)) if left.0 == right.0 => core.next() != channel.next(),
+            (Some(left), Some(right)) if left.0 < right.0 => core.next().is_some(),
+            (Some(_), None) => core.next().is_some(),
+            (_, Some(_)) => channel.next().is_some(),
+        };
+        count += u64::from(differs);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::differing;
+
+    #[test]
+    fn heads_are_compared_account_by_account() {
+        assert_eq!(differing(&[], &[]), 0);
+        assert_eq!(differing(&[(1, 5), (2, 3)], &[(1, 5), (2, 3)]), 0);
+        // The totals agree and the heads do not.
+        assert_eq!(differing(&[(1, 5), (2, 3)], &[(1, 4), (2, 4)]), 2);
+        assert_eq!(differing(&[(1, 5), (2, 3), (4, 1)], &[(2, 3), (3, 1)]), 3);
+    }
+}

@@ -1,0 +1,118 @@
+//! Processes with their children: processor time and resident memory.
+//!
+//! In: process ids by name, /proc. Out: [`ProcessSample`] by name; a process that has ended is absent. Time of children that have ended
+//! counts with the parent that waited for them, as PostgreSQL's postmaster does.
+
+use std::collections::BTreeMap;
+
+use bankstorm_record::marks::ProcessSample;
+
+/// What this process is called. Its children are the bank, which is counted by itself.
+const HARNESS: &str = "harness";
+
+/// One living process.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Process {
+    pub(super) pid: u32,
+    pub(super) parent: u32,
+    pub(super) cpu_s: f64,
+    pub(super) waited_cpu_s: f64,
+    pub(super) rss_bytes: u64,
+}
+
+pub(super) struct ProcessReader {
+    pids: BTreeMap<String, u32>,
+    before: BTreeMap<String, (i64, f64)>,
+}
+
+impl ProcessReader {
+    pub(super) fn new(pids: BTreeMap<String, u32>) -> Self {
+        Self { pids, before: BTreeMap::new() }
+    }
+
+    /// What each process has used up to now, `at_ns`.
+    pub(super) fn read(&mut self, at_ns: i64) -> BTreeMap<String, ProcessSample> {
+        let living = living();
+        let mut samples = BTreeMap::new();
+        for (name, pid) in &self.pids {
+            samples.extend(tree(&living, *pid).map(|sample| (name.clone(), sample)));
+        }
+        let own = living.iter().find(|process| process.pid == std::process::id());
+        samples.extend(own.map(|own| (HARNESS.to_owned(), alone(own))));
+        for (name, sample) in &mut samples {
+            if let Some((before_ns, before_s)) = self.before.insert(name.clone(), (at_ns, sample.cpu_s)) {
+                let seconds = (at_ns - before_ns) as f64 / 1e9;
+                sample.cpu_cores = (seconds > 0.0).then(|| (sample.cpu_s - before_s).max(0.0) / seconds);
+            }
+        }
+        samples
+    }
+}
+
+fn alone(process: &Process) -> ProcessSample {
+    ProcessSample { cpu_s: process.cpu_s, cpu_cores: None, rss_bytes: process.rss_bytes, processes: 1 }
+}
+
+/// A process and all below it.
+pub(super) fn tree(living: &[Process], root: u32) -> Option<ProcessSample> {
+    living.iter().find(|process| process.pid == root)?;
+    let mut members = vec![root];
+    let mut sample = ProcessSample::default();
+    while let Some(pid) = members.pop() {
+        for process in living.iter().filter(|process| process.pid == pid) {
+            sample.cpu_s += process.cpu_s + process.waited_cpu_s;
+            sample.rss_bytes += process.rss_bytes;
+            sample.processes += 1;
+        }
+        members.extend(living.iter().filter(|process| process.parent == pid && process.pid != pid).map(|one| one.pid));
+    }
+    Some(sample)
+}
+
+#[cfg(target_os = "linux")]
+fn living() -> Vec<Process> {
+    let Ok(all) = procfs::process::all_processes() else { return Vec::new() };
+    let ticks = procfs::ticks_per_second() as f64;
+    let page = procfs::page_size();
+    // A process that ends between the listing and the reading is left out.
+    all.filter_map(|process| process.ok()?.stat().ok())
+        .map(|stat| Process {
+            pid: u32::try_from(stat.pid).unwrap_or(0),
+            parent: u32::try_from(stat.ppid).unwrap_or(0),
+            cpu_s: (stat.utime + stat.stime) as f64 / ticks,
+            waited_cpu_s: (stat.cutime + stat.cstime).max(0) as f64 / ticks,
+            rss_bytes: stat.rss * page,
+        })
+        .collect()
+}
+
+#[cfg(not(target_os = "linux"))]
+const fn living() -> Vec<Process> {
+    Vec::new()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Process, ProcessReader, tree};
+
+    #[test]
+    fn children_count_with_their_parent() {
+        let process = |pid, parent, cpu_s| Process { pid, parent, cpu_s, waited_cpu_s: 0.5, rss_bytes: 10 };
+        let living =
+            [process(1, 0, 9.0), process(7, 1, 1.0), process(8, 7, 2.0), process(9, 8, 4.0), process(10, 1, 8.0)];
+        let sample = tree(&living, 7).expect("it lives");
+        assert_eq!((sample.cpu_s, sample.rss_bytes, sample.processes), (8.5, 30, 3));
+        assert_eq!(tree(&living, 11), None);
+    }
+
+    #[test]
+    #[cfg(target_os = "linux")]
+    fn this_process_is_seen_and_its_share_is_of_the_time_between() {
+        let mut reader = ProcessReader::new([("itself".to_owned(), std::process::id())].into());
+        let first = reader.read(0);
+        assert_eq!(first["harness"].cpu_cores, None);
+        assert!(first["itself"].rss_bytes > 0);
+        let second = reader.read(1_000_000_000);
+        assert!(second["harness"].cpu_cores.is_some_and(|cores| cores >= 0.0));
+    }
+}

@@ -1,0 +1,127 @@
+//! What the samples of a span say together.
+//!
+//! In: samples, from and to in milliseconds since the origin. Out: [`SamplerSummary`]. Pure, so that a stored run gives it again.
+
+use std::collections::BTreeMap;
+
+use bankstorm_record::marks::SampleRow;
+
+/// What the samples of a span say together. What was never seen is absent.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct SamplerSummary {
+    /// How many samples.
+    pub samples: u64,
+    /// Process -> processor seconds between its first and its last sample of the span.
+    pub cpu_seconds: BTreeMap<String, f64>,
+    /// Process -> most processors it used in one second; 1.0 is one core.
+    pub cpu_cores_max: BTreeMap<String, f64>,
+    /// Process -> most resident memory, in bytes.
+    pub rss_max_bytes: BTreeMap<String, u64>,
+    /// Highest lag, in records.
+    pub lag_max: Option<u64>,
+    /// The last lag that was seen, in records.
+    pub lag_end: Option<u64>,
+    /// Mean share of all cores that was busy, 0 to 1.
+    pub machine_busy_mean: Option<f64>,
+    /// Highest share of all cores that was busy in one second, 0 to 1.
+    pub machine_busy_max: Option<f64>,
+    /// Highest share of all cores that was stolen in one second, 0 to 1.
+    pub machine_steal_max: Option<f64>,
+    /// Highest share of all cores that waited for a disk in one second, 0 to 1.
+    pub machine_iowait_max: Option<f64>,
+    /// Highest value of every metric (`process.name`), counters included.
+    pub metrics_max: BTreeMap<String, f64>,
+    /// Samples in which something could not be read.
+    pub incomplete: u64,
+    /// What went wrong with the sampling itself, and the first sentence of an incomplete sample.
+    pub problems: Vec<String>,
+}
+
+impl SamplerSummary {
+    pub(super) fn failed(problem: String) -> Self {
+        Self { problems: vec![problem], ..Self::default() }
+    }
+}
+
+/// Sums up the samples from `from_ms` to `to_ms`, both included.
+pub fn summarise(samples: &[SampleRow], from_ms: i64, to_ms: i64) -> SamplerSummary {
+    let mut summary = SamplerSummary::default();
+    let mut first_cpu: BTreeMap<&str, f64> = BTreeMap::new();
+    let mut busy = Vec::new();
+    for sample in samples.iter().filter(|sample| (from_ms..=to_ms).contains(&sample.at_ms)) {
+        summary.samples += 1;
+        for (name, process) in &sample.processes {
+            let first = *first_cpu.entry(name).or_insert(process.cpu_s);
+            summary.cpu_seconds.insert(name.clone(), process.cpu_s - first);
+            let rss = summary.rss_max_bytes.entry(name.clone()).or_insert(0);
+            *rss = (*rss).max(process.rss_bytes);
+            if let Some(cores) = process.cpu_cores {
+                raise(summary.cpu_cores_max.entry(name.clone()).or_insert(0.0), cores);
+            }
+        }
+        for (name, value) in &sample.metrics {
+            raise(summary.metrics_max.entry(name.clone()).or_insert(*value), *value);
+        }
+        if let Some(machine) = sample.machine {
+            busy.push(machine.busy);
+            raise(summary.machine_busy_max.get_or_insert(0.0), machine.busy);
+            raise(summary.machine_steal_max.get_or_insert(0.0), machine.steal);
+            raise(summary.machine_iowait_max.get_or_insert(0.0), machine.iowait);
+        }
+        summary.lag_max = summary.lag_max.max(sample.lag_records);
+        summary.lag_end = sample.lag_records.or(summary.lag_end);
+        if let Some(problem) = sample.problems.first() {
+            summary.incomplete += 1;
+            if summary.problems.is_empty() {
+                summary.problems.push(format!("at {} ms: {problem}", sample.at_ms));
+            }
+        }
+    }
+    summary.machine_busy_mean = (!busy.is_empty()).then(|| busy.iter().sum::<f64>() / busy.len() as f64);
+    summary
+}
+
+fn raise(highest: &mut f64, value: f64) {
+    *highest = highest.max(value);
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use bankstorm_record::marks::{MachineSample, ProcessSample, SampleRow};
+
+    use super::{SamplerSummary, summarise};
+
+    fn sample(at_ms: i64, lag_records: Option<u64>, cpu_s: f64, busy: f64) -> SampleRow {
+        let process = ProcessSample { cpu_s, cpu_cores: Some(cpu_s / 10.0), rss_bytes: 5, processes: 1 };
+        SampleRow {
+            at_ms,
+            lag_records,
+            processes: BTreeMap::from([("core".to_owned(), process)]),
+            machine: Some(MachineSample { busy, steal: 0.0, iowait: 0.0 }),
+            metrics: BTreeMap::from([("core.core_queue_depth".to_owned(), -cpu_s)]),
+            problems: if lag_records.is_none() { vec!["lag: no answer".to_owned()] } else { Vec::new() },
+        }
+    }
+
+    #[test]
+    fn only_the_span_counts() {
+        let samples = [
+            sample(0, Some(900), 1.0, 1.0),
+            sample(1_000, Some(5), 2.0, 0.5),
+            sample(2_000, Some(7), 4.0, 0.25),
+            sample(3_000, None, 5.0, 0.75),
+            sample(4_000, Some(900), 9.0, 1.0),
+        ];
+        let summary = summarise(&samples, 1_000, 3_000);
+        assert_eq!((summary.samples, summary.incomplete), (3, 1));
+        assert_eq!(summary.cpu_seconds["core"], 3.0);
+        assert_eq!(summary.cpu_cores_max["core"], 0.5);
+        assert_eq!((summary.lag_max, summary.lag_end), (Some(7), Some(7)));
+        assert_eq!((summary.machine_busy_mean, summary.machine_busy_max), (Some(0.5), Some(0.75)));
+        assert_eq!(summary.metrics_max["core.core_queue_depth"], -2.0);
+        assert_eq!(summary.problems, ["at 3000 ms: lag: no answer"]);
+        assert_eq!(summarise(&samples, 10_000, 20_000), SamplerSummary::default());
+    }
+}
