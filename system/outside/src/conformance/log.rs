@@ -54,6 +54,7 @@ pub fn cases<F: LogFixture>() -> Vec<Case<F>> {
         groups::a_new_member_goes_on_at_the_committed_offset,
         groups::what_was_not_committed_comes_again,
         groups::groups_do_not_see_each_others_commits,
+        groups::a_reader_that_falls_behind_gets_every_record_once_and_in_order,
         groups::two_members_share_partitions_and_each_record_reaches_one,
         groups::a_drain_and_commit_inside_the_revocation_holds,
         groups::a_dropped_member_loses_its_partitions,

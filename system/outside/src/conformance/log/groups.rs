@@ -69,6 +69,28 @@ pub(super) async fn groups_do_not_see_each_others_commits<F: LogFixture>(fixture
     producer.discard().await;
 }
 
+pub(super) async fn a_reader_that_falls_behind_gets_every_record_once_and_in_order<F: LogFixture>(fixture: Arc<F>) {
+    const BEFORE: usize = 3_000;
+    const MEANWHILE: usize = 1_000;
+    let (log, topic) = (fixture.log(), fixture.topic(2).await);
+    let producer = log.producer().await.expect("a producer can be made");
+    produce(&producer, &topic, numbered(0, BEFORE, KEYS)).await;
+    let mut member = Member::join(&log, &topic, &topic, OnRevoke::Acknowledge).await;
+    member.until("the first record", |member| !member.seen.is_empty()).await;
+    // Nobody reads meanwhile, and the log fetches as far ahead as it likes.
+    produce(&producer, &topic, numbered(BEFORE, MEANWHILE, KEYS)).await;
+    member.until("all records", |member| member.seen.len() == BEFORE + MEANWHILE).await;
+    assert_once(member.values().into_iter(), BEFORE + MEANWHILE);
+    let mut next: BTreeMap<i32, i64> = BTreeMap::new();
+    for record in &member.seen {
+        let expected = next.entry(record.at.partition).or_insert(0);
+        assert_eq!(record.offset, *expected, "offset in partition {}", record.at.partition);
+        *expected += 1;
+    }
+    member.consumer.close().await;
+    producer.discard().await;
+}
+
 pub(super) async fn two_members_share_partitions_and_each_record_reaches_one<F: LogFixture>(fixture: Arc<F>) {
     const RECORDS: usize = 160;
     let (log, topic) = (fixture.log(), fixture.topic(PARTITIONS).await);

@@ -1,0 +1,21 @@
+//! The models.
+//!
+//! | model | of | what it keeps of the real thing |
+//! |---|---|---|
+//! | [`core_store`], [`channel_store`] | PostgreSQL | row locks with queues and limits, key waits, read committed, drop rolls back, commit that nobody can tell |
+//! | [`log`] | Apache Kafka | partitions, one idempotent producer at a time failing for good, groups with generations, revocation, session time-out |
+//! | [`process`] | a process | tasks that end with it, markers, counters, the visible log |
+//! | [`core_api`] | HTTP to core | a call that may get lost |
+//!
+//! In: a seed each. Out: implementations of the ports of `outside`. Elsewhere: who breaks what when; the models only lend the
+//! [`hook::Hook`]s for it.
+
+pub mod chance;
+pub mod channel_store;
+pub mod core_api;
+pub mod core_store;
+pub mod hook;
+mod locks;
+pub mod log;
+pub mod outside;
+pub mod process;
