@@ -53,7 +53,7 @@ const UNSENT: &str = "\
 const MARK_SENT: &str = "DELETE FROM outbox WHERE id = ANY($1::bigint[])";
 
 /// The statements, prepared on one connection.
-pub struct CoreSql {
+pub(super) struct CoreSql {
     pub(super) begin: Statement,
     pub(super) commit: Statement,
     pub(super) rollback: Statement,

@@ -6,7 +6,6 @@
 //! task; its connection is lent again after the answer, or closed.
 
 use std::collections::BTreeSet;
-use std::future::Future;
 use std::time::Duration;
 
 use bankstorm_contracts::{AccountNo, ParamsHash, RejectReason, TransferId, TransferState, WallMicros, Won};
@@ -52,10 +51,6 @@ struct ClaimColumns {
 impl PgCoreTx {
     pub(super) fn new(lease: Lease<CoreSql>) -> Self {
         Self { lease: Some(lease), state: State::Idle, claimed: BTreeSet::new(), locked: BTreeSet::new() }
-    }
-
-    fn lease(&self) -> &Lease<CoreSql> {
-        self.lease.as_ref().expect("a transaction has its connection until it ends")
     }
 
     /// Runs a step, with BEGIN ahead of it if that is still to be sent. Any error breaks the transaction.
@@ -140,7 +135,7 @@ impl CoreTx for PgCoreTx {
 
     async fn lock(&mut self, accounts: &[AccountNo], mode: LockMode) -> Result<Locked, StoreError> {
         let numbers: Vec<i64> = accounts.iter().map(|account| account.get()).collect();
-        let wait = mode.wait().map(lock_wait);
+        let wait = row_limit(mode).map(lock_wait);
         let (rows, now) = self
             .step("locking accounts", async |lease| {
                 let (waits, rows, now) = futures_util::join!(
@@ -165,7 +160,7 @@ impl CoreTx for PgCoreTx {
         let columns = ClaimColumns::of(claims);
         let numbers: Vec<i64> = accounts.iter().map(|account| account.get()).collect();
         let claim_wait = lock_wait(wait);
-        let row_wait = mode.wait().filter(|row_wait| *row_wait != wait).map(lock_wait);
+        let row_wait = row_limit(mode).filter(|row_wait| *row_wait != wait).map(lock_wait);
         let (new, standing, rows, now) = self
             .step("claiming ids and locking accounts", async |lease| {
                 // One round trip: all are sent before the first answer comes, in this order.
@@ -336,6 +331,13 @@ fn record(row: &Row) -> Result<TransferRecord, StoreError> {
         seq: row.get("seq"),
         balance_after: row.get::<_, Option<i64>>("balance_after").map(Won::new),
     })
+}
+
+const fn row_limit(mode: LockMode) -> Option<Duration> {
+    match mode {
+        LockMode::SkipLocked => None,
+        LockMode::Wait(limit) => Some(limit),
+    }
 }
 
 /// A `lock_timeout`. Zero would mean "for ever" there, so the least is 1 ms.

@@ -1,0 +1,50 @@
+//! Databases for trials: one of its own per trial, in the cluster that all share.
+
+use std::sync::atomic::{AtomicU32, Ordering};
+
+use bankstorm_adapters::postgres::core::apply_schema;
+use bankstorm_contracts::Head;
+use tokio_postgres::{Client, NoTls};
+
+static MADE: AtomicU32 = AtomicU32::new(0);
+
+/// A new database with core's tables and these accounts; its connection string.
+pub(crate) async fn core_database(cluster: &str, accounts: &[Head]) -> String {
+    let name = format!("trial_{}", MADE.fetch_add(1, Ordering::Relaxed));
+    client(cluster).await.batch_execute(&format!("CREATE DATABASE {name}")).await.expect("a new name");
+    let url = cluster
+        .split_whitespace()
+        .filter(|part| !part.starts_with("dbname="))
+        .map(str::to_owned)
+        .chain([format!("dbname={name}")])
+        .collect::<Vec<_>>()
+        .join(" ");
+    apply_schema(&url).await.expect("the tables are made");
+    apply_schema(&url).await.expect("making them again changes nothing");
+    let client = client(&url).await;
+    for head in accounts {
+        let values: [&(dyn tokio_postgres::types::ToSql + Sync); 3] =
+            [&head.account.get(), &head.seq, &head.balance.get()];
+        client.execute("INSERT INTO account VALUES ($1, $2, $3)", &values).await.expect("a new account");
+    }
+    url
+}
+
+/// A connection outside the store.
+#[expect(clippy::disallowed_methods, reason = "a trial's own connection is driven by a task that ends with it")]
+pub(crate) async fn client(url: &str) -> Client {
+    let (client, connection) = tokio_postgres::connect(url, NoTls).await.expect("the database is up");
+    tokio::spawn(connection);
+    client
+}
+
+/// The number that a query gives.
+pub(crate) async fn number(client: &Client, query: &str) -> i64 {
+    client.query_one(query, &[]).await.expect("a row").get(0)
+}
+
+/// Completes once this many sessions of the client's database wait for a lock.
+pub(crate) async fn until_waiting(client: &Client, sessions: i64) {
+    let waiting = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'";
+    while number(client, waiting).await < sessions {}
+}

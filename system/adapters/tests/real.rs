@@ -1,0 +1,109 @@
+//! The adapters on real PostgreSQL and Kafka: conformance lists, and what only the real thing can show.
+//!
+//! In: nothing; the environment starts what is needed, once for all trials. Out: one trial a case. Elsewhere: the lists
+//! (`outside::conformance`), the same lists on models (`simulator`).
+
+mod channel_store;
+mod core_front;
+mod core_process;
+mod core_service;
+mod core_store;
+mod database;
+mod kafka_log;
+
+use std::process::ExitCode;
+use std::sync::Arc;
+
+use bankstorm_contracts::event::ENTRIES_TOPIC;
+use bankstorm_environment::{Local, Needs, Quiet, Topic, reaper};
+use libtest_mimic::{Arguments, Trial};
+use tokio::runtime::{Builder, Runtime};
+
+/// What trials are made of: the runtime they share, and where things are. Absent while trials are only listed.
+#[derive(Clone)]
+pub(crate) struct Place {
+    runtime: Arc<Runtime>,
+    core: String,
+    channel: String,
+    kafka: String,
+}
+
+impl Place {
+    /// A trial that runs a future.
+    pub(crate) fn trial<R>(&self, name: String, run: impl FnOnce(Self) -> R + Send + 'static) -> Trial
+    where
+        R: Future<Output = ()>,
+    {
+        let place = self.clone();
+        Trial::test(name, move || {
+            let runtime = Arc::clone(&place.runtime);
+            runtime.block_on(run(place));
+            Ok(())
+        })
+    }
+}
+
+fn main() -> ExitCode {
+    reaper::hook();
+    let arguments = Arguments::from_args();
+    let runtime = Arc::new(Builder::new_multi_thread().worker_threads(2).enable_all().build().expect("a runtime"));
+    let local = (!arguments.list).then(|| {
+        let needs = Needs {
+            databases: vec!["core".to_owned(), "channel".to_owned()],
+            brokers: 1,
+            kafka_clients: vec!["tests".to_owned()],
+            topics: vec![Topic { name: ENTRIES_TOPIC.to_owned(), partitions: 2 }],
+            ..Needs::for_test("adapters")
+        };
+        runtime.block_on(Local::start(needs, Arc::new(Quiet))).expect("the environment comes up")
+    });
+    let place = Place {
+        runtime: Arc::clone(&runtime),
+        core: local.as_ref().map(|local| local.database("core")).unwrap_or_default(),
+        channel: local.as_ref().map(|local| local.database("channel")).unwrap_or_default(),
+        kafka: local.as_ref().map(|local| local.kafka("tests")).unwrap_or_default(),
+    };
+    let conclusion = libtest_mimic::run(&arguments, trials(&place));
+    if let Some(local) = local {
+        runtime.block_on(local.stop()).expect("the environment goes down");
+    }
+    conclusion.exit_code()
+}
+
+fn trials(place: &Place) -> Vec<Trial> {
+    let mut trials = core_store::trials(place);
+    trials.extend(core_service::trials(place));
+    trials.extend(core_front::trials(place));
+    trials.extend(core_process::trials(place));
+    trials.extend(channel_trials(place));
+    trials.extend(kafka_trials(place));
+    trials
+}
+
+fn channel_trials(place: &Place) -> Vec<Trial> {
+    let database = Arc::new(channel_store::Database::new(place.channel.clone()));
+    channel_store::list()
+        .into_iter()
+        .map(|case| {
+            let database = Arc::clone(&database);
+            Trial::test(format!("channel_store::{}", case.name), move || {
+                channel_store::run(&case, &database);
+                Ok(())
+            })
+        })
+        .collect()
+}
+
+fn kafka_trials(place: &Place) -> Vec<Trial> {
+    let broker = Arc::new(kafka_log::Broker::new(place.kafka.clone()));
+    kafka_log::list()
+        .into_iter()
+        .map(|case| {
+            let broker = Arc::clone(&broker);
+            Trial::test(format!("log::{}", case.name), move || {
+                kafka_log::run(&case, &broker);
+                Ok(())
+            })
+        })
+        .collect()
+}

@@ -1,0 +1,91 @@
+//! Row locks: who has them, who waits, who is left out.
+
+use std::sync::Arc;
+
+use super::{
+    CoreStoreFixture, LIMIT, SHORT, account, begin, claim_of, deposit, head, post, prepared, while_waiting, within,
+};
+use crate::core_store::{Claimed, CoreTx};
+use crate::{CommitOutcome, LockMode, StoreError};
+
+pub(super) async fn locked_rows_come_in_account_order_and_unknown_accounts_are_absent<F: CoreStoreFixture>(
+    fixture: Arc<F>,
+) {
+    let store = fixture.fresh(&[head(1, 4, 1_000), head(2, 0, 0), head(3, 9, 7)]).await;
+    for mode in [LockMode::SkipLocked, LockMode::Wait(LIMIT)] {
+        let mut tx = begin(&store).await;
+        let asked = [1, 3, 8].map(account);
+        let locked = within("lock", tx.lock(&asked, mode)).await.expect("free rows");
+        assert_eq!(locked.rows, [head(1, 4, 1_000), head(3, 9, 7)], "{mode:?}");
+        assert!(locked.now.0 > 0, "a wall clock");
+        assert_eq!(within("commit", tx.commit()).await, CommitOutcome::Ok);
+    }
+}
+
+pub(super) async fn skip_locked_leaves_out_rows_that_are_held<F: CoreStoreFixture>(fixture: Arc<F>) {
+    let store = fixture.fresh(&[head(1, 0, 0), head(2, 0, 0)]).await;
+    let (mut holder, mut other) = (begin(&store).await, begin(&store).await);
+    within("lock", holder.lock(&[account(1)], LockMode::SkipLocked)).await.expect("a free row");
+    let both = [1, 2].map(account);
+    let locked = within("lock", other.lock(&both, LockMode::SkipLocked)).await.expect("no wait");
+    assert_eq!(locked.rows, [head(2, 0, 0)]);
+    // Plain reads wait for nobody.
+    let heads = within("heads", crate::core_store::CoreStore::heads(&store, &both)).await;
+    assert_eq!(heads, Ok(vec![head(1, 0, 0), head(2, 0, 0)]));
+}
+
+pub(super) async fn a_lock_waits_and_reads_what_was_committed_meanwhile<F: CoreStoreFixture>(fixture: Arc<F>) {
+    let store = fixture.fresh(&[head(1, 4, 1_000)]).await;
+    let (holder, writes) = prepared(&store, &[deposit(7, 1, 500)]).await;
+    let mut waiter = begin(&store).await;
+    let asked = [account(1)];
+    let locked = while_waiting(&*fixture, &store, waiter.lock(&asked, LockMode::Wait(LIMIT)), async {
+        assert_eq!(holder.write_and_commit(&writes).await, CommitOutcome::Ok);
+    })
+    .await;
+    assert_eq!(locked.expect("granted").rows, [head(1, 5, 1_500)]);
+}
+
+pub(super) async fn a_lock_times_out_while_the_row_is_held<F: CoreStoreFixture>(fixture: Arc<F>) {
+    let store = fixture.fresh(&[head(1, 0, 0)]).await;
+    let (mut holder, mut waiter) = (begin(&store).await, begin(&store).await);
+    within("lock", holder.lock(&[account(1)], LockMode::SkipLocked)).await.expect("a free row");
+    let refused = within("timeout", waiter.lock(&[account(1)], LockMode::Wait(SHORT))).await;
+    assert_eq!(refused, Err(StoreError::LockTimeout));
+    assert!(matches!(within("commit", waiter.commit()).await, CommitOutcome::Failed(_)));
+}
+
+pub(super) async fn the_clock_is_read_after_the_lock_was_held<F: CoreStoreFixture>(fixture: Arc<F>) {
+    let store = fixture.fresh(&[head(1, 0, 0), head(2, 0, 0)]).await;
+    let (mut holder, mut waiter) = (begin(&store).await, begin(&store).await);
+    within("lock", holder.lock(&[account(1)], LockMode::SkipLocked)).await.expect("a free row");
+    let (mut between, asked) = (None, [account(1)]);
+    let locked = while_waiting(&*fixture, &store, waiter.lock(&asked, LockMode::Wait(LIMIT)), async {
+        let second = within("lock", holder.lock(&[account(2)], LockMode::SkipLocked)).await.expect("a free row");
+        between = Some(second.now);
+        drop(holder);
+    })
+    .await
+    .expect("granted");
+    assert!(Some(locked.now) >= between, "{:?} is before the holder's {between:?}", locked.now);
+}
+
+pub(super) async fn claim_and_lock_is_the_first_and_then_the_second<F: CoreStoreFixture>(fixture: Arc<F>) {
+    let store = fixture.fresh(&[head(1, 0, 0), head(2, 0, 0)]).await;
+    post(&store, &[deposit(5, 1, 500)]).await;
+    let (holder, _) = prepared(&store, &[deposit(6, 2, 500)]).await;
+
+    let mut tx = begin(&store).await;
+    let claims = [claim_of(&deposit(7, 2, 1)), claim_of(&deposit(5, 1, 500))];
+    let asked = [1, 2].map(account);
+    let step = tx.claim_and_lock(&claims, LIMIT, &asked, LockMode::SkipLocked);
+    let (claimed, locked) = within("claim and lock", step).await.expect("free ids");
+    assert!(matches!(&claimed[..], [Claimed::New, Claimed::Existing(_)]), "{claimed:?}");
+    assert_eq!(locked.rows, [head(1, 1, 500)]);
+
+    let mut late = begin(&store).await;
+    let claims = [claim_of(&deposit(6, 2, 500))];
+    let step = late.claim_and_lock(&claims, SHORT, &asked, LockMode::SkipLocked);
+    assert_eq!(within("timeout", step).await, Err(StoreError::LockTimeout), "the id is in work");
+    drop(holder);
+}
