@@ -75,23 +75,9 @@ fn trials(place: &Place) -> Vec<Trial> {
     trials.extend(core_service::trials(place));
     trials.extend(core_front::trials(place));
     trials.extend(core_process::trials(place));
-    trials.extend(channel_trials(place));
+    trials.extend(channel_store::trials(&place.runtime, &place.channel));
     trials.extend(kafka_trials(place));
     trials
-}
-
-fn channel_trials(place: &Place) -> Vec<Trial> {
-    let database = Arc::new(channel_store::Database::new(place.channel.clone()));
-    channel_store::list()
-        .into_iter()
-        .map(|case| {
-            let database = Arc::clone(&database);
-            Trial::test(format!("channel_store::{}", case.name), move || {
-                channel_store::run(&case, &database);
-                Ok(())
-            })
-        })
-        .collect()
 }
 
 fn kafka_trials(place: &Place) -> Vec<Trial> {

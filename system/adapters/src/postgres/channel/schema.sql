@@ -37,10 +37,10 @@ CREATE TABLE IF NOT EXISTS apply_journal (
 );
 
 -- Ends the transaction unless every compare-and-set found its row: COMMIT is pipelined behind it, so the server has to refuse.
-CREATE OR REPLACE FUNCTION heads_moved(wanted bigint, found bigint) RETURNS boolean LANGUAGE plpgsql AS $$
+CREATE OR REPLACE FUNCTION heads_moved(wanted bigint, moved bigint) RETURNS boolean LANGUAGE plpgsql AS $$
 BEGIN
-    IF wanted <> found THEN
-        RAISE EXCEPTION 'compare-and-set: % of % heads were where they were expected', found, wanted USING ERRCODE = 'BS001';
+    IF wanted <> moved THEN
+        RAISE EXCEPTION 'compare-and-set: % of % heads were where they were expected', moved, wanted USING ERRCODE = 'BS001';
     END IF;
     RETURN true;
 END $$;
