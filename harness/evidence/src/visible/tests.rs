@@ -91,7 +91,7 @@ fn the_earliest_covering_stamp_is_the_visible_time() {
 
 #[test]
 fn a_lost_stamp_is_replaced_by_the_earliest_later_proof_as_an_upper_bound() {
-    let Logs { logs, .. } = logs(&[("channel-0", "1500 7 1 4\n1900 7 6 8\n2500 7 8 9\n")]);
+    let Logs { root: _root, logs } = logs(&[("channel-0", "1500 7 1 4\n1900 7 6 8\n2500 7 8 9\n")]);
     let mut stamps = Stamps::read(&logs, ORIGIN).expect("read");
     let mut operations = [operation(0, 7, Some(5)), operation(1, 7, Some(6)), operation(2, 7, Some(10))];
     let joined = stamps.join(&mut operations);

@@ -1,0 +1,154 @@
+//! Core's and the channel's database, with the tables that the services use.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use bankstorm_environment::{Local, Needs, Quiet};
+use bankstorm_evidence::{Converged, EvidenceError, collect_channel, collect_core, wait_converged};
+use bankstorm_record::folder::RunFolder;
+use bankstorm_record::folder_source::FolderSource;
+use bankstorm_record::save::sha256_file;
+use bankstorm_record::source::{Rows, Source};
+use tokio_postgres::{Client, NoTls};
+
+const CORE: &str = include_str!("../../../../system/adapters/src/postgres/core/schema.sql");
+const CHANNEL: &str = include_str!("../../../../system/adapters/src/postgres/channel/schema.sql");
+
+/// Two customers; the first has a deposit beyond the loaded opening. Rows go in against their order.
+const CORE_ROWS: &str = "
+    INSERT INTO account VALUES (1000002, 1, 70), (1000001, 2, 150);
+    INSERT INTO transfer VALUES
+        ('00000000-0000-0000-0000-0000000000ff', decode(repeat('00', 32), 'hex'), 'tombstone', 'rejected',
+            NULL, NULL, NULL, NULL, 'not_received', NULL, NULL),
+        ('00000000-0000-0000-0000-00000000000c', decode(repeat('ab', 32), 'hex'), 'deposit', 'completed',
+            1000001, 50, '088', '7', NULL, 2, 150);
+    INSERT INTO entry VALUES
+        ('00000000-0000-0000-0000-00000000000c', 1000001, 2, 50, 150, 'deposit', 30),
+        ('00000000-0000-0000-0000-00000000000c', 1, NULL, -50, NULL, 'deposit', 30),
+        ('00000000-0000-0000-0000-00000000000b', 1000002, 1, 70, 70, 'opening', 20),
+        ('00000000-0000-0000-0000-00000000000b', 2, NULL, -70, NULL, 'opening', 20),
+        ('00000000-0000-0000-0000-00000000000a', 1000001, 1, 100, 100, 'opening', 10),
+        ('00000000-0000-0000-0000-00000000000a', 2, NULL, -100, NULL, 'opening', 10);
+    INSERT INTO outbox (account, seq, amount, balance_after, transfer, kind, posted_at_us) VALUES
+        (1000001, 2, 50, 150, '00000000-0000-0000-0000-00000000000c', 'deposit', 30);
+";
+const CHANNEL_ROWS: &str = "
+    INSERT INTO account_sync VALUES (1000002, 1, 70, true), (1000001, 1, 100, false);
+    INSERT INTO entry VALUES
+        (1000002, 1, '00000000-0000-0000-0000-00000000000b', 70, 70, 'opening', 20),
+        (1000001, 1, '00000000-0000-0000-0000-00000000000a', 100, 100, 'opening', 10);
+    INSERT INTO apply_journal (account, from_seq, to_seq, source, topic, partition, record_offset, generation, instance) VALUES
+        (1000002, 0, 1, 'gap_fill', 'core.entries', 3, 7, NULL, 'channel-1'),
+        (1000001, 0, 1, 'event', 'core.entries', 1, 9, 4, 'channel-0');
+";
+
+struct Bank {
+    local: Local,
+    core: Client,
+    channel: Client,
+}
+
+async fn connect(url: &str) -> Client {
+    let (client, connection) = tokio_postgres::connect(url, NoTls).await.expect("connected");
+    #[expect(clippy::disallowed_methods, reason = "the driver of a test's connection; ends with it")]
+    tokio::spawn(async move {
+        let _ = connection.await;
+    });
+    client
+}
+
+async fn bank(name: &str) -> Bank {
+    let databases = vec!["core".to_owned(), "channel".to_owned()];
+    let needs = Needs { databases, ..Needs::for_test(name) };
+    let local = Local::start(needs, Arc::new(Quiet)).await.expect("databases came up");
+    let (core, channel) = (connect(&local.database("core")).await, connect(&local.database("channel")).await);
+    core.batch_execute(&format!("{CORE}{CORE_ROWS}")).await.expect("core's rows");
+    channel.batch_execute(&format!("{CHANNEL}{CHANNEL_ROWS}")).await.expect("the channel's rows");
+    Bank { local, core, channel }
+}
+
+fn all<T>(rows: Rows<'_, T>) -> Vec<T> {
+    rows.collect::<Result<_, _>>().expect("readable evidence")
+}
+
+pub(crate) async fn evidence() {
+    let bank = bank("evidence-databases").await;
+    let root = tempfile::tempdir().expect("a temporary folder");
+    let folder = RunFolder::new(root.path());
+    let mut evidence = collect_core(&bank.local.database("core"), |_| 1, &folder).await.expect("core's evidence");
+    evidence.extend(collect_channel(&bank.local.database("channel"), &folder).await.expect("the channel's evidence"));
+    for (name, file) in &evidence {
+        assert_eq!(file.sha256, sha256_file(folder.evidence_file(name)).expect("hashed"), "{name}");
+    }
+    let rows = |name: &str| evidence[name].rows;
+    assert_eq!([rows("core_account"), rows("core_entry"), rows("core_transfer"), rows("core_outbox")], [4, 6, 2, 1]);
+    assert_eq!([rows("channel_account"), rows("channel_entry"), rows("apply_journal")], [2, 2, 2]);
+    let source = FolderSource::new(folder);
+    core_is_as_stored(&source);
+    channel_is_as_stored(&source);
+    bank.local.stop().await.expect("stopped");
+}
+
+fn core_is_as_stored(source: &FolderSource) {
+    let accounts: Vec<_> = all(source.core_accounts())
+        .into_iter()
+        .map(|row| (row.account, row.kind, row.seq, row.balance, row.loaded_seq))
+        .collect();
+    let (internal, customer) = ("internal".to_owned(), "customer".to_owned());
+    assert_eq!(accounts[0], (1, internal.clone(), 0, None, 0));
+    assert_eq!(accounts[1], (2, internal, 0, None, 0));
+    assert_eq!(accounts[2], (1_000_001, customer.clone(), 2, Some(150), 1));
+    assert_eq!(accounts[3], (1_000_002, customer, 1, Some(70), 1));
+
+    let entries = all(source.core_entries());
+    assert!(entries.is_sorted_by_key(|row| (row.account, row.seq, row.transfer, row.amount)));
+    assert_eq!((entries[0].transfer, entries[0].amount, entries[0].balance_after), (12, -50, None));
+    let last = &entries[5];
+    assert_eq!(
+        (last.account, last.seq, last.balance_after, last.kind.as_str()),
+        (1_000_002, Some(1), Some(70), "opening")
+    );
+
+    let transfers = all(source.core_transfers());
+    assert!(transfers.is_sorted_by_key(|row| row.transfer));
+    assert_eq!((transfers[0].transfer, transfers[0].params_hash.as_slice()), (12, [0xab; 32].as_slice()));
+    assert_eq!((transfers[1].state.as_str(), transfers[1].reason.as_deref()), ("rejected", Some("not_received")));
+    assert_eq!((transfers[1].account, transfers[1].seq), (None, None));
+
+    let outbox = all(source.core_outbox());
+    assert_eq!((outbox[0].account, outbox[0].seq, outbox[0].transfer), (1_000_001, 2, 12));
+}
+
+fn channel_is_as_stored(source: &FolderSource) {
+    let accounts = all(source.channel_accounts());
+    assert_eq!((accounts[0].account, accounts[0].last_seq, accounts[0].dirty), (1_000_001, 1, false));
+    assert_eq!((accounts[1].balance, accounts[1].dirty), (70, true));
+    let entries = all(source.channel_entries());
+    assert_eq!((entries[0].account, entries[0].transfer, entries[0].posted_at_us), (1_000_001, 10, 10));
+    let journal = all(source.apply_journal());
+    assert_eq!((journal[0].journal_id, journal[0].generation, journal[0].record_offset), (2, Some(4), 9));
+    assert_eq!((journal[1].source.as_str(), journal[1].generation, journal[1].partition), ("gap_fill", None, 3));
+    assert!(journal[0].txid > 0);
+}
+
+pub(crate) async fn convergence() {
+    let bank = bank("evidence-convergence").await;
+    let urls = (bank.local.database("core"), bank.local.database("channel"));
+    let behind = wait_converged(&urls.0, &urls.1, Duration::from_millis(300)).await.expect("an answer");
+    assert!(matches!(behind, Converged { behind: 1, unsent: 1, .. }), "{behind:?}");
+    assert!(!behind.is_complete() && behind.took >= Duration::from_millis(300), "{behind:?}");
+
+    let waiting = wait_converged(&urls.0, &urls.1, Duration::from_secs(60));
+    let catching_up = async {
+        bank.core.batch_execute("DELETE FROM outbox").await.expect("sent");
+        let advance = "UPDATE account_sync SET last_seq = 2, balance = 150 WHERE account = 1000001";
+        bank.channel.batch_execute(advance).await.expect("advanced");
+    };
+    let (converged, ()) = tokio::join!(waiting, catching_up);
+    assert!(converged.expect("an answer").is_complete());
+
+    bank.core.batch_execute("DROP TABLE outbox").await.expect("dropped");
+    let error = wait_converged(&urls.0, &urls.1, Duration::ZERO).await.expect_err("no such table");
+    assert!(matches!(error, EvidenceError::Database { .. }) && error.to_string().contains("\"outbox\""), "{error}");
+    bank.local.stop().await.expect("stopped");
+}

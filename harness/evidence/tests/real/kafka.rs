@@ -1,0 +1,98 @@
+//! The topic, and the lag that the sampler sees.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use bankstorm_contracts::event::{ENTRIES_TOPIC, encode, key};
+use bankstorm_contracts::{AccountNo, Entry, EntryKind, TransferId, WallMicros, Won};
+use bankstorm_environment::{Local, Needs, Quiet, Topic};
+use bankstorm_evidence::collect_topic;
+use bankstorm_evidence::sampler::{Sampler, Targets};
+use bankstorm_record::clock::Origin;
+use bankstorm_record::folder::RunFolder;
+use bankstorm_record::marks::read_samples;
+use bankstorm_record::parquet::read_rows;
+use bankstorm_record::rows::TopicRow;
+use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer};
+use rdkafka::producer::{FutureProducer, FutureRecord};
+use rdkafka::{ClientConfig, Offset, TopicPartitionList};
+
+const PARTITIONS: i32 = 3;
+const ENTRIES: i64 = 500;
+
+fn entry(number: i64) -> Entry {
+    Entry {
+        account: AccountNo::new(1_000_000 + number % 7),
+        seq: number / 7 + 1,
+        amount: Won::new(number + 1),
+        balance_after: Won::new(number * 10),
+        transfer: TransferId(uuid::Uuid::from_u128(number as u128)),
+        kind: EntryKind::Deposit,
+        posted_at: WallMicros(number),
+    }
+}
+
+async fn produce(bootstrap: &str) {
+    let producer: FutureProducer =
+        ClientConfig::new().set("bootstrap.servers", bootstrap).create().expect("a producer");
+    let wait = Duration::from_secs(30);
+    for number in 0..ENTRIES {
+        let entry = entry(number);
+        let (key, value) = (key(entry.account), encode(&entry));
+        let partition = i32::try_from(number % 7).expect("small") % 2;
+        let record = FutureRecord::to(ENTRIES_TOPIC).key(&key).payload(&value).partition(partition);
+        producer.send(record, wait).await.expect("delivered");
+    }
+    let strange = FutureRecord::to(ENTRIES_TOPIC).key("who").payload("what").partition(0);
+    producer.send(strange, wait).await.expect("delivered");
+}
+
+/// What the channel's group has applied.
+fn commit(bootstrap: &str, offset: i64) {
+    let config = ClientConfig::new().set("bootstrap.servers", bootstrap).set("group.id", "channel").clone();
+    let consumer: BaseConsumer = config.create().expect("a consumer");
+    let mut offsets = TopicPartitionList::new();
+    offsets.add_partition_offset(ENTRIES_TOPIC, 1, Offset::Offset(offset)).expect("an offset");
+    consumer.commit(&offsets, CommitMode::Sync).expect("committed");
+}
+
+pub(crate) async fn topic_and_lag() {
+    let needs = Needs {
+        brokers: 1,
+        kafka_clients: vec!["harness".to_owned()],
+        topics: vec![Topic { name: ENTRIES_TOPIC.to_owned(), partitions: PARTITIONS as u32 }],
+        ..Needs::for_test("evidence-topic")
+    };
+    let local = Local::start(needs, Arc::new(Quiet)).await.expect("a broker came up");
+    let bootstrap = local.kafka("harness");
+    produce(&bootstrap).await;
+    let root = tempfile::tempdir().expect("a temporary folder");
+    let folder = RunFolder::new(root.path());
+
+    let collected = collect_topic(&bootstrap, ENTRIES_TOPIC, &folder).await.expect("the topic");
+    assert_eq!((collected.malformed, collected.removed), (1, 0));
+    assert!(collected.first_malformed.is_some_and(|text| text.starts_with("core.entries partition 0 offset ")));
+    assert_eq!(collected.evidence["topic"].rows, ENTRIES as u64);
+    let rows: Vec<TopicRow> =
+        read_rows(folder.evidence_file("topic")).expect("opened").collect::<Result<_, _>>().expect("read");
+    assert!(rows.is_sorted_by_key(|row| (row.partition, row.record_offset)));
+    for row in &rows {
+        let entry = entry(i64::try_from(row.transfer).expect("small"));
+        assert_eq!(
+            (row.key_account, row.account, row.seq),
+            (Some(entry.account.get()), entry.account.get(), entry.seq)
+        );
+        assert_eq!((row.amount, row.balance_after), (entry.amount.get(), entry.balance_after.get()));
+        assert!(row.timestamp_us > 0);
+    }
+
+    commit(&bootstrap, 100);
+    let targets = Targets { pids: local.pids(), kafka: bootstrap, group: "channel".to_owned(), ..Targets::default() };
+    let sampler = Sampler::start(targets, Origin::now(), &folder).expect("a sampler");
+    let summary = sampler.stop().await;
+    assert_eq!(summary.problems, Vec::<String>::new());
+    assert_eq!(summary.lag_end, Some(ENTRIES as u64 + 1 - 100));
+    assert!(summary.rss_max_bytes["kafka"] > 0 && summary.cpu_seconds.contains_key("harness"), "{summary:?}");
+    assert_eq!(read_samples(&folder).expect("samples").len() as u64, summary.samples);
+    local.stop().await.expect("stopped");
+}
