@@ -5,10 +5,10 @@
 
 #[path = "conformance/bank.rs"]
 mod bank;
-#[path = "conformance/stores.rs"]
-mod stores;
 #[path = "conformance/log.rs"]
 mod log;
+#[path = "conformance/stores.rs"]
+mod stores;
 
 use std::future::Future;
 use std::time::Duration;

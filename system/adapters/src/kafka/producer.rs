@@ -103,3 +103,32 @@ fn drain(client: &ThreadedProducer<Reports>) {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use bankstorm_outside::log::{EventConsumer, EventLog, EventProducer, LogError, Outgoing, TopicPartition};
+
+    use crate::kafka::KafkaLog;
+
+    /// Nothing listens at port 1.
+    fn nowhere() -> KafkaLog {
+        KafkaLog::new("127.0.0.1:1", "unit-test")
+    }
+
+    #[tokio::test]
+    async fn without_a_broker_a_discard_ends_and_leaves_no_future_without_an_answer() {
+        let producer = nowhere().producer().await.expect("nothing is connected yet");
+        let record = Outgoing { topic: "t".to_owned(), key: b"k".to_vec(), value: b"v".to_vec() };
+        let waiting = producer.produce(record);
+        producer.discard().await;
+        assert!(matches!(waiting.await, Err(LogError::NotDelivered(_))));
+    }
+
+    #[tokio::test]
+    async fn without_a_broker_a_commit_is_refused_and_a_close_ends() {
+        let consumer = nowhere().consumer("g", &["t"]).await.expect("nothing is connected yet");
+        let at = TopicPartition { topic: "t".to_owned(), partition: 0 };
+        assert!(matches!(consumer.commit(&[(at, 1)]).await, Err(LogError::NotAssigned(_))));
+        consumer.close().await;
+    }
+}

@@ -29,12 +29,15 @@ pub trait LogFixture: Send + Sync + 'static {
     fn topic(&self, partitions: u32) -> impl Future<Output = String> + Send;
 }
 
+/// A case in work.
+pub type Running = Pin<Box<dyn Future<Output = ()> + Send>>;
+
 /// One promise of the port.
 pub struct Case<F> {
     /// What is promised, as a test's name.
     pub name: &'static str,
     /// Tries it.
-    pub run: fn(Arc<F>) -> Pin<Box<dyn Future<Output = ()> + Send>>,
+    pub run: fn(Arc<F>) -> Running,
 }
 
 /// The list.

@@ -114,7 +114,12 @@ impl ChannelStore for ModelChannelStore {
         Ok(tx)
     }
 
-    async fn page(&self, account: AccountNo, before: Option<Seq>, limit: u32) -> Result<Option<StoredPage>, StoreError> {
+    async fn page(
+        &self,
+        account: AccountNo,
+        before: Option<Seq>,
+        limit: u32,
+    ) -> Result<Option<StoredPage>, StoreError> {
         self.inner.chance.pause().await;
         let page = {
             let data = self.data();

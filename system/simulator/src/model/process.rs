@@ -139,23 +139,37 @@ impl Points for ModelMetrics {
     }
 }
 
-/// What became visible when, by virtual time.
+/// One line of the visible log.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct VisibleLine {
+    /// When, by virtual time.
+    pub at: Instant,
+    /// Whose.
+    pub account: AccountNo,
+    /// The last serial that was visible before.
+    pub from_seq: Seq,
+    /// The last serial that is visible now.
+    pub to_seq: Seq,
+}
+
+/// What became visible when.
 #[derive(Clone, Default)]
 pub struct ModelVisible {
-    lines: Arc<Mutex<Vec<(Instant, AccountNo, Seq, Seq)>>>,
+    lines: Arc<Mutex<Vec<VisibleLine>>>,
 }
 
 impl ModelVisible {
-    /// Every line in order: when, account, last serial before, last serial after.
-    pub fn lines(&self) -> Vec<(Instant, AccountNo, Seq, Seq)> {
+    /// Every line in order.
+    pub fn lines(&self) -> Vec<VisibleLine> {
         self.lines.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 }
 
 impl VisibleLog for ModelVisible {
     fn visible(&self, advances: &[(AccountNo, Seq, Seq)]) {
-        let now = Instant::now();
-        let lines = advances.iter().map(|(account, from, to)| (now, *account, *from, *to));
+        let at = Instant::now();
+        let line = |&(account, from_seq, to_seq): &(AccountNo, Seq, Seq)| VisibleLine { at, account, from_seq, to_seq };
+        let lines = advances.iter().map(line);
         self.lines.lock().unwrap_or_else(PoisonError::into_inner).extend(lines);
     }
 }

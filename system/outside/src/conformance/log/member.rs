@@ -29,7 +29,12 @@ pub(super) struct Member<C> {
 }
 
 impl<C: EventConsumer> Member<C> {
-    pub(super) async fn join<L: EventLog<Consumer = C>>(log: &L, group: &str, topic: &str, on_revoke: OnRevoke) -> Self {
+    pub(super) async fn join<L: EventLog<Consumer = C>>(
+        log: &L,
+        group: &str,
+        topic: &str,
+        on_revoke: OnRevoke,
+    ) -> Self {
         let consumer = log.consumer(group, &[topic]).await.expect("a member can be made");
         Self { consumer, owned: BTreeSet::new(), seen: Vec::new(), revoked: Vec::new(), on_revoke }
     }
@@ -48,7 +53,11 @@ impl<C: EventConsumer> Member<C> {
                     self.consumer.commit(&offsets).await.expect("a commit inside a revocation is taken");
                 }
                 for at in &partitions {
-                    assert!(self.owned.remove(&at.partition), "partition {} was revoked without being assigned", at.partition);
+                    assert!(
+                        self.owned.remove(&at.partition),
+                        "partition {} was revoked without being assigned",
+                        at.partition
+                    );
                     self.revoked.push(at.partition);
                 }
                 // Nobody waits any more when the log's limit was hit; what follows from that is what the case looks at.
