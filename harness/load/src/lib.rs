@@ -6,18 +6,30 @@
 //! | to read first | what it is |
 //! |---|---|
 //! | [`run`] | the load of a run from start to end |
-//! | [`pacer`] | one thread, absolute sleeps |
-//! | [`sender`] | connections with one request in flight each |
-//! | [`lookup`] | history reads for a share of the deposits |
+//! | `pacer` | one thread, absolute sleeps |
+//! | `sender` | connections with one request in flight each |
+//! | `lookup` | history reads for a share of the deposits |
 //! | [`resolve`] | verdicts on unknown outcomes, afterwards |
 //! | [`figures`], [`series`], [`hlog`] | latencies: figures, per second, interval log |
 //!
 //! Nothing that was planned is missing: an operation that was shed, never started or never answered has its row too.
 
+mod answer;
+mod assemble;
+pub mod figures;
+pub mod hlog;
+mod lookup;
+mod pacer;
+mod priority;
+pub mod resolve;
 pub mod run;
+mod sender;
+pub mod series;
 pub mod stop;
 pub mod tally;
+mod wire;
 
-pub use run::{DriveError, DriveInput, DriveResult};
+pub use resolve::resolve_unknown;
+pub use run::{DriveError, DriveInput, DriveResult, drive};
 pub use stop::Stop;
 pub use tally::Tally;

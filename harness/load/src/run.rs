@@ -6,11 +6,18 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bankstorm_customers::Plan;
-use bankstorm_record::clock::Origin;
+use bankstorm_record::clock::{Origin, monotonic_ns};
 use bankstorm_record::rows::{OperationRow, PageRow, VisibleRow};
+use tokio::sync::{mpsc, oneshot};
 
+use crate::assemble;
+use crate::lookup::{LookedUp, Lookups};
+use crate::pacer::{self, Paced, Pacer, Ready, Rings, nanos};
+use crate::priority::{Granted, thread_cpu_ns};
+use crate::sender::{Sender, Sent};
 use crate::stop::Stop;
 use crate::tally::Tally;
+use crate::wire::Address;
 
 /// A channel instance that lookups ask.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -145,4 +152,193 @@ pub enum DriveError {
         /// What happened.
         problem: String,
     },
+}
+
+/// Drives the plan: warm-up and measure in one go, until every operation has ended or was given up, and every lookup too. When the
+/// returned future is dropped, the stop cell is raised, so that the threads end.
+///
+/// # Errors
+/// [`DriveError`] when load cannot be driven at all.
+pub async fn drive(input: DriveInput) -> Result<DriveResult, DriveError> {
+    let core = Address::resolve(&input.core_url).await?;
+    let mut channels = Vec::new();
+    for channel in &input.channels {
+        channels.push((channel.instance.clone(), Address::resolve(&channel.url).await?));
+    }
+    let mut guard = RaiseOnDrop(Some(Arc::clone(&input.stop)));
+    let start_ns = input.origin.monotonic_ns + input.start_at_ns;
+    let (lookups, jobs) = mpsc::unbounded_channel();
+    let looking_up = Lookups {
+        jobs,
+        channels,
+        origin: input.origin,
+        limit: input.tuning.lookup_limit,
+        stop: Arc::clone(&input.stop),
+        tally: Arc::clone(&input.tally),
+    };
+    let (rings, lanes) = rings(&input.plan, &input.tuning);
+    let lookup_thread = spawn("lookup", move || looking_up.run().map(|done| (done, Granted::NONE)))?;
+    let mut sender_threads = Vec::new();
+    for (number, lanes) in lanes.into_iter().enumerate() {
+        let sender = Sender {
+            lanes,
+            core: core.clone(),
+            lookups: lookups.clone(),
+            stop: Arc::clone(&input.stop),
+            tally: Arc::clone(&input.tally),
+        };
+        let run = move || {
+            sender.run().map(|sent| {
+                let granted = sent.granted;
+                (sent, granted)
+            })
+        };
+        sender_threads.push(spawn(&format!("sender-{number}"), run)?);
+    }
+    drop(lookups);
+    let (feed, ready) = std::sync::mpsc::sync_channel(pacer::READY_AHEAD);
+    let plan = Arc::clone(&input.plan);
+    let prepare_thread = spawn("prepare", move || {
+        pacer::prepare(&plan, start_ns, &feed);
+        Ok(((), Granted::NONE))
+    })?;
+    let end_ns = start_ns + nanos(input.plan.end());
+    let pacer = Pacer { ready, rings, end_ns, stop: Arc::clone(&input.stop), tally: Arc::clone(&input.tally) };
+    let pacer_thread = spawn("pacer", move || {
+        let paced = pacer.run();
+        let granted = paced.granted;
+        Ok((paced, granted))
+    })?;
+
+    let mut threads = Vec::new();
+    let paced = pacer_thread.join(&mut threads).await?;
+    prepare_thread.join(&mut threads).await?;
+    let mut sent = Vec::new();
+    for thread in sender_threads {
+        sent.push(thread.join(&mut threads).await?);
+    }
+    let cut_off_ns = monotonic_ns();
+    let looked_up = lookup_thread.join(&mut threads).await?;
+    guard.0 = None;
+    Ok(result(&input, start_ns, paced, sent, cut_off_ns, looked_up, threads))
+}
+
+/// Ends the threads when nobody waits for them any more.
+struct RaiseOnDrop(Option<Arc<Stop>>);
+
+impl Drop for RaiseOnDrop {
+    fn drop(&mut self) {
+        if let Some(stop) = &self.0 {
+            stop.raise();
+        }
+    }
+}
+
+/// Per load the sending ends, per sender thread the receiving ends with their connections.
+#[expect(clippy::type_complexity, reason = "named where it is taken apart, a few lines above")]
+fn rings(plan: &Plan, tuning: &Tuning) -> (Vec<Rings>, Vec<Vec<(mpsc::Receiver<Ready>, u32)>>) {
+    let senders = tuning.senders.max(1);
+    let mut lanes: Vec<Vec<_>> = (0..senders).map(|_| Vec::new()).collect();
+    let mut all = Vec::new();
+    for load in &plan.scenario().load {
+        let mut rings = Vec::new();
+        for (number, lane) in (0_u32..).zip(&mut lanes) {
+            let threads = u32::try_from(senders).unwrap_or(u32::MAX);
+            let share = load.connections / threads + u32::from(number < load.connections % threads);
+            // A thread without a connection of this load would keep what it is handed.
+            if share > 0 {
+                let (ring, out) = mpsc::channel(tuning.ring.max(1));
+                rings.push(ring);
+                lane.push((out, share));
+            }
+        }
+        all.push(Rings::new(rings));
+    }
+    (all, lanes)
+}
+
+/// A running thread of the generator.
+struct Running<T> {
+    name: String,
+    done: oneshot::Receiver<std::io::Result<(T, ThreadFacts)>>,
+}
+
+fn spawn<T: Send + 'static>(
+    name: &str,
+    work: impl FnOnce() -> std::io::Result<(T, Granted)> + Send + 'static,
+) -> Result<Running<T>, DriveError> {
+    let (report, done) = oneshot::channel();
+    let thread_name = name.to_owned();
+    let body = move || {
+        let began_ns = monotonic_ns();
+        let outcome = work().map(|(value, granted)| {
+            let facts = ThreadFacts {
+                name: thread_name,
+                priority: granted.priority.to_owned(),
+                timer_slack_ns: granted.timer_slack_ns,
+                cpu_ns: thread_cpu_ns(),
+                wall_ns: u64::try_from(monotonic_ns() - began_ns).unwrap_or(0),
+            };
+            (value, facts)
+        });
+        // Nobody waits any more when the load was dropped.
+        let _ = report.send(outcome);
+    };
+    let spawned = std::thread::Builder::new().name(format!("load-{name}")).spawn(body);
+    spawned.map_err(|error| died(name, format!("could not be started: {error}")))?;
+    Ok(Running { name: name.to_owned(), done })
+}
+
+fn died(name: &str, problem: impl Into<String>) -> DriveError {
+    DriveError::Thread { name: name.to_owned(), problem: problem.into() }
+}
+
+impl<T> Running<T> {
+    async fn join(self, threads: &mut Vec<ThreadFacts>) -> Result<T, DriveError> {
+        match self.done.await {
+            Ok(Ok((value, facts))) => {
+                threads.push(facts);
+                Ok(value)
+            }
+            Ok(Err(error)) => Err(died(&self.name, format!("failed: {error}"))),
+            Err(_) => Err(died(&self.name, "panicked; its message is on standard error")),
+        }
+    }
+}
+
+fn result(
+    input: &DriveInput,
+    start_ns: i64,
+    paced: Paced,
+    sent: Vec<Sent>,
+    cut_off_ns: i64,
+    looked_up: LookedUp,
+    threads: Vec<ThreadFacts>,
+) -> DriveResult {
+    let ring_full = paced.ring_full.len() as u64;
+    let seen = sent.into_iter().flat_map(|sent| sent.seen).collect();
+    let operations = assemble::rows(&input.plan, &input.origin, start_ns, seen, &paced.ring_full);
+    let LookedUp { mut pages, mut first_reads, given_up } = looked_up;
+    pages.sort_by_key(|page| (page.account, page.invoked_ns));
+    first_reads.sort_by_key(|read| (read.account, read.to_seq, read.at_ns));
+    let share = |thread: &ThreadFacts| thread.cpu_ns as f64 / thread.wall_ns.max(1) as f64;
+    let generator = GeneratorFacts {
+        cpu_share_max: threads.iter().map(share).fold(0.0, f64::max),
+        threads,
+        pacing_lag: paced.lag,
+        ring_full,
+    };
+    let started_ns = input.origin.moment(start_ns);
+    DriveResult {
+        operations,
+        pages,
+        first_reads,
+        lookups_given_up: given_up,
+        started_ns,
+        measure_ns: started_ns + nanos(input.plan.measure_from()),
+        ended_ns: input.origin.moment(paced.ended_ns),
+        cut_off_ns: input.origin.moment(cut_off_ns),
+        interrupted: paced.interrupted,
+        generator,
+    }
 }

@@ -1,0 +1,85 @@
+//! `latency.hlog`: an HDR interval log (V2, compressed), one-second intervals, tagged `<op>.<latency>.<phase>`; values in microseconds.
+//!
+//! In: rows of the load. Out: text that HDR plotters read. Elsewhere: exact figures (`figures`), where the file lies (`record::folder`).
+
+use std::collections::BTreeMap;
+use std::io::Write;
+use std::time::{Duration, UNIX_EPOCH};
+
+use bankstorm_record::clock::Origin;
+use bankstorm_record::rows::OperationRow;
+use bankstorm_scenario::resolved::LatencyKind;
+use hdrhistogram::Histogram;
+use hdrhistogram::serialization::V2DeflateSerializer;
+use hdrhistogram::serialization::interval_log::{IntervalLogWriterBuilder, Tag};
+
+use crate::figures::{microseconds, value};
+
+/// Writes the log. An interval holds the operations that were due in it, misses at `cut_off_ns` included. Times are relative to the
+/// origin's wall time, which the header names.
+///
+/// # Errors
+/// What writing to `out` gives.
+pub fn write(rows: &[OperationRow], origin: &Origin, cut_off_ns: i64, out: &mut impl Write) -> std::io::Result<()> {
+    let base = UNIX_EPOCH + Duration::from_micros(u64::try_from(origin.wall_us).unwrap_or(0));
+    let mut serializer = V2DeflateSerializer::new();
+    let mut log = IntervalLogWriterBuilder::new()
+        .add_comment("[values in microseconds; tags are operation.latency.phase; an interval holds what was due in it]")
+        .with_start_time(base)
+        .with_base_time(base)
+        .begin_log_with(out, &mut serializer)?;
+    for ((second, tag), histogram) in histograms(rows, cut_off_ns) {
+        let tag = Tag::new(&tag).expect("operations, latencies and phases are plain words");
+        log.write_histogram(&histogram, Duration::from_secs(second), Duration::from_secs(1), Some(tag))
+            .map_err(|error| std::io::Error::other(format!("{error:?}")))?;
+    }
+    Ok(())
+}
+
+fn histograms(rows: &[OperationRow], cut_off_ns: i64) -> BTreeMap<(u64, String), Histogram<u64>> {
+    let mut histograms = BTreeMap::new();
+    for row in rows {
+        let second = u64::try_from(row.intended_ns / 1_000_000_000).unwrap_or(0);
+        for kind in LatencyKind::ALL {
+            if let Some(value) = value(row, kind, cut_off_ns) {
+                let tag = format!("{}.{}.{}", row.kind, kind.as_str(), row.phase);
+                histograms
+                    .entry((second, tag))
+                    .or_insert_with(|| Histogram::new(3).expect("3 digits are within the histogram's limits"))
+                    .record(microseconds(value.ns))
+                    .expect("the histogram resizes itself");
+            }
+        }
+    }
+    histograms
+}
+
+#[cfg(test)]
+mod tests {
+    use bankstorm_record::clock::Origin;
+    use hdrhistogram::serialization::interval_log::{IntervalLogIterator, LogEntry};
+
+    use super::write;
+    use crate::figures::tests::ok;
+
+    #[test]
+    fn the_log_reads_back_by_second_and_tag() {
+        let rows = [ok(0, 1_000, 5), ok(1, 1_500, 9), ok(2, 2_000, 7)];
+        let origin = Origin { monotonic_ns: 0, wall_us: 1_700_000_000_000_000 };
+        let mut bytes = Vec::new();
+        write(&rows, &origin, 9_000_000_000, &mut bytes).expect("memory takes all");
+        let entries: Vec<_> = IntervalLogIterator::new(&bytes).collect::<Result<_, _>>().expect("a log");
+        let responses: Vec<_> = entries
+            .iter()
+            .filter_map(|entry| match entry {
+                LogEntry::Interval(interval)
+                    if interval.tag().is_some_and(|tag| tag.as_str() == "deposit.response.measure") =>
+                {
+                    Some((interval.start_timestamp().as_secs(), interval.max() as u64))
+                }
+                _ => None,
+            })
+            .collect();
+        assert_eq!(responses, [(1, 9_000), (2, 7_000)]);
+    }
+}

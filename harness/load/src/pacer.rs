@@ -1,0 +1,263 @@
+//! The pacing thread: it sleeps until an operation is due and hands it over, whatever became of earlier ones.
+//!
+//! In: operations that are ready to be sent, in due order. Out: the same on the rings to the senders, or missed when all rings are full.
+//! Elsewhere: preparing them ([`prepare`], on a thread of its own), sending (`sender`).
+
+use std::sync::Arc;
+use std::sync::mpsc::{Receiver, SyncSender};
+
+use bankstorm_contracts::TransferId;
+use bankstorm_customers::Plan;
+use bankstorm_customers::plan::Phase;
+use bankstorm_record::clock::monotonic_ns;
+use bytes::Bytes;
+use hdrhistogram::Histogram;
+use tokio::sync::mpsc;
+use tokio::sync::mpsc::error::TrySendError;
+
+use crate::priority::{self, Granted};
+use crate::run::PacingLag;
+use crate::stop::Stop;
+use crate::tally::{Count, Tally};
+
+/// Operations that are made ready ahead of time.
+pub(crate) const READY_AHEAD: usize = 4_096;
+/// The longest sleep without a look at the stop cell.
+const SLICE_NS: i64 = 50_000_000;
+/// The pacer goes before the senders, which go before everything else.
+const FIFO_PRIORITY: i32 = 20;
+
+/// An operation that is ready to be sent.
+#[derive(Clone, Debug)]
+pub(crate) struct Ready {
+    pub(crate) op: u64,
+    pub(crate) load: u32,
+    pub(crate) measured: bool,
+    /// By CLOCK_MONOTONIC.
+    pub(crate) intended_ns: i64,
+    /// When it is given up, by the same clock.
+    pub(crate) deadline_ns: i64,
+    pub(crate) transfer: TransferId,
+    pub(crate) account: i64,
+    pub(crate) body: Bytes,
+    pub(crate) lookup: bool,
+}
+
+/// Makes every operation of the plan ready, as far ahead as the channel lets it. It ends with the plan or with the pacer.
+pub(crate) fn prepare(plan: &Plan, start_ns: i64, ready: &SyncSender<Ready>) {
+    let timeouts: Vec<i64> = plan.scenario().load.iter().map(|load| nanos(load.timeout)).collect();
+    for planned in plan.operations() {
+        let intended_ns = start_ns + nanos(planned.due);
+        let body = serde_json::to_vec(&planned.deposit).expect("a deposit has no map keys that JSON lacks");
+        let operation = Ready {
+            op: planned.op,
+            load: planned.load,
+            measured: planned.phase == Phase::Measure,
+            intended_ns,
+            deadline_ns: intended_ns + timeouts[planned.load as usize],
+            transfer: planned.deposit.id,
+            account: planned.deposit.account.get(),
+            body: body.into(),
+            lookup: planned.lookup,
+        };
+        if ready.send(operation).is_err() {
+            return;
+        }
+    }
+}
+
+pub(crate) fn nanos(duration: std::time::Duration) -> i64 {
+    i64::try_from(duration.as_nanos()).expect("resolved durations are hours, not centuries")
+}
+
+/// The rings of one load, one per sender thread.
+#[derive(Debug)]
+pub(crate) struct Rings {
+    rings: Vec<mpsc::Sender<Ready>>,
+    next: usize,
+}
+
+impl Rings {
+    pub(crate) fn new(rings: Vec<mpsc::Sender<Ready>>) -> Self {
+        Self { rings, next: 0 }
+    }
+
+    /// Hands over to the threads in turn, past full ones; `false` when all are full.
+    fn push(&mut self, mut operation: Ready) -> bool {
+        for _ in 0..self.rings.len() {
+            let ring = &self.rings[self.next];
+            self.next = (self.next + 1) % self.rings.len();
+            match ring.try_send(operation) {
+                Ok(()) => return true,
+                // A sender that died is found out when it is joined.
+                Err(TrySendError::Full(back) | TrySendError::Closed(back)) => operation = back,
+            }
+        }
+        false
+    }
+}
+
+/// What the pacer needs.
+#[derive(Debug)]
+pub(crate) struct Pacer {
+    pub(crate) ready: Receiver<Ready>,
+    pub(crate) rings: Vec<Rings>,
+    pub(crate) end_ns: i64,
+    pub(crate) stop: Arc<Stop>,
+    pub(crate) tally: Arc<Tally>,
+}
+
+/// What the pacer saw.
+#[derive(Debug)]
+pub(crate) struct Paced {
+    /// Operations that no ring had room for.
+    pub(crate) ring_full: Vec<u64>,
+    pub(crate) lag: PacingLag,
+    pub(crate) ended_ns: i64,
+    pub(crate) interrupted: bool,
+    pub(crate) granted: Granted,
+}
+
+impl Pacer {
+    /// Paces the whole plan on the calling thread; ends early when the stop cell is raised.
+    pub(crate) fn run(mut self) -> Paced {
+        let granted = priority::raise(FIFO_PRIORITY);
+        let mut lags = Histogram::<u64>::new(3).expect("3 digits are within the histogram's limits");
+        let mut ring_full = Vec::new();
+        let mut interrupted = false;
+        while let Ok(operation) = self.ready.recv() {
+            if !sleep_until(operation.intended_ns, &self.stop) {
+                interrupted = true;
+                break;
+            }
+            self.tally.add(Count::Due);
+            let (op, measured) = (operation.op, operation.measured);
+            let lag_ns = u64::try_from(monotonic_ns() - operation.intended_ns).unwrap_or(0);
+            if !self.rings[operation.load as usize].push(operation) {
+                self.tally.add(Count::Missed);
+                ring_full.push(op);
+            }
+            if measured {
+                lags.record(lag_ns).expect("the histogram resizes itself");
+            }
+        }
+        // The plan ends with its time, not with its last operation.
+        interrupted |= !interrupted && !sleep_until(self.end_ns, &self.stop);
+        let lag = PacingLag {
+            count: lags.len(),
+            p50_ns: lags.value_at_quantile(0.5),
+            p99_ns: lags.value_at_quantile(0.99),
+            max_ns: lags.max(),
+        };
+        Paced { ring_full, lag, ended_ns: monotonic_ns(), interrupted, granted }
+    }
+}
+
+/// Sleeps until `until_ns` of CLOCK_MONOTONIC; `false` when the stop cell was raised first.
+fn sleep_until(until_ns: i64, stop: &Stop) -> bool {
+    loop {
+        if stop.is_raised() {
+            return false;
+        }
+        let now_ns = monotonic_ns();
+        if now_ns >= until_ns {
+            return true;
+        }
+        sleep_to(until_ns.min(now_ns + SLICE_NS));
+    }
+}
+
+/// One absolute sleep. It may end early on a signal; the caller looks at the clock.
+#[cfg(target_os = "linux")]
+fn sleep_to(until_ns: i64) {
+    use nix::sys::time::TimeSpec;
+    use nix::time::{ClockId, ClockNanosleepFlags, clock_nanosleep};
+
+    let until = TimeSpec::new(until_ns / 1_000_000_000, until_ns % 1_000_000_000);
+    // Nothing but an interruption can go wrong, and the loop around copes with that.
+    let _ = clock_nanosleep(ClockId::CLOCK_MONOTONIC, ClockNanosleepFlags::TIMER_ABSTIME, &until);
+}
+
+/// Systems without absolute sleeps are paced less exactly; their send lag says so.
+#[cfg(not(target_os = "linux"))]
+#[expect(clippy::disallowed_methods, reason = "the pacing thread itself, where no absolute sleep exists")]
+fn sleep_to(until_ns: i64) {
+    let left = u64::try_from(until_ns - monotonic_ns()).unwrap_or(0);
+    std::thread::sleep(std::time::Duration::from_nanos(left));
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+    use std::sync::mpsc::sync_channel;
+
+    use bankstorm_record::clock::monotonic_ns;
+    use bytes::Bytes;
+    use tokio::sync::mpsc;
+    use uuid::Uuid;
+
+    use super::{Pacer, Ready, Rings};
+    use crate::stop::Stop;
+    use crate::tally::Tally;
+
+    fn ready(op: u64, intended_ns: i64) -> Ready {
+        Ready {
+            op,
+            load: 0,
+            measured: true,
+            intended_ns,
+            deadline_ns: intended_ns + 1_000_000_000,
+            transfer: bankstorm_contracts::TransferId(Uuid::from_u128(op.into())),
+            account: 1_000_000,
+            body: Bytes::new(),
+            lookup: false,
+        }
+    }
+
+    fn pace(operations: Vec<Ready>, ring: usize, end_ns: i64, stop: Arc<Stop>) -> (super::Paced, Vec<(u64, i64)>) {
+        let (feed, ready) = sync_channel(operations.len());
+        operations.into_iter().for_each(|operation| feed.send(operation).expect("room"));
+        drop(feed);
+        let (first, mut first_out) = mpsc::channel(ring);
+        let (second, mut second_out) = mpsc::channel(ring);
+        let rings = vec![Rings::new(vec![first, second])];
+        let paced = Pacer { ready, rings, end_ns, stop, tally: Arc::new(Tally::new()) }.run();
+        let mut handed = Vec::new();
+        while let Ok(operation) = first_out.try_recv() {
+            handed.push((operation.op, operation.intended_ns));
+        }
+        while let Ok(operation) = second_out.try_recv() {
+            handed.push((operation.op, operation.intended_ns));
+        }
+        (paced, handed)
+    }
+
+    #[test]
+    fn nothing_is_handed_over_before_it_is_due_and_the_plan_ends_with_its_time() {
+        let start = monotonic_ns();
+        let operations = (0..20).map(|op| ready(op, start + 1_000_000 * op as i64)).collect();
+        let end = start + 40_000_000;
+        let (paced, handed) = pace(operations, 64, end, Arc::new(Stop::new()));
+        assert_eq!(handed.len(), 20);
+        assert_eq!((paced.lag.count, paced.ring_full.len(), paced.interrupted), (20, 0, false));
+        assert!(paced.ended_ns >= end);
+    }
+
+    #[test]
+    fn what_finds_every_ring_full_is_missed_and_named() {
+        let start = monotonic_ns();
+        let operations = (0..10).map(|op| ready(op, start)).collect();
+        let (paced, handed) = pace(operations, 2, start, Arc::new(Stop::new()));
+        assert_eq!(handed.len(), 4);
+        assert_eq!(paced.ring_full, [4, 5, 6, 7, 8, 9]);
+    }
+
+    #[test]
+    fn a_raised_stop_ends_pacing_before_the_next_operation() {
+        let stop = Arc::new(Stop::new());
+        stop.raise();
+        let far = monotonic_ns() + 3_600_000_000_000;
+        let (paced, handed) = pace(vec![ready(0, far)], 2, far, stop);
+        assert!(paced.interrupted && handed.is_empty());
+    }
+}

@@ -1,0 +1,187 @@
+//! A bank in a few lines: deposits get serials, history shows them on the second read.
+
+use std::collections::BTreeMap;
+use std::convert::Infallible;
+use std::net::SocketAddr;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use bankstorm_contracts::channel_api::HistoryPage;
+use bankstorm_contracts::core_api::{Deposit, Verdict};
+use bankstorm_contracts::{Entry, EntryKind, RejectReason, TransferState, WallMicros, Won};
+use bankstorm_record::clock::Origin;
+use bytes::Bytes;
+use http_body_util::{BodyExt, Full};
+use hyper::body::Incoming;
+use hyper::service::service_fn;
+use hyper::{Request, Response};
+use hyper_util::rt::TokioIo;
+use tokio::net::TcpListener;
+use tokio::task::JoinSet;
+
+/// How deposits are treated.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Behaviour {
+    /// At once.
+    Answer,
+    /// What arrives in the stall is answered when it ends.
+    Stall { origin: Origin, from_ns: i64, until_ns: i64 },
+    /// Never.
+    Silent,
+    /// In turn: never, or the connection breaks off after the request was read.
+    SilentOrBroken,
+}
+
+pub(crate) struct Server {
+    address: SocketAddr,
+    bank: Arc<Bank>,
+    tasks: JoinSet<()>,
+}
+
+struct Bank {
+    behaviour: Behaviour,
+    deposits: AtomicU64,
+    accounts: Mutex<BTreeMap<i64, Account>>,
+}
+
+#[derive(Default)]
+struct Account {
+    entries: Vec<Entry>,
+    /// Entries that a read has asked for in vain.
+    hidden_once: usize,
+}
+
+impl Server {
+    pub(crate) async fn start(behaviour: Behaviour) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
+        let address = listener.local_addr().expect("bound");
+        let bank = Arc::new(Bank { behaviour, deposits: AtomicU64::new(0), accounts: Mutex::default() });
+        let mut tasks = JoinSet::new();
+        let accepting = Arc::clone(&bank);
+        tasks.spawn(async move {
+            let mut connections = JoinSet::new();
+            while let Ok((stream, _)) = listener.accept().await {
+                let bank = Arc::clone(&accepting);
+                let service = service_fn(move |request| {
+                    let bank = Arc::clone(&bank);
+                    async move { bank.handle(request).await }
+                });
+                connections.spawn(async move {
+                    // Broken connections are part of the tests.
+                    let _ = hyper::server::conn::http1::Builder::new()
+                        .serve_connection(TokioIo::new(stream), service)
+                        .await;
+                });
+            }
+        });
+        Self { address, bank, tasks }
+    }
+
+    pub(crate) fn url(&self) -> String {
+        format!("http://{}", self.address)
+    }
+
+    /// Stops, and returns the address at which nobody listens any more.
+    pub(crate) async fn gone(mut self) -> String {
+        self.tasks.shutdown().await;
+        self.url()
+    }
+
+    pub(crate) fn deposits(&self) -> u64 {
+        self.bank.deposits.load(Ordering::SeqCst)
+    }
+}
+
+/// The way to make hyper break a connection off.
+#[derive(Debug, thiserror::Error)]
+#[error("broken off")]
+struct BrokenOff;
+
+type Answer = Result<Response<Full<Bytes>>, BrokenOff>;
+
+fn json(status: u16, value: &impl serde::Serialize) -> Answer {
+    let body = serde_json::to_vec(value).expect("JSON");
+    Ok(Response::builder().status(status).body(Full::new(body.into())).expect("a response"))
+}
+
+impl Bank {
+    async fn handle(&self, request: Request<Incoming>) -> Answer {
+        let path = request.uri().path().to_owned();
+        let parts: Vec<&str> = path.split('/').collect();
+        match parts.as_slice() {
+            ["", "v1", "deposits"] => {
+                let body = request.into_body().collect().await.map_err(|_| BrokenOff)?.to_bytes();
+                self.deposit(&serde_json::from_slice(&body).expect("a deposit")).await
+            }
+            ["", "v1", "transfers", id, "resolve"] => {
+                let id = id.parse().expect("an id");
+                let reason = Some(RejectReason::NotReceived);
+                json(200, &Verdict { id, state: TransferState::Rejected, reason, seq: None, balance_after: None })
+            }
+            ["", "v1", "accounts", account, "history"] => json(200, &self.page(account.parse().expect("a number"))),
+            other => panic!("unexpected path {other:?}"),
+        }
+    }
+
+    async fn deposit(&self, deposit: &Deposit) -> Answer {
+        let number = self.deposits.fetch_add(1, Ordering::SeqCst);
+        match self.behaviour {
+            Behaviour::Answer => {}
+            Behaviour::Stall { origin, from_ns, until_ns } => {
+                let now_ns = origin.elapsed_ns();
+                if (from_ns..until_ns).contains(&now_ns) {
+                    // A millisecond more, because timers count from a coarser now.
+                    let left_ns = u64::try_from(until_ns - now_ns).expect("within the stall");
+                    tokio::time::sleep(Duration::from_nanos(left_ns) + Duration::from_millis(1)).await;
+                }
+            }
+            Behaviour::SilentOrBroken if number % 2 == 1 => return Err(BrokenOff),
+            Behaviour::Silent | Behaviour::SilentOrBroken => {
+                let never: Infallible = std::future::pending().await;
+                match never {}
+            }
+        }
+        let mut accounts = self.accounts.lock().expect("no handler panicked");
+        let entries = &mut accounts.entry(deposit.account.get()).or_default().entries;
+        let balance = entries.last().map_or(Won::ZERO, |entry| entry.balance_after);
+        let balance_after = balance.checked_add(deposit.amount).expect("small");
+        let seq = entries.len() as i64 + 1;
+        entries.push(Entry {
+            account: deposit.account,
+            seq,
+            amount: deposit.amount,
+            balance_after,
+            transfer: deposit.id,
+            kind: EntryKind::Deposit,
+            posted_at: WallMicros(0),
+        });
+        json(
+            201,
+            &Verdict {
+                id: deposit.id,
+                state: TransferState::Completed,
+                reason: None,
+                seq: Some(seq),
+                balance_after: Some(balance_after),
+            },
+        )
+    }
+
+    /// The newest twenty entries, the very newest only from the second read on.
+    fn page(&self, account: i64) -> HistoryPage {
+        let mut accounts = self.accounts.lock().expect("no handler panicked");
+        let account = accounts.entry(account).or_default();
+        let hide = usize::from(account.hidden_once < account.entries.len());
+        account.hidden_once = account.entries.len();
+        let shown = &account.entries[..account.entries.len() - hide];
+        let items: Vec<Entry> = shown.iter().rev().take(20).cloned().collect();
+        HistoryPage {
+            as_of_seq: items.first().map_or(0, |entry| entry.seq),
+            items,
+            next_cursor: None,
+            stale: false,
+            pending: Vec::new(),
+        }
+    }
+}
