@@ -1,1 +1,92 @@
-//! (under construction)
+//! Verdicts over a run's evidence: guarantees (did money and history stay right), validity (may the run be believed), objectives, and
+//! the exit code that follows from them.
+//!
+//! In: sorted rows (`record::source::Source`) and plain figures ([`validity::Facts`]). Out: the verdict parts of `run.json`. Elsewhere:
+//! how rows are collected (`evidence`), how verdicts are shown (`report`). No IO and no clock; nothing is sampled.
+//!
+//! A guarantee is one file with one [`Check`]. To add one: a file, its `mod` line, and one line in [`registered`].
+//!
+//! | to read first | what it is |
+//! |---|---|
+//! | [`check`] | the trait, and how findings are counted |
+//! | [`guarantees`] | runs all of them; the worst verdict wins |
+//! | [`validity`] | the figures that make a run believable, and their limits |
+
+pub mod atomic;
+pub mod check;
+pub mod conserve;
+pub mod converge;
+pub mod dense;
+pub mod exit;
+pub mod floor;
+pub mod guarantees;
+pub mod monotone;
+pub mod no_dup;
+pub mod no_garbage;
+pub mod no_visible_hole;
+pub mod objectives;
+pub mod ok_booked;
+pub mod once;
+pub mod order;
+pub mod publish;
+pub mod sane_harness;
+pub mod validity;
+pub mod witnessed;
+
+mod ordered;
+
+#[cfg(test)]
+mod bank;
+#[cfg(test)]
+mod mutations;
+#[cfg(test)]
+mod tampering;
+
+pub use check::{Check, Context};
+
+/// Every guarantee, in the order of reports.
+fn registered() -> Vec<Box<dyn Check>> {
+    vec![
+        Box::new(conserve::Conserve),
+        Box::new(floor::Floor),
+        Box::new(dense::Dense),
+        Box::new(atomic::Atomic),
+        Box::new(once::Once),
+        Box::new(ok_booked::OkBooked),
+        Box::new(no_garbage::NoGarbage),
+        Box::new(no_dup::NoDup),
+        Box::new(no_visible_hole::NoVisibleHole),
+        Box::new(monotone::Monotone),
+        Box::new(converge::Converge),
+        Box::new(publish::Publish),
+        Box::new(order::Order),
+    ]
+}
+
+/// What `bankstorm checks` lists.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Explained {
+    /// For example `L1`.
+    pub id: &'static str,
+    /// For example `conserve`.
+    pub name: &'static str,
+    /// What it says, in a sentence or two, with the names of its violations.
+    pub explains: &'static str,
+    /// Whether a failure makes the run not believable (V2, V3) rather than a guarantee violated.
+    pub is_validity: bool,
+}
+
+/// Every check of this crate, guarantees first.
+pub fn catalogue() -> Vec<Explained> {
+    let mut all: Vec<Explained> = registered()
+        .iter()
+        .map(|check| Explained { id: check.id(), name: check.name(), explains: check.explains(), is_validity: false })
+        .collect();
+    for (id, name, explains) in [
+        (witnessed::ID, witnessed::NAME, witnessed::EXPLAINS),
+        (sane_harness::ID, sane_harness::NAME, sane_harness::EXPLAINS),
+    ] {
+        all.push(Explained { id, name, explains, is_validity: true });
+    }
+    all
+}

@@ -1,0 +1,388 @@
+//! A small good history for tests: every file agrees with every other. Tests change one thing and say which checks fire.
+//!
+//! In: sizes. Out: [`Bank`], with handles to single rows and assertions on verdicts. Each account has an opening, some loaded deposits and
+//! some deposits posted in the run; the copy is complete; pages were read while it moved.
+
+use std::collections::BTreeMap;
+
+use bankstorm_record::rows::{
+    ApplyJournalRow, ChannelAccountRow, ChannelEntryRow, CoreAccountRow, CoreEntryRow, CoreTransferRow, OperationRow,
+    PageRow, TopicRow, entry_hash,
+};
+use bankstorm_record::run_json::{CheckResult, GuaranteeVerdict};
+use bankstorm_record::source::MemorySource;
+
+use crate::check::Context;
+use crate::guarantees::run_all;
+
+const FIRST: i64 = 1_000_000;
+const SETTLEMENT: i64 = 1;
+const OPENING: i64 = 2;
+
+/// A history in memory.
+#[derive(Clone, Debug)]
+pub(crate) struct Bank {
+    pub(crate) source: MemorySource,
+}
+
+impl Bank {
+    /// Accounts 1000000 to 1000002, each with serials 1 to 3 loaded and 4 and 5 posted; 1000000 and 1000002 are on partition 0.
+    pub(crate) fn good() -> Self {
+        Self::of(3, 3, 2)
+    }
+
+    pub(crate) fn of(accounts: i64, loaded: i64, posted: i64) -> Self {
+        let mut bank = Self { source: MemorySource::default() };
+        for account in [SETTLEMENT, OPENING] {
+            let kind = "internal".to_owned();
+            bank.source.core_accounts.push(CoreAccountRow { account, kind, seq: 0, balance: None, loaded_seq: 0 });
+        }
+        for account in FIRST..FIRST + accounts {
+            let mut balance = 0;
+            for seq in 1..=loaded + posted {
+                balance = bank.book(account, seq, balance, seq > loaded);
+            }
+            bank.source.core_accounts.push(CoreAccountRow {
+                account,
+                kind: "customer".to_owned(),
+                seq: loaded + posted,
+                balance: Some(balance),
+                loaded_seq: loaded,
+            });
+            bank.copy(account, loaded);
+        }
+        bank.sort();
+        bank.publish();
+        bank
+    }
+
+    /// Books one entry and gives the new balance.
+    fn book(&mut self, account: i64, seq: i64, before: i64, in_run: bool) -> i64 {
+        let (kind, amount) =
+            if seq == 1 { ("opening", 1_000) } else { ("deposit", 59 + seq + (account - FIRST - 1) * 10) };
+        let balance = before + amount;
+        // Ids are not in the order of accounts: sorting by id is another order.
+        let transfer = (0x0192_u128 << 112) | (((seq * 7919) % 101) as u128) << 32 | (account as u128);
+        let params_hash = vec![(seq + account % 100) as u8; 32];
+        let kind = kind.to_owned();
+        self.legs(account, seq, transfer, amount, balance, &kind);
+        self.source.core_transfers.push(CoreTransferRow {
+            transfer,
+            kind: kind.clone(),
+            state: "completed".to_owned(),
+            params_hash: params_hash.clone(),
+            account: Some(account),
+            amount: Some(amount),
+            reason: None,
+            seq: Some(seq),
+            balance_after: Some(balance),
+        });
+        if in_run {
+            let op = self.source.operations.len() as u64;
+            self.source.operations.push(operation(op, account, seq, transfer, amount, balance, kind, params_hash));
+        }
+        balance
+    }
+
+    fn legs(&mut self, account: i64, seq: i64, transfer: u128, amount: i64, balance: i64, kind: &str) {
+        let customer = CoreEntryRow {
+            account,
+            seq: Some(seq),
+            transfer,
+            amount,
+            balance_after: Some(balance),
+            kind: kind.to_owned(),
+            posted_at_us: 1_700_000_000_000_000 + seq,
+        };
+        let other = if kind == "opening" { OPENING } else { SETTLEMENT };
+        let internal =
+            CoreEntryRow { account: other, seq: None, amount: -amount, balance_after: None, ..customer.clone() };
+        self.source.core_entries.extend([customer, internal]);
+    }
+
+    /// Copies the account as it stands in core, with journal and pages.
+    fn copy(&mut self, account: i64, loaded: i64) {
+        let rows: Vec<CoreEntryRow> =
+            self.source.core_entries.iter().filter(|row| row.account == account).cloned().collect();
+        for row in &rows {
+            self.source.channel_entries.push(copied(row));
+        }
+        let last = rows.last().expect("at least an opening");
+        let (last_seq, balance) = (last.seq.expect("a customer's"), last.balance_after.expect("a customer's"));
+        self.source.channel_accounts.push(ChannelAccountRow { account, last_seq, balance, dirty: false });
+        for to_seq in loaded + 1..=last_seq {
+            self.journal(account, to_seq);
+        }
+        let page = |read: i64, top: i64, cursor: Option<i64>, as_of_seq: i64| PageRow {
+            account,
+            invoked_ns: read * 1_000,
+            completed_ns: read * 1_000 + 500,
+            instance: format!("channel-{}", account % 2),
+            op: None,
+            cursor,
+            outcome: "ok".to_owned(),
+            top_seq: top,
+            bottom_seq: 1,
+            count: top as u32,
+            contiguous: true,
+            rows_hash: rows.iter().take(top as usize).map(hash).fold(0, u64::wrapping_add),
+            as_of_seq,
+            stale: false,
+        };
+        // While the copy was one behind, then scrolled further down, then the newest again.
+        let pages = [
+            page(1, last_seq - 1, None, last_seq - 1),
+            page(2, 2, Some(3), last_seq),
+            page(3, last_seq, None, last_seq),
+        ];
+        self.source.pages.extend(pages);
+    }
+
+    fn journal(&mut self, account: i64, to_seq: i64) {
+        let journal_id = self.source.apply_journal.len() as i64 + 1;
+        self.source.apply_journal.push(ApplyJournalRow {
+            journal_id,
+            account,
+            from_seq: to_seq - 1,
+            to_seq,
+            source: "event".to_owned(),
+            topic: "core.entries".to_owned(),
+            partition: (account % 2) as i32,
+            record_offset: journal_id,
+            generation: Some(1),
+            instance: format!("channel-{}", account % 2),
+            txid: journal_id,
+        });
+    }
+
+    /// Every operation's entry, on the account's partition.
+    fn publish(&mut self) {
+        let mut next: BTreeMap<i32, i64> = BTreeMap::new();
+        for op in &self.source.operations {
+            let partition = (op.account % 2) as i32;
+            let offset = next.entry(partition).or_default();
+            self.source.topic.push(TopicRow {
+                partition,
+                record_offset: *offset,
+                key_account: Some(op.account),
+                account: op.account,
+                seq: op.seq.expect("ok"),
+                transfer: op.transfer,
+                amount: op.amount,
+                balance_after: op.balance_after.expect("ok"),
+                timestamp_us: 1_700_000_000_000_000,
+            });
+            *offset += 1;
+        }
+        self.sort();
+    }
+
+    fn sort(&mut self) {
+        self.source.core_entries.sort_by_key(|row| (row.account, row.seq, row.transfer, row.amount));
+        self.source.core_transfers.sort_by_key(|row| row.transfer);
+        self.source.channel_entries.sort_by_key(|row| (row.account, row.seq));
+        self.source.apply_journal.sort_by_key(|row| (row.account, row.journal_id));
+        self.source.topic.sort_by_key(|row| (row.partition, row.record_offset));
+    }
+}
+
+#[expect(clippy::too_many_arguments, reason = "a row has that many fields")]
+fn operation(
+    op: u64,
+    account: i64,
+    seq: i64,
+    transfer: u128,
+    amount: i64,
+    balance: i64,
+    kind: String,
+    params_hash: Vec<u8>,
+) -> OperationRow {
+    let due = op as i64 * 1_000_000;
+    OperationRow {
+        op,
+        load: 0,
+        kind,
+        phase: "measure".to_owned(),
+        transfer,
+        account,
+        amount,
+        params_hash,
+        intended_ns: due,
+        sent_ns: Some(due + 10),
+        acked_ns: Some(due + 1_000),
+        visible_ns: Some(due + 5_000),
+        visible_is_upper_bound: false,
+        outcome: Some("ok".to_owned()),
+        resolved: Some("ok".to_owned()),
+        seq: Some(seq),
+        balance_after: Some(balance),
+        detail: None,
+        http_status: Some(201),
+    }
+}
+
+fn copied(row: &CoreEntryRow) -> ChannelEntryRow {
+    ChannelEntryRow {
+        account: row.account,
+        seq: row.seq.expect("a customer's"),
+        transfer: row.transfer,
+        amount: row.amount,
+        balance_after: row.balance_after.expect("a customer's"),
+        kind: row.kind.clone(),
+        posted_at_us: row.posted_at_us,
+    }
+}
+
+fn hash(row: &CoreEntryRow) -> u64 {
+    let row = copied(row);
+    entry_hash(row.account, row.seq, row.transfer, row.amount, row.balance_after, &row.kind)
+}
+
+/// Handles to single rows.
+impl Bank {
+    pub(crate) fn core_account(&mut self, account: i64) -> &mut CoreAccountRow {
+        self.source.core_accounts.iter_mut().find(|row| row.account == account).expect("an account")
+    }
+
+    pub(crate) fn core_entry(&mut self, account: i64, seq: i64) -> &mut CoreEntryRow {
+        let is_it = |row: &&mut CoreEntryRow| (row.account, row.seq) == (account, Some(seq));
+        self.source.core_entries.iter_mut().find(is_it).expect("an entry")
+    }
+
+    pub(crate) fn internal_leg(&mut self, account: i64, seq: i64) -> &mut CoreEntryRow {
+        let id = self.core_entry(account, seq).transfer;
+        let is_it = |row: &&mut CoreEntryRow| row.transfer == id && row.seq.is_none();
+        self.source.core_entries.iter_mut().find(is_it).expect("a leg")
+    }
+
+    pub(crate) fn transfer_of(&mut self, account: i64, seq: i64) -> &mut CoreTransferRow {
+        let id = self.core_entry(account, seq).transfer;
+        self.source.core_transfers.iter_mut().find(|row| row.transfer == id).expect("a transfer")
+    }
+
+    pub(crate) fn operation_of(&mut self, account: i64, seq: i64) -> &mut OperationRow {
+        let is_it = |row: &&mut OperationRow| (row.account, row.seq) == (account, Some(seq));
+        self.source.operations.iter_mut().find(is_it).expect("an operation")
+    }
+
+    pub(crate) fn channel_entry(&mut self, account: i64, seq: i64) -> &mut ChannelEntryRow {
+        let is_it = |row: &&mut ChannelEntryRow| (row.account, row.seq) == (account, seq);
+        self.source.channel_entries.iter_mut().find(is_it).expect("a copied entry")
+    }
+
+    pub(crate) fn channel_account(&mut self, account: i64) -> &mut ChannelAccountRow {
+        self.source.channel_accounts.iter_mut().find(|row| row.account == account).expect("a head")
+    }
+
+    pub(crate) fn journal_line(&mut self, account: i64, to_seq: i64) -> &mut ApplyJournalRow {
+        let is_it = |row: &&mut ApplyJournalRow| (row.account, row.to_seq) == (account, to_seq);
+        self.source.apply_journal.iter_mut().find(is_it).expect("a journal line")
+    }
+
+    pub(crate) fn pages_of(&self, account: i64) -> Vec<usize> {
+        (0..self.source.pages.len()).filter(|index| self.source.pages[*index].account == account).collect()
+    }
+
+    pub(crate) fn record_at(&self, account: i64, seq: i64) -> usize {
+        self.source.topic.iter().position(|row| (row.account, row.seq) == (account, seq)).expect("a record")
+    }
+}
+
+/// Changes of several rows at once.
+impl Bank {
+    /// The account's last posting gets another amount, everywhere in core.
+    pub(crate) fn rewrite_last(&mut self, account: i64, amount: i64) {
+        let seq = self.core_account(account).seq;
+        let balance = self.core_entry(account, seq - 1).balance_after.expect("a customer's") + amount;
+        self.internal_leg(account, seq).amount = -amount;
+        let transfer = self.transfer_of(account, seq);
+        (transfer.amount, transfer.balance_after) = (Some(amount), Some(balance));
+        let entry = self.core_entry(account, seq);
+        (entry.amount, entry.balance_after) = (amount, Some(balance));
+        self.core_account(account).balance = Some(balance);
+    }
+
+    /// Books transfer `id` of the account once more, as its next serial, and lets it travel to the copy.
+    pub(crate) fn post_again(&mut self, account: i64, id: u128) {
+        let seq = self.core_account(account).seq + 1;
+        let amount = self.source.core_transfers.iter().find(|row| row.transfer == id).and_then(|row| row.amount);
+        let amount = amount.expect("a deposit");
+        let balance = self.core_account(account).balance.expect("a customer's") + amount;
+        self.legs(account, seq, id, amount, balance, "deposit");
+        let row = self.core_account(account);
+        (row.seq, row.balance) = (seq, Some(balance));
+        let copy = copied(self.core_entry(account, seq));
+        self.source.channel_entries.push(copy);
+        let head = self.channel_account(account);
+        (head.last_seq, head.balance) = (seq, balance);
+        self.journal(account, seq);
+        let last = &self.source.topic[self.record_at(account, seq - 1)];
+        let again =
+            TopicRow { record_offset: 1_000, seq, transfer: id, amount, balance_after: balance, ..last.clone() };
+        self.source.topic.push(again);
+        self.sort();
+    }
+
+    /// Takes the account's copy one entry back, as if the last event had never come.
+    pub(crate) fn copy_lags_behind(&mut self, account: i64) {
+        let last = self.channel_account(account).last_seq;
+        let balance = self.channel_entry(account, last - 1).balance_after;
+        self.source.channel_entries.retain(|row| (row.account, row.seq) != (account, last));
+        self.source.apply_journal.retain(|row| (row.account, row.to_seq) != (account, last));
+        self.source.pages.retain(|row| row.account != account || row.as_of_seq < last);
+        let head = self.channel_account(account);
+        (head.last_seq, head.balance) = (last - 1, balance);
+    }
+
+    /// Swaps what two records of an account say; their places stay.
+    pub(crate) fn swap_records(&mut self, account: i64, a: i64, b: i64) {
+        let [a, b] = [a, b].map(|seq| self.record_at(account, seq));
+        self.source.topic.swap(a, b);
+        let places = [a, b].map(|index| self.source.topic[index].record_offset);
+        self.source.topic[a].record_offset = places[1];
+        self.source.topic[b].record_offset = places[0];
+    }
+}
+
+/// Assertions.
+impl Bank {
+    pub(crate) fn results(&self) -> Vec<CheckResult> {
+        run_all(&self.source, &Context::default()).checks
+    }
+
+    pub(crate) fn result(&self, id: &str) -> CheckResult {
+        self.results().into_iter().find(|check| check.id == id).expect("a check of that id")
+    }
+
+    #[track_caller]
+    pub(crate) fn assert_fires(&self, id: &str, witness: &str) {
+        let found = self.result(id);
+        assert_eq!(found.verdict, GuaranteeVerdict::Violated, "{found:?}");
+        let first = found.first.expect("a violated check has a witness");
+        assert!(first.contains(witness), "{id} says: {first}");
+    }
+
+    #[track_caller]
+    pub(crate) fn assert_holds(&self, ids: &[&str]) {
+        for id in ids {
+            let found = self.result(id);
+            assert_eq!(found.verdict, GuaranteeVerdict::Holds, "{found:?}");
+        }
+    }
+
+    #[track_caller]
+    pub(crate) fn assert_all_hold(&self) {
+        assert_only(self, &[]);
+    }
+}
+
+/// Exactly these checks fire, each with a witness that contains the text; all others hold.
+#[track_caller]
+pub(crate) fn assert_only(bank: &Bank, fire: &[(&str, &str)]) {
+    for found in bank.results() {
+        match fire.iter().find(|(id, _)| *id == found.id) {
+            Some((id, witness)) => bank.assert_fires(id, witness),
+            None => assert_eq!(found.verdict, GuaranteeVerdict::Holds, "{found:?}"),
+        }
+    }
+}

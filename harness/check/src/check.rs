@@ -1,0 +1,156 @@
+//! What a check is, and how its findings become a result.
+//!
+//! In: a source of rows. Out: [`CheckResult`]. Elsewhere: the checks themselves (a file each), running all of them (`guarantees`).
+
+use bankstorm_record::run_json::{CheckResult, GuaranteeVerdict};
+use bankstorm_record::source::{ReadError, Source};
+
+/// What checks need besides the rows.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Context {
+    /// The lowest balance that a customer's account may have, in won.
+    pub floor_won: i64,
+    /// Load was cut short (Ctrl-C, a lost database) before the copy had converged: what is not yet published or copied is then no
+    /// counter-example, and whether it would have been is unknown.
+    pub incomplete: bool,
+}
+
+/// One guarantee.
+pub trait Check: Send + Sync {
+    /// For example `L1`.
+    fn id(&self) -> &'static str;
+    /// For example `conserve`.
+    fn name(&self) -> &'static str;
+    /// What it says, with the names of its violations; for `bankstorm checks`.
+    fn explains(&self) -> &'static str;
+
+    /// Whether it speaks of a run that has come to rest, so that an incomplete one gives it nothing to judge.
+    fn needs_rest(&self) -> bool {
+        false
+    }
+
+    /// Goes over the rows and notes what it sees. An error means that it could not look to the end.
+    fn fold(&self, source: &dyn Source, context: &Context, tally: &mut Tally) -> Result<(), ReadError>;
+
+    /// The verdict: `violated` with a witness, `unknown` when rows could not be read or there were none, else `holds`.
+    fn run(&self, source: &dyn Source, context: &Context) -> CheckResult {
+        let mut tally = Tally::default();
+        let end = self.fold(source, context, &mut tally);
+        let result = tally.result(self.id(), self.name(), end);
+        if context.incomplete && self.needs_rest() && result.verdict == GuaranteeVerdict::Violated {
+            let seen = result.first.unwrap_or_default();
+            let first = Some(format!("the run was cut short before the copy had converged; until then {seen}"));
+            return CheckResult { verdict: GuaranteeVerdict::Unknown, first, ..result };
+        }
+        result
+    }
+}
+
+/// What a check has seen so far. Counts saturate.
+#[derive(Clone, Debug, Default)]
+pub struct Tally {
+    examined: u64,
+    violations: u64,
+    first: Option<String>,
+}
+
+impl Tally {
+    /// One row was examined.
+    pub fn look(&mut self) {
+        self.examined = self.examined.saturating_add(1);
+    }
+
+    /// A counter-example of the kind `name`; the witness is asked for the first one only.
+    pub fn violated(&mut self, name: &str, witness: impl FnOnce() -> String) {
+        self.violations = self.violations.saturating_add(1);
+        if self.first.is_none() {
+            self.first = Some(format!("{name}: {}", witness()));
+        }
+    }
+
+    /// How many counter-examples were found.
+    pub fn violations(&self) -> u64 {
+        self.violations
+    }
+
+    /// The result, given how the fold ended. What was found before rows became unreadable may be an artefact of what is missing, so it
+    /// is told but does not decide.
+    pub fn result(self, id: &str, name: &str, end: Result<(), ReadError>) -> CheckResult {
+        let Self { examined, violations, first } = self;
+        let (verdict, first) = match (end, first) {
+            (Err(problem), None) => (GuaranteeVerdict::Unknown, Some(problem.to_string())),
+            (Err(problem), Some(seen)) => {
+                let text = format!("{problem}; until then {violations} counter-examples, the first is {seen}");
+                (GuaranteeVerdict::Unknown, Some(text))
+            }
+            (Ok(()), Some(seen)) => (GuaranteeVerdict::Violated, Some(seen)),
+            (Ok(()), None) if examined == 0 => {
+                (GuaranteeVerdict::Unknown, Some("vacuous: there was no row to examine".to_owned()))
+            }
+            (Ok(()), None) => (GuaranteeVerdict::Holds, None),
+        };
+        CheckResult { id: id.to_owned(), name: name.to_owned(), verdict, examined, violations, first }
+    }
+}
+
+/// A transfer's id as people write it.
+pub(crate) fn uuid(id: u128) -> String {
+    let hex = format!("{id:032x}");
+    format!("{}-{}-{}-{}-{}", &hex[..8], &hex[8..12], &hex[12..16], &hex[16..20], &hex[20..])
+}
+
+/// A number that may be absent, for witnesses.
+pub(crate) fn shown(value: Option<i64>) -> String {
+    value.map_or_else(|| "none".to_owned(), |value| value.to_string())
+}
+
+#[cfg(test)]
+mod tests {
+    use bankstorm_record::run_json::GuaranteeVerdict;
+    use bankstorm_record::source::ReadError;
+
+    use super::{Tally, uuid};
+
+    fn broken() -> Result<(), ReadError> {
+        Err(ReadError { file: "core_entry".to_owned(), problem: "row 3 is torn".to_owned() })
+    }
+
+    #[test]
+    fn nothing_examined_is_unknown_not_holds() {
+        let result = Tally::default().result("L1", "conserve", Ok(()));
+        assert_eq!(result.verdict, GuaranteeVerdict::Unknown);
+        assert!(result.first.expect("a reason").starts_with("vacuous"));
+    }
+
+    #[test]
+    fn a_read_error_is_unknown_and_told_with_what_was_seen() {
+        let mut tally = Tally::default();
+        tally.look();
+        assert_eq!(
+            tally.clone().result("L1", "conserve", broken()).first.as_deref(),
+            Some("core_entry: row 3 is torn")
+        );
+        tally.violated("wrong-total", || "sum 5".to_owned());
+        let result = tally.result("L1", "conserve", broken());
+        assert_eq!(result.verdict, GuaranteeVerdict::Unknown);
+        assert_eq!(
+            result.first.as_deref(),
+            Some("core_entry: row 3 is torn; until then 1 counter-examples, the first is wrong-total: sum 5")
+        );
+    }
+
+    #[test]
+    fn the_first_witness_is_kept_and_all_are_counted() {
+        let mut tally = Tally::default();
+        tally.violated("torn", || "a".to_owned());
+        tally.violated("torn", || unreachable!("only the first witness is built"));
+        let result = tally.result("L4", "atomic", Ok(()));
+        assert_eq!((result.verdict, result.violations), (GuaranteeVerdict::Violated, 2));
+        assert_eq!(result.first.as_deref(), Some("torn: a"));
+    }
+
+    #[test]
+    fn ids_are_written_as_uuids() {
+        assert_eq!(uuid(0x0192_0000_0000_7000_8000_0000_0000_002a), "01920000-0000-7000-8000-00000000002a");
+    }
+}

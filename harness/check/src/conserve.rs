@@ -1,0 +1,106 @@
+//! L1 conserve: money is neither made nor lost.
+//!
+//! In: core's account rows and every leg. Out: `wrong-total`. Elsewhere: whether both legs are there (`atomic`).
+//!
+//! Memory: 32 bytes a leg, for the sums by transfer.
+
+use bankstorm_record::rows::CoreAccountRow;
+use bankstorm_record::source::{ReadError, Source};
+
+use crate::check::{Check, Context, Tally, shown, uuid};
+use crate::ordered::{core_accounts, core_entries, is_customer, lowest};
+
+/// L1.
+pub struct Conserve;
+
+const VIOLATION: &str = "wrong-total";
+
+impl Check for Conserve {
+    fn id(&self) -> &'static str {
+        "L1"
+    }
+
+    fn name(&self) -> &'static str {
+        "conserve"
+    }
+
+    fn explains(&self) -> &'static str {
+        "Each transfer's legs sum to 0, all legs together sum to 0, and each customer's balance is the sum of its legs (wrong-total)."
+    }
+
+    fn fold(&self, source: &dyn Source, _context: &Context, tally: &mut Tally) -> Result<(), ReadError> {
+        let mut accounts = core_accounts(source);
+        let mut entries = core_entries(source);
+        let mut legs: Vec<(u128, i64)> = Vec::new();
+        let mut total: i128 = 0;
+        while let Some(account) = lowest([accounts.account()?, entries.account()?]) {
+            let mut sum: i128 = 0;
+            while let Some(leg) = entries.take_of(account)? {
+                tally.look();
+                sum += i128::from(leg.amount);
+                legs.push((leg.transfer, leg.amount));
+            }
+            total += sum;
+            let (row, rows) = accounts.last_of(account)?;
+            if is_customer(account) {
+                judge_account(account, row.as_ref(), rows, sum, tally);
+            }
+        }
+        legs.sort_unstable();
+        for transfer in legs.chunk_by(|a, b| a.0 == b.0) {
+            let sum: i128 = transfer.iter().map(|leg| i128::from(leg.1)).sum();
+            if sum != 0 {
+                tally.violated(VIOLATION, || {
+                    let amounts: Vec<i64> = transfer.iter().map(|leg| leg.1).collect();
+                    format!("transfer {}: its legs {amounts:?} sum to {sum} won, not 0", uuid(transfer[0].0))
+                });
+            }
+        }
+        if total != 0 {
+            tally.violated(VIOLATION, || format!("all {} legs together sum to {total} won, not 0", legs.len()));
+        }
+        Ok(())
+    }
+}
+
+fn judge_account(account: i64, row: Option<&CoreAccountRow>, rows: u64, sum: i128, tally: &mut Tally) {
+    let Some(row) = row else {
+        tally.violated(VIOLATION, || format!("account {account}: legs of {sum} won, and no account row"));
+        return;
+    };
+    tally.look();
+    if rows > 1 {
+        tally.violated(VIOLATION, || format!("account {account}: {rows} account rows"));
+    }
+    if row.balance.map(i128::from) != Some(sum) {
+        tally.violated(VIOLATION, || {
+            format!("account {account}: its row says {} won, its legs sum to {sum} won", shown(row.balance))
+        });
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::bank::{Bank, assert_only};
+
+    #[test]
+    fn a_leg_that_grew_breaks_its_transfer_and_the_total() {
+        let mut bank = Bank::good();
+        bank.internal_leg(1_000_000, 4).amount -= 1;
+        assert_only(&bank, &[("L1", "wrong-total: transfer")]);
+    }
+
+    #[test]
+    fn a_balance_that_is_not_the_sum_of_its_legs() {
+        let mut bank = Bank::good();
+        bank.core_account(1_000_001).balance = Some(7);
+        assert_only(&bank, &[("L1", "wrong-total: account 1000001: its row says 7 won, its legs sum to")]);
+    }
+
+    #[test]
+    fn legs_without_an_account_row() {
+        let mut bank = Bank::good();
+        bank.source.core_accounts.retain(|row| row.account != 1_000_001);
+        bank.assert_fires("L1", "no account row");
+    }
+}

@@ -1,0 +1,64 @@
+//! The exit code of a run that was judged.
+//!
+//! In: the three verdicts, and whether the environment was lost. Out: a code. Elsewhere: 1 (a panic) and 2 (usage), which never get this
+//! far.
+
+use bankstorm_record::run_json::{GuaranteeVerdict, SloVerdict, ValidityVerdict};
+
+/// Everything held.
+pub const HELD: i32 = 0;
+/// The environment did not come up or was lost.
+pub const ENVIRONMENT: i32 = 3;
+/// The run is invalid or inconclusive, or something is not known.
+pub const NOT_CONCLUSIVE: i32 = 4;
+/// An objective was missed.
+pub const OBJECTIVE_MISSED: i32 = 5;
+/// A guarantee was violated.
+pub const VIOLATED: i32 = 6;
+
+/// The code, by precedence: 6 (also in an invalid run), 3, 4, 5, 0. An objective that a valid run did not measure is 4.
+pub fn code(guarantees: GuaranteeVerdict, environment_lost: bool, validity: ValidityVerdict, slo: SloVerdict) -> i32 {
+    if guarantees == GuaranteeVerdict::Violated {
+        VIOLATED
+    } else if environment_lost {
+        ENVIRONMENT
+    } else if guarantees == GuaranteeVerdict::Unknown
+        || validity != ValidityVerdict::Valid
+        || slo == SloVerdict::Unmeasured
+    {
+        NOT_CONCLUSIVE
+    } else if slo == SloVerdict::Missed {
+        OBJECTIVE_MISSED
+    } else {
+        HELD
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use bankstorm_record::run_json::GuaranteeVerdict::{Holds, Unknown, Violated};
+    use bankstorm_record::run_json::SloVerdict::{Met, Missed, Unmeasured};
+    use bankstorm_record::run_json::ValidityVerdict::{Inconclusive, Invalid, Valid};
+
+    use super::code;
+
+    #[test]
+    fn precedence_is_6_3_4_5_0() {
+        let cases = [
+            (Holds, false, Valid, Met, 0),
+            (Holds, false, Valid, Missed, 5),
+            (Holds, false, Valid, Unmeasured, 4),
+            (Holds, false, Invalid, Unmeasured, 4),
+            (Holds, false, Inconclusive, Unmeasured, 4),
+            (Unknown, false, Valid, Missed, 4),
+            (Unknown, true, Inconclusive, Unmeasured, 3),
+            (Holds, true, Inconclusive, Unmeasured, 3),
+            (Violated, true, Inconclusive, Unmeasured, 6),
+            (Violated, false, Invalid, Unmeasured, 6),
+            (Violated, false, Valid, Met, 6),
+        ];
+        for (guarantees, lost, validity, slo, expected) in cases {
+            assert_eq!(code(guarantees, lost, validity, slo), expected, "{guarantees:?} {lost} {validity:?} {slo:?}");
+        }
+    }
+}
