@@ -107,7 +107,7 @@ apt_packages() {
 
 apt_install() {
 	if [ "$(id -u)" != 0 ] && ! { have sudo && sudo -n true 2>/dev/null; }; then
-		stop "missing: $(echo "$1" | tr '\n' ' ')- not root, and sudo asks for a password. Install these and call again:
+		stop "missing: $(echo "$1" | tr '\n' ' ')- not root, and no sudo without a password. Install these and call again:
     sudo apt-get update && sudo apt-get install --no-install-recommends $(apt_packages "$1")"
 	fi
 	say "apt-get update"

@@ -167,12 +167,6 @@ impl LastLines {
         lines.reverse();
         Self { file: file.to_owned(), lines }
     }
-
-    /// Whether one of the lines contains `needle`.
-    #[must_use]
-    pub fn mention(&self, needle: &str) -> bool {
-        self.lines.iter().any(|line| line.contains(needle))
-    }
 }
 
 fn read_end(file: &Path, bytes: u64) -> std::io::Result<String> {

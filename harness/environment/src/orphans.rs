@@ -33,14 +33,20 @@ pub struct Cleaned {
     pub left: Vec<String>,
 }
 
-/// Where the entries lie: `$XDG_STATE_HOME/bankstorm/running`, else `~/.local/state/bankstorm/running`, else the temporary folder.
+/// Where the entries lie: `$XDG_STATE_HOME/bankstorm/running`, else `~/.local/state/bankstorm/running`; for a user who cannot write
+/// there, a folder of the user's own in the temporary folder.
 #[must_use]
 pub fn state_folder() -> PathBuf {
     let absolute = |name: &str| std::env::var_os(name).map(PathBuf::from).filter(|path| path.is_absolute());
     absolute("XDG_STATE_HOME")
         .or_else(|| absolute("HOME").map(|home| home.join(".local/state")))
-        .unwrap_or_else(std::env::temp_dir)
-        .join("bankstorm/running")
+        .map(|home| home.join("bankstorm/running"))
+        .filter(|folder| writable(folder))
+        .unwrap_or_else(|| std::env::temp_dir().join(format!("bankstorm-state-{}", nix::unistd::geteuid())))
+}
+
+fn writable(folder: &Path) -> bool {
+    std::fs::create_dir_all(folder).is_ok() && nix::unistd::access(folder, nix::unistd::AccessFlags::W_OK).is_ok()
 }
 
 /// Notes that the calling process (a reaper) owns `folder`; answers the entry's file.

@@ -15,12 +15,16 @@ const LOWEST: u16 = 15_000;
 const TRIES: u32 = 200;
 
 static GIVEN: Mutex<BTreeSet<u16>> = Mutex::new(BTreeSet::new());
+static NEXT: Mutex<Option<u16>> = Mutex::new(None);
 
 /// A loopback port that is free now and was not handed out before by this process.
 ///
 /// # Errors
 /// When no port can be bound at all.
 pub fn free_port() -> std::io::Result<u16> {
+    if let Some(port) = NEXT.lock().unwrap_or_else(std::sync::PoisonError::into_inner).take() {
+        return Ok(port);
+    }
     let mut given = GIVEN.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
     let highest = first_outgoing_port().clamp(LOWEST + 1_000, u16::MAX);
     for _ in 0..TRIES {
@@ -33,6 +37,12 @@ pub fn free_port() -> std::io::Result<u16> {
     let port = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?.local_addr()?.port();
     given.insert(port);
     Ok(port)
+}
+
+/// Makes the next [`free_port`] answer `port` without a look at it: how the tests let a start meet a port that was taken meanwhile.
+#[doc(hidden)]
+pub fn answer_next(port: u16) {
+    *NEXT.lock().unwrap_or_else(std::sync::PoisonError::into_inner) = Some(port);
 }
 
 /// The choice must differ between runs that start at the same time; a fresh hasher's key is random.

@@ -19,8 +19,10 @@ fn main() {
     let trials = vec![
         Trial::test("databases_and_broker_come_up_and_go_away", local::starts::databases_and_broker),
         Trial::test("a_missing_program_is_named_with_its_command", local::starts::missing_program),
+        Trial::test("a_taken_port_is_tried_again_with_another", local::starts::taken_port),
         Trial::test("a_store_that_dies_is_reported", local::starts::store_death),
         Trial::test("a_killed_harness_leaves_nothing", local::ends::killed_harness),
+        Trial::test("a_run_killed_whole_is_cleaned_up_after", local::ends::killed_whole),
         Trial::test("a_killed_reaper_is_cleaned_up_after", local::ends::killed_reaper),
         Trial::test("a_dropped_environment_leaves_nothing", local::ends::dropped),
         Trial::test("services_start_die_and_stop", local::services::life),

@@ -7,7 +7,7 @@ use std::time::Duration;
 use nix::sys::signal::Signal;
 
 use super::kafka_config::{CLUSTER_ID, Ports, log_properties, server_properties};
-use super::launch::{Launcher, log_contains};
+use super::launch::{Launcher, log_contains, log_length};
 use super::topics;
 use crate::EnvironmentError;
 use crate::needs::Topic;
@@ -59,6 +59,7 @@ pub(super) async fn start(
         }
     };
     let properties = folder.properties.display().to_string();
+    let log = launcher.log(NAME);
     for attempt in 0..PORT_TRIES {
         let ports = choose(clients).map_err(EnvironmentError::io("find free ports for", &folder.root))?;
         write(&folder.properties, &server_properties(&ports, &folder.data))?;
@@ -67,20 +68,18 @@ pub(super) async fn start(
             let format = Spawn { append_log: false, ..run(&FORMAT_JVM, &main) };
             launcher.run_to_end(format, "kafka-storage format", FORMAT_LIMIT).await?;
         }
+        let before = log_length(&log);
         launcher.progress.started(NAME, READY_LINE);
         launcher.reaper.spawn(run(&BROKER_JVM, &["kafka.Kafka", properties.as_str()])).await?;
-        let log = launcher.log(NAME);
-        let ready = async || log_contains(&log, READY_LINE).then_some(());
+        let ready = async || log_contains(&log, before, READY_LINE).then_some(());
         match launcher.until(NAME, READY_LINE, READY_LIMIT, ready).await {
             Ok(()) => {
                 topics::create(launcher, ports.broker, wanted).await?;
                 launcher.reaper.watch(NAME);
                 return Ok(Broker { port: ports.broker, listeners: ports.clients });
             }
-            Err(EnvironmentError::Died { .. }) if log_contains(&log, "Address already in use") => {
+            Err(EnvironmentError::Died { .. }) if log_contains(&log, before, "Address already in use") => {
                 tracing::info!(?ports, "a port was taken meanwhile, trying others");
-                // Else the next attempt would find this one's line.
-                write(&log, "")?;
             }
             Err(error) => return Err(error),
         }

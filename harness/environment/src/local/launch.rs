@@ -139,7 +139,12 @@ impl Launcher<'_> {
     }
 }
 
-/// Whether the log of a process contains `needle` by now.
-pub(super) fn log_contains(log: &Path, needle: &str) -> bool {
-    std::fs::read(log).is_ok_and(|raw| String::from_utf8_lossy(&raw).contains(needle))
+/// Length of a log by now; what a later attempt writes comes after it.
+pub(super) fn log_length(log: &Path) -> usize {
+    std::fs::metadata(log).map_or(0, |metadata| metadata.len() as usize)
+}
+
+/// Whether the log of a process contains `needle` after its first `from` bytes.
+pub(super) fn log_contains(log: &Path, from: usize, needle: &str) -> bool {
+    std::fs::read(log).is_ok_and(|raw| String::from_utf8_lossy(raw.get(from..).unwrap_or_default()).contains(needle))
 }

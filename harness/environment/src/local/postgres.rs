@@ -11,7 +11,7 @@ use std::time::Duration;
 use nix::sys::signal::Signal;
 use nix::unistd::{Gid, Uid, User};
 
-use super::launch::{Launcher, log_contains};
+use super::launch::{Launcher, log_contains, log_length};
 use crate::EnvironmentError;
 use crate::ports::free_port;
 use crate::reaper::Spawn;
@@ -71,16 +71,17 @@ pub(super) async fn start(
     let log = launcher.log(&name);
     for _ in 0..PORT_TRIES {
         let port = free_port().map_err(EnvironmentError::io("find a free port for", &data))?;
+        let before = log_length(&log);
         launcher.progress.started(&name, READY_LINE);
         launcher.reaper.spawn(child("postgres", server_arguments(&data, port))).await?;
-        let ready = async || log_contains(&log, READY_LINE).then_some(());
+        let ready = async || log_contains(&log, before, READY_LINE).then_some(());
         match launcher.until(&name, READY_LINE, READY_LIMIT, ready).await {
             Ok(()) => {
                 create_database(launcher, &name, port, database).await?;
                 launcher.reaper.watch(&name);
                 return Ok(port);
             }
-            Err(EnvironmentError::Died { log, .. }) if log.mention("Address already in use") => {
+            Err(EnvironmentError::Died { .. }) if log_contains(&log, before, "Address already in use") => {
                 tracing::info!(name, port, "the port was taken meanwhile, trying another one");
             }
             Err(error) => return Err(error),

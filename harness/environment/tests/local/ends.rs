@@ -1,8 +1,9 @@
 //! How a run may end without being asked to: nothing is left in any case.
 
+use std::collections::BTreeMap;
 use std::io::{BufRead, BufReader};
 use std::path::PathBuf;
-use std::process::{Command, Stdio};
+use std::process::{Child, Command, Stdio};
 
 use bankstorm_environment::{Signal, orphans};
 use libtest_mimic::Failed;
@@ -12,16 +13,41 @@ use nix::unistd::Pid;
 use super::roles::HARNESS;
 use super::support::{alive_in, assert_gone, databases, on_runtime, start};
 
-pub(crate) fn killed_harness() -> Result<(), Failed> {
+/// A small harness with everything up: it, its folder, and the process ids by name.
+fn small_harness() -> Result<(Child, PathBuf, BTreeMap<String, i32>), Failed> {
     let mut harness = Command::new(std::env::current_exe()?).arg(HARNESS).stdout(Stdio::piped()).spawn()?;
     let mut lines = BufReader::new(harness.stdout.take().expect("piped")).lines();
     let folder = PathBuf::from(lines.next().expect("a line before the end")?);
-    let names: Vec<String> = lines.map_while(Result::ok).take_while(|line| line != "up").collect();
-    assert_eq!(names.len(), 3, "database, broker, service: {names:?}");
+    let mut pids = BTreeMap::new();
+    for line in lines.map_while(Result::ok).take_while(|line| line != "up") {
+        let (name, pid) = line.split_once(' ').expect("name and id");
+        pids.insert(name.to_owned(), pid.parse()?);
+    }
+    assert_eq!(pids.keys().collect::<Vec<_>>(), ["kafka", "postgres-core", "service"]);
     assert!(alive_in(&folder).len() > 3, "PostgreSQL's own children are there too");
+    Ok((harness, folder, pids))
+}
 
+fn parent_of(pid: i32) -> Pid {
+    Pid::from_raw(procfs::process::Process::new(pid).expect("alive").stat().expect("stat").ppid)
+}
+
+pub(crate) fn killed_harness() -> Result<(), Failed> {
+    let (mut harness, folder, _) = small_harness()?;
     harness.kill()?;
     harness.wait()?;
+    on_runtime(async { assert_gone(&folder).await })
+}
+
+pub(crate) fn killed_whole() -> Result<(), Failed> {
+    let (mut harness, folder, pids) = small_harness()?;
+    kill(parent_of(pids["kafka"]), Signal::SIGKILL)?;
+    harness.kill()?;
+    harness.wait()?;
+    // A start of another test may be faster with it; then there is nothing left to do for this call.
+    let cleaned = orphans::clean();
+    assert_eq!(cleaned.left, Vec::<String>::new());
+    assert!(!orphans::known().contains(&folder));
     on_runtime(async { assert_gone(&folder).await })
 }
 
@@ -29,9 +55,8 @@ pub(crate) fn killed_reaper() -> Result<(), Failed> {
     on_runtime(async {
         let local = start(databases("reaper", &["core"])).await.expect("start");
         let folder = local.folder().to_owned();
-        let postmaster = local.pids()["postgres-core"];
-        let reaper = procfs::process::Process::new(postmaster as i32).expect("postmaster").stat().expect("stat").ppid;
-        kill(Pid::from_raw(reaper), Signal::SIGKILL).expect("kill the reaper");
+        let reaper = parent_of(local.pids()["postgres-core"] as i32);
+        kill(reaper, Signal::SIGKILL).expect("kill the reaper");
         let error = local.stop().await.expect_err("the reaper is gone").to_string();
         assert!(error.contains("reaper"), "{error}");
         assert_gone(&folder).await;

@@ -11,6 +11,8 @@ use super::support;
 pub(crate) const HARNESS: &str = "__test-harness";
 /// Argument of a small harness that prints how its start failed.
 pub(crate) const FAILING_HARNESS: &str = "__test-failing-harness";
+/// Argument of a small harness whose first choice of a port is taken: that port follows.
+pub(crate) const TAKEN_PORT_HARNESS: &str = "__test-taken-port-harness";
 /// Argument of a service; then its port, and what it does.
 pub(crate) const SERVICE: &str = "__test-service";
 
@@ -20,6 +22,7 @@ pub(crate) fn play() {
     match arguments.first().map(String::as_str) {
         Some(HARNESS) => harness(),
         Some(FAILING_HARNESS) => failing_harness(),
+        Some(TAKEN_PORT_HARNESS) => taken_port_harness(&arguments[1]),
         Some(SERVICE) => service(&arguments[1], &arguments[2]),
         _ => {}
     }
@@ -56,6 +59,26 @@ fn failing_harness() -> ! {
     let told = support::on_runtime(async {
         let error = support::start(everything("missing")).await.expect_err("something is missing");
         println!("{error}");
+    });
+    std::process::exit(i32::from(told.is_err()));
+}
+
+/// Alone in its process, so that no other test takes the port that is meant for this one.
+fn taken_port_harness(port: &str) -> ! {
+    let port: u16 = port.parse().expect("a port");
+    let told = support::on_runtime(async {
+        let mut broker = Needs::for_test("taken");
+        broker.brokers = 1;
+        for (needs, log) in [(support::databases("taken", &["core"]), "postgres-core.log"), (broker, "kafka.log")] {
+            bankstorm_environment::ports::answer_next(port);
+            let local = support::start(needs).await.expect("another port");
+            if local.pids().contains_key("postgres-core") {
+                assert_eq!(support::ask(&local.database("core"), "select 1").await, "1");
+            }
+            let said = std::fs::read_to_string(local.logs().join(log)).expect("log");
+            println!("{log} told of it: {}", said.contains("Address already in use"));
+            local.stop().await.expect("stop");
+        }
     });
     std::process::exit(i32::from(told.is_err()));
 }

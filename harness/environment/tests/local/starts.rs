@@ -8,7 +8,7 @@ use libtest_mimic::Failed;
 use rdkafka::ClientConfig;
 use rdkafka::consumer::{BaseConsumer, Consumer};
 
-use super::roles::FAILING_HARNESS;
+use super::roles::{FAILING_HARNESS, TAKEN_PORT_HARNESS};
 use super::support::{alive_in, ask, databases, on_runtime, start};
 
 pub(crate) fn databases_and_broker() -> Result<(), Failed> {
@@ -73,6 +73,16 @@ pub(crate) fn missing_program() -> Result<(), Failed> {
     for part in expected {
         assert!(said.contains(part), "no `{part}` in: {said}");
     }
+    Ok(())
+}
+
+pub(crate) fn taken_port() -> Result<(), Failed> {
+    let holder = std::net::TcpListener::bind("127.0.0.1:0")?;
+    let port = holder.local_addr()?.port().to_string();
+    let output = Command::new(std::env::current_exe()?).args([TAKEN_PORT_HARNESS, &port]).output()?;
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let told = String::from_utf8_lossy(&output.stdout);
+    assert_eq!(told, "postgres-core.log told of it: true\nkafka.log told of it: true\n");
     Ok(())
 }
 
