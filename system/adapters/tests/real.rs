@@ -3,6 +3,7 @@
 //! In: nothing; the environment starts what is needed, once for all trials. Out: one trial a case. Elsewhere: the lists
 //! (`outside::conformance`), the same lists on models (`simulator`).
 
+mod channel_service;
 mod channel_store;
 mod core_front;
 mod core_process;
@@ -76,6 +77,7 @@ fn trials(place: &Place) -> Vec<Trial> {
     trials.extend(core_front::trials(place));
     trials.extend(core_process::trials(place));
     trials.extend(channel_store::trials(&place.runtime, &place.channel));
+    trials.extend(channel_service::trials(&place.runtime, &place.channel));
     trials.extend(kafka_trials(place));
     trials
 }

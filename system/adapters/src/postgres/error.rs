@@ -46,12 +46,10 @@ pub fn judge_commit(step: Option<Error>, commit: Result<(), Error>) -> CommitOut
     }
 }
 
-/// Whether the server, alive and well, refused the COMMIT itself (a deferred constraint). A session that ended while it committed may
-/// have committed.
+/// Whether the server, alive and well, refused the COMMIT itself (a deferred constraint): an ERROR there comes before the commit record,
+/// since PostgreSQL panics rather than fail behind it. A session that ended while it committed (FATAL) may have committed.
 fn refused_in_commit(error: &Error) -> bool {
-    error.as_db_error().is_some_and(|said| {
-        said.parsed_severity() == Some(Severity::Error) && matches!(&said.code().code()[..2], "22" | "23" | "40" | "P0")
-    })
+    error.as_db_error().is_some_and(|said| said.parsed_severity() == Some(Severity::Error))
 }
 
 fn is_io(error: &Error) -> bool {

@@ -25,7 +25,10 @@ const STANDING: &str =
 const LOCK: &str = "SELECT no, seq, balance FROM account WHERE no = ANY($1::bigint[]) ORDER BY no FOR NO KEY UPDATE";
 const LOCK_FREE: &str =
     "SELECT no, seq, balance FROM account WHERE no = ANY($1::bigint[]) ORDER BY no FOR NO KEY UPDATE SKIP LOCKED";
-const NOW: &str = "SELECT (extract(epoch FROM clock_timestamp()) * 1000000)::bigint AS now_us";
+// The limit of claims and row locks ends here: what is written afterwards waits for nobody, and a commit that stalls is not the row's
+// fault.
+const NOW: &str = "\
+    SELECT (extract(epoch FROM clock_timestamp()) * 1000000)::bigint AS now_us, set_config('lock_timeout', $1, true)";
 const WRITE_LEGS: &str = "\
     INSERT INTO entry (transfer, account, seq, amount, balance_after, kind, posted_at_us) \
     SELECT * FROM unnest($1::uuid[], $2::bigint[], $3::bigint[], $4::bigint[], $5::bigint[], $6::text[], $7::bigint[])";

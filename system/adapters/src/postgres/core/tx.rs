@@ -313,7 +313,7 @@ async fn lock_rows(lease: &Lease<CoreSql>, numbers: &Vec<i64>, mode: LockMode) -
 }
 
 async fn read_now(lease: &Lease<CoreSql>) -> Result<Row, Error> {
-    lease.client().query_one(&lease.statements().now, &[]).await
+    lease.client().query_one(&lease.statements().now, &[&lock_wait(STEP_LIMIT)]).await
 }
 
 fn record(row: &Row) -> Result<TransferRecord, StoreError> {
