@@ -45,10 +45,13 @@ pub(crate) fn trials(runtime: &Arc<Runtime>, url: &str) -> Vec<Trial> {
         .zip(modes)
         .map(|(number, mode)| {
             let (runtime, url) = (Arc::clone(runtime), url.to_owned());
-            Trial::test(format!("channel_service::duplicates_gaps_and_garbage_end_in_cores_history_{mode:?}"), move || {
-                runtime.block_on(duplicates_gaps_and_garbage(url, mode, 6_000_000 + 1_000 * number));
-                Ok(())
-            })
+            Trial::test(
+                format!("channel_service::duplicates_gaps_and_garbage_end_in_cores_history_{mode:?}"),
+                move || {
+                    runtime.block_on(duplicates_gaps_and_garbage(url, mode, 6_000_000 + 1_000 * number));
+                    Ok(())
+                },
+            )
         })
         .collect();
     let (runtime, url) = (Arc::clone(runtime), url.to_owned());
@@ -75,7 +78,11 @@ async fn duplicates_gaps_and_garbage(url: String, mode: WorkerMode, base: i64) {
     assert_eq!(running.copy_of(short).await, [3, 2, 1]);
     assert_eq!(running.visible(), BTreeMap::from([(long.get(), 1_200), (short.get(), 3)]));
     let metrics = running.process.registry.render();
-    for line in ["bankstorm_channel_gaps_total 1", "bankstorm_channel_applied_total 1203", "bankstorm_channel_unreadable_total 1"] {
+    for line in [
+        "bankstorm_channel_gaps_total 1",
+        "bankstorm_channel_applied_total 1203",
+        "bankstorm_channel_unreadable_total 1",
+    ] {
         assert!(metrics.lines().any(|found| found == line), "{line} in\n{metrics}");
     }
 

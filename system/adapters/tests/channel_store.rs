@@ -119,7 +119,8 @@ async fn the_journal_names_cause_instance_and_transaction(database: Arc<Database
         assert_eq!(tx.write_and_commit(&writes).await, CommitOutcome::Ok);
     }
     let client = database.client().await;
-    let columns = "from_seq, to_seq, source, topic, partition, record_offset, generation, instance, txid::text::bigint AS txid";
+    let columns =
+        "from_seq, to_seq, source, topic, partition, record_offset, generation, instance, txid::text::bigint AS txid";
     let query = format!("SELECT {columns} FROM apply_journal WHERE account = $1 ORDER BY id");
     let rows = client.query(&query, &[&account.get()]).await.expect("read");
     let lines: Vec<String> = rows
@@ -147,7 +148,8 @@ async fn a_session_that_ended_in_a_transaction_is_told_and_replaced(database: Ar
     let mut tx = store.begin().await.expect("begun");
     tx.lock(&[account], LockMode::SkipLocked).await.expect("locked");
     let client = database.client().await;
-    let holder = "SELECT pg_terminate_backend(l.pid, 10000) FROM pg_locks l WHERE l.locktype = 'advisory' AND l.objid = $1";
+    let holder =
+        "SELECT pg_terminate_backend(l.pid, 10000) FROM pg_locks l WHERE l.locktype = 'advisory' AND l.objid = $1";
     let objid = u32::try_from(account.get()).expect("a small number");
     assert_eq!(client.execute(holder, &[&objid]).await.expect("terminated"), 1);
     let writes = AdvanceWrites {

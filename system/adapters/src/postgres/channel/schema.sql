@@ -1,5 +1,8 @@
 -- The channel's tables. Amounts and balances are whole won; *_us is microseconds since the Unix epoch, by core's database clock.
 
+-- Whoever else applies this at the same moment waits here. Other advisory locks are account numbers, which are never negative.
+SELECT pg_advisory_xact_lock(-1);
+
 -- The copy of core's customers' entries.
 CREATE TABLE IF NOT EXISTS entry (
     account       bigint NOT NULL,
