@@ -138,8 +138,16 @@ impl Readers {
     fn sample(&mut self, origin: &Origin, runtime: &tokio::runtime::Runtime) -> SampleRow {
         let at_ns = origin.elapsed_ns();
         let mut row = SampleRow { at_ms: at_ns / 1_000_000, ..SampleRow::default() };
-        row.processes = self.processes.read(at_ns);
-        row.machine = self.machine.read();
+        for (name, used) in self.processes.read(at_ns) {
+            row.process_cpu_seconds.insert(name.clone(), used.cpu_s);
+            row.process_cpu_percent.extend(used.cores.map(|cores| (name.clone(), cores * 100.0)));
+            row.process_rss_bytes.insert(name, used.rss_bytes);
+        }
+        if let Some(machine) = self.machine.read() {
+            row.cpu_percent = Some(machine.busy * 100.0);
+            row.steal_percent = Some(machine.steal * 100.0);
+            row.iowait_percent = Some(machine.iowait * 100.0);
+        }
         let scraped = runtime.block_on(join_all(self.metrics.iter().map(|(_, url)| scrape(url))));
         for ((process, _), metrics) in self.metrics.iter().zip(scraped) {
             match metrics {

@@ -16,46 +16,32 @@ use crate::parquet::RecordError;
 use crate::run_json::FaultRecord;
 use crate::source::ReadError;
 
-/// One line of `samples.ndjson`: the state of the run at a moment. What could not be seen is absent, not zero.
+/// One line of `samples.ndjson`: the state of the run at a moment. What could not be seen is absent, not zero. Flat maps, so that a
+/// table of it needs no unpacking.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
 pub struct SampleRow {
     /// When, in milliseconds since the origin.
     pub at_ms: i64,
     /// Records of the entries topic that the channel has not committed yet.
     pub lag_records: Option<u64>,
-    /// Process -> its use of the machine.
-    pub processes: BTreeMap<String, ProcessSample>,
-    /// The machine since the sample before.
-    pub machine: Option<MachineSample>,
+    /// The machine since the sample before, in percent of all cores: neither idle nor waiting for a disk nor stolen.
+    pub cpu_percent: Option<f64>,
+    /// Taken by the hypervisor, likewise.
+    pub steal_percent: Option<f64>,
+    /// Idle while a disk was waited for, likewise.
+    pub iowait_percent: Option<f64>,
+    /// Process, its children included -> processor seconds since its start.
+    pub process_cpu_seconds: BTreeMap<String, f64>,
+    /// Process -> processors used since the sample before, in percent of one core.
+    pub process_cpu_percent: BTreeMap<String, f64>,
+    /// Process -> resident memory, in bytes; shared pages count in each process that maps them.
+    pub process_rss_bytes: BTreeMap<String, u64>,
     /// `process.metric` -> value of every `bankstorm_*` metric, as scraped.
     pub metrics: BTreeMap<String, f64>,
     /// What could not be read this time, one sentence each.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[serde(skip_serializing_if = "Vec::is_empty")]
     pub problems: Vec<String>,
-}
-
-/// A process and its children.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
-pub struct ProcessSample {
-    /// Processor seconds since its start.
-    pub cpu_s: f64,
-    /// Processors used since the sample before: 1.0 is one core; absent in the first sample.
-    pub cpu_cores: Option<f64>,
-    /// Resident memory, in bytes; shared pages count in each process that maps them.
-    pub rss_bytes: u64,
-    /// How many processes.
-    pub processes: u32,
-}
-
-/// Shares of all cores' time, 0 to 1.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
-pub struct MachineSample {
-    /// Neither idle nor waiting for a disk nor stolen.
-    pub busy: f64,
-    /// Taken by the hypervisor.
-    pub steal: f64,
-    /// Idle while a disk was waited for.
-    pub iowait: f64,
 }
 
 /// Appends lines to a file.

@@ -1,8 +1,15 @@
 //! The machine's processors: busy, stolen and waiting for disks, as shares of all cores since the sample before.
 //!
-//! In: /proc/stat. Out: [`MachineSample`]; absent where there is no such file.
+//! In: /proc/stat. Out: [`Shares`]; absent where there is no such file.
 
-use bankstorm_record::marks::MachineSample;
+/// Shares of all cores' time, 0 to 1.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) struct Shares {
+    /// Neither idle nor waiting for a disk nor stolen.
+    pub(super) busy: f64,
+    pub(super) steal: f64,
+    pub(super) iowait: f64,
+}
 
 /// Ticks since boot, all cores together.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -20,21 +27,21 @@ pub(super) struct MachineReader {
 
 impl MachineReader {
     /// The shares since the read before; absent at the first read.
-    pub(super) fn read(&mut self) -> Option<MachineSample> {
+    pub(super) fn read(&mut self) -> Option<Shares> {
         let now = ticks();
         let before = std::mem::replace(&mut self.before, now)?;
         shares(before, now?)
     }
 }
 
-pub(super) fn shares(before: Ticks, now: Ticks) -> Option<MachineSample> {
+pub(super) fn shares(before: Ticks, now: Ticks) -> Option<Shares> {
     let total = now.total.checked_sub(before.total).filter(|total| *total > 0)?;
     // The kernel may take a tick of these back, so they are not trusted to rise.
     let share = |now: u64, before: u64| now.saturating_sub(before) as f64 / total as f64;
     let steal = share(now.steal, before.steal);
     let iowait = share(now.iowait, before.iowait);
     let busy = (1.0 - share(now.idle, before.idle) - iowait - steal).max(0.0);
-    Some(MachineSample { busy, steal, iowait })
+    Some(Shares { busy, steal, iowait })
 }
 
 #[cfg(target_os = "linux")]

@@ -1,14 +1,23 @@
 //! Processes with their children: processor time and resident memory.
 //!
-//! In: process ids by name, /proc. Out: [`ProcessSample`] by name; a process that has ended is absent. Time of children that have ended
+//! In: process ids by name, /proc. Out: [`Use`] by name; a process that has ended is absent. Time of children that have ended
 //! counts with the parent that waited for them, as PostgreSQL's postmaster does.
 
 use std::collections::BTreeMap;
 
-use bankstorm_record::marks::ProcessSample;
-
 /// What this process is called. Its children are the bank, which is counted by itself.
 const HARNESS: &str = "harness";
+
+/// What a process and its children have used.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub(super) struct Use {
+    /// Processor seconds since its start.
+    pub(super) cpu_s: f64,
+    /// Processors used since the read before: 1.0 is one core; absent at the first read.
+    pub(super) cores: Option<f64>,
+    /// Resident memory.
+    pub(super) rss_bytes: u64,
+}
 
 /// One living process.
 #[derive(Clone, Copy, Debug, Default)]
@@ -31,7 +40,7 @@ impl ProcessReader {
     }
 
     /// What each process has used up to now, `at_ns`.
-    pub(super) fn read(&mut self, at_ns: i64) -> BTreeMap<String, ProcessSample> {
+    pub(super) fn read(&mut self, at_ns: i64) -> BTreeMap<String, Use> {
         let living = living();
         let mut samples = BTreeMap::new();
         for (name, pid) in &self.pids {
@@ -42,27 +51,26 @@ impl ProcessReader {
         for (name, sample) in &mut samples {
             if let Some((before_ns, before_s)) = self.before.insert(name.clone(), (at_ns, sample.cpu_s)) {
                 let seconds = (at_ns - before_ns) as f64 / 1e9;
-                sample.cpu_cores = (seconds > 0.0).then(|| (sample.cpu_s - before_s).max(0.0) / seconds);
+                sample.cores = (seconds > 0.0).then(|| (sample.cpu_s - before_s).max(0.0) / seconds);
             }
         }
         samples
     }
 }
 
-fn alone(process: &Process) -> ProcessSample {
-    ProcessSample { cpu_s: process.cpu_s, cpu_cores: None, rss_bytes: process.rss_bytes, processes: 1 }
+fn alone(process: &Process) -> Use {
+    Use { cpu_s: process.cpu_s, cores: None, rss_bytes: process.rss_bytes }
 }
 
 /// A process and all below it.
-pub(super) fn tree(living: &[Process], root: u32) -> Option<ProcessSample> {
+pub(super) fn tree(living: &[Process], root: u32) -> Option<Use> {
     living.iter().find(|process| process.pid == root)?;
     let mut members = vec![root];
-    let mut sample = ProcessSample::default();
+    let mut sample = Use::default();
     while let Some(pid) = members.pop() {
         for process in living.iter().filter(|process| process.pid == pid) {
             sample.cpu_s += process.cpu_s + process.waited_cpu_s;
             sample.rss_bytes += process.rss_bytes;
-            sample.processes += 1;
         }
         members.extend(living.iter().filter(|process| process.parent == pid && process.pid != pid).map(|one| one.pid));
     }
@@ -101,7 +109,7 @@ mod tests {
         let living =
             [process(1, 0, 9.0), process(7, 1, 1.0), process(8, 7, 2.0), process(9, 8, 4.0), process(10, 1, 8.0)];
         let sample = tree(&living, 7).expect("it lives");
-        assert_eq!((sample.cpu_s, sample.rss_bytes, sample.processes), (8.5, 30, 3));
+        assert_eq!((sample.cpu_s, sample.rss_bytes), (8.5, 30));
         assert_eq!(tree(&living, 11), None);
     }
 
@@ -110,9 +118,9 @@ mod tests {
     fn this_process_is_seen_and_its_share_is_of_the_time_between() {
         let mut reader = ProcessReader::new([("itself".to_owned(), std::process::id())].into());
         let first = reader.read(0);
-        assert_eq!(first["harness"].cpu_cores, None);
+        assert_eq!(first["harness"].cores, None);
         assert!(first["itself"].rss_bytes > 0);
         let second = reader.read(1_000_000_000);
-        assert!(second["harness"].cpu_cores.is_some_and(|cores| cores >= 0.0));
+        assert!(second["harness"].cores.is_some_and(|cores| cores >= 0.0));
     }
 }

@@ -25,6 +25,8 @@ pub struct SamplerSummary {
     pub machine_busy_mean: Option<f64>,
     /// Highest share of all cores that was busy in one second, 0 to 1.
     pub machine_busy_max: Option<f64>,
+    /// Mean share of all cores that was stolen, 0 to 1.
+    pub machine_steal_mean: Option<f64>,
     /// Highest share of all cores that was stolen in one second, 0 to 1.
     pub machine_steal_max: Option<f64>,
     /// Highest share of all cores that waited for a disk in one second, 0 to 1.
@@ -45,28 +47,24 @@ impl SamplerSummary {
 
 /// Sums up the samples from `from_ms` to `to_ms`, both included.
 pub fn summarise(samples: &[SampleRow], from_ms: i64, to_ms: i64) -> SamplerSummary {
+    let span = || samples.iter().filter(|sample| (from_ms..=to_ms).contains(&sample.at_ms));
     let mut summary = SamplerSummary::default();
     let mut first_cpu: BTreeMap<&str, f64> = BTreeMap::new();
-    let mut busy = Vec::new();
-    for sample in samples.iter().filter(|sample| (from_ms..=to_ms).contains(&sample.at_ms)) {
+    for sample in span() {
         summary.samples += 1;
-        for (name, process) in &sample.processes {
-            let first = *first_cpu.entry(name).or_insert(process.cpu_s);
-            summary.cpu_seconds.insert(name.clone(), process.cpu_s - first);
-            let rss = summary.rss_max_bytes.entry(name.clone()).or_insert(0);
-            *rss = (*rss).max(process.rss_bytes);
-            if let Some(cores) = process.cpu_cores {
-                raise(summary.cpu_cores_max.entry(name.clone()).or_insert(0.0), cores);
-            }
+        for (name, seconds) in &sample.process_cpu_seconds {
+            let first = *first_cpu.entry(name).or_insert(*seconds);
+            summary.cpu_seconds.insert(name.clone(), seconds - first);
+        }
+        for (name, percent) in &sample.process_cpu_percent {
+            raise(&mut summary.cpu_cores_max, name, percent / 100.0);
+        }
+        for (name, bytes) in &sample.process_rss_bytes {
+            let most = summary.rss_max_bytes.entry(name.clone()).or_insert(0);
+            *most = (*most).max(*bytes);
         }
         for (name, value) in &sample.metrics {
-            raise(summary.metrics_max.entry(name.clone()).or_insert(*value), *value);
-        }
-        if let Some(machine) = sample.machine {
-            busy.push(machine.busy);
-            raise(summary.machine_busy_max.get_or_insert(0.0), machine.busy);
-            raise(summary.machine_steal_max.get_or_insert(0.0), machine.steal);
-            raise(summary.machine_iowait_max.get_or_insert(0.0), machine.iowait);
+            raise(&mut summary.metrics_max, name, *value);
         }
         summary.lag_max = summary.lag_max.max(sample.lag_records);
         summary.lag_end = sample.lag_records.or(summary.lag_end);
@@ -77,31 +75,45 @@ pub fn summarise(samples: &[SampleRow], from_ms: i64, to_ms: i64) -> SamplerSumm
             }
         }
     }
-    summary.machine_busy_mean = (!busy.is_empty()).then(|| busy.iter().sum::<f64>() / busy.len() as f64);
+    (summary.machine_busy_mean, summary.machine_busy_max) = mean_and_max(span().filter_map(|one| one.cpu_percent));
+    (summary.machine_steal_mean, summary.machine_steal_max) = mean_and_max(span().filter_map(|one| one.steal_percent));
+    (_, summary.machine_iowait_max) = mean_and_max(span().filter_map(|one| one.iowait_percent));
     summary
 }
 
-fn raise(highest: &mut f64, value: f64) {
-    *highest = highest.max(value);
+fn raise(highest: &mut BTreeMap<String, f64>, name: &str, value: f64) {
+    let most = highest.entry(name.to_owned()).or_insert(value);
+    *most = most.max(value);
+}
+
+/// Of percentages, as shares.
+fn mean_and_max(percents: impl Iterator<Item = f64>) -> (Option<f64>, Option<f64>) {
+    let shares: Vec<f64> = percents.map(|percent| percent / 100.0).collect();
+    let mean = (!shares.is_empty()).then(|| shares.iter().sum::<f64>() / shares.len() as f64);
+    (mean, shares.into_iter().reduce(f64::max))
 }
 
 #[cfg(test)]
 mod tests {
     use std::collections::BTreeMap;
 
-    use bankstorm_record::marks::{MachineSample, ProcessSample, SampleRow};
+    use bankstorm_record::marks::SampleRow;
 
     use super::{SamplerSummary, summarise};
 
     fn sample(at_ms: i64, lag_records: Option<u64>, cpu_s: f64, busy: f64) -> SampleRow {
-        let process = ProcessSample { cpu_s, cpu_cores: Some(cpu_s / 10.0), rss_bytes: 5, processes: 1 };
+        let core = |value: f64| BTreeMap::from([("core".to_owned(), value)]);
         SampleRow {
             at_ms,
             lag_records,
-            processes: BTreeMap::from([("core".to_owned(), process)]),
-            machine: Some(MachineSample { busy, steal: 0.0, iowait: 0.0 }),
+            cpu_percent: Some(busy * 100.0),
+            steal_percent: Some(busy * 10.0),
+            process_cpu_seconds: core(cpu_s),
+            process_cpu_percent: core(cpu_s * 10.0),
+            process_rss_bytes: BTreeMap::from([("core".to_owned(), 5)]),
             metrics: BTreeMap::from([("core.core_queue_depth".to_owned(), -cpu_s)]),
             problems: if lag_records.is_none() { vec!["lag: no answer".to_owned()] } else { Vec::new() },
+            ..SampleRow::default()
         }
     }
 
@@ -120,6 +132,8 @@ mod tests {
         assert_eq!(summary.cpu_cores_max["core"], 0.5);
         assert_eq!((summary.lag_max, summary.lag_end), (Some(7), Some(7)));
         assert_eq!((summary.machine_busy_mean, summary.machine_busy_max), (Some(0.5), Some(0.75)));
+        assert_eq!((summary.machine_steal_max, summary.machine_iowait_max), (Some(0.075), None));
+        assert_eq!(summary.rss_max_bytes["core"], 5);
         assert_eq!(summary.metrics_max["core.core_queue_depth"], -2.0);
         assert_eq!(summary.problems, ["at 3000 ms: lag: no answer"]);
         assert_eq!(summarise(&samples, 10_000, 20_000), SamplerSummary::default());
