@@ -80,6 +80,9 @@ mod tests {
                 _ => None,
             })
             .collect();
-        assert_eq!(responses, [(1, 9_000), (2, 7_000)]);
+        // Three digits are kept.
+        let near = |found: u64, value: u64| (value..=value + value / 1_000).contains(&found);
+        let [(1, first), (2, second)] = responses[..] else { panic!("{responses:?}") };
+        assert!(near(first, 9_000) && near(second, 7_000), "{responses:?}");
     }
 }

@@ -29,6 +29,7 @@ pub mod stop;
 pub mod tally;
 mod wire;
 
+pub use lookup::read_heads;
 pub use resolve::resolve_unknown;
 pub use run::{DriveError, DriveInput, DriveResult, drive};
 pub use stop::Stop;

@@ -17,6 +17,7 @@ use hyper::Method;
 use tokio::sync::{Mutex, mpsc};
 use tokio::task::JoinSet;
 
+use crate::run::{ChannelAddress, DriveError};
 use crate::stop::Stop;
 use crate::tally::{Count, Tally};
 use crate::wire::{Address, Answer, Client, NoAnswer};
@@ -154,6 +155,31 @@ impl Lookup {
             pause = (pause * 2).min(PAUSE_MAX);
         }
     }
+}
+
+/// Reads the newest page of each account now, from the first channel that answers: for entries whose visible stamp died with its process
+/// (D44). One row per read; its outcome tells whether a page came.
+pub async fn read_heads(
+    channels: &[ChannelAddress],
+    accounts: impl IntoIterator<Item = i64>,
+    origin: Origin,
+) -> Result<Vec<PageRow>, DriveError> {
+    let mut instances = Vec::new();
+    for channel in channels {
+        let address = Address::resolve(&channel.url).await?;
+        instances.push(Instance { name: channel.instance.clone(), address, idle: Mutex::default() });
+    }
+    let mut pages = Vec::new();
+    for account in accounts {
+        for instance in &instances {
+            let (row, page) = read_page(instance, account, None, None, &origin).await;
+            pages.push(row);
+            if page.is_some() {
+                break;
+            }
+        }
+    }
+    Ok(pages)
 }
 
 /// Reads one page and describes it.
