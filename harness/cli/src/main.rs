@@ -1,2 +1,64 @@
-//! The bankstorm binary.
-fn main() {}
+//! The `bankstorm` binary: every command, and `serve` for the processes of the bank.
+//!
+//! In: the command line. Out: an exit code (see `--help`). Elsewhere: everything that is done; this crate only joins the rooms.
+
+mod args;
+mod bank;
+mod commands;
+mod error;
+mod judge;
+mod progress;
+mod run;
+mod stop;
+
+use std::process::ExitCode;
+
+use clap::Parser;
+use tracing_subscriber::EnvFilter;
+
+use crate::args::{Cli, Command};
+use crate::error::CliError;
+
+fn main() -> ExitCode {
+    bankstorm_environment::reaper::hook();
+    let cli = Cli::parse();
+    log_to_stderr(&cli.command);
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().expect("threads for the runtime");
+    let ended = runtime.block_on(dispatch(cli.command));
+    // Blocking threads of a client library must not hold back the end.
+    runtime.shutdown_background();
+    match ended {
+        Ok(code) => ExitCode::from(code),
+        Err(error) => {
+            eprintln!("error: {error}");
+            ExitCode::from(error.exit_code())
+        }
+    }
+}
+
+async fn dispatch(command: Command) -> Result<u8, CliError> {
+    match command {
+        Command::Run(args) => run::run(args).await,
+        Command::Up(args) => commands::up::run(args).await,
+        Command::Serve { process } => commands::serve::run(process).await,
+        Command::Check(args) => commands::check::run(&args),
+        Command::Report(args) => commands::report::run(&args),
+        Command::Doctor(args) => commands::doctor::run(&args),
+        Command::Scenarios(args) => commands::scenarios::run(&args),
+        Command::Checks => commands::checks::run(),
+        Command::Schema { of } => commands::schema::run(of),
+    }
+}
+
+/// Services log JSON lines at `info`; commands that talk to a person log warnings only. `RUST_LOG` overrides both.
+fn log_to_stderr(command: &Command) {
+    let service = matches!(command, Command::Serve { .. });
+    let default = if service { "info" } else { "warn" };
+    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(default));
+    let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    if service {
+        builder.json().init();
+    } else {
+        builder.without_time().init();
+    }
+}

@@ -66,6 +66,11 @@ impl RunFolder {
         self.root.join("run.json")
     }
 
+    /// What a verdict needs besides the evidence and the summary.
+    pub fn facts(&self) -> PathBuf {
+        self.root.join("facts.json")
+    }
+
     /// The HTML report.
     pub fn report_html(&self) -> PathBuf {
         self.root.join("report.html")

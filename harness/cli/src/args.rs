@@ -1,0 +1,212 @@
+//! What may be typed: every command with its help.
+//!
+//! In: the command line. Out: [`Cli`]. Elsewhere: what each command does (`commands`).
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+use bankstorm_scenario::Scenario;
+use clap::{Args, Parser, Subcommand, ValueEnum};
+
+use crate::error::CliError;
+
+/// How the help ends.
+const AFTER: &str = "\
+Exit codes: 0 held · 1 a bug in Bankstorm · 2 usage or file error · 3 environment did not come up or was lost · 4 run invalid, \
+inconclusive or a guarantee unknown · 5 objective missed · 6 guarantee violated (6 wins over 3, 3 over 4, 4 over 5).
+
+First steps:
+  bankstorm doctor                        what is installed, what is missing, and the command that installs it
+  bankstorm run scenarios/smoke.toml      300 deposits a second through a whole bank, to a report";
+
+/// Brings up a small bank, drives it with honest load, and proves from the data whether money and history stayed right.
+#[derive(Debug, Parser)]
+#[command(name = "bankstorm", version, after_long_help = AFTER, disable_help_subcommand = true)]
+pub(crate) struct Cli {
+    /// What to do.
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Runs a scenario, start to verdict, and writes a run folder with a report
+    Run(RunArgs),
+    /// Starts the bank of a scenario, prints its addresses, and keeps it up until Ctrl-C
+    Up(UpArgs),
+    /// Runs one process of the bank (`run` and `up` start these themselves)
+    Serve {
+        /// Which process.
+        #[command(subcommand)]
+        process: Serve,
+    },
+    /// Checks a stored run again from its evidence: guarantees, evidence hashes, verdict
+    Check(RunFolderArgs),
+    /// Writes the reports of a stored run again and prints its summary
+    Report(RunFolderArgs),
+    /// Says what is installed and where, what is missing, and the command that installs it
+    Doctor(DoctorArgs),
+    /// Lists the scenarios of a folder with what each shows
+    Scenarios(ScenariosArgs),
+    /// Lists the checks with what each proves
+    Checks,
+    /// Prints the JSON Schema of a file format
+    Schema {
+        /// Which format.
+        #[arg(value_enum, default_value_t = SchemaOf::Scenario)]
+        of: SchemaOf,
+    },
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ScenarioArgs {
+    /// The scenario file, for example scenarios/smoke.toml
+    #[arg(value_name = "SCENARIO")]
+    pub(crate) scenario: PathBuf,
+    /// Overrides a value of the file, for example --set load.0.rate=3000/s or --set phases.measure=10m; may be repeated
+    #[arg(long = "set", value_name = "PATH=VALUE")]
+    pub(crate) sets: Vec<String>,
+    /// Overrides the scenario's seed
+    #[arg(long)]
+    pub(crate) seed: Option<u64>,
+    /// Where the bank comes from
+    #[arg(long, value_enum, default_value_t = EnvironmentName::Local)]
+    pub(crate) env: EnvironmentName,
+    /// How progress is shown on standard error
+    #[arg(long, value_enum, default_value_t = Live::Auto)]
+    pub(crate) live: Live,
+}
+
+impl ScenarioArgs {
+    /// The scenario, checked and complete.
+    pub(crate) fn load(&self) -> Result<Scenario, CliError> {
+        bankstorm_scenario::load(&self.scenario, &self.sets, self.seed)
+            .map_err(|error| CliError::Usage(error.to_string()))
+    }
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct RunArgs {
+    #[command(flatten)]
+    pub(crate) scenario: ScenarioArgs,
+    /// The folder in which the run's own folder is made
+    #[arg(long, value_name = "DIR", default_value = "runs")]
+    pub(crate) out: PathBuf,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct UpArgs {
+    #[command(flatten)]
+    pub(crate) scenario: ScenarioArgs,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct RunFolderArgs {
+    /// The run's folder, as printed at the end of the run
+    #[arg(value_name = "RUN")]
+    pub(crate) run: PathBuf,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct DoctorArgs {
+    /// Removes what killed runs left behind: their processes and temporary folders
+    #[arg(long)]
+    pub(crate) clean: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ScenariosArgs {
+    /// The folder to look into
+    #[arg(default_value = "scenarios")]
+    pub(crate) folder: PathBuf,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum EnvironmentName {
+    /// Private child processes on loopback
+    Local,
+}
+
+impl EnvironmentName {
+    pub(crate) const fn as_str(self) -> &'static str {
+        match self {
+            Self::Local => "local",
+        }
+    }
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Live {
+    /// A moving display on a terminal, plain lines elsewhere
+    Auto,
+    /// Plain lines
+    Plain,
+    /// Nothing
+    Off,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum SchemaOf {
+    /// The scenario file
+    Scenario,
+    /// run.json
+    Run,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Serve {
+    /// The core: owns the money; exactly one
+    Core(ServeCore),
+    /// A channel: answers customers from its own copy; one or more
+    Channel(ServeChannel),
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ServeCore {
+    /// Its PostgreSQL, for example "host=127.0.0.1 port=5432 user=bankstorm dbname=core"
+    #[arg(long)]
+    pub(crate) database: String,
+    /// Kafka's bootstrap address
+    #[arg(long)]
+    pub(crate) kafka: String,
+    /// The address to listen on
+    #[arg(long)]
+    pub(crate) listen: SocketAddr,
+    /// Database connections
+    #[arg(long, default_value_t = 8)]
+    pub(crate) connections: usize,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ServeChannel {
+    /// Its PostgreSQL
+    #[arg(long)]
+    pub(crate) database: String,
+    /// Kafka's bootstrap address
+    #[arg(long)]
+    pub(crate) kafka: String,
+    /// Core's base URL, for example http://127.0.0.1:7001
+    #[arg(long)]
+    pub(crate) core: String,
+    /// The address to listen on
+    #[arg(long)]
+    pub(crate) listen: SocketAddr,
+    /// The instance's name, for example channel-0
+    #[arg(long)]
+    pub(crate) instance: String,
+    /// The file that it appends to when entries become visible
+    #[arg(long)]
+    pub(crate) visible_log: PathBuf,
+    /// Workers per assigned partition
+    #[arg(long, default_value_t = 100)]
+    pub(crate) workers: u32,
+    /// How records are spread over workers: serial, keyed or keyed_batched
+    #[arg(long, default_value = "keyed_batched")]
+    pub(crate) worker_mode: String,
+    /// Milliseconds waited once per account sync
+    #[arg(long, default_value_t = 0)]
+    pub(crate) sync_cost_ms: u64,
+    /// Database connections
+    #[arg(long, default_value_t = 6)]
+    pub(crate) connections: usize,
+}

@@ -1,0 +1,12 @@
+//! One command, one file.
+//!
+//! In: parsed arguments. Out: an exit code or a [`crate::error::CliError`]. Elsewhere: the way of a run (`run`).
+
+pub(crate) mod check;
+pub(crate) mod checks;
+pub(crate) mod doctor;
+pub(crate) mod report;
+pub(crate) mod scenarios;
+pub(crate) mod schema;
+pub(crate) mod serve;
+pub(crate) mod up;

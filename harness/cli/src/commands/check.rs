@@ -1,0 +1,50 @@
+//! `check RUN`: a stored run, judged again from its evidence.
+//!
+//! In: a run folder. Out: every check's verdict on standard output, and the exit code of the run as it stands now. Elsewhere: how a run
+//! is judged (`judge`). Nothing in the folder is changed.
+
+use bankstorm_record::folder::RunFolder;
+use bankstorm_record::run_json::{CheckResult, GuaranteeVerdict};
+use bankstorm_record::save::read_run_json;
+
+use crate::args::RunFolderArgs;
+use crate::error::{CliError, unusable};
+use crate::judge::{StoredFacts, judge};
+
+/// Checks, prints, and says how it ended.
+pub(crate) fn run(args: &RunFolderArgs) -> Result<u8, CliError> {
+    let folder = RunFolder::new(&args.run);
+    let mut json = read_run_json(&folder).map_err(|error| unusable(&args.run, error))?;
+    let stored = read_facts(&folder)?;
+    let code = judge(&folder, &mut json, &stored);
+    for check in &json.guarantees.checks {
+        print(check);
+    }
+    println!();
+    for reason in &json.validity.reasons {
+        println!("reason: {reason}");
+    }
+    let (validity, guarantees, slo) = (json.validity.verdict, json.guarantees.verdict, json.slo.verdict);
+    println!("validity {validity:?}, guarantees {guarantees:?}, objectives {slo:?}: exit code {code}");
+    Ok(u8::try_from(code).expect("exit codes are small"))
+}
+
+fn read_facts(folder: &RunFolder) -> Result<StoredFacts, CliError> {
+    let path = folder.facts();
+    let text = std::fs::read_to_string(&path)
+        .map_err(|error| unusable(&path, format!("{error}; the run did not come as far as its checks")))?;
+    serde_json::from_str(&text).map_err(|error| unusable(&path, error))
+}
+
+fn print(check: &CheckResult) {
+    let verdict = match check.verdict {
+        GuaranteeVerdict::Holds => "holds",
+        GuaranteeVerdict::Violated => "VIOLATED",
+        GuaranteeVerdict::Unknown => "unknown",
+    };
+    let CheckResult { id, name, examined, violations, .. } = check;
+    println!("{id:<3} {name:<18} {verdict:<9} {examined} examined, {violations} violations");
+    if let Some(first) = &check.first {
+        println!("    {first}");
+    }
+}

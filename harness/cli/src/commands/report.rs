@@ -1,0 +1,21 @@
+//! `report RUN`: the reports of a stored run, written again, and its summary.
+//!
+//! In: a run folder. Out: report files and a summary; the run's own exit code is not repeated (0 when the reports were written).
+//! Elsewhere: the reports (`report`).
+
+use bankstorm_record::folder::RunFolder;
+
+use crate::args::RunFolderArgs;
+use crate::error::{CliError, unusable};
+
+/// Writes and prints.
+pub(crate) fn run(args: &RunFolderArgs) -> Result<u8, CliError> {
+    let folder = RunFolder::new(&args.run);
+    let run = bankstorm_record::save::read_run_json(&folder).map_err(|error| unusable(&args.run, error))?;
+    let written = bankstorm_report::write_all(&folder).map_err(|error| unusable(&args.run, error))?;
+    println!("{}", bankstorm_report::terminal::summary(&run, &folder, false));
+    for path in written {
+        println!("written: {}", path.display());
+    }
+    Ok(0)
+}

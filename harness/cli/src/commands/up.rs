@@ -1,0 +1,50 @@
+//! `up SCENARIO`: the bank alone, until Ctrl-C.
+//!
+//! In: a scenario. Out: addresses on standard output; logs lie in the environment's own folder and go with it. Elsewhere: load and
+//! checks (`run`).
+
+use crate::args::UpArgs;
+use crate::bank::{Addresses, Bank};
+use crate::error::CliError;
+use crate::progress::Display;
+use crate::stop;
+
+/// Starts, prints, waits, stops.
+pub(crate) async fn run(args: UpArgs) -> Result<u8, CliError> {
+    let scenario = args.scenario.load()?;
+    let display = Display::new(args.scenario.live);
+    let stop = stop::listen()?;
+    let started = tokio::select! {
+        biased;
+        () = stop.raised() => return Err(CliError::Interrupted),
+        started = Bank::start(&scenario, None, &display) => started,
+    };
+    let mut bank = started?;
+    print(&bank.addresses);
+    let mut deaths = bank.deaths();
+    let lost = tokio::select! {
+        biased;
+        () = stop.raised() => None,
+        death = deaths.recv() => death,
+    };
+    bank.stop().await?;
+    match lost {
+        None => Ok(0),
+        Some(death) => Err(CliError::Environment(format!("{} ended by itself: {}", death.name, death.exit))),
+    }
+}
+
+fn print(addresses: &Addresses) {
+    println!("core      {}", addresses.core_url);
+    for (name, url) in &addresses.channels {
+        println!("{name} {url}");
+    }
+    println!("kafka     {}", addresses.kafka);
+    println!("databases \"{}\"", addresses.core_database);
+    println!("          \"{}\"", addresses.channel_database);
+    println!("\nTry:  curl {}/v1/accounts/1000000/head", addresses.core_url);
+    if let Some((_, url)) = addresses.channels.first() {
+        println!("      curl '{url}/v1/accounts/1000000/history?limit=5'");
+    }
+    println!("\nCtrl-C stops everything.");
+}

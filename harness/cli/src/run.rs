@@ -1,0 +1,110 @@
+//! The way of a run: load the scenario, bring up the bank, drive it, resolve, converge, collect, stop, check, report.
+//!
+//! In: `run SCENARIO`. Out: a run folder and an exit code. Elsewhere: every step itself; this is the table of contents.
+//!
+//! The folder is written in three moments: at the start, when load has ended, after the checks. A crash leaves what was there.
+
+mod collect;
+mod facts;
+mod load;
+mod open;
+mod phases;
+mod watch;
+mod watchdog;
+
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bankstorm_evidence::sampler::Sampler;
+use bankstorm_load::Stop;
+
+use crate::args::RunArgs;
+use crate::bank::Bank;
+use crate::error::CliError;
+use crate::progress::Display;
+use crate::stop;
+
+use self::facts::Findings;
+use self::open::OpenRun;
+use self::watch::Watch;
+use self::watchdog::Watchdog;
+
+/// The time that a step may take once the user or the environment asked to stop: all of them together stay below ten seconds.
+const HURRIED: Duration = Duration::from_millis(1_500);
+
+/// Runs a scenario to its verdict.
+pub(crate) async fn run(args: RunArgs) -> Result<u8, CliError> {
+    let scenario = args.scenario.load()?;
+    let display = Display::new(args.scenario.live);
+    let stop = stop::listen()?;
+    let mut open = OpenRun::create(scenario, &args)?;
+    display.line(&format!("run {}", open.json.run_id));
+    display.line(&format!("plan digest {}", open.json.digests.plan));
+
+    let mut bank = bring_up(&mut open, &display, &stop).await?;
+    let measured = measure(&mut open, &mut bank, &display, &stop).await;
+    let stopped = stop_bank(bank, &display).await;
+    let mut findings = measured.map_err(|error| open.ended_early(error))?;
+    findings.collected.problems.extend(stopped.err().map(|error| error.to_string()));
+
+    let code = facts::judge(&mut open, &findings, &display)?;
+    report(&open)?;
+    Ok(code)
+}
+
+/// The bank of the run; Ctrl-C meanwhile ends the run, and the reaper removes what was started.
+async fn bring_up(open: &mut OpenRun, display: &Display, stop: &Arc<Stop>) -> Result<Bank, CliError> {
+    display.line("bringing up the bank");
+    let phase = open.phases.begin("start", &open.json.origin);
+    let started = tokio::select! {
+        biased;
+        () = stop.raised() => Err(CliError::Interrupted),
+        started = Bank::start(&open.scenario, Some(&open.folder), display) => started,
+    };
+    open.phases.end(phase, &open.json.origin);
+    started.map_err(|error| open.ended_early(error))
+}
+
+/// Everything between "the bank is up" and "the bank may be stopped".
+async fn measure(
+    open: &mut OpenRun,
+    bank: &mut Bank,
+    display: &Display,
+    stop: &Arc<Stop>,
+) -> Result<Findings, CliError> {
+    let watch = Watch::begin(bank.deaths(), open, bank, Arc::clone(stop));
+    let watchdog = Watchdog::start()?;
+    let sampler = Sampler::start(load::targets(bank), open.json.origin, &open.folder)
+        .map_err(|error| CliError::Environment(format!("samples: {error}")))?;
+
+    let mut loaded = load::drive_and_resolve(open, bank, display, stop).await?;
+    let mut collected = collect::converge(open, bank, display, stop).await;
+    let sampled = sampler.stop().await;
+    collect::collect(open, bank, &mut loaded, &mut collected, display).await;
+
+    open.absorb(watch.end().await);
+    let interrupted = stop.is_raised() && open.lost.is_none();
+    Ok(Findings { loaded, collected, sampled, watchdog: watchdog.end(), interrupted })
+}
+
+async fn stop_bank(bank: Bank, display: &Display) -> Result<(), CliError> {
+    let _shown = display.phase("stopping the bank");
+    bank.stop().await
+}
+
+fn report(open: &OpenRun) -> Result<(), CliError> {
+    bankstorm_report::write_all(&open.folder)
+        .map_err(|error| CliError::Environment(format!("{}: {error}", open.folder.root().display())))?;
+    println!("{}", bankstorm_report::terminal::summary(&open.json, &open.folder, colour()));
+    Ok(())
+}
+
+fn colour() -> bool {
+    std::io::IsTerminal::is_terminal(&std::io::stdout()) && std::env::var_os("NO_COLOR").is_none()
+}
+
+/// How a path is shown: absolute, so that it can be opened from anywhere.
+fn shown(path: &Path) -> String {
+    std::path::absolute(path).unwrap_or_else(|_| path.to_owned()).display().to_string()
+}

@@ -1,0 +1,174 @@
+//! After load: wait until the copy has converged, then write every file of evidence.
+//!
+//! In: a bank at rest, the rows of load. Out: [`Collected`], and the evidence files. Elsewhere: the collectors (`evidence`), what the
+//! rows prove (`check`).
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bankstorm_contracts::event::ENTRIES_TOPIC;
+use bankstorm_evidence::visible::Joined;
+use bankstorm_evidence::{
+    Converged, Evidence, EvidenceError, collect_channel, collect_core, collect_topic, collect_visible, final_markers,
+    wait_converged, write_operations, write_pages,
+};
+use bankstorm_load::Stop;
+use bankstorm_record::marks::read_samples;
+use bankstorm_record::rows::VisibleRow;
+
+use crate::bank::Bank;
+use crate::progress::Display;
+
+use super::HURRIED;
+use super::load::Loaded;
+use super::open::OpenRun;
+
+/// What was found once load had ended.
+#[derive(Debug, Default)]
+pub(crate) struct Collected {
+    /// How the wait for the copy ended; absent when a database did not answer.
+    pub(crate) converged: Option<Converged>,
+    /// What became of the visible times.
+    pub(crate) joined: Joined,
+    /// Marker -> how often it fired.
+    pub(crate) markers: BTreeMap<String, u64>,
+    /// What could not be collected, or was odd in it: one sentence each.
+    pub(crate) problems: Vec<String>,
+}
+
+impl Collected {
+    fn note<T>(&mut self, what: &str, result: Result<T, EvidenceError>) -> Option<T> {
+        result.map_err(|error| self.problems.push(format!("{what}: {error}"))).ok()
+    }
+}
+
+/// Waits for the copy, at most as long as the scenario allows to heal.
+pub(crate) async fn converge(open: &mut OpenRun, bank: &Bank, display: &Display, stop: &Arc<Stop>) -> Collected {
+    let mut collected = Collected::default();
+    let limit = if stop.is_raised() { HURRIED } else { open.scenario.phases.heal };
+    let shown = display.phase(&format!("waiting until the copy has converged, at most {} s", limit.as_secs_f64()));
+    let phase = open.phases.begin("converge", &open.json.origin);
+    let addresses = &bank.addresses;
+    let wait = wait_converged(&addresses.core_database, &addresses.channel_database, limit);
+    let converged = tokio::select! {
+        biased;
+        converged = wait => collected.note("converge", converged),
+        () = hurried(stop, limit) => None,
+    };
+    collected.converged = converged;
+    open.phases.end(phase, &open.json.origin);
+    drop(shown);
+    collected
+}
+
+async fn hurried(stop: &Stop, limit: Duration) {
+    stop.raised().await;
+    tokio::time::sleep(HURRIED.min(limit) + Duration::from_millis(500)).await;
+}
+
+/// Writes every file of evidence that can be had.
+pub(crate) async fn collect(
+    open: &mut OpenRun,
+    bank: &Bank,
+    loaded: &mut Loaded,
+    collected: &mut Collected,
+    display: &Display,
+) {
+    let shown = display.phase("collecting evidence");
+    let phase = open.phases.begin("evidence", &open.json.origin);
+    stores(open, bank, collected).await;
+    visible(open, bank, loaded, collected).await;
+    let written = write_operations(&mut loaded.drive.operations, &open.folder);
+    keep(open, collected.note("operations", written));
+    let written = write_pages(&mut loaded.drive.pages, &open.folder);
+    keep(open, collected.note("pages", written));
+    if let Err(error) = write_latency(open, loaded) {
+        collected.problems.push(format!("latency.hlog: {error}"));
+    }
+    collected.markers = final_markers(&metrics(bank), &read_samples(&open.folder).unwrap_or_default()).await;
+    open.phases.end(phase, &open.json.origin);
+    drop(shown);
+}
+
+fn write_latency(open: &OpenRun, loaded: &Loaded) -> std::io::Result<()> {
+    let mut log = std::io::BufWriter::new(std::fs::File::create(open.folder.latency())?);
+    let drive = &loaded.drive;
+    bankstorm_load::hlog::write(&drive.operations, &open.json.origin, drive.cut_off_ns, &mut log)?;
+    std::io::Write::flush(&mut log)
+}
+
+/// The databases and the topic, all at once.
+async fn stores(open: &mut OpenRun, bank: &Bank, collected: &mut Collected) {
+    let depth = i64::from(open.scenario.accounts.history_depth);
+    let loaded_seq = move |account: i64| if account < bankstorm_contracts::AccountNo::FIRST_CUSTOMER { 0 } else { depth };
+    let addresses = &bank.addresses;
+    let (core, channel, topic) = tokio::join!(
+        collect_core(&addresses.core_database, loaded_seq, &open.folder),
+        collect_channel(&addresses.channel_database, &open.folder),
+        collect_topic(&addresses.kafka, ENTRIES_TOPIC, &open.folder),
+    );
+    keep(open, collected.note("core's database", core));
+    keep(open, collected.note("the channels' database", channel));
+    let Some(topic) = collected.note("topic", topic) else { return };
+    if topic.malformed > 0 {
+        let first = topic.first_malformed.unwrap_or_default();
+        collected.problems.push(format!("{} records of the topic are no entries, the first: {first}", topic.malformed));
+    }
+    if topic.removed > 0 {
+        collected.problems.push(format!("the broker had removed {} records before they were read", topic.removed));
+    }
+    keep(open, Some(topic.evidence));
+}
+
+/// The visible times; those whose stamp died with its process are read from a channel now, as upper bounds (D44).
+async fn visible(open: &mut OpenRun, bank: &Bank, loaded: &mut Loaded, collected: &mut Collected) {
+    let logs: Vec<(String, PathBuf)> =
+        bank.addresses.channels.iter().map(|(name, _)| (name.clone(), open.folder.visible_log(name))).collect();
+    let mut first_reads = loaded.drive.first_reads.clone();
+    for pass in 0..2 {
+        let origin = open.json.origin;
+        let found = collect_visible(&logs, origin, &first_reads, &mut loaded.drive.operations, &open.folder);
+        let Some(found) = collected.note("visible logs", found) else { return };
+        collected.joined = found.joined;
+        keep(open, Some(found.evidence));
+        if found.joined.unseen == 0 || pass == 1 {
+            return;
+        }
+        first_reads.extend(read_now(open, bank, loaded).await);
+    }
+}
+
+/// Reads the newest page of every account with an entry that no stamp covers.
+async fn read_now(open: &OpenRun, bank: &Bank, loaded: &mut Loaded) -> Vec<VisibleRow> {
+    let unseen = loaded.drive.operations.iter().filter(|row| row.seq.is_some() && row.visible_ns.is_none());
+    let accounts: std::collections::BTreeSet<i64> = unseen.map(|row| row.account).collect();
+    let channels = bank.load_channels();
+    let read = bankstorm_load::read_heads(&channels, accounts, open.json.origin).await;
+    let mut first_reads = Vec::new();
+    // Addresses that load itself was driven with.
+    for page in read.expect("addresses that are in use") {
+        if page.outcome == "ok" {
+            first_reads.push(VisibleRow {
+                account: page.account,
+                from_seq: 0,
+                to_seq: page.as_of_seq,
+                at_ns: page.completed_ns,
+                instance: bankstorm_evidence::visible::HARNESS.to_owned(),
+            });
+        }
+        loaded.drive.pages.push(page);
+    }
+    first_reads
+}
+
+fn metrics(bank: &Bank) -> Vec<(String, String)> {
+    let mut all = vec![("core".to_owned(), bank.addresses.core_url.clone())];
+    all.extend(bank.addresses.channels.iter().cloned());
+    all
+}
+
+fn keep(open: &mut OpenRun, evidence: Option<Evidence>) {
+    open.json.evidence.extend(evidence.into_iter().flatten());
+}

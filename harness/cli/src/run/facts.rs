@@ -1,0 +1,173 @@
+//! Facts: gathers the figures of a run, fills run.json with them, and has it judged.
+//!
+//! In: what load, sampler, watchdog and collectors saw. Out: a complete run.json, facts.json and the exit code. Elsewhere: how a run is
+//! judged (`crate::judge`).
+
+use bankstorm_check::validity::{Facts, LogHits, Machine, WarmUp};
+use bankstorm_evidence::logs::scan_logs;
+use bankstorm_evidence::sampler::{SamplerSummary, summarise};
+use bankstorm_load::figures;
+use bankstorm_record::clock::wall_us;
+use bankstorm_record::marks::read_samples;
+use bankstorm_record::rows::OperationRow;
+use bankstorm_record::run_json::{ObjectiveResult, SloVerdict};
+use bankstorm_record::save::{sha256_file, write_json, write_run_json};
+use bankstorm_scenario::resolved::{LatencyKind, Op};
+
+use crate::error::CliError;
+use crate::judge::StoredFacts;
+use crate::progress::Display;
+
+use super::collect::Collected;
+use super::load::Loaded;
+use super::open::{OpenRun, rfc3339};
+use super::watchdog::Seen;
+
+/// Everything that was seen.
+pub(crate) struct Findings {
+    /// What load left, or why there was none.
+    pub(crate) loaded: Loaded,
+    /// What was collected afterwards.
+    pub(crate) collected: Collected,
+    /// What the sampler saw up to the converged copy.
+    pub(crate) sampled: SamplerSummary,
+    /// What the watchdog saw.
+    pub(crate) watchdog: Option<Seen>,
+    /// Whether the user asked to stop.
+    pub(crate) interrupted: bool,
+}
+
+/// Fills run.json with the figures of the run, judges it, and saves everything.
+pub(crate) fn judge(open: &mut OpenRun, findings: &Findings, display: &Display) -> Result<u8, CliError> {
+    let shown = display.phase("checking");
+    let phase = open.phases.begin("check", &open.json.origin);
+    figures_of_load(open, &findings.loaded);
+    let measured = measured_samples(open);
+    open.json.system.cpu_seconds.clone_from(&measured.cpu_seconds);
+    open.json.system.lag_max_records = measured.lag_max;
+    open.json.markers.clone_from(&findings.collected.markers);
+    open.json.digests.history = sha256_file(open.folder.operations()).unwrap_or_default();
+    open.json.slo.objectives = asked(open);
+    let stored = StoredFacts {
+        facts: facts(open, findings, &measured)?,
+        incomplete: is_incomplete(open, findings),
+        problems: findings.collected.problems.clone(),
+    };
+    write_json(open.folder.facts(), &stored).map_err(environment)?;
+    let code = crate::judge::judge(&open.folder, &mut open.json, &stored);
+    open.phases.end(phase, &open.json.origin);
+    drop(shown);
+    open.json.exit_code = Some(code);
+    open.json.ended_at = Some(rfc3339(wall_us()));
+    open.json.phases = open.phases.spans();
+    write_run_json(&open.folder, &open.json).map_err(environment)?;
+    Ok(u8::try_from(code).expect("exit codes are small"))
+}
+
+fn environment(error: impl std::fmt::Display) -> CliError {
+    CliError::Environment(error.to_string())
+}
+
+/// Whether entries may rightly be missing from topic or copy: load was cut short and the copy had no time to converge.
+fn is_incomplete(open: &OpenRun, findings: &Findings) -> bool {
+    let converged = findings.collected.converged.is_some_and(|converged| converged.is_complete());
+    (findings.interrupted || open.lost.is_some()) && !converged
+}
+
+fn figures_of_load(open: &mut OpenRun, loaded: &Loaded) {
+    let drive = &loaded.drive;
+    let op = Op::Deposit.as_str().to_owned();
+    open.json.load.insert(op.clone(), figures::counts(&drive.operations));
+    let latencies = LatencyKind::ALL.map(|kind| {
+        (kind.as_str().to_owned(), figures::latency(&drive.operations, kind, drive.cut_off_ns))
+    });
+    open.json.latency_us.insert(op, latencies.into());
+}
+
+fn measured_samples(open: &OpenRun) -> SamplerSummary {
+    let spans = open.phases.spans();
+    let Some(measure) = spans.iter().find(|span| span.name == "measure") else { return SamplerSummary::default() };
+    summarise(&read_samples(&open.folder).unwrap_or_default(), measure.start_ms, measure.end_ms)
+}
+
+fn facts(open: &OpenRun, findings: &Findings, measured: &SamplerSummary) -> Result<Facts, CliError> {
+    let rows = &findings.loaded.drive.operations;
+    let count = |wanted: fn(&OperationRow) -> bool| rows.iter().filter(|row| wanted(row)).count() as u64;
+    let send_lag = &open.json.latency_us["deposit"]["send_lag"];
+    let response = open.scenario.slo.iter().filter(|objective| objective.latency == LatencyKind::Response);
+    let logs = scan_logs(&open.folder).map_err(environment)?;
+    let unwitnessed = open.json.faults.iter().filter(|fault| fault.planned && fault.witnessed.is_none());
+    Ok(Facts {
+        planned: rows.len() as u64,
+        sent: count(|row| row.sent_ns.is_some()),
+        missed: count(|row| row.outcome.is_none()),
+        unresolved: count(|row| row.outcome.is_some() && row.resolved.is_none()),
+        missing_visible: count(|row| row.resolved.as_deref() == Some("ok") && row.visible_ns.is_none()),
+        send_lag_p99_us: (send_lag.count > 0).then_some(send_lag.without_missed.as_ref().map_or(send_lag.p99, |sent| sent.p99)),
+        tightest_response_limit_us: response.map(|objective| micros(objective.limit)).min(),
+        generator_cpu_share: Some(findings.loaded.drive.generator.cpu_share_max),
+        wall_step_us: findings.watchdog.map(|seen| seen.wall_step_us),
+        wall_drift_us: findings.watchdog.map(|seen| seen.wall_drift_us),
+        stall_max_us: findings.watchdog.map(|seen| seen.stall_max_us),
+        warm_up: warm_up(findings),
+        lag_end_records: findings.sampled.lag_end,
+        logs_scanned: std::fs::read_dir(open.folder.logs()).map_or(0, |logs| logs.count() as u64),
+        log_hits: logs
+            .into_iter()
+            .map(|(log, hits)| LogHits { log, lines: hits.count, first: hits.first.into_iter().next().unwrap_or_default() })
+            .collect(),
+        interrupted: findings.interrupted,
+        environment_lost: open.lost.clone(),
+        planned_faults: open.json.faults.iter().filter(|fault| fault.planned).count() as u64,
+        faults_without_witness: unwitnessed.map(|fault| fault.id.clone()).collect(),
+        markers: open.scenario.markers.iter().map(|name| (name.clone(), fired(open, name))).collect(),
+        evidence_mismatches: Vec::new(),
+        machine: machine(open, measured),
+    })
+}
+
+fn fired(open: &OpenRun, marker: &str) -> u64 {
+    open.json.markers.get(marker).copied().unwrap_or(0)
+}
+
+fn micros(duration: std::time::Duration) -> u64 {
+    u64::try_from(duration.as_micros()).unwrap_or(u64::MAX)
+}
+
+/// Medians of response: of the warm-up's last two seconds, and of the measured phase.
+fn warm_up(findings: &Findings) -> Option<WarmUp> {
+    let drive = &findings.loaded.drive;
+    let tail_from = drive.measure_ns - 2_000_000_000;
+    let tail_p50_us = median_us(drive.operations.iter().filter(|row| row.phase == "warm_up" && row.intended_ns >= tail_from))?;
+    let measure_p50_us = median_us(drive.operations.iter().filter(|row| row.phase == "measure"))?;
+    Some(WarmUp { tail_p50_us, measure_p50_us })
+}
+
+fn median_us<'a>(rows: impl Iterator<Item = &'a OperationRow>) -> Option<u64> {
+    let mut took: Vec<i64> = rows.filter_map(|row| Some(row.acked_ns? - row.intended_ns)).collect();
+    took.sort_unstable();
+    took.get(took.len() / 2).map(|ns| u64::try_from(ns / 1_000).unwrap_or(0))
+}
+
+fn machine(open: &OpenRun, measured: &SamplerSummary) -> Option<Machine> {
+    let seconds = measured.samples.saturating_sub(1).max(1) as f64;
+    Some(Machine {
+        cores: open.machine.cores,
+        busy_share: measured.machine_busy_mean?,
+        steal_share: measured.machine_steal_max.unwrap_or(0.0),
+        processes: measured.cpu_seconds.iter().map(|(name, cpu)| (name.clone(), cpu / seconds)).collect(),
+    })
+}
+
+/// The objectives of the scenario, not judged yet.
+fn asked(open: &OpenRun) -> Vec<ObjectiveResult> {
+    let slo = open.scenario.slo.iter();
+    slo.map(|objective| ObjectiveResult {
+        name: objective.name.clone(),
+        limit_us: micros(objective.limit),
+        during: "steady".to_owned(),
+        measured_us: None,
+        verdict: SloVerdict::Unmeasured,
+    })
+    .collect()
+}

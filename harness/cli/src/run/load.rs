@@ -1,0 +1,114 @@
+//! Load: drives the plan, then resolves every deposit whose outcome is unknown.
+//!
+//! In: a plan and a bank. Out: [`Loaded`]: a row per planned operation, pages, facts about the generator. Elsewhere: pacing and senders
+//! (`load`), what the rows prove (`check`).
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use bankstorm_evidence::sampler::Targets;
+use bankstorm_load::run::Tuning;
+use bankstorm_load::tally::Counts;
+use bankstorm_load::{DriveInput, DriveResult, Stop, Tally};
+use bankstorm_record::save::write_run_json;
+
+use crate::bank::Bank;
+use crate::error::CliError;
+use crate::progress::{Display, Phase};
+
+use super::HURRIED;
+use super::open::OpenRun;
+
+/// The plan begins this long after its threads were started.
+const HEAD_START_NS: i64 = 300_000_000;
+
+/// What load left.
+pub(crate) struct Loaded {
+    /// The rows.
+    pub(crate) drive: DriveResult,
+}
+
+/// Drives and resolves; the second moment of the folder is written in between.
+pub(crate) async fn drive_and_resolve(
+    open: &mut OpenRun,
+    bank: &Bank,
+    display: &Display,
+    stop: &Arc<Stop>,
+) -> Result<Loaded, CliError> {
+    let mut drive = drive(open, bank, display, stop).await?;
+    note_phases(open, &drive);
+    write_run_json(&open.folder, &open.json).map_err(|error| CliError::Environment(error.to_string()))?;
+    resolve(open, bank, display, stop, &mut drive).await;
+    Ok(Loaded { drive })
+}
+
+/// What is sampled while load runs.
+pub(crate) fn targets(bank: &Bank) -> Targets {
+    let mut metrics = vec![("core".to_owned(), bank.addresses.core_url.clone())];
+    metrics.extend(bank.addresses.channels.iter().cloned());
+    Targets { pids: bank.pids(), metrics, kafka: bank.addresses.kafka.clone(), group: "channel".to_owned() }
+}
+
+async fn drive(open: &OpenRun, bank: &Bank, display: &Display, stop: &Arc<Stop>) -> Result<DriveResult, CliError> {
+    let tally = Arc::new(Tally::new());
+    let input = DriveInput {
+        plan: Arc::clone(&open.plan),
+        core_url: bank.addresses.core_url.clone(),
+        channels: bank.load_channels(),
+        origin: open.json.origin,
+        start_at_ns: open.json.origin.elapsed_ns() + HEAD_START_NS,
+        stop: Arc::clone(stop),
+        tally: Arc::clone(&tally),
+        tuning: Tuning::default(),
+    };
+    let phases = &open.scenario.phases;
+    let name = format!("load: {} s of warm-up, then {} s measured", phases.warm_up.as_secs(), phases.measure.as_secs());
+    let phase = display.phase(&name);
+    let total = open.plan.counts();
+    let show = async {
+        loop {
+            tokio::time::sleep(phase.pace()).await;
+            show_counts(&phase, &tally.counts(), total.warm_up + total.measure);
+        }
+    };
+    tokio::select! {
+        biased;
+        driven = bankstorm_load::run::drive(input) => driven.map_err(|error| CliError::Environment(error.to_string())),
+        () = show => unreachable!("the display loops for ever"),
+    }
+}
+
+fn show_counts(phase: &Phase, counts: &Counts, planned: u64) {
+    let Counts { due, ok, rejected, failed, unknown, missed, in_flight, .. } = counts;
+    phase.update(&format!(
+        "load: {due} of {planned} due, {ok} ok, {rejected} rejected, {failed} failed, {unknown} unknown, {missed} missed, {in_flight} in flight"
+    ));
+}
+
+fn note_phases(open: &mut OpenRun, drive: &DriveResult) {
+    let measured_from = drive.measure_ns.min(drive.ended_ns);
+    open.phases.add("warm_up", drive.started_ns, measured_from);
+    open.phases.add("measure", measured_from, drive.ended_ns);
+    open.json.phases = open.phases.spans();
+    open.json.validity.reasons = vec!["the run ended between load and checks".to_owned()];
+}
+
+async fn resolve(open: &mut OpenRun, bank: &Bank, display: &Display, stop: &Arc<Stop>, drive: &mut DriveResult) {
+    let phase = open.phases.begin("resolve", &open.json.origin);
+    let limit = if stop.is_raised() { HURRIED } else { open.scenario.phases.resolve };
+    let shown = display.phase(&format!("resolving unknown outcomes, at most {} s", limit.as_secs_f64()));
+    let resolved = bankstorm_load::resolve::resolve_unknown(&mut drive.operations, &bank.addresses.core_url, limit);
+    tokio::select! {
+        biased;
+        resolved = resolved => tracing::debug!(?resolved, "resolve phase"),
+        () = hurried_end(stop, limit) => {}
+    }
+    drop(shown);
+    open.phases.end(phase, &open.json.origin);
+}
+
+/// Completes a short while after the stop was raised.
+async fn hurried_end(stop: &Stop, limit: Duration) {
+    stop.raised().await;
+    tokio::time::sleep(HURRIED.min(limit) + Duration::from_millis(100)).await;
+}

@@ -1,0 +1,183 @@
+//! A run that has begun: its folder, its plan, and run.json as it fills.
+//!
+//! In: a scenario and arguments. Out: [`OpenRun`], with the first moment of the folder written. Elsewhere: what is filled in later
+//! (`load`, `collect`, `verdict`).
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use bankstorm_customers::Plan;
+use bankstorm_record::clock::{Origin, wall_us};
+use bankstorm_record::folder::RunFolder;
+use bankstorm_record::machine::{Machine, write_machine};
+use bankstorm_record::run_json::{
+    Build, Digests, FaultRecord, Guarantees, GuaranteeVerdict, RunJson, SCHEMA, Slo, SloVerdict, SystemFacts, Validity,
+    ValidityVerdict,
+};
+use bankstorm_record::save::{write_atomically, write_run_json};
+use bankstorm_scenario::Scenario;
+
+use crate::args::RunArgs;
+use crate::error::{CliError, unusable};
+
+use super::phases::Phases;
+use super::watch::Watched;
+
+/// A run on its way.
+pub(crate) struct OpenRun {
+    /// What is run.
+    pub(crate) scenario: Scenario,
+    /// What is done when.
+    pub(crate) plan: Arc<Plan>,
+    /// Where it is kept.
+    pub(crate) folder: RunFolder,
+    /// The summary, as far as it is known.
+    pub(crate) json: RunJson,
+    /// What happened when.
+    pub(crate) phases: Phases,
+    /// What the machine is.
+    pub(crate) machine: Machine,
+    /// The stores or the services without which there is no bank: name and how it ended.
+    pub(crate) lost: Option<String>,
+}
+
+impl OpenRun {
+    /// Makes the folder and writes its first moment.
+    pub(crate) fn create(scenario: Scenario, args: &RunArgs) -> Result<Self, CliError> {
+        let origin = Origin::now();
+        let plan = Plan::new(&scenario);
+        let run_id = format!("{}-{}-{}", stamp(origin.wall_us), scenario.name, std::process::id());
+        let folder = RunFolder::new(args.out.join(&run_id));
+        std::fs::create_dir_all(folder.evidence()).map_err(|error| unusable(folder.root(), error))?;
+        std::fs::create_dir_all(folder.logs()).map_err(|error| unusable(folder.root(), error))?;
+        write_atomically(folder.scenario(), scenario.to_toml().as_bytes())
+            .map_err(|error| unusable(folder.root(), error))?;
+        let machine = write_machine(&folder).map_err(|error| unusable(folder.root(), error))?;
+        let json = first_moment(&scenario, &plan, run_id, origin, args.scenario.env.as_str());
+        write_run_json(&folder, &json).map_err(|error| unusable(folder.root(), error))?;
+        let phases = Phases::default();
+        Ok(Self { scenario, plan: Arc::new(plan), folder, json, phases, machine, lost: None })
+    }
+
+    /// What became of the processes while they were watched.
+    pub(crate) fn absorb(&mut self, watched: Watched) {
+        self.json.faults.extend(watched.deaths);
+        self.lost = watched.lost;
+    }
+
+    /// Keeps the reason of an end without a verdict in run.json, then passes it on.
+    pub(crate) fn ended_early(&mut self, error: CliError) -> CliError {
+        self.json.phases = self.phases.spans();
+        self.json.ended_at = Some(rfc3339(wall_us()));
+        self.json.exit_code = Some(i32::from(error.exit_code()));
+        self.json.validity.reasons = vec![error.to_string()];
+        if let Err(cannot) = write_run_json(&self.folder, &self.json) {
+            tracing::warn!(error = %cannot, "run.json");
+        }
+        match error {
+            CliError::Environment(text) => {
+                CliError::Environment(format!("{text}\nlogs: {}", super::shown(&self.folder.logs())))
+            }
+            other => other,
+        }
+    }
+}
+
+fn first_moment(scenario: &Scenario, plan: &Plan, run_id: String, origin: Origin, environment: &str) -> RunJson {
+    let system = &scenario.system;
+    let links = links(system.channel_instances);
+    RunJson {
+        schema: SCHEMA,
+        run_id,
+        scenario: scenario.name.clone(),
+        seed: scenario.seed,
+        environment: environment.to_owned(),
+        started_at: rfc3339(origin.wall_us),
+        ended_at: None,
+        exit_code: None,
+        bankstorm: build(),
+        r#unsafe: Vec::new(),
+        links,
+        origin,
+        digests: Digests { plan: plan.digest(), ..Digests::default() },
+        phases: Vec::new(),
+        evidence: BTreeMap::new(),
+        validity: Validity {
+            verdict: ValidityVerdict::Inconclusive,
+            reasons: vec!["the run did not reach its end".to_owned()],
+        },
+        guarantees: Guarantees { verdict: GuaranteeVerdict::Unknown, checks: Vec::new() },
+        slo: Slo { verdict: SloVerdict::Unmeasured, objectives: Vec::new() },
+        load: BTreeMap::new(),
+        latency_us: BTreeMap::new(),
+        faults: Vec::<FaultRecord>::new(),
+        markers: BTreeMap::new(),
+        recovery: Vec::new(),
+        system: SystemFacts {
+            partitions: system.partitions,
+            workers: system.workers,
+            workers_total: system.partitions * system.workers,
+            channel_instances: system.channel_instances,
+            accounts: scenario.accounts.count,
+            ..SystemFacts::default()
+        },
+    }
+}
+
+/// Every link of the run; none goes through a proxy yet.
+fn links(channels: u32) -> BTreeMap<String, String> {
+    let mut names = vec!["customers->core".to_owned(), "core->postgres".to_owned(), "core->kafka".to_owned()];
+    for n in 0..channels {
+        for to in ["core", "postgres", "kafka"] {
+            names.push(format!("channel-{n}->{to}"));
+        }
+        names.push(format!("customers->channel-{n}"));
+    }
+    names.into_iter().map(|name| (name, "direct".to_owned())).collect()
+}
+
+fn build() -> Build {
+    Build {
+        version: env!("CARGO_PKG_VERSION").to_owned(),
+        commit: env!("BANKSTORM_COMMIT").to_owned(),
+        profile: env!("BANKSTORM_PROFILE").to_owned(),
+    }
+}
+
+/// `20261122T061500Z`.
+fn stamp(wall_us: i64) -> String {
+    rfc3339(wall_us).chars().filter(|c| !matches!(c, '-' | ':')).collect()
+}
+
+/// Seconds precision, UTC.
+pub(crate) fn rfc3339(wall_us: i64) -> String {
+    let seconds = wall_us.div_euclid(1_000_000);
+    let (days, rest) = (seconds.div_euclid(86_400), seconds.rem_euclid(86_400));
+    let (year, month, day) = civil(days);
+    format!("{year:04}-{month:02}-{day:02}T{:02}:{:02}:{:02}Z", rest / 3_600, rest / 60 % 60, rest % 60)
+}
+
+/// Days since 1970-01-01 as a date of the Gregorian calendar (Hinnant's algorithm).
+const fn civil(days: i64) -> (i64, i64, i64) {
+    let z = days + 719_468;
+    let era = z.div_euclid(146_097);
+    let doe = z.rem_euclid(146_097);
+    let yoe = (doe - doe / 1_460 + doe / 36_524 - doe / 146_096) / 365;
+    let doy = doe - (365 * yoe + yoe / 4 - yoe / 100);
+    let mp = (5 * doy + 2) / 153;
+    let month = if mp < 10 { mp + 3 } else { mp - 9 };
+    let year = yoe + era * 400 + if month <= 2 { 1 } else { 0 };
+    (year, month, doy - (153 * mp + 2) / 5 + 1)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::rfc3339;
+
+    #[test]
+    fn dates_are_civil() {
+        assert_eq!(rfc3339(0), "1970-01-01T00:00:00Z");
+        assert_eq!(rfc3339(951_782_400_000_000), "2000-02-29T00:00:00Z");
+        assert_eq!(rfc3339(1_795_327_199_999_999), "2026-11-22T05:59:59Z");
+    }
+}

@@ -1,0 +1,36 @@
+//! The binary as its users meet it: real processes, real folders, real exit codes.
+//!
+//! In: the built binary. Out: one test binary, run one test after the other, since each brings up a whole bank on the same two cores.
+//! Elsewhere: each room's own tests. Nothing here asserts how fast the machine was: counts, verdicts and what is left behind must be right
+//! on any machine.
+
+#[path = "real/support.rs"]
+mod support;
+
+#[path = "real/interrupt.rs"]
+mod interrupt;
+#[path = "real/kill.rs"]
+mod kill;
+#[path = "real/run.rs"]
+mod run;
+#[path = "real/tamper.rs"]
+mod tamper;
+#[path = "real/usage.rs"]
+mod usage;
+
+use libtest_mimic::{Arguments, Trial};
+
+fn main() {
+    let mut arguments = Arguments::from_args();
+    arguments.test_threads = Some(1);
+    let mut trials: Vec<Trial> = Vec::new();
+    for cases in [usage::cases(), run::cases(), tamper::cases(), interrupt::cases(), kill::cases()] {
+        trials.extend(cases.into_iter().map(|(name, case)| {
+            Trial::test(name, move || {
+                case();
+                Ok(())
+            })
+        }));
+    }
+    libtest_mimic::run(&arguments, trials).exit();
+}

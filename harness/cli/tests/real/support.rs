@@ -1,0 +1,256 @@
+//! Starting the binary, reading what it left, and looking at processes.
+
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Output, Stdio};
+use std::sync::OnceLock;
+use std::time::Duration;
+
+use bankstorm_record::clock::monotonic_ns;
+use bankstorm_record::folder::RunFolder;
+use bankstorm_record::run_json::RunJson;
+use bankstorm_record::save::read_run_json;
+use tempfile::TempDir;
+
+/// A named test.
+pub(crate) type Case = (&'static str, fn());
+
+/// The repository's root.
+pub(crate) fn root() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../..").canonicalize().expect("the workspace")
+}
+
+/// The binary, in the repository's root.
+pub(crate) fn bankstorm(args: &[&str]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_bankstorm"));
+    command.current_dir(root()).args(args).stdin(Stdio::null());
+    command
+}
+
+/// Runs the binary to its end.
+pub(crate) fn output(args: &[&str]) -> Output {
+    bankstorm(args).output().expect("the binary starts")
+}
+
+/// Its exit code.
+pub(crate) fn code(output: &Output) -> i32 {
+    output.status.code().expect("it exits")
+}
+
+/// Both streams, for messages.
+pub(crate) fn text(output: &Output) -> String {
+    format!("{}\n{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr))
+}
+
+/// A smoke run of six seconds on 1,000 accounts: 600 + 1,200 deposits.
+pub(crate) const SHORT: [&str; 8] = [
+    "run",
+    "scenarios/smoke.toml",
+    "--set=phases.warm_up=2s",
+    "--set=phases.measure=4s",
+    "--set=accounts.count=1000",
+    "--seed=7",
+    "--env=local",
+    "--live=plain",
+];
+
+/// A run that goes on long enough to be disturbed.
+pub(crate) const LONG: [&str; 8] = [
+    "run",
+    "scenarios/smoke.toml",
+    "--set=phases.warm_up=2s",
+    "--set=phases.measure=15s",
+    "--set=accounts.count=1000",
+    "--seed=7",
+    "--env=local",
+    "--live=plain",
+];
+
+/// A finished run: its folder and what it printed.
+pub(crate) struct Finished {
+    home: TempDir,
+    /// What it printed, and its exit code.
+    pub(crate) output: Output,
+}
+
+impl Finished {
+    /// The run's folder.
+    pub(crate) fn folder(&self) -> RunFolder {
+        only_run(self.home.path())
+    }
+
+    /// Its summary.
+    pub(crate) fn json(&self) -> RunJson {
+        read_run_json(&self.folder()).unwrap_or_else(|error| panic!("run.json: {error}\n{}", text(&self.output)))
+    }
+}
+
+/// The one run folder below `home`.
+pub(crate) fn only_run(home: &Path) -> RunFolder {
+    let runs: Vec<PathBuf> = std::fs::read_dir(home).expect("the out folder").map(|run| run.expect("an entry").path()).collect();
+    assert_eq!(runs.len(), 1, "one run: {runs:?}");
+    RunFolder::new(&runs[0])
+}
+
+/// The short run, made once for all tests that only look at it.
+pub(crate) fn short_run() -> &'static Finished {
+    static RUN: OnceLock<Finished> = OnceLock::new();
+    RUN.get_or_init(|| {
+        let home = tempfile::tempdir().expect("a temporary folder");
+        let output = bankstorm(&SHORT).arg("--out").arg(home.path()).output().expect("the binary starts");
+        Finished { home, output }
+    })
+}
+
+/// A run in the background.
+pub(crate) struct Running {
+    /// The harness.
+    pub(crate) child: Child,
+    home: TempDir,
+}
+
+impl Running {
+    /// Starts `args` and waits until at least `sent` deposits are posted, seen through core's own log of the topic: the run folder's
+    /// samples file has that many lines.
+    pub(crate) fn start(args: &[&str]) -> Self {
+        let home = tempfile::tempdir().expect("a temporary folder");
+        let log = std::fs::File::create(home.path().join("..").join(format!("{}.log", name(home.path())))).expect("a log");
+        let child = bankstorm(args)
+            .arg("--out")
+            .arg(home.path())
+            .stdout(log.try_clone().expect("one more handle"))
+            .stderr(log)
+            .spawn()
+            .expect("the binary starts");
+        Self { child, home }
+    }
+
+    /// Waits until load has run for some seconds: samples are written from its start, one a second.
+    pub(crate) fn under_load(&mut self) {
+        self.wait_for("four samples", Duration::from_secs(90), |home| {
+            let Some(run) = std::fs::read_dir(home).ok()?.next() else { return None };
+            let samples = RunFolder::new(run.ok()?.path()).samples();
+            (std::fs::read_to_string(samples).ok()?.lines().count() >= 4).then_some(())
+        });
+    }
+
+    /// Polls until `found` gives something; fails when the run ends first or the limit is hit.
+    pub(crate) fn wait_for<T>(&mut self, what: &str, limit: Duration, found: impl Fn(&Path) -> Option<T>) -> T {
+        let end = monotonic_ns() + i64::try_from(limit.as_nanos()).expect("a short limit");
+        while monotonic_ns() < end {
+            if let Some(value) = found(self.home.path()) {
+                return value;
+            }
+            if let Some(status) = self.child.try_wait().expect("our child") {
+                panic!("the run ended with {status} before {what}\n{}", self.log());
+            }
+            pause();
+        }
+        panic!("no {what} within {limit:?}\n{}", self.log());
+    }
+
+    /// Waits for its end.
+    pub(crate) fn end_within(&mut self, limit: Duration) -> i32 {
+        let end = monotonic_ns() + i64::try_from(limit.as_nanos()).expect("a short limit");
+        while monotonic_ns() < end {
+            if let Some(status) = self.child.try_wait().expect("our child") {
+                return status.code().unwrap_or(-1);
+            }
+            pause();
+        }
+        panic!("still running after {limit:?}\n{}", self.log());
+    }
+
+    /// The run's folder.
+    pub(crate) fn folder(&self) -> RunFolder {
+        only_run(self.home.path())
+    }
+
+    /// Its summary.
+    pub(crate) fn json(&self) -> RunJson {
+        read_run_json(&self.folder()).unwrap_or_else(|error| panic!("run.json: {error}\n{}", self.log()))
+    }
+
+    /// What it printed so far.
+    pub(crate) fn log(&self) -> String {
+        std::fs::read_to_string(self.log_path()).unwrap_or_default()
+    }
+
+    fn log_path(&self) -> PathBuf {
+        self.home.path().join("..").join(format!("{}.log", name(self.home.path())))
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        // Already ended in a passing test; a failing one must not leave a bank behind.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+        let _ = std::fs::remove_file(self.log_path());
+    }
+}
+
+fn name(path: &Path) -> String {
+    path.file_name().expect("a named folder").to_string_lossy().into_owned()
+}
+
+/// Between two looks at something that has no event to wait for (another program's files and processes).
+pub(crate) fn pause() {
+    #[expect(clippy::disallowed_methods, reason = "polls with a limit; nothing passes because time has passed")]
+    std::thread::sleep(Duration::from_millis(50));
+}
+
+/// A process that is not a zombie.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Process {
+    /// Its id.
+    pub(crate) pid: i32,
+    /// Its parent's.
+    pub(crate) parent: i32,
+    /// Its command line.
+    pub(crate) command: String,
+}
+
+/// Every process that is not a zombie.
+pub(crate) fn processes() -> Vec<Process> {
+    let Ok(all) = procfs::process::all_processes() else { return Vec::new() };
+    all.filter_map(|process| {
+        let process = process.ok()?;
+        let stat = process.stat().ok()?;
+        (stat.state != 'Z').then(|| Process {
+            pid: stat.pid,
+            parent: stat.ppid,
+            command: process.cmdline().unwrap_or_default().join(" "),
+        })
+    })
+    .collect()
+}
+
+/// Everything below `ancestor`.
+pub(crate) fn descendants(ancestor: i32) -> Vec<Process> {
+    let all = processes();
+    let mut family = BTreeSet::from([ancestor]);
+    loop {
+        let before = family.len();
+        family.extend(all.iter().filter(|process| family.contains(&process.parent)).map(|process| process.pid));
+        if family.len() == before {
+            break;
+        }
+    }
+    all.into_iter().filter(|process| process.pid != ancestor && family.contains(&process.pid)).collect()
+}
+
+/// Those of `before` that still live, with the same command line.
+pub(crate) fn survivors(before: &[Process]) -> Vec<Process> {
+    let now = processes();
+    before.iter().filter(|old| now.iter().any(|new| new.pid == old.pid && new.command == old.command)).cloned().collect()
+}
+
+/// Temporary folders of runs.
+pub(crate) fn run_folders() -> BTreeSet<PathBuf> {
+    let entries = std::fs::read_dir(std::env::temp_dir()).expect("the temporary folder");
+    entries
+        .filter_map(|entry| Some(entry.ok()?.path()))
+        .filter(|path| path.file_name().is_some_and(|name| name.to_string_lossy().starts_with("bankstorm-")))
+        .collect()
+}

@@ -1,0 +1,92 @@
+//! Help texts, lists, and mistakes of the user: exit code 2, the file, the line, the value, and what would be accepted.
+
+use crate::support::{Case, bankstorm, code, output, root, text};
+
+pub(crate) fn cases() -> Vec<Case> {
+    vec![
+        ("help_names_every_command", help_names_every_command),
+        ("lists_and_schemas_are_printed", lists_and_schemas_are_printed),
+        ("a_mistake_in_a_scenario_is_exit_2_with_its_place", a_mistake_in_a_scenario_is_exit_2_with_its_place),
+        ("a_mistake_on_the_command_line_is_exit_2", a_mistake_on_the_command_line_is_exit_2),
+        ("a_folder_that_is_no_run_is_exit_2", a_folder_that_is_no_run_is_exit_2),
+    ]
+}
+
+fn help_names_every_command() {
+    let help = output(&["--help"]);
+    assert_eq!(code(&help), 0);
+    let help = text(&help);
+    for command in ["run", "up", "serve", "check", "report", "doctor", "scenarios", "checks", "schema"] {
+        assert!(help.contains(&format!("  {command}")), "{command}: {help}");
+        let own = output(&[command, "--help"]);
+        assert_eq!(code(&own), 0, "{command} --help: {}", text(&own));
+    }
+    assert!(help.contains("Exit codes"), "{help}");
+}
+
+fn lists_and_schemas_are_printed() {
+    let checks = text(&output(&["checks"]));
+    for id in ["L1", "L2", "L3", "L4", "O1", "O2", "S1", "S2", "S3", "S4", "S5", "T1", "T2", "V2", "V3"] {
+        assert!(checks.contains(id), "{id}: {checks}");
+    }
+    assert!(text(&output(&["scenarios"])).contains("scenarios/smoke.toml"));
+
+    let schema = output(&["schema", "scenario"]);
+    let schema: serde_json::Value = serde_json::from_slice(&schema.stdout).expect("a JSON Schema");
+    let validator = jsonschema::validator_for(&schema).expect("a valid JSON Schema");
+    let smoke = std::fs::read_to_string(root().join("scenarios/smoke.toml")).expect("smoke");
+    let smoke: serde_json::Value = toml::from_str(&smoke).expect("TOML");
+    assert!(validator.is_valid(&smoke), "smoke.toml follows the printed schema");
+    let run = output(&["schema", "run"]);
+    let run: serde_json::Value = serde_json::from_slice(&run.stdout).expect("a JSON Schema");
+    assert!(jsonschema::validator_for(&run).is_ok());
+}
+
+/// A scenario with one line changed; what the error must say.
+const MISTAKES: [(&str, &str, &[&str]); 6] = [
+    ("rate = ", "rate = \"0/s\"", &["rate", "0"]),
+    ("rate = ", "rate = \"-5/s\"", &["rate", "-5"]),
+    ("warm_up = ", "warm_up = \"5 parsecs\"", &["warm_up", "parsecs"]),
+    ("op = ", "op = \"deposits\"", &["deposits", "deposit"]),
+    ("measure = ", "mesure = \"20s\"", &["mesure", "measure"]),
+    ("count = ", "count = -1", &["count", "-1"]),
+];
+
+fn a_mistake_in_a_scenario_is_exit_2_with_its_place() {
+    let smoke = std::fs::read_to_string(root().join("scenarios/smoke.toml")).expect("smoke");
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    for (line_begins, instead, said) in MISTAKES {
+        let number = 1 + smoke.lines().position(|line| line.starts_with(line_begins)).expect(line_begins);
+        let lines = smoke.lines().map(|line| if line.starts_with(line_begins) { instead } else { line });
+        let path = folder.path().join("mistake.toml");
+        std::fs::write(&path, lines.collect::<Vec<_>>().join("\n")).expect("a file");
+        let out = folder.path().join("out");
+        let run = bankstorm(&["run"]).arg(&path).arg("--out").arg(&out).output().expect("the binary starts");
+        let text = text(&run);
+        assert_eq!(code(&run), 2, "{instead}: {text}");
+        assert!(text.contains(&format!("mistake.toml:{number}")), "{instead}: file and line {number}: {text}");
+        assert!(said.iter().all(|word| text.contains(word)), "{instead}: {said:?}: {text}");
+        assert!(!out.exists(), "{instead}: nothing was begun");
+    }
+}
+
+fn a_mistake_on_the_command_line_is_exit_2() {
+    for args in [
+        &["run", "scenarios/smoke.toml", "--set=load.0.rat=5/s"][..],
+        &["run", "scenarios/smoke.toml", "--set=load.0.rate=0/s"],
+        &["run", "scenarios/none.toml"],
+        &["run", "scenarios/smoke.toml", "--env=moon"],
+        &["fly"],
+    ] {
+        let ended = output(args);
+        assert_eq!(code(&ended), 2, "{args:?}: {}", text(&ended));
+    }
+}
+
+fn a_folder_that_is_no_run_is_exit_2() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    for command in ["check", "report"] {
+        let ended = bankstorm(&[command]).arg(folder.path()).output().expect("the binary starts");
+        assert_eq!(code(&ended), 2, "{command}: {}", text(&ended));
+    }
+}
