@@ -32,6 +32,10 @@ use self::processes::ProcessReader;
 
 /// Between two samples.
 const EVERY_NS: i64 = 1_000_000_000;
+/// How long a stop goes on sampling while there is a lag: ten commits of the channel.
+const SETTLE_NS: i64 = 1_000_000_000;
+/// Between two samples of a stop.
+const SETTLE_PAUSE: Duration = Duration::from_millis(100);
 /// How long a stop waits for the sample that is being taken: the limits of one sample together.
 const STOP_LIMIT: Duration = Duration::from_secs(10);
 
@@ -72,7 +76,7 @@ impl Sampler {
         Ok(Self { stop, ended })
     }
 
-    /// Takes a last sample and says what was seen. Should the thread not end within its limit, the summary is empty and says so.
+    /// Takes a last sample, a few more for at most a second while there is a lag, and says what was seen. Should the thread not end within its limit, the summary is empty and says so.
     pub async fn stop(self) -> SamplerSummary {
         // The thread may have ended by itself.
         let _ = self.stop.send(());
@@ -84,41 +88,69 @@ impl Sampler {
     }
 }
 
-fn work(targets: Targets, origin: Origin, mut marks: SampleMarks, stopped: &Receiver<()>) -> SamplerSummary {
+fn work(targets: Targets, origin: Origin, marks: SampleMarks, stopped: &Receiver<()>) -> SamplerSummary {
     let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
         Ok(runtime) => runtime,
         Err(error) => return SamplerSummary::failed(format!("the sampler has no runtime: {error}")),
     };
     let mut readers = Readers::new(targets);
-    let mut rows = Vec::new();
-    let mut problems = Vec::new();
+    let mut kept = Kept { marks, rows: Vec::new(), problems: Vec::new() };
     let mut due_ns = origin.elapsed_ns();
-    let mut last = false;
-    while !last {
-        let row = readers.sample(&origin, &runtime);
-        if let Err(error) = marks.mark(&row) {
-            problems.push(error.to_string());
-        }
-        rows.push(row);
+    loop {
+        kept.keep(readers.sample(&origin, &runtime));
         // A late sample does not make the next ones hurry.
         due_ns = (due_ns + EVERY_NS).max(origin.elapsed_ns());
         let wait = u64::try_from(due_ns - origin.elapsed_ns()).unwrap_or(0);
-        last = match stopped.recv_timeout(Duration::from_nanos(wait)) {
-            Err(RecvTimeoutError::Timeout) => false,
+        match stopped.recv_timeout(Duration::from_nanos(wait)) {
+            Err(RecvTimeoutError::Timeout) => {}
             Err(RecvTimeoutError::Disconnected) => break,
-            Ok(()) => true,
-        };
-    }
-    if last {
-        let row = readers.sample(&origin, &runtime);
-        if let Err(error) = marks.mark(&row) {
-            problems.push(error.to_string());
+            Ok(()) => {
+                settle(&mut readers, &origin, &runtime, &mut kept, stopped);
+                break;
+            }
         }
-        rows.push(row);
     }
-    let mut summary = summarise(&rows, i64::MIN, i64::MAX);
-    summary.problems.extend(problems);
+    let mut summary = summarise(&kept.rows, i64::MIN, i64::MAX);
+    summary.problems.extend(kept.problems);
     summary
+}
+
+/// The last sample, and a few more while there is a lag: the channel commits its offsets a moment after it applied the records.
+fn settle(
+    readers: &mut Readers,
+    origin: &Origin,
+    runtime: &tokio::runtime::Runtime,
+    kept: &mut Kept,
+    stopped: &Receiver<()>,
+) {
+    let until_ns = origin.elapsed_ns() + SETTLE_NS;
+    loop {
+        let row = readers.sample(origin, runtime);
+        let settled = row.lag_records.is_none_or(|lag| lag == 0);
+        kept.keep(row);
+        if settled || origin.elapsed_ns() >= until_ns {
+            return;
+        }
+        // Nobody sends a second time: this is a pause that ends early when the sampler is dropped.
+        if stopped.recv_timeout(SETTLE_PAUSE) == Err(RecvTimeoutError::Disconnected) {
+            return;
+        }
+    }
+}
+
+struct Kept {
+    marks: SampleMarks,
+    rows: Vec<SampleRow>,
+    problems: Vec<String>,
+}
+
+impl Kept {
+    fn keep(&mut self, row: SampleRow) {
+        if let Err(error) = self.marks.mark(&row) {
+            self.problems.push(error.to_string());
+        }
+        self.rows.push(row);
+    }
 }
 
 struct Readers {
