@@ -266,7 +266,7 @@ impl EventLog for Script {
 
 impl EventProducer for NoProducer {
     fn produce(&self, _record: Outgoing) -> impl Future<Output = Result<Delivered, LogError>> + Send + 'static {
-        async { Err(LogError::Other("a channel produces nothing".to_owned())) }
+        std::future::ready(Err(LogError::Other("a channel produces nothing".to_owned())))
     }
 
     async fn discard(self) {}
