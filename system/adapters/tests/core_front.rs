@@ -19,7 +19,7 @@ use tokio::time::timeout;
 
 use crate::Place;
 use crate::core_service::MemoryLog;
-use crate::database::{client, core_database, number};
+use crate::database::{LIMIT, client, core_database, until, until_waiting};
 
 pub(crate) fn trials(place: &Place) -> Vec<Trial> {
     vec![
@@ -27,8 +27,6 @@ pub(crate) fn trials(place: &Place) -> Vec<Trial> {
         place.trial("core_front::a_client_that_hangs_up_changes_nothing".to_owned(), hang_up),
     ]
 }
-
-const LIMIT: Duration = Duration::from_secs(30);
 
 struct Front {
     address: String,
@@ -42,7 +40,7 @@ async fn front(place: &Place) -> Front {
     let store = PgCoreStore::connect(&database, 4).await.expect("the database is up");
     let (scope, registry) = (ProcessScope::new(), Registry::new());
     let process = CoreProcess { store, log: MemoryLog::default(), scope: scope.clone(), registry: registry.clone() };
-    let core = Core::start(process, CoreConfig::default());
+    let core = Core::start(process, CoreConfig { lock_timeout: LIMIT, ..CoreConfig::default() });
     let router = bankstorm_adapters::http::core::router(core)
         .merge(operations(registry, Arc::new(|| async { Ok(()) }.boxed())));
     let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
@@ -127,11 +125,12 @@ async fn contract(place: Place) {
 async fn hang_up(place: Place) {
     let front = front(&place).await;
     let control = client(&front.database).await;
-    control.batch_execute("BEGIN; SELECT 1 FROM account FOR UPDATE").await.expect("a free row");
+    let holder = client(&front.database).await;
+    holder.batch_execute("BEGIN; SELECT 1 FROM account FOR UPDATE").await.expect("a free row");
     let socket = front.send("POST /v1/deposits", &body(1, "500")).await;
-    crate::database::until_waiting(&control, 1).await;
+    until_waiting(&control, 1).await;
     drop(socket);
-    control.batch_execute("ROLLBACK").await.expect("a transaction");
-    while number(&control, "SELECT count(*) FROM entry WHERE seq = 1").await == 0 {}
+    holder.batch_execute("ROLLBACK").await.expect("a transaction");
+    until(&control, "SELECT count(*) FROM entry WHERE seq = 1", |rows| rows == 1).await;
     front.end().await;
 }

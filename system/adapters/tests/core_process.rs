@@ -17,14 +17,11 @@ use tokio::time::timeout;
 use uuid::Uuid;
 
 use crate::Place;
-use crate::database::core_database;
+use crate::database::{LIMIT, core_database};
 
 pub(crate) fn trials(place: &Place) -> Vec<Trial> {
     vec![place.trial("core_process::deposits_arrive_on_the_topic_in_order".to_owned(), arrive)]
 }
-
-/// How long the trial waits for one event.
-const LIMIT: Duration = Duration::from_secs(30);
 
 async fn arrive(place: Place) {
     let account = AccountNo::new(1_000_001);

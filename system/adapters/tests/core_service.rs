@@ -23,7 +23,7 @@ use uuid::Uuid;
 
 use crate::Place;
 use crate::core_store::stall_commits;
-use crate::database::{client, core_database, number, until_waiting};
+use crate::database::{LIMIT, client, core_database, number, until, until_waiting};
 
 pub(crate) fn trials(place: &Place) -> Vec<Trial> {
     macro_rules! list {
@@ -45,16 +45,14 @@ pub(crate) fn trials(place: &Place) -> Vec<Trial> {
     ]
 }
 
-/// How long a trial waits for one event.
-const LIMIT: Duration = Duration::from_secs(30);
-
-/// A core on a database of its own, and a connection beside it.
+/// A core on a database of its own, and two connections beside it.
 struct Bench {
     core: Core<CoreProcess<MemoryLog>>,
     store: PgCoreStore,
     log: MemoryLog,
     scope: ProcessScope,
     control: tokio_postgres::Client,
+    holder: tokio_postgres::Client,
 }
 
 impl Bench {
@@ -64,7 +62,7 @@ impl Bench {
         let (log, scope) = (MemoryLog::default(), ProcessScope::new());
         let process =
             CoreProcess { store: store.clone(), log: log.clone(), scope: scope.clone(), registry: Registry::new() };
-        Self { core: Core::start(process, config), store, log, scope, control: client(&url).await }
+        Self { core: Core::start(process, config), store, log, scope, control: client(&url).await, holder: client(&url).await }
     }
 
     async fn deposit(&self, number: u128, place: i64, amount: i64) -> CoreResponse {
@@ -78,11 +76,11 @@ impl Bench {
 
     async fn hold(&self, place: i64) {
         let hold = format!("BEGIN; SELECT 1 FROM account WHERE no = {} FOR UPDATE", account(place));
-        self.control.batch_execute(&hold).await.expect("a free row");
+        self.holder.batch_execute(&hold).await.expect("a free row");
     }
 
     async fn let_go(&self) {
-        self.control.batch_execute("ROLLBACK").await.expect("a transaction");
+        self.holder.batch_execute("ROLLBACK").await.expect("a transaction");
     }
 
     async fn seq(&self, place: i64) -> i64 {
@@ -266,7 +264,7 @@ async fn every_posting_reaches_the_log_in_each_accounts_order(place: Place) {
             .collect();
         assert_eq!(bench.store.entries(account(place), 0, 500).await, Ok(entries));
     }
-    while number(&bench.control, "SELECT count(*) FROM outbox").await > 0 {}
+    until(&bench.control, "SELECT count(*) FROM outbox", |rows| rows == 0).await;
     bench.end().await;
 }
 

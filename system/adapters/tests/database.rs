@@ -1,10 +1,15 @@
 //! Databases for trials: one of its own per trial, in the cluster that all share.
 
 use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::Duration;
 
 use bankstorm_adapters::postgres::core::apply_schema;
 use bankstorm_contracts::Head;
+use tokio::time::timeout;
 use tokio_postgres::{Client, NoTls};
+
+/// How long a trial waits for one event.
+pub(crate) const LIMIT: Duration = Duration::from_secs(30);
 
 static MADE: AtomicU32 = AtomicU32::new(0);
 
@@ -43,8 +48,15 @@ pub(crate) async fn number(client: &Client, query: &str) -> i64 {
     client.query_one(query, &[]).await.expect("a row").get(0)
 }
 
-/// Completes once this many sessions of the client's database wait for a lock.
+/// Completes once this many sessions of the client's database wait for a lock. The client must not be in a transaction: there it would
+/// see the same picture for ever.
 pub(crate) async fn until_waiting(client: &Client, sessions: i64) {
     let waiting = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'";
-    while number(client, waiting).await < sessions {}
+    until(client, waiting, |count| count >= sessions).await;
+}
+
+/// Completes once a query gives what is wanted; says which one did not within [`LIMIT`].
+pub(crate) async fn until(client: &Client, query: &str, wanted: impl Fn(i64) -> bool) {
+    let seen = async { while !wanted(number(client, query).await) {} };
+    assert!(timeout(LIMIT, seen).await.is_ok(), "not within {LIMIT:?}: {query}");
 }
