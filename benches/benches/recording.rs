@@ -3,7 +3,7 @@
 use std::hint::black_box;
 
 use bankstorm_customers::Plan;
-use bankstorm_load::{figures, hlog, series};
+use bankstorm_load::{figures, hlog};
 use bankstorm_record::clock::Origin;
 use bankstorm_record::rows::OperationRow;
 use bankstorm_scenario::resolved::LatencyKind;
@@ -51,7 +51,6 @@ fn main() {
     group.bench_function("figures", |bench| {
         bench.iter(|| LatencyKind::ALL.map(|kind| black_box(figures::latency(&rows, kind, cut_off_ns))));
     });
-    group.bench_function("series", |bench| bench.iter(|| black_box(series::per_second(&rows, 0, cut_off_ns))));
     group.bench_function("interval log", |bench| {
         bench.iter(|| {
             let mut log = Vec::new();

@@ -1,7 +1,7 @@
 //! Latency figures and counts of the measured phase.
 //!
 //! In: rows of the load, with visible times where they are known. Out: the figures of `run.json`. Elsewhere: what they must not exceed
-//! (`check`), curves (`series`), the interval log (`hlog`).
+//! (`check`), curves (`report::series`), the interval log (`hlog`).
 //!
 //! Nothing planned is missing: an operation without a value enters at the run's cut-off, with the time from its own start. That is so
 //! for misses, for unknown outcomes and for failed ones, since a quick refusal must not make a percentile look better. Figures are exact:

@@ -10,7 +10,7 @@
 //! | `sender` | connections with one request in flight each |
 //! | `lookup` | history reads for a share of the deposits |
 //! | [`resolve`] | verdicts on unknown outcomes, afterwards |
-//! | [`figures`], [`series`], [`hlog`] | latencies: figures, per second, interval log |
+//! | [`figures`], [`hlog`] | latencies: figures, interval log |
 //!
 //! Nothing that was planned is missing: an operation that was shed, never started or never answered has its row too.
 
@@ -24,7 +24,6 @@ mod priority;
 pub mod resolve;
 pub mod run;
 mod sender;
-pub mod series;
 pub mod stop;
 pub mod tally;
 mod wire;

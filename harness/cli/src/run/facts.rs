@@ -78,10 +78,20 @@ fn figures_of_load(open: &mut OpenRun, loaded: &Loaded) {
     let drive = &loaded.drive;
     let op = Op::Deposit.as_str().to_owned();
     open.json.load.insert(op.clone(), figures::counts(&drive.operations));
+    // What never became visible was waited for until the copy had its time to converge, not only until load ended.
+    let waited_until_ns = converge_end_ns(open).unwrap_or(drive.cut_off_ns).max(drive.cut_off_ns);
     let latencies = LatencyKind::ALL.map(|kind| {
-        (kind.as_str().to_owned(), figures::latency(&drive.operations, kind, drive.cut_off_ns))
+        let until_ns = match kind {
+            LatencyKind::Response | LatencyKind::Service | LatencyKind::SendLag => drive.cut_off_ns,
+            LatencyKind::SyncLag | LatencyKind::Visible => waited_until_ns,
+        };
+        (kind.as_str().to_owned(), figures::latency(&drive.operations, kind, until_ns))
     });
     open.json.latency_us.insert(op, latencies.into());
+}
+
+fn converge_end_ns(open: &OpenRun) -> Option<i64> {
+    open.phases.spans().iter().find(|span| span.name == "converge").map(|span| span.end_ms * 1_000_000)
 }
 
 fn measured_samples(open: &OpenRun) -> SamplerSummary {
@@ -154,7 +164,7 @@ fn machine(open: &OpenRun, measured: &SamplerSummary) -> Option<Machine> {
     Some(Machine {
         cores: open.machine.cores,
         busy_share: measured.machine_busy_mean?,
-        steal_share: measured.machine_steal_max.unwrap_or(0.0),
+        steal_share: measured.machine_steal_mean.unwrap_or(0.0),
         processes: measured.cpu_seconds.iter().map(|(name, cpu)| (name.clone(), cpu / seconds)).collect(),
     })
 }

@@ -232,7 +232,8 @@ pub(crate) fn descendants(ancestor: i32) -> Vec<Process> {
     let mut family = BTreeSet::from([ancestor]);
     loop {
         let before = family.len();
-        family.extend(all.iter().filter(|process| family.contains(&process.parent)).map(|process| process.pid));
+        let children = all.iter().filter(|process| family.contains(&process.parent)).map(|process| process.pid);
+        family.extend(children.collect::<Vec<_>>());
         if family.len() == before {
             break;
         }
