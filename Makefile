@@ -21,7 +21,7 @@ run: build ## one short run: 300 deposits a second, then verdict and report
 	$(bankstorm) run scenarios/smoke.toml
 
 test: setup ## every test, also those on real PostgreSQL and Kafka
-	cargo test --workspace
+	cargo test --workspace --all-targets
 
 lint: ## format and clippy; licences and advisories too where cargo-deny is installed
 	cargo fmt --all --check

@@ -152,7 +152,9 @@ async fn load_accounts(
     match tokio::time::timeout(limit, load).await {
         Ok(Ok(_)) => Ok(()),
         Ok(Err(error)) => Err(CliError::Environment(format!("loading accounts: {error}"))),
-        Err(_) => Err(CliError::Environment(format!("loading {entries} entries took longer than {} s", limit.as_secs()))),
+        Err(_) => {
+            Err(CliError::Environment(format!("loading {entries} entries took longer than {} s", limit.as_secs())))
+        }
     }
 }
 

@@ -132,7 +132,9 @@ impl Progress for Moving {
     }
 
     fn waiting(&self, name: &str, waiting_for: &str, _so_far: Duration, limit: Duration) {
-        self.with(name, |bar| bar.set_message(format!("{name}: waiting for {waiting_for}, at most {} s", limit.as_secs())));
+        self.with(name, |bar| {
+            bar.set_message(format!("{name}: waiting for {waiting_for}, at most {} s", limit.as_secs()))
+        });
     }
 
     fn ready(&self, name: &str, took: Duration) {

@@ -5,9 +5,13 @@
 /// The sentence of a check; `None` for an id that this build does not know.
 pub(crate) fn check(id: &str) -> Option<&'static str> {
     Some(match id {
-        "L1" => "Money is conserved: the legs of every booking sum to zero, and each balance equals the sum of its entries.",
+        "L1" => {
+            "Money is conserved: the legs of every booking sum to zero, and each balance equals the sum of its entries."
+        }
         "L2" => "No account falls below its limit at any point of its history.",
-        "L3" => "Every account's entries are numbered 1, 2, 3 ... without gap or repeat, and each balance follows from the one before.",
+        "L3" => {
+            "Every account's entries are numbered 1, 2, 3 ... without gap or repeat, and each balance follows from the one before."
+        }
         "L4" => "A booking is there with both of its legs, or not at all.",
         "L5" => "What was answered first comes first in the account's history.",
         "O1" => "One request is booked at most once, however often it is sent.",

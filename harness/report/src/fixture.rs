@@ -124,7 +124,13 @@ fn checks() -> Vec<CheckResult> {
 
 fn objective(name: &str, limit_us: u64, measured_us: u64) -> ObjectiveResult {
     let during = "steady".to_owned();
-    ObjectiveResult { name: name.to_owned(), limit_us, during, measured_us: Some(measured_us), verdict: SloVerdict::Met }
+    ObjectiveResult {
+        name: name.to_owned(),
+        limit_us,
+        during,
+        measured_us: Some(measured_us),
+        verdict: SloVerdict::Met,
+    }
 }
 
 fn phases() -> Vec<PhaseSpan> {
@@ -174,7 +180,10 @@ pub(crate) fn held() -> RunJson {
                 objective("deposit.visible.p99", 2_000_000, 618_000),
             ],
         },
-        load: BTreeMap::from([("deposit".into(), LoadCounts { planned: 6000, sent: 6000, ok: 6000, ..Default::default() })]),
+        load: BTreeMap::from([(
+            "deposit".into(),
+            LoadCounts { planned: 6000, sent: 6000, ok: 6000, ..Default::default() },
+        )]),
         latency_us: BTreeMap::from([("deposit".into(), latencies.map(|(kind, f)| (kind.to_owned(), f)).into())]),
         faults: vec![],
         markers: BTreeMap::from([("batch_full".into(), 12)]),
@@ -210,7 +219,8 @@ pub(crate) fn invalid() -> RunJson {
         "deposit".into(),
         LoadCounts { planned: 6000, sent: 5920, ok: 5911, unknown: 9, missed: 80, ..Default::default() },
     );
-    let response = run.latency_us.get_mut("deposit").and_then(|kinds| kinds.get_mut("response")).expect("in the fixture");
+    let response =
+        run.latency_us.get_mut("deposit").and_then(|kinds| kinds.get_mut("response")).expect("in the fixture");
     let without = Latency { count: 5920, ..response.clone() };
     (response.p999, response.max, response.upper_bound) = (5_000_000, 5_000_000, 89);
     response.without_missed = Some(Box::new(without));
@@ -260,7 +270,10 @@ pub(crate) fn inconclusive() -> RunJson {
     };
     run.guarantees = Guarantees { verdict: GuaranteeVerdict::Unknown, checks: vec![] };
     run.slo = Slo { verdict: SloVerdict::Unmeasured, objectives: vec![] };
-    run.load.insert("deposit".into(), LoadCounts { planned: 6000, sent: 1890, ok: 1888, unknown: 2, missed: 4110, ..Default::default() });
+    run.load.insert(
+        "deposit".into(),
+        LoadCounts { planned: 6000, sent: 1890, ok: 1888, unknown: 2, missed: 4110, ..Default::default() },
+    );
     run.latency_us.clear();
     run
 }

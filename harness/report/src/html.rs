@@ -322,7 +322,9 @@ mod tests {
     fn it_asks_nothing_of_the_network_and_runs_no_script() {
         for run in [fixture::held(), fixture::invalid(), fixture::violated(), fixture::inconclusive()] {
             let page = page(run);
-            for sign in ["http://", "https://", "src=", "href=", "<link", "<script", "<iframe", "@import", "url(", "//cdn"] {
+            for sign in
+                ["http://", "https://", "src=", "href=", "<link", "<script", "<iframe", "@import", "url(", "//cdn"]
+            {
                 assert!(!page.contains(sign), "{sign}");
             }
             assert!(page.contains("default-src 'none'"), "the browser is told to refuse requests as well");

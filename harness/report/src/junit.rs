@@ -54,7 +54,9 @@ pub fn junit(run: &RunJson) -> String {
     );
     let _ = writeln!(out, "    <properties>");
     let seed = run.seed.to_string();
-    for (name, value) in [("run_id", &run.run_id), ("seed", &seed), ("plan", &run.digests.plan), ("commit", &run.bankstorm.commit)] {
+    for (name, value) in
+        [("run_id", &run.run_id), ("seed", &seed), ("plan", &run.digests.plan), ("commit", &run.bankstorm.commit)]
+    {
         let _ = writeln!(out, "      <property name=\"{name}\" value=\"{}\"/>", escape(value));
     }
     let _ = writeln!(out, "    </properties>");
@@ -87,7 +89,9 @@ fn validity(run: &RunJson) -> Case {
         false => run.validity.reasons.join("; "),
     };
     let result = match run.validity.verdict {
-        _ if run.ended_at.is_none() => Result::Error("inconclusive", format!("no end of the run is recorded; {}", reasons())),
+        _ if run.ended_at.is_none() => {
+            Result::Error("inconclusive", format!("no end of the run is recorded; {}", reasons()))
+        }
         ValidityVerdict::Valid => Result::Passed,
         ValidityVerdict::Invalid => Result::Failure("invalid", reasons()),
         ValidityVerdict::Inconclusive => Result::Error("inconclusive", reasons()),

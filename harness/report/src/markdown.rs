@@ -35,7 +35,9 @@ pub fn markdown(input: &ReportInput) -> String {
     list(
         &mut out,
         "First witness of each check that did not hold",
-        tables::witnesses(run).into_iter().map(|(check, seen)| format!("**{} {}** {}", cell(&check.id), cell(&check.name), cell(seen))),
+        tables::witnesses(run)
+            .into_iter()
+            .map(|(check, seen)| format!("**{} {}** {}", cell(&check.id), cell(&check.name), cell(seen))),
     );
     list(&mut out, "Not in the run folder", input.missing.iter().map(|gap| cell(gap)));
     table(&mut out, "Operations, measured phase", &tables::load(run));
@@ -44,7 +46,13 @@ pub fn markdown(input: &ReportInput) -> String {
     }
     table(&mut out, "Latency", &tables::latency(run));
     for (what, bounds, all) in tables::upper_bounds(run) {
-        let _ = writeln!(out, "\n{}: {} of {} values are upper bounds or cut-offs.", cell(&what), words::count(bounds), words::count(all));
+        let _ = writeln!(
+            out,
+            "\n{}: {} of {} values are upper bounds or cut-offs.",
+            cell(&what),
+            words::count(bounds),
+            words::count(all)
+        );
     }
     table(&mut out, "Objectives", &tables::objectives(run));
     table(&mut out, "Faults (seconds since measuring began)", &tables::faults(run, tables::measure_start_ms(run)));
@@ -54,7 +62,12 @@ pub fn markdown(input: &ReportInput) -> String {
         pipes(&mut out, &checks);
         out.push_str("\n</details>\n");
     }
-    let _ = writeln!(out, "\nPlan digest `{}`, history digest `{}`.", digest(&run.digests.plan), digest(&run.digests.history));
+    let _ = writeln!(
+        out,
+        "\nPlan digest `{}`, history digest `{}`.",
+        digest(&run.digests.plan),
+        digest(&run.digests.history)
+    );
     out
 }
 

@@ -112,11 +112,16 @@ fn points(bins: BTreeMap<i64, Bin>) -> Vec<SecondPoint> {
     for (second, bin) in bins {
         // Seconds in which nothing happened are seconds too, up to an hour; a wider hole is a broken row, and stays a hole.
         if let Some(last) = points.last().filter(|last| second - last.second <= 3600) {
-            let quiet = (last.second + 1..second).map(|second| SecondPoint { second, phase: "after".into(), ..Default::default() });
+            let quiet = (last.second + 1..second).map(|second| SecondPoint {
+                second,
+                phase: "after".into(),
+                ..Default::default()
+            });
             let quiet: Vec<_> = quiet.collect();
             points.extend(quiet);
         }
-        let at = |histogram: &Option<Histogram<u32>>, quantile| histogram.as_ref().map(|h| h.value_at_quantile(quantile));
+        let at =
+            |histogram: &Option<Histogram<u32>>, quantile| histogram.as_ref().map(|h| h.value_at_quantile(quantile));
         points.push(SecondPoint {
             second,
             phase: bin.phase.unwrap_or_else(|| "after".to_owned()),

@@ -10,7 +10,7 @@ use std::path::Path;
 use bankstorm_record::clock::Origin;
 use bankstorm_record::folder::RunFolder;
 use bankstorm_record::run_json::{
-    Build, Digests, Guarantees, GuaranteeVerdict, RunJson, Slo, SloVerdict, SystemFacts, Validity, ValidityVerdict,
+    Build, Digests, GuaranteeVerdict, Guarantees, RunJson, Slo, SloVerdict, SystemFacts, Validity, ValidityVerdict,
 };
 use serde_json::Value;
 
@@ -112,7 +112,8 @@ fn operations(folder: &RunFolder, run: &RunJson, missing: &mut Vec<String>) -> V
         Err(error) => (Vec::new(), Some(error)),
     };
     if let Some(error) = error {
-        missing.push(format!("operations.parquet cannot be read to its end: {error}. The curves show what came before."));
+        missing
+            .push(format!("operations.parquet cannot be read to its end: {error}. The curves show what came before."));
     }
     points
 }
@@ -223,6 +224,10 @@ mod tests {
         std::fs::write(folder.samples(), "{\"at_ms\": 1}\n{\"at_ms\": 2}\n{\"at_").expect("written");
         let input = ReportInput::read(&folder).expect("a report is possible");
         assert_eq!((input.samples.len(), input.scenario.as_deref()), (2, Some("seed = 7\n")));
-        assert!(input.missing.contains(&"samples.ndjson: 1 of 3 lines cannot be read.".to_owned()), "{:?}", input.missing);
+        assert!(
+            input.missing.contains(&"samples.ndjson: 1 of 3 lines cannot be read.".to_owned()),
+            "{:?}",
+            input.missing
+        );
     }
 }

@@ -111,12 +111,18 @@ pub(crate) fn upper_bounds(run: &RunJson) -> Vec<(String, u64, u64)> {
 
 /// Objectives with what was measured.
 pub(crate) fn objectives(run: &RunJson) -> TextTable {
-    let head =
-        columns(&[("verdict", false), ("objective", false), ("limit, ms", true), ("measured, ms", true), ("during", false)]);
+    let head = columns(&[
+        ("verdict", false),
+        ("objective", false),
+        ("limit, ms", true),
+        ("measured, ms", true),
+        ("during", false),
+    ]);
     let rows = run.slo.objectives.iter().map(|objective| {
         let (word, tone) = words::slo(objective.verdict);
         let measured = objective.measured_us.map_or_else(|| "-".to_owned(), ms);
-        let cells = vec![word.to_owned(), objective.name.clone(), ms(objective.limit_us), measured, objective.during.clone()];
+        let cells =
+            vec![word.to_owned(), objective.name.clone(), ms(objective.limit_us), measured, objective.during.clone()];
         Row { cells, tone: Some((0, tone)), minor: false }
     });
     TextTable { head, rows: rows.collect() }
@@ -128,13 +134,8 @@ pub(crate) fn checks(run: &RunJson) -> TextTable {
         columns(&[("verdict", false), ("check", false), ("name", false), ("examined", true), ("violations", true)]);
     let rows = run.guarantees.checks.iter().map(|check| {
         let (word, tone) = words::guarantee(check.verdict);
-        let cells = vec![
-            word.to_owned(),
-            check.id.clone(),
-            check.name.clone(),
-            count(check.examined),
-            count(check.violations),
-        ];
+        let cells =
+            vec![word.to_owned(), check.id.clone(), check.name.clone(), count(check.examined), count(check.violations)];
         Row { cells, tone: Some((0, tone)), minor: false }
     });
     TextTable { head, rows: rows.collect() }
@@ -163,7 +164,8 @@ pub(crate) fn faults(run: &RunJson, zero_ms: i64) -> TextTable {
         ("healed, s", true),
         ("witnessed by", false),
     ]);
-    let second = |ms: Option<i64>| ms.map_or_else(|| "-".to_owned(), |ms| format!("{:.1}", (ms - zero_ms) as f64 / 1000.0));
+    let second =
+        |ms: Option<i64>| ms.map_or_else(|| "-".to_owned(), |ms| format!("{:.1}", (ms - zero_ms) as f64 / 1000.0));
     let rows = run.faults.iter().map(|fault| {
         let (planned, tone) = match (fault.planned, fault.fired) {
             (true, true) => ("planned", None),

@@ -24,7 +24,10 @@ pub fn summary(run: &RunJson, folder: &RunFolder, colour: bool) -> String {
     out.table("Deposits and other operations, measured phase", &tables::load(run));
     if run.validity.verdict == ValidityVerdict::Invalid && !run.latency_us.is_empty() {
         out.blank();
-        out.wrapped("The run is invalid: the latencies below were shaped by the measuring side. Do not quote them.", INDENT);
+        out.wrapped(
+            "The run is invalid: the latencies below were shaped by the measuring side. Do not quote them.",
+            INDENT,
+        );
     }
     out.table("Latency", &tables::latency(run));
     for (what, bounds, all) in tables::upper_bounds(run) {
@@ -86,7 +89,11 @@ impl Out {
         let environment = &run.environment;
         let seed = run.seed;
         self.wrapped(
-            &format!("environment {environment}, seed {seed}, started {}, {ended}{}", run.started_at, exit.unwrap_or_default()),
+            &format!(
+                "environment {environment}, seed {seed}, started {}, {ended}{}",
+                run.started_at,
+                exit.unwrap_or_default()
+            ),
             INDENT,
         );
         if !run.r#unsafe.is_empty() {
@@ -130,7 +137,10 @@ impl Out {
         }
         self.heading(heading);
         let mut drawn = Table::new();
-        drawn.load_style(presets::NOTHING).set_content_arrangement(ContentArrangement::Dynamic).set_width(WIDTH as u16 - 1);
+        drawn
+            .load_style(presets::NOTHING)
+            .set_content_arrangement(ContentArrangement::Dynamic)
+            .set_width(WIDTH as u16 - 1);
         drawn.set_header(table.head.iter().map(|column| column.name));
         for row in &table.rows {
             drawn.add_row(row.cells.iter().map(|cell| Cell::new(clean(cell))));
@@ -142,9 +152,12 @@ impl Out {
         }
         let drawn = drawn.to_string();
         // Verdict words stand in a column of their own, so that painting a finished line keeps its alignment.
-        let tones: Vec<_> = table.rows.iter().filter_map(|row| row.tone.map(|(at, tone)| (row.cells[at].as_str(), tone))).collect();
+        let tones: Vec<_> =
+            table.rows.iter().filter_map(|row| row.tone.map(|(at, tone)| (row.cells[at].as_str(), tone))).collect();
         for line in drawn.lines() {
-            let painted = tones.iter().find(|(word, _)| line.trim_start().starts_with(word) || line.contains(&format!(" {word} ")));
+            let painted = tones
+                .iter()
+                .find(|(word, _)| line.trim_start().starts_with(word) || line.contains(&format!(" {word} ")));
             match painted {
                 Some((word, tone)) => {
                     let line = line.replacen(word, &self.paint(*tone, word), 1);

@@ -217,7 +217,10 @@ mod tests {
 
     #[test]
     fn spans_change_units_as_they_grow() {
-        assert_eq!([0, 20_049, 119_900, 245_000, 7_380_000].map(span), ["0.0 s", "20.0 s", "119.9 s", "4 min 05 s", "2 h 03 min"]);
+        assert_eq!(
+            [0, 20_049, 119_900, 245_000, 7_380_000].map(span),
+            ["0.0 s", "20.0 s", "119.9 s", "4 min 05 s", "2 h 03 min"]
+        );
     }
 
     #[test]

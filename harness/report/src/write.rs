@@ -59,7 +59,12 @@ mod tests {
 
     #[test]
     fn preview() {
-        for (n, r) in [("held", fixture::held()), ("invalid", fixture::invalid()), ("violated", fixture::violated()), ("inconclusive", fixture::inconclusive())] {
+        for (n, r) in [
+            ("held", fixture::held()),
+            ("invalid", fixture::invalid()),
+            ("violated", fixture::violated()),
+            ("inconclusive", fixture::inconclusive()),
+        ] {
             std::fs::create_dir_all("/tmp/report-preview").unwrap();
             std::fs::write(format!("/tmp/report-preview/{n}.html"), html(&fixture::input(r)).unwrap()).unwrap();
         }

@@ -41,8 +41,8 @@ async fn front(place: &Place) -> Front {
     let (scope, registry) = (ProcessScope::new(), Registry::new());
     let process = CoreProcess { store, log: MemoryLog::default(), scope: scope.clone(), registry: registry.clone() };
     let core = Core::start(process, CoreConfig { lock_timeout: LIMIT, ..CoreConfig::default() });
-    let router = bankstorm_adapters::http::core::router(core)
-        .merge(operations(registry, Arc::new(|| async { Ok(()) }.boxed())));
+    let router =
+        bankstorm_adapters::http::core::router(core).merge(operations(registry, Arc::new(|| async { Ok(()) }.boxed())));
     let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
     let address = listener.local_addr().expect("bound").to_string();
     let stop = stopping(&scope);
@@ -101,11 +101,23 @@ async fn contract(place: Place) {
         (&resolve(1), String::new(), 200, json, r#""state":"completed""#),
         (&resolve(3), String::new(), 200, json, r#""reason":"not_received""#),
         ("POST /v1/transfers/7/resolve", String::new(), 400, problem, r#""field":"id""#),
-        ("GET /v1/accounts/1000001/entries?after=0&limit=5", String::new(), 200, json, r#"{"entries":[{"account":1000001,"seq":1"#),
+        (
+            "GET /v1/accounts/1000001/entries?after=0&limit=5",
+            String::new(),
+            200,
+            json,
+            r#"{"entries":[{"account":1000001,"seq":1"#,
+        ),
         ("GET /v1/accounts/1000001/entries?limit=501", String::new(), 400, problem, r#""field":"limit""#),
         ("GET /v1/accounts/1000001/head", String::new(), 200, json, r#"{"account":1000001,"seq":1,"balance":500}"#),
         ("GET /v1/accounts/1000009/head", String::new(), 404, problem, "1000009"),
-        ("POST /v1/heads", r#"{"accounts":[1000009,1000001]}"#.to_owned(), 200, json, r#"{"heads":[{"account":1000001"#),
+        (
+            "POST /v1/heads",
+            r#"{"accounts":[1000009,1000001]}"#.to_owned(),
+            200,
+            json,
+            r#"{"heads":[{"account":1000001"#,
+        ),
         ("POST /v1/heads", r#"{"accounts":[true]}"#.to_owned(), 400, problem, r#""field":"accounts""#),
         ("GET /nowhere", String::new(), 404, problem, "/nowhere"),
         ("GET /healthz", String::new(), 200, "text/plain; charset=utf-8", "ok"),

@@ -62,7 +62,14 @@ impl Bench {
         let (log, scope) = (MemoryLog::default(), ProcessScope::new());
         let process =
             CoreProcess { store: store.clone(), log: log.clone(), scope: scope.clone(), registry: Registry::new() };
-        Self { core: Core::start(process, config), store, log, scope, control: client(&url).await, holder: client(&url).await }
+        Self {
+            core: Core::start(process, config),
+            store,
+            log,
+            scope,
+            control: client(&url).await,
+            holder: client(&url).await,
+        }
     }
 
     async fn deposit(&self, number: u128, place: i64, amount: i64) -> CoreResponse {
@@ -71,7 +78,9 @@ impl Bench {
     }
 
     async fn resolve(&self, number: u128) -> CoreResponse {
-        timeout(LIMIT, self.core.handle("trial", CoreRequest::Resolve(id(number)))).await.expect("an answer to a resolve")
+        timeout(LIMIT, self.core.handle("trial", CoreRequest::Resolve(id(number))))
+            .await
+            .expect("an answer to a resolve")
     }
 
     async fn hold(&self, place: i64) {
@@ -130,7 +139,8 @@ const BURIED: (TransferState, Option<RejectReason>) = (TransferState::Rejected, 
 async fn a_deposit_sent_twice_at_once_posts_once(place: Place) {
     let bench = Bench::new(&place, CoreConfig::default()).await;
     let numbers: Vec<u128> = (0..60).chain(0..60).collect();
-    let answers = join_all(numbers.iter().map(|number| bench.deposit(*number, 1 + i64::from(*number % 3 == 0), 10))).await;
+    let answers =
+        join_all(numbers.iter().map(|number| bench.deposit(*number, 1 + i64::from(*number % 3 == 0), 10))).await;
     let created = answers.iter().filter(|answer| matches!(answer, CoreResponse::Created(_))).count();
     assert_eq!(created, 60);
     for (first, second) in answers.iter().zip(&answers[60..]) {
@@ -163,7 +173,8 @@ async fn a_resolve_before_the_deposit_refuses_it(place: Place) {
 
 async fn a_resolve_waits_for_the_deposit_in_work_and_tells_its_verdict(place: Place) {
     let wait = LIMIT;
-    let bench = Bench::new(&place, CoreConfig { lock_timeout: wait, resolve_wait: wait, ..CoreConfig::default() }).await;
+    let bench =
+        Bench::new(&place, CoreConfig { lock_timeout: wait, resolve_wait: wait, ..CoreConfig::default() }).await;
     bench.hold(1).await;
     let release = async {
         // The deposit waits for the row with its id claimed, the resolve for the id.
@@ -201,7 +212,8 @@ async fn a_held_account_holds_nobody_else_up(place: Place) {
     let bench = Bench::new(&place, CoreConfig { lock_timeout: LIMIT, ..CoreConfig::default() }).await;
     bench.hold(1).await;
     let strangers = async {
-        let answers = join_all((100..160).map(|number| bench.deposit(number, 2 + i64::from(number % 2 == 0), 10))).await;
+        let answers =
+            join_all((100..160).map(|number| bench.deposit(number, 2 + i64::from(number % 2 == 0), 10))).await;
         assert!(answers.iter().all(|answer| matches!(answer, CoreResponse::Created(_))));
         bench.let_go().await;
     };
@@ -253,7 +265,8 @@ async fn a_commit_that_nobody_answers_is_unknown_until_resolved(place: Place) {
 
 async fn every_posting_reaches_the_log_in_each_accounts_order(place: Place) {
     let bench = Bench::new(&place, CoreConfig { relay_rows_max: 7, ..CoreConfig::default() }).await;
-    let answers = join_all((0..90).map(|number| bench.deposit(number, 1 + i64::try_from(number % 3).expect("small"), 10))).await;
+    let answers =
+        join_all((0..90).map(|number| bench.deposit(number, 1 + i64::try_from(number % 3).expect("small"), 10))).await;
     assert!(answers.iter().all(|answer| matches!(answer, CoreResponse::Created(_))));
     let records = timeout(LIMIT, bench.log.reaches(90)).await.expect("90 records");
     for place in 1..=3 {

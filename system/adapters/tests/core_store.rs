@@ -91,7 +91,8 @@ async fn post(store: &PgCoreStore, orders: &[Order]) -> CommitOutcome {
 
 async fn two_round_trips(cluster: &str) {
     let url = core_database(cluster, &[head(1), head(2)]).await;
-    let port: u16 = url.split_whitespace().find_map(|part| part.strip_prefix("port=")).expect("a port").parse().expect("a port");
+    let port: u16 =
+        url.split_whitespace().find_map(|part| part.strip_prefix("port=")).expect("a port").parse().expect("a port");
     let turns = Arc::new(AtomicUsize::new(0));
     let proxied = turn_counter(port, Arc::clone(&turns)).await;
     let store = PgCoreStore::connect(&url.replace(&format!("port={port}"), &format!("port={proxied}")), 1)
@@ -161,7 +162,11 @@ async fn killed_in_commit(place: Place) {
     let (outcome, ()) = futures_util::join!(post(&store, &orders), kill);
     assert!(!matches!(outcome, CommitOutcome::Ok), "{outcome:?}");
     control.batch_execute("SELECT pg_advisory_unlock(1)").await.expect("held");
-    assert_eq!(store.heads(&[account(1)]).await, Ok(vec![head(1)]), "a fresh connection takes the place of the killed one");
+    assert_eq!(
+        store.heads(&[account(1)]).await,
+        Ok(vec![head(1)]),
+        "a fresh connection takes the place of the killed one"
+    );
     assert_eq!(post(&store, &orders).await, CommitOutcome::Ok, "its id is free");
 }
 

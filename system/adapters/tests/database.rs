@@ -51,7 +51,8 @@ pub(crate) async fn number(client: &Client, query: &str) -> i64 {
 /// Completes once this many sessions of the client's database wait for a lock. The client must not be in a transaction: there it would
 /// see the same picture for ever.
 pub(crate) async fn until_waiting(client: &Client, sessions: i64) {
-    let waiting = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'";
+    let waiting =
+        "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'";
     until(client, waiting, |count| count >= sessions).await;
 }
 

@@ -44,11 +44,7 @@ pub(crate) async fn resolve<O: CoreOutside>(outside: &O, config: &CoreConfig, id
     }
 }
 
-async fn bury<O: CoreOutside>(
-    outside: &O,
-    tx: <O::Store as CoreStore>::Tx,
-    id: TransferId,
-) -> CoreResponse {
+async fn bury<O: CoreOutside>(outside: &O, tx: <O::Store as CoreStore>::Tx, id: TransferId) -> CoreResponse {
     let verdict = book::rejected(id, RejectReason::NotReceived);
     let writes = Writes { settled: vec![book::settled(&verdict)], ..Writes::default() };
     match tx.write_and_commit(&writes).await {

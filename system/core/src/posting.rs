@@ -187,8 +187,7 @@ impl<O: CoreOutside> Posting<O> {
             Mode::Alone => {
                 // Two round trips here: an id in work is `processing`, a held row means that nothing was done.
                 let wait = self.config.lock_timeout;
-                let claimed =
-                    tx.claim(&claims, wait).await.map_err(|error| Refusal::of(error, Refusal::IdInWork))?;
+                let claimed = tx.claim(&claims, wait).await.map_err(|error| Refusal::of(error, Refusal::IdInWork))?;
                 let locked = tx
                     .lock(&accounts, LockMode::Wait(wait))
                     .await

@@ -6,9 +6,7 @@
 
 use std::sync::Arc;
 
-use bankstorm_contracts::core_api::{
-    CoreRequest, CoreResponse, Deposit, Entries, Heads, MAX_ENTRIES, MAX_HEADS,
-};
+use bankstorm_contracts::core_api::{CoreRequest, CoreResponse, Deposit, Entries, Heads, MAX_ENTRIES, MAX_HEADS};
 use bankstorm_contracts::problem::{Problem, ProblemKind};
 use bankstorm_contracts::{AccountNo, Head, TransferId};
 use bankstorm_outside::StoreError;

@@ -10,7 +10,8 @@ use crate::error::{CliError, unusable};
 /// Prints the list.
 pub(crate) fn run(args: &ScenariosArgs) -> Result<u8, CliError> {
     for path in files(&args.folder)? {
-        let scenario = bankstorm_scenario::load(&path, &[], None).map_err(|error| CliError::Usage(error.to_string()))?;
+        let scenario =
+            bankstorm_scenario::load(&path, &[], None).map_err(|error| CliError::Usage(error.to_string()))?;
         println!("{}\n    {}", path.display(), scenario.about);
     }
     Ok(0)

@@ -102,7 +102,8 @@ fn write_latency(open: &OpenRun, loaded: &Loaded) -> std::io::Result<()> {
 /// The databases and the topic, all at once.
 async fn stores(open: &mut OpenRun, bank: &Bank, collected: &mut Collected) {
     let depth = i64::from(open.scenario.accounts.history_depth);
-    let loaded_seq = move |account: i64| if account < bankstorm_contracts::AccountNo::FIRST_CUSTOMER { 0 } else { depth };
+    let loaded_seq =
+        move |account: i64| if account < bankstorm_contracts::AccountNo::FIRST_CUSTOMER { 0 } else { depth };
     let addresses = &bank.addresses;
     let (core, channel, topic) = tokio::join!(
         collect_core(&addresses.core_database, loaded_seq, &open.folder),

@@ -113,7 +113,8 @@ fn facts(open: &OpenRun, findings: &Findings, measured: &SamplerSummary) -> Resu
         missed: count(|row| row.outcome.is_none()),
         unresolved: count(|row| row.outcome.is_some() && row.resolved.is_none()),
         missing_visible: count(|row| row.resolved.as_deref() == Some("ok") && row.visible_ns.is_none()),
-        send_lag_p99_us: (send_lag.count > 0).then_some(send_lag.without_missed.as_ref().map_or(send_lag.p99, |sent| sent.p99)),
+        send_lag_p99_us: (send_lag.count > 0)
+            .then_some(send_lag.without_missed.as_ref().map_or(send_lag.p99, |sent| sent.p99)),
         tightest_response_limit_us: response.map(|objective| micros(objective.limit)).min(),
         generator_cpu_share: Some(findings.loaded.drive.generator.cpu_share_max),
         wall_step_us: findings.watchdog.map(|seen| seen.wall_step_us),
@@ -124,7 +125,11 @@ fn facts(open: &OpenRun, findings: &Findings, measured: &SamplerSummary) -> Resu
         logs_scanned: std::fs::read_dir(open.folder.logs()).map_or(0, |logs| logs.count() as u64),
         log_hits: logs
             .into_iter()
-            .map(|(log, hits)| LogHits { log, lines: hits.count, first: hits.first.into_iter().next().unwrap_or_default() })
+            .map(|(log, hits)| LogHits {
+                log,
+                lines: hits.count,
+                first: hits.first.into_iter().next().unwrap_or_default(),
+            })
             .collect(),
         interrupted: findings.interrupted,
         environment_lost: open.lost.clone(),
@@ -148,7 +153,8 @@ fn micros(duration: std::time::Duration) -> u64 {
 fn warm_up(findings: &Findings) -> Option<WarmUp> {
     let drive = &findings.loaded.drive;
     let tail_from = drive.measure_ns - 2_000_000_000;
-    let tail_p50_us = median_us(drive.operations.iter().filter(|row| row.phase == "warm_up" && row.intended_ns >= tail_from))?;
+    let tail_p50_us =
+        median_us(drive.operations.iter().filter(|row| row.phase == "warm_up" && row.intended_ns >= tail_from))?;
     let measure_p50_us = median_us(drive.operations.iter().filter(|row| row.phase == "measure"))?;
     Some(WarmUp { tail_p50_us, measure_p50_us })
 }

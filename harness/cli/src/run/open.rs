@@ -11,7 +11,7 @@ use bankstorm_record::clock::{Origin, wall_us};
 use bankstorm_record::folder::RunFolder;
 use bankstorm_record::machine::{Machine, write_machine};
 use bankstorm_record::run_json::{
-    Build, Digests, FaultRecord, Guarantees, GuaranteeVerdict, RunJson, SCHEMA, Slo, SloVerdict, SystemFacts, Validity,
+    Build, Digests, FaultRecord, GuaranteeVerdict, Guarantees, RunJson, SCHEMA, Slo, SloVerdict, SystemFacts, Validity,
     ValidityVerdict,
 };
 use bankstorm_record::save::{write_atomically, write_run_json};

@@ -33,12 +33,7 @@ pub(crate) struct Watch {
 
 impl Watch {
     /// Watches from now on; raises `stop` when the bank is lost.
-    pub(crate) fn begin(
-        mut deaths: UnboundedReceiver<Death>,
-        open: &OpenRun,
-        bank: &Bank,
-        stop: Arc<Stop>,
-    ) -> Self {
+    pub(crate) fn begin(mut deaths: UnboundedReceiver<Death>, open: &OpenRun, bank: &Bank, stop: Arc<Stop>) -> Self {
         let seen = Arc::new(Mutex::new(Watched::default()));
         let noted = Arc::clone(&seen);
         let origin = open.json.origin;

@@ -87,7 +87,8 @@ impl Finished {
 
 /// The one run folder below `home`.
 pub(crate) fn only_run(home: &Path) -> RunFolder {
-    let runs: Vec<PathBuf> = std::fs::read_dir(home).expect("the out folder").map(|run| run.expect("an entry").path()).collect();
+    let runs: Vec<PathBuf> =
+        std::fs::read_dir(home).expect("the out folder").map(|run| run.expect("an entry").path()).collect();
     assert_eq!(runs.len(), 1, "one run: {runs:?}");
     RunFolder::new(&runs[0])
 }
@@ -110,11 +111,11 @@ pub(crate) struct Running {
 }
 
 impl Running {
-    /// Starts `args` and waits until at least `sent` deposits are posted, seen through core's own log of the topic: the run folder's
-    /// samples file has that many lines.
+    /// Starts `args`.
     pub(crate) fn start(args: &[&str]) -> Self {
         let home = tempfile::tempdir().expect("a temporary folder");
-        let log = std::fs::File::create(home.path().join("..").join(format!("{}.log", name(home.path())))).expect("a log");
+        let log =
+            std::fs::File::create(home.path().join("..").join(format!("{}.log", name(home.path())))).expect("a log");
         let child = bankstorm(args)
             .arg("--out")
             .arg(home.path())
@@ -128,7 +129,7 @@ impl Running {
     /// Waits until load has run for some seconds: samples are written from its start, one a second.
     pub(crate) fn under_load(&mut self) {
         self.wait_for("four samples", Duration::from_secs(90), |home| {
-            let Some(run) = std::fs::read_dir(home).ok()?.next() else { return None };
+            let run = std::fs::read_dir(home).ok()?.next()?;
             let samples = RunFolder::new(run.ok()?.path()).samples();
             (std::fs::read_to_string(samples).ok()?.lines().count() >= 4).then_some(())
         });
@@ -244,7 +245,11 @@ pub(crate) fn descendants(ancestor: i32) -> Vec<Process> {
 /// Those of `before` that still live, with the same command line.
 pub(crate) fn survivors(before: &[Process]) -> Vec<Process> {
     let now = processes();
-    before.iter().filter(|old| now.iter().any(|new| new.pid == old.pid && new.command == old.command)).cloned().collect()
+    before
+        .iter()
+        .filter(|old| now.iter().any(|new| new.pid == old.pid && new.command == old.command))
+        .cloned()
+        .collect()
 }
 
 /// Temporary folders of runs.

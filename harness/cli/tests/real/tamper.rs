@@ -102,7 +102,8 @@ fn swapped_records(folder: &RunFolder) {
 fn removed_tail(folder: &RunFolder) {
     let operations: Vec<OperationRow> =
         read_rows(folder.operations()).expect("operations").map(|row| row.expect("a row")).collect();
-    let mut last = operations.iter().filter(|row| row.seq.is_some()).max_by_key(|row| row.seq).expect("a deposit").clone();
+    let mut last =
+        operations.iter().filter(|row| row.seq.is_some()).max_by_key(|row| row.seq).expect("a deposit").clone();
     // The account's own last entry, so that its serials stay dense.
     for row in &operations {
         if row.account == last.account && row.seq > last.seq {

@@ -4,6 +4,7 @@
 //! column are understood (`cell`); whether the file is the one that the run wrote (`save`).
 
 use std::fs::File;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -35,10 +36,17 @@ pub fn read_rows<T: ParquetRow>(path: impl AsRef<Path>) -> Result<RowReader<T>, 
         let reader = builder.with_projection(mask).with_batch_size(BATCH_ROWS).build();
         reader.map_err(|error| error.to_string())
     };
-    match open() {
+    match guarded(open) {
         Ok(batches) => Ok(RowReader { path, batches: Some(batches), current: None }),
         Err(problem) => Err(ReadError { file: path.display().to_string(), problem }),
     }
+}
+
+/// The library trusts what a page says of itself and panics on some damaged ones; evidence that cannot be read must be an error. Nothing
+/// of a reader that panicked is used again.
+fn guarded<T>(read: impl FnOnce() -> Result<T, String>) -> Result<T, String> {
+    catch_unwind(AssertUnwindSafe(read))
+        .unwrap_or_else(|_| Err("it is damaged: the Parquet reader gave up on a page".to_owned()))
 }
 
 /// A lazy iterator over a file's rows; it holds one batch.
@@ -65,8 +73,8 @@ impl<T: ParquetRow> RowReader<T> {
                 return (batch.decode)(batch.next - 1).map(Some);
             }
             let Some(batches) = &mut self.batches else { return Ok(None) };
-            let Some(batch) = batches.next() else { return Ok(None) };
-            let batch = batch.map_err(|error| error.to_string())?;
+            let batch = guarded(|| batches.next().transpose().map_err(|error| error.to_string()))?;
+            let Some(batch) = batch else { return Ok(None) };
             self.current = Some(Batch { decode: T::decoder(&batch)?, next: 0, rows: batch.num_rows() });
         }
     }

@@ -162,7 +162,9 @@ impl Scale {
         let mut ticks = Vec::new();
         let mut decade = 10_f64.powf(self.low.log10().floor());
         while decade <= self.high * 1.001 {
-            ticks.extend(steps.iter().map(|s| s * decade).filter(|v| (self.low * 0.999..=self.high * 1.001).contains(v)));
+            ticks.extend(
+                steps.iter().map(|s| s * decade).filter(|v| (self.low * 0.999..=self.high * 1.001).contains(v)),
+            );
             decade *= 10.0;
         }
         ticks
@@ -204,8 +206,11 @@ pub(crate) fn short(value: f64) -> String {
 
 /// Draws `chart`.
 pub(crate) fn draw(mut chart: Chart, frame: &Frame) -> Drawn {
-    let highest: Vec<_> =
-        chart.lines.iter().map(|line| line.values.iter().flatten().copied().fold(None, |m, v| Some(f64::max(m.unwrap_or(v), v)))).collect();
+    let highest: Vec<_> = chart
+        .lines
+        .iter()
+        .map(|line| line.values.iter().flatten().copied().fold(None, |m, v| Some(f64::max(m.unwrap_or(v), v))))
+        .collect();
     let shared = thin(&mut chart);
     let scale = Scale::of(&chart);
     let (from, to) = frame.domain_s;
@@ -227,7 +232,8 @@ pub(crate) fn draw(mut chart: Chart, frame: &Frame) -> Drawn {
         let (left, right) = (x(mark.from_s), x(mark.to_s.unwrap_or(to)));
         let class = if mark.planned { "fault" } else { "fault unplanned" };
         let width = (right - left).max(3.0);
-        let _ = write!(svg, "<rect class=\"{class}\" x=\"{left:.1}\" y=\"0\" width=\"{width:.1}\" height=\"{HEIGHT}\"/>");
+        let _ =
+            write!(svg, "<rect class=\"{class}\" x=\"{left:.1}\" y=\"0\" width=\"{width:.1}\" height=\"{HEIGHT}\"/>");
     }
     for tick in scale.ticks() {
         let y = scale.y(tick);
@@ -238,7 +244,8 @@ pub(crate) fn draw(mut chart: Chart, frame: &Frame) -> Drawn {
         let _ = write!(svg, "<path class=\"limit\" d=\"M0 {y:.1}H{WIDTH}\"/>");
     }
     for line in &chart.lines {
-        let class = if line.dashed { format!("line c{} dashed", line.colour) } else { format!("line c{}", line.colour) };
+        let class =
+            if line.dashed { format!("line c{} dashed", line.colour) } else { format!("line c{}", line.colour) };
         let _ = write!(svg, "<path class=\"{class}\" d=\"{}\"/>", path(&chart.at_s, &line.values, &scale, &x));
     }
     tips(&mut svg, &chart, frame, &x);
@@ -311,7 +318,9 @@ fn tips(svg: &mut String, chart: &Chart, frame: &Frame, x: &impl Fn(f64) -> f64)
         let during: Vec<_> = frame
             .marks
             .iter()
-            .filter(|mark| mark.from_s <= at + chart.step_s / 2.0 && mark.to_s.is_none_or(|to| to >= at - chart.step_s / 2.0))
+            .filter(|mark| {
+                mark.from_s <= at + chart.step_s / 2.0 && mark.to_s.is_none_or(|to| to >= at - chart.step_s / 2.0)
+            })
             .map(|mark| mark.label.clone())
             .collect();
         let text = [values, during].concat().join(", ");
@@ -327,7 +336,11 @@ fn tips(svg: &mut String, chart: &Chart, frame: &Frame, x: &impl Fn(f64) -> f64)
 
 /// For those who do not see the plot.
 fn description(chart: &Chart, highest: &[Option<f64>]) -> String {
-    let peaks = chart.lines.iter().zip(highest).filter_map(|(line, high)| Some(format!("{} up to {}", line.label, short((*high)?))));
+    let peaks = chart
+        .lines
+        .iter()
+        .zip(highest)
+        .filter_map(|(line, high)| Some(format!("{} up to {}", line.label, short((*high)?))));
     format!("{} Highest values: {} {}.", chart.about, peaks.collect::<Vec<_>>().join(", "), chart.unit)
 }
 
@@ -345,13 +358,18 @@ fn legend(chart: &Chart, highest: &[Option<f64>], frame: &Frame) -> Vec<Legend> 
         legend.push(Legend { class: "band fault".to_owned(), label: "planned fault".to_owned(), note: String::new() });
     }
     if frame.marks.iter().any(|mark| !mark.planned) {
-        legend.push(Legend { class: "band unplanned".to_owned(), label: "unplanned fault".to_owned(), note: String::new() });
+        legend.push(Legend {
+            class: "band unplanned".to_owned(),
+            label: "unplanned fault".to_owned(),
+            note: String::new(),
+        });
     }
     legend
 }
 
 fn y_ticks(scale: &Scale) -> Vec<Tick> {
-    let tick = |value: f64| Tick { at: format!("{:.2}", 100.0 * scale.share(value)), label: short(value), minor: false };
+    let tick =
+        |value: f64| Tick { at: format!("{:.2}", 100.0 * scale.share(value)), label: short(value), minor: false };
     scale.ticks().into_iter().map(tick).collect()
 }
 

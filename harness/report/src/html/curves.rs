@@ -106,7 +106,8 @@ fn response(input: &ReportInput) -> Chart {
     let missed: u64 = input.series.iter().map(|point| point.missed).sum();
     let mut about = "From when an operation was due until its answer, by the second in which it was due.".to_owned();
     if missed > 0 {
-        about.push_str(" Operations that were never sent have no answer and are not in this curve; the table has them.");
+        about
+            .push_str(" Operations that were never sent have no answer and are not in this curve; the table has them.");
     }
     let lines = percentiles(&input.series, [|p| p.response_p50_us, |p| p.response_p99_us]);
     let mut chart = per_second(&input.series, ("response", "Response time", "ms"), about, lines);

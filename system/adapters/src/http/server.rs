@@ -44,7 +44,10 @@ pub fn operations(registry: Registry, ready: Ready) -> Router {
         .route(
             "/metrics",
             get(async move || {
-                ([(header::CONTENT_TYPE, "application/openmetrics-text; version=1.0.0; charset=utf-8")], registry.render())
+                (
+                    [(header::CONTENT_TYPE, "application/openmetrics-text; version=1.0.0; charset=utf-8")],
+                    registry.render(),
+                )
             }),
         )
         .fallback(async |uri: axum::http::Uri| {
@@ -99,7 +102,8 @@ pub async fn body(body: Body) -> Result<Bytes, Problem> {
     match timeout(BODY_LIMIT, to_bytes(body, BODY_MAX)).await {
         Ok(Ok(bytes)) => Ok(bytes),
         Ok(Err(error)) => {
-            let too_large = std::error::Error::source(&error).is_some_and(|cause| cause.is::<http_body_util::LengthLimitError>());
+            let too_large =
+                std::error::Error::source(&error).is_some_and(|cause| cause.is::<http_body_util::LengthLimitError>());
             Err(if too_large {
                 Problem::new(ProblemKind::BodyTooLarge, format!("the body is larger than {BODY_MAX} bytes"))
             } else {
@@ -111,7 +115,10 @@ pub async fn body(body: Body) -> Result<Bytes, Problem> {
 }
 
 /// Reads a JSON body; `blame` finds the field at fault when it does not fit. Unknown fields are ignored.
-pub fn decode<T: DeserializeOwned>(bytes: &[u8], blame: impl FnOnce(&Fields<'_>) -> Option<Problem>) -> Result<T, Problem> {
+pub fn decode<T: DeserializeOwned>(
+    bytes: &[u8],
+    blame: impl FnOnce(&Fields<'_>) -> Option<Problem>,
+) -> Result<T, Problem> {
     serde_json::from_slice(bytes).map_err(|error| {
         let general = || Problem::new(ProblemKind::BadRequest, format!("the body is not what was expected: {error}"));
         match serde_json::from_slice(bytes) {

@@ -152,5 +152,6 @@ fn entry(row: &Row, account: AccountNo) -> Result<Entry, StoreError> {
 
 /// A word that a CHECK constraint keeps inside the list.
 fn word<T>(text: &str, from_word: impl FnOnce(&str) -> Option<T>) -> Result<T, StoreError> {
-    from_word(text).ok_or_else(|| StoreError::Other(format!("the store holds the word {text:?}, which this build does not know")))
+    from_word(text)
+        .ok_or_else(|| StoreError::Other(format!("the store holds the word {text:?}, which this build does not know")))
 }

@@ -24,9 +24,7 @@ fn database_said(said: &DbError) -> StoreError {
     match (state, &state[..2]) {
         ("55P03", _) => StoreError::LockTimeout,
         ("40P01", _) => StoreError::Deadlock,
-        (_, "22" | "23") => {
-            StoreError::Data { sqlstate: state.to_owned(), detail: said.message().to_owned() }
-        }
+        (_, "22" | "23") => StoreError::Data { sqlstate: state.to_owned(), detail: said.message().to_owned() },
         // 25P03: idle in a transaction for too long, the session is over.
         ("25P03", _) | (_, "08" | "53" | "57" | "58") => StoreError::Unavailable(detail()),
         _ => StoreError::Other(detail()),

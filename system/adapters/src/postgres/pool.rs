@@ -151,8 +151,9 @@ impl<S> Drop for Connection<S> {
 
 /// How every session of a service is set up.
 pub fn session(url: &str, name: &str) -> Result<Config, StoreError> {
-    let mut config: Config =
-        url.parse().map_err(|error: tokio_postgres::Error| StoreError::Other(format!("connection string: {}", chain(&error))))?;
+    let mut config: Config = url
+        .parse()
+        .map_err(|error: tokio_postgres::Error| StoreError::Other(format!("connection string: {}", chain(&error))))?;
     config.application_name(name).options(
         // Generic plans that never scan a table: planned once per connection, also while the tables are still empty. A session that sits
         // in a transaction (a stopped process) must not keep its row locks for ever.
@@ -162,7 +163,10 @@ pub fn session(url: &str, name: &str) -> Result<Config, StoreError> {
     Ok(config)
 }
 
-#[expect(clippy::disallowed_methods, reason = "an adapter's connection is driven by a task of its own; it ends with its client")]
+#[expect(
+    clippy::disallowed_methods,
+    reason = "an adapter's connection is driven by a task of its own; it ends with its client"
+)]
 async fn open<S: Prepared>(config: &Config) -> Result<Connection<S>, StoreError> {
     let (client, connection) = config.connect(NoTls).await.map_err(|error| {
         // Refused, unknown host, wrong password: in any case nothing can be asked.

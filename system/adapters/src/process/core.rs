@@ -113,7 +113,8 @@ pub async fn serve_core(options: CoreServe) -> Result<(), ServeError> {
     let listener = TcpListener::bind(address).await.map_err(|cause| ServeError::Listen { address, cause })?;
     tracing::info!(%address, "core listens");
     let core = Core::start(process.clone(), options.config);
-    let router = crate::http::core::router(core).merge(operations(process.registry.clone(), ready(process.store.clone())));
+    let router =
+        crate::http::core::router(core).merge(operations(process.registry.clone(), ready(process.store.clone())));
     let stop = stopping(&scope);
     let served = serve(listener, router, stop).await;
     scope.stop();

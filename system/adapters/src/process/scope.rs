@@ -36,7 +36,10 @@ impl ProcessScope {
     }
 
     /// Also stops on SIGTERM and SIGINT; a second signal ends the process at once. Needs a running tokio runtime.
-    #[expect(clippy::disallowed_methods, reason = "the listener outlives every task of the scope, or the scope would never be empty")]
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "the listener outlives every task of the scope, or the scope would never be empty"
+    )]
     pub fn stop_on_signals(&self) -> std::io::Result<()> {
         let mut terminate = signal(SignalKind::terminate())?;
         let mut interrupt = signal(SignalKind::interrupt())?;

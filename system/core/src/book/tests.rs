@@ -42,12 +42,8 @@ fn record(order: &Order, hash: ParamsHash, state: TransferState, reason: Option<
 #[test]
 fn two_deposits_of_one_account_follow_each_other() {
     let orders = [order(1, 1_000_001, 500), order(2, 1_000_001, 70)];
-    let plan = plan(
-        &orders,
-        &[Claimed::New, Claimed::New],
-        &locked(vec![head(1_000_001, 4, 1_000)]),
-        Absent::MaybeHeld,
-    );
+    let plan =
+        plan(&orders, &[Claimed::New, Claimed::New], &locked(vec![head(1_000_001, 4, 1_000)]), Absent::MaybeHeld);
     let customer: Vec<_> = plan.writes.legs.iter().filter_map(|leg| leg.seq.zip(leg.balance_after)).collect();
     assert_eq!(customer, [(5, Won::new(1_500)), (6, Won::new(1_570))]);
     let internal: Vec<_> = plan.writes.legs.iter().filter(|leg| leg.account == AccountNo::SETTLEMENT).collect();

@@ -202,9 +202,8 @@ async fn prepared<S: CoreStore>(store: &S, deposits: &[Deposit]) -> (S::Tx, Writ
     accounts.sort_unstable();
     accounts.dedup();
     let mode = crate::LockMode::Wait(LIMIT);
-    let (_, locked) = within("claim and lock", tx.claim_and_lock(&claims, LIMIT, &accounts, mode))
-        .await
-        .expect("free ids and rows");
+    let (_, locked) =
+        within("claim and lock", tx.claim_and_lock(&claims, LIMIT, &accounts, mode)).await.expect("free ids and rows");
     let writes = posting(deposits, &locked.rows, locked.now);
     (tx, writes)
 }

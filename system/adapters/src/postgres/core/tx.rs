@@ -54,7 +54,11 @@ impl PgCoreTx {
     }
 
     /// Runs a step, with BEGIN ahead of it if that is still to be sent. Any error breaks the transaction.
-    async fn step<T>(&mut self, what: &str, step: impl AsyncFnOnce(&Lease<CoreSql>) -> Result<T, Error>) -> Result<T, StoreError> {
+    async fn step<T>(
+        &mut self,
+        what: &str,
+        step: impl AsyncFnOnce(&Lease<CoreSql>) -> Result<T, Error>,
+    ) -> Result<T, StoreError> {
         let first = self.state == State::Idle;
         if self.state == State::Broken {
             return Err(StoreError::Other("a step of this transaction failed before".to_owned()));
@@ -123,8 +127,11 @@ impl CoreTx for PgCoreTx {
         let wait = lock_wait(wait);
         let (new, standing) = self
             .step("claiming ids", async |lease| {
-                let (waits, new, standing) =
-                    futures_util::join!(set_wait(lease, &wait), insert(lease, &columns), read_standing(lease, &columns));
+                let (waits, new, standing) = futures_util::join!(
+                    set_wait(lease, &wait),
+                    insert(lease, &columns),
+                    read_standing(lease, &columns)
+                );
                 waits?;
                 Ok((new?, standing?))
             })
@@ -259,7 +266,8 @@ impl Drop for PgCoreTx {
         // Without a runtime (at shutdown) dropping the lease closes the connection, which rolls back as well.
         if let Ok(runtime) = tokio::runtime::Handle::try_current() {
             runtime.spawn(async move {
-                let rolled_back = timeout(ROLLBACK_LIMIT, lease.client().execute(&lease.statements().rollback, &[])).await;
+                let rolled_back =
+                    timeout(ROLLBACK_LIMIT, lease.client().execute(&lease.statements().rollback, &[])).await;
                 if matches!(rolled_back, Ok(Ok(_))) {
                     lease.give_back();
                 }

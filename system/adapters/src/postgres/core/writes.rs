@@ -28,11 +28,7 @@ impl Columns {
             legs: legs(&writes.legs),
             heads: heads(&writes.heads),
             settled: settled(&writes.settled),
-            released: if writes.released.is_empty() {
-                Vec::new()
-            } else {
-                vec![column(&writes.released, |id| id.0)]
-            },
+            released: if writes.released.is_empty() { Vec::new() } else { vec![column(&writes.released, |id| id.0)] },
             outbox: outbox(&writes.outbox),
         }
     }

@@ -11,7 +11,9 @@ use super::{
 use crate::core_store::{Claimed, CoreTx, Settled, Writes};
 use crate::{CommitOutcome, StoreError};
 
-pub(super) async fn a_new_id_is_new_and_a_committed_one_is_existing_with_its_record<F: CoreStoreFixture>(fixture: Arc<F>) {
+pub(super) async fn a_new_id_is_new_and_a_committed_one_is_existing_with_its_record<F: CoreStoreFixture>(
+    fixture: Arc<F>,
+) {
     let store = fixture.fresh(&[head(1, 4, 1_000)]).await;
     let deposit = deposit(7, 1, 500);
     let mut first = begin(&store).await;
@@ -33,7 +35,9 @@ pub(super) async fn a_claim_waits_for_the_holder_and_is_new_after_his_rollback<F
     assert_eq!(met, Ok(vec![Claimed::New]));
 }
 
-pub(super) async fn a_claim_waits_for_the_holder_and_is_existing_after_his_commit<F: CoreStoreFixture>(fixture: Arc<F>) {
+pub(super) async fn a_claim_waits_for_the_holder_and_is_existing_after_his_commit<F: CoreStoreFixture>(
+    fixture: Arc<F>,
+) {
     let store = fixture.fresh(&[head(1, 0, 0)]).await;
     let deposit = deposit(7, 1, 500);
     let (holder, writes) = prepared(&store, std::slice::from_ref(&deposit)).await;

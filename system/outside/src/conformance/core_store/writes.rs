@@ -2,9 +2,7 @@
 
 use std::sync::Arc;
 
-use super::{
-    CoreStoreFixture, LIMIT, account, begin, claim_of, deposit, head, id, post, posting, prepared, within,
-};
+use super::{CoreStoreFixture, LIMIT, account, begin, claim_of, deposit, head, id, post, posting, prepared, within};
 use crate::core_store::{Claimed, CoreStore, CoreTx, Writes};
 use crate::{CommitOutcome, LockMode, StoreError};
 
