@@ -3,7 +3,7 @@
 //! In: figures of the generator, the host's clocks, log scans. Out: reasons named `harness-fault`, each with its figure and limit.
 //! Elsewhere: reasons that are not the harness's (`validity`), what the machine was short of (`validity::Machine`).
 
-use crate::validity::{Facts, Reason};
+use crate::validity::{Facts, Reason, STEAL_SHARE_MAX};
 
 /// For lists and reports.
 pub const ID: &str = "V3";
@@ -47,6 +47,7 @@ pub fn reasons(facts: &Facts) -> Vec<Reason> {
             facts.bound_resource()
         )));
     }
+    steal(facts, &mut reasons);
     load_achieved(facts, &mut reasons);
     clocks(facts, &mut reasons);
     reasons
@@ -85,6 +86,13 @@ fn send_lag(facts: &Facts, reasons: &mut Vec<Reason>) {
             facts.bound_resource()
         )));
     }
+}
+
+/// Noise of the machine: what others took of it, the bank did not have.
+fn steal(facts: &Facts, reasons: &mut Vec<Reason>) {
+    let Some(machine) = facts.machine.as_ref().filter(|machine| machine.steal_share > STEAL_SHARE_MAX) else { return };
+    let (taken, limit) = (percent(machine.steal_share), percent(STEAL_SHARE_MAX));
+    reasons.push(fault(format!("the host took {taken} of the CPU, limit {limit}; {}", facts.bound_resource())));
 }
 
 fn load_achieved(facts: &Facts, reasons: &mut Vec<Reason>) {

@@ -50,6 +50,8 @@ pub struct Facts {
     pub stall_max_us: Option<u64>,
     /// Medians of response; absent without a warm-up.
     pub warm_up: Option<WarmUp>,
+    /// Medians of intent to visible; absent without a warm-up.
+    pub warm_up_visible: Option<WarmUp>,
     /// Records of the topic that the group had not consumed when the converge phase ended.
     pub lag_end_records: Option<u64>,
     /// Logs that were scanned for panics.
@@ -66,13 +68,13 @@ pub struct Facts {
     pub faults_without_witness: Vec<String>,
     /// Markers that the scenario declares, with how often they fired.
     pub markers: BTreeMap<String, u64>,
-    /// Evidence files whose hash is not that of `run.json`.
+    /// Evidence that is not what run.json says, a sentence each: changed, missing, or not listed.
     pub evidence_mismatches: Vec<String>,
     /// How busy the machine was in the measured phase.
     pub machine: Option<Machine>,
 }
 
-/// Medians of response, to tell whether the bank was warm when measuring began.
+/// Medians of a latency, to tell whether the bank was warm when measuring began.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct WarmUp {
     /// Of the last warm-up seconds, in microseconds.
@@ -136,7 +138,8 @@ pub fn judge(facts: &Facts, guarantees: &Guarantees) -> Validity {
     reasons.extend(sane_harness::reasons(facts));
     if !facts.was_cut_short() {
         reasons.extend(ending(facts));
-        reasons.extend(warm_up(facts));
+        reasons.extend(warm_up("response", facts.warm_up));
+        reasons.extend(warm_up("visible", facts.warm_up_visible));
     }
     reasons.extend(evidence(facts, guarantees));
     let verdict = if facts.was_cut_short() {
@@ -203,13 +206,13 @@ fn ending(facts: &Facts) -> Vec<Reason> {
     reasons
 }
 
-fn warm_up(facts: &Facts) -> Option<Reason> {
-    let WarmUp { tail_p50_us, measure_p50_us } = facts.warm_up?;
+fn warm_up(latency: &str, medians: Option<WarmUp>) -> Option<Reason> {
+    let WarmUp { tail_p50_us, measure_p50_us } = medians?;
     let limit_us =
         ((measure_p50_us as f64 * WARM_UP_RATIO_MAX) as u64).max(measure_p50_us.saturating_add(WARM_UP_SLACK_US));
     (tail_p50_us > limit_us).then(|| {
         Reason::invalid(format!(
-            "warm-up is not flat: median response of its last seconds is {tail_p50_us} us, limit {limit_us} us (measured part: \
+            "warm-up is not flat: median {latency} of its last seconds is {tail_p50_us} us, limit {limit_us} us (measured part: \
              {measure_p50_us} us)"
         ))
     })
@@ -218,7 +221,7 @@ fn warm_up(facts: &Facts) -> Option<Reason> {
 fn evidence(facts: &Facts, guarantees: &Guarantees) -> Vec<Reason> {
     let mut reasons = Vec::new();
     for file in &facts.evidence_mismatches {
-        reasons.push(Reason::invalid(format!("evidence was changed: the hash of {file} is not the one in run.json")));
+        reasons.push(Reason::invalid(format!("evidence is not what the run wrote (by hash): {file}")));
     }
     if guarantees.verdict == GuaranteeVerdict::Violated {
         let violated = guarantees.checks.iter().filter(|check| check.verdict == GuaranteeVerdict::Violated);

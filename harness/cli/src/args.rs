@@ -3,7 +3,7 @@
 //! In: the command line. Out: [`Cli`]. Elsewhere: what each command does (`commands`).
 
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use bankstorm_scenario::Scenario;
 use clap::{Args, Parser, Subcommand, ValueEnum};
@@ -59,10 +59,7 @@ pub(crate) enum Command {
 }
 
 #[derive(Debug, Args)]
-pub(crate) struct ScenarioArgs {
-    /// The scenario file, for example scenarios/smoke.toml
-    #[arg(value_name = "SCENARIO")]
-    pub(crate) scenario: PathBuf,
+pub(crate) struct ScenarioOptions {
     /// Overrides a value of the file, for example --set load.0.rate=3000/s or --set phases.measure=10m; may be repeated
     #[arg(long = "set", value_name = "PATH=VALUE")]
     pub(crate) sets: Vec<String>,
@@ -77,18 +74,20 @@ pub(crate) struct ScenarioArgs {
     pub(crate) live: Live,
 }
 
-impl ScenarioArgs {
+impl ScenarioOptions {
     /// The scenario, checked and complete.
-    pub(crate) fn load(&self) -> Result<Scenario, CliError> {
-        bankstorm_scenario::load(&self.scenario, &self.sets, self.seed)
-            .map_err(|error| CliError::Usage(error.to_string()))
+    pub(crate) fn load(&self, file: &Path) -> Result<Scenario, CliError> {
+        bankstorm_scenario::load(file, &self.sets, self.seed).map_err(|error| CliError::Usage(error.to_string()))
     }
 }
 
 #[derive(Debug, Args)]
 pub(crate) struct RunArgs {
+    /// The scenario file, for example scenarios/smoke.toml
+    #[arg(value_name = "SCENARIO")]
+    pub(crate) file: PathBuf,
     #[command(flatten)]
-    pub(crate) scenario: ScenarioArgs,
+    pub(crate) options: ScenarioOptions,
     /// The folder in which the run's own folder is made
     #[arg(long, value_name = "DIR", default_value = "runs")]
     pub(crate) out: PathBuf,
@@ -96,8 +95,11 @@ pub(crate) struct RunArgs {
 
 #[derive(Debug, Args)]
 pub(crate) struct UpArgs {
+    /// The scenario file whose bank is started
+    #[arg(value_name = "SCENARIO", default_value = "scenarios/smoke.toml")]
+    pub(crate) file: PathBuf,
     #[command(flatten)]
-    pub(crate) scenario: ScenarioArgs,
+    pub(crate) options: ScenarioOptions,
 }
 
 #[derive(Debug, Args)]
@@ -203,9 +205,9 @@ pub(crate) struct ServeChannel {
     /// How records are spread over workers: serial, keyed or keyed_batched
     #[arg(long, default_value = "keyed_batched")]
     pub(crate) worker_mode: String,
-    /// Milliseconds waited once per account sync
+    /// Microseconds waited once per account sync
     #[arg(long, default_value_t = 0)]
-    pub(crate) sync_cost_ms: u64,
+    pub(crate) sync_cost_us: u64,
     /// Database connections
     #[arg(long, default_value_t = 6)]
     pub(crate) connections: usize,

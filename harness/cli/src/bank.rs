@@ -22,6 +22,10 @@ use crate::progress::Display;
 const LOAD_BASE: Duration = Duration::from_secs(60);
 const LOAD_PER_ENTRY: Duration = Duration::from_micros(100);
 
+/// The longest that the consumer group may take to spread its partitions.
+const ASSIGNED_LIMIT: Duration = Duration::from_secs(60);
+const ASSIGNED_LOOK: Duration = Duration::from_millis(250);
+
 /// Where everything listens.
 #[derive(Clone, Debug)]
 pub(crate) struct Addresses {
@@ -69,6 +73,10 @@ impl Bank {
                 return Err(error);
             }
         };
+        if let Err(error) = until_assigned(&channel_urls, scenario.system.partitions, display).await {
+            stop_quietly(local).await;
+            return Err(error);
+        }
         let addresses = Addresses {
             core_database,
             channel_database,
@@ -180,6 +188,32 @@ async fn start_services(
     Ok((core_url, urls))
 }
 
+/// Waits until the channels own every partition, each its share: the group's first rebalances belong to no measured second.
+async fn until_assigned(channels: &[String], partitions: u32, display: &Display) -> Result<(), CliError> {
+    let shown = display.phase("waiting until the channels own all partitions");
+    let share = f64::from(partitions) / channels.len() as f64;
+    let fair = share.floor()..=share.ceil();
+    let start = tokio::time::Instant::now();
+    loop {
+        let mut owned = Vec::new();
+        for url in channels {
+            let metrics = bankstorm_evidence::scrape(url).await;
+            owned.push(metrics.ok().and_then(|metrics| metrics.get("channel_partitions").copied()).unwrap_or(0.0));
+        }
+        if owned.iter().sum::<f64>() == f64::from(partitions) && owned.iter().all(|count| fair.contains(count)) {
+            return Ok(());
+        }
+        if start.elapsed() > ASSIGNED_LIMIT {
+            let limit = ASSIGNED_LIMIT.as_secs();
+            return Err(CliError::Environment(format!(
+                "after {limit} s the channels own {owned:?} of {partitions} partitions; the logs of channels and kafka say why"
+            )));
+        }
+        shown.update(&format!("waiting until the channels own all {partitions} partitions, so far {owned:?}"));
+        tokio::time::sleep(ASSIGNED_LOOK).await;
+    }
+}
+
 fn core_spec(local: &Local, port: u16, url: &str) -> ServiceSpec {
     let args = [
         "serve".to_owned(),
@@ -217,7 +251,7 @@ fn channel_spec(
         format!("--visible-log={}", folder.visible_log(name).display()),
         format!("--workers={}", system.workers),
         format!("--worker-mode={mode}"),
-        format!("--sync-cost-ms={}", system.sync_cost.as_millis()),
+        format!("--sync-cost-us={}", system.sync_cost.as_micros()),
     ];
     ServiceSpec::new(name, args.into(), format!("{url}/readyz"))
 }

@@ -13,6 +13,9 @@ pub(crate) enum CliError {
     /// The environment did not come up or was lost: exit code 3.
     #[error("{0}")]
     Environment(String),
+    /// A part of Bankstorm itself broke: exit code 1.
+    #[error("a bug in Bankstorm: {0}")]
+    Bug(String),
     /// Interrupted before there was anything to judge: exit code 4.
     #[error("interrupted before load began; nothing was measured, everything was stopped")]
     Interrupted,
@@ -22,6 +25,7 @@ impl CliError {
     /// The process's exit code.
     pub(crate) const fn exit_code(&self) -> u8 {
         match self {
+            Self::Bug(_) => 1,
             Self::Usage(_) => 2,
             Self::Environment(_) => 3,
             Self::Interrupted => 4,

@@ -7,10 +7,12 @@ mod bank;
 mod commands;
 mod error;
 mod judge;
+mod output;
 mod progress;
 mod run;
 mod stop;
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::process::ExitCode;
 
 use clap::Parser;
@@ -24,15 +26,17 @@ fn main() -> ExitCode {
     let cli = Cli::parse();
     log_to_stderr(&cli.command);
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().expect("threads for the runtime");
-    let ended = runtime.block_on(dispatch(cli.command));
+    // A panic is a bug of ours and has an exit code of its own; what it said is on standard error already.
+    let ended = catch_unwind(AssertUnwindSafe(|| runtime.block_on(dispatch(cli.command))));
     // Blocking threads of a client library must not hold back the end.
     runtime.shutdown_background();
     match ended {
-        Ok(code) => ExitCode::from(code),
-        Err(error) => {
-            eprintln!("error: {error}");
+        Ok(Ok(code)) => ExitCode::from(code),
+        Ok(Err(error)) => {
+            output::note(&format!("error: {error}"));
             ExitCode::from(error.exit_code())
         }
+        Err(_) => ExitCode::from(1),
     }
 }
 

@@ -12,6 +12,7 @@ use bankstorm_environment::{PlainProgress, Progress, Quiet};
 use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
 
 use crate::args::Live;
+use crate::output::note;
 
 /// How this run shows its progress.
 #[derive(Clone)]
@@ -60,7 +61,7 @@ impl Display {
                 // A display that cannot be written to is no reason to end a run.
                 let _ = moving.bars.println(text);
             }
-            Form::Plain => eprintln!("{text}"),
+            Form::Plain => note(text),
             Form::Off => {}
         }
     }
@@ -70,7 +71,7 @@ impl Display {
         match &self.form {
             Form::Moving(moving) => Phase { bar: Some(moving.add(name)), plain: false },
             Form::Plain => {
-                eprintln!("{name}");
+                note(name);
                 Phase { bar: None, plain: true }
             }
             Form::Off => Phase { bar: None, plain: false },
@@ -90,7 +91,7 @@ impl Phase {
         if let Some(bar) = &self.bar {
             bar.set_message(text.to_owned());
         } else if self.plain {
-            eprintln!("  {text}");
+            note(&format!("  {text}"));
         }
     }
 

@@ -16,50 +16,55 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
+use bankstorm_check::exit;
 use bankstorm_evidence::sampler::Sampler;
-use bankstorm_load::Stop;
 
 use crate::args::RunArgs;
 use crate::bank::Bank;
 use crate::error::CliError;
+use crate::output::{note, say};
 use crate::progress::Display;
-use crate::stop;
+use crate::stop::Interrupt;
 
 use self::facts::Findings;
 use self::open::OpenRun;
 use self::watch::Watch;
 use self::watchdog::Watchdog;
 
-/// The time that a step may take once the user or the environment asked to stop: all of them together stay below ten seconds.
+/// The time that a step may take once the user or the environment asked to stop.
 const HURRIED: Duration = Duration::from_millis(1_500);
+/// After an interrupt everything is gone within ten seconds. Counted from it: the last sample, the evidence, and the bank's stop.
+const SAMPLED_BY: Duration = Duration::from_secs(5);
+const COLLECTED_BY: Duration = Duration::from_millis(6_500);
+const STOPPED_BY: Duration = Duration::from_millis(8_500);
 
 /// Runs a scenario to its verdict.
 pub(crate) async fn run(args: RunArgs) -> Result<u8, CliError> {
-    let scenario = args.scenario.load()?;
-    let display = Display::new(args.scenario.live);
-    let stop = stop::listen()?;
+    let scenario = args.options.load(&args.file)?;
+    let display = Display::new(args.options.live);
+    let stop = Interrupt::listen()?;
     let mut open = OpenRun::create(scenario, &args)?;
     display.line(&format!("run {}", open.json.run_id));
     display.line(&format!("plan digest {}", open.json.digests.plan));
 
     let mut bank = bring_up(&mut open, &display, &stop).await?;
     let measured = measure(&mut open, &mut bank, &display, &stop).await;
-    let stopped = stop_bank(bank, &display).await;
+    // Past the limit the bank is dropped, and the reaper ends it without manners.
+    let stopped = stop.within(STOPPED_BY, stop_bank(bank, &display)).await.unwrap_or(Ok(()));
     let mut findings = measured.map_err(|error| open.ended_early(error))?;
     findings.collected.problems.extend(stopped.err().map(|error| error.to_string()));
 
-    let code = facts::judge(&mut open, &findings, &display)?;
-    report(&open)?;
-    Ok(code)
+    let code = facts::judge(&mut open, &findings, &display).map_err(|error| open.ended_early(error))?;
+    Ok(report(&open, code))
 }
 
 /// The bank of the run; Ctrl-C meanwhile ends the run, and the reaper removes what was started.
-async fn bring_up(open: &mut OpenRun, display: &Display, stop: &Arc<Stop>) -> Result<Bank, CliError> {
+async fn bring_up(open: &mut OpenRun, display: &Display, stop: &Interrupt) -> Result<Bank, CliError> {
     display.line("bringing up the bank");
     let phase = open.phases.begin("start", &open.json.origin);
     let started = tokio::select! {
         biased;
-        () = stop.raised() => Err(CliError::Interrupted),
+        () = stop.asked() => Err(CliError::Interrupted),
         started = Bank::start(&open.scenario, Some(&open.folder), display) => started,
     };
     open.phases.end(phase, &open.json.origin);
@@ -71,21 +76,27 @@ async fn measure(
     open: &mut OpenRun,
     bank: &mut Bank,
     display: &Display,
-    stop: &Arc<Stop>,
+    stop: &Interrupt,
 ) -> Result<Findings, CliError> {
-    let watch = Watch::begin(bank.deaths(), open, bank, Arc::clone(stop));
+    let watch = Watch::begin(bank.deaths(), open, bank, Arc::clone(&stop.load));
     let watchdog = Watchdog::start()?;
     let sampler = Sampler::start(load::targets(bank), open.json.origin, &open.folder)
         .map_err(|error| CliError::Environment(format!("samples: {error}")))?;
 
     let mut loaded = load::drive_and_resolve(open, bank, display, stop).await?;
     let mut collected = collect::converge(open, bank, display, stop).await;
-    let sampled = sampler.stop().await;
-    collect::collect(open, bank, &mut loaded, &mut collected, display).await;
+    let sampled = stop.within(SAMPLED_BY, sampler.stop()).await.unwrap_or_default();
+    // From here on nothing is measured: what stalls the machine now spoils no figure.
+    let watchdog = watchdog.end();
+    let collecting = collect::collect(open, bank, &mut loaded, &mut collected, display);
+    if stop.within(COLLECTED_BY, collecting).await.is_none() {
+        collected
+            .problems
+            .push(format!("evidence was cut short: {} s after the interrupt", COLLECTED_BY.as_secs_f64()));
+    }
 
     open.absorb(watch.end().await);
-    let interrupted = stop.is_raised() && open.lost.is_none();
-    Ok(Findings { loaded, collected, sampled, watchdog: watchdog.end(), interrupted })
+    Ok(Findings { loaded, collected, sampled, watchdog, interrupted: stop.is_asked() })
 }
 
 async fn stop_bank(bank: Bank, display: &Display) -> Result<(), CliError> {
@@ -93,11 +104,13 @@ async fn stop_bank(bank: Bank, display: &Display) -> Result<(), CliError> {
     bank.stop().await
 }
 
-fn report(open: &OpenRun) -> Result<(), CliError> {
-    bankstorm_report::write_all(&open.folder)
-        .map_err(|error| CliError::Environment(format!("{}: {error}", open.folder.root().display())))?;
-    println!("{}", bankstorm_report::terminal::summary(&open.json, &open.folder, colour()));
-    Ok(())
+/// Writes and prints the reports. One that cannot be written does not hide a violation.
+fn report(open: &OpenRun, code: u8) -> u8 {
+    let written = bankstorm_report::write_all(&open.folder);
+    say(&bankstorm_report::terminal::summary(&open.json, &open.folder, colour()));
+    let Err(error) = written else { return code };
+    note(&format!("error: {}: {error}", open.folder.root().display()));
+    if i32::from(code) == exit::VIOLATED { code } else { 3 }
 }
 
 fn colour() -> bool {

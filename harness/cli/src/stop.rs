@@ -1,35 +1,75 @@
 //! Ctrl-C: the first one asks for a clean end, the second one ends at once.
 //!
-//! In: SIGINT and SIGTERM. Out: a raised [`Stop`], which phases wait on. Elsewhere: the reaper, which cleans up after either end
-//! (`environment::reaper`).
+//! In: SIGINT, SIGTERM, SIGHUP. Out: [`Interrupt`]: the cell that ends load, and the time that is left for what follows. Elsewhere: the
+//! reaper, which cleans up after either end (`environment::reaper`).
 
-use std::sync::Arc;
+use std::future::Future;
+use std::sync::{Arc, OnceLock};
+use std::time::Duration;
 
 use bankstorm_load::Stop;
 use tokio::signal::unix::{SignalKind, signal};
+use tokio::time::{Instant, sleep_until};
 
 use crate::error::CliError;
 
-/// Listens for SIGINT and SIGTERM from now on.
-pub(crate) fn listen() -> Result<Arc<Stop>, CliError> {
-    let stop = Arc::new(Stop::new());
-    let cannot = |error| CliError::Environment(format!("cannot listen for signals: {error}"));
-    let mut interrupt = signal(SignalKind::interrupt()).map_err(cannot)?;
-    let mut terminate = signal(SignalKind::terminate()).map_err(cannot)?;
-    let raised = Arc::clone(&stop);
-    #[expect(clippy::disallowed_methods, reason = "the command's own runtime; lives as long as the process")]
-    tokio::spawn(async move {
-        let mut asked_before = false;
-        loop {
-            tokio::select! { biased; _ = interrupt.recv() => {}, _ = terminate.recv() => {} }
-            if asked_before {
-                eprintln!("second interrupt: leaving at once; the reaper removes processes and folders");
-                std::process::exit(4);
+/// The user's wish to stop.
+#[derive(Clone)]
+pub(crate) struct Interrupt {
+    /// Raised by the user; ends load. A lost environment raises it too, without being an interrupt.
+    pub(crate) load: Arc<Stop>,
+    user: Arc<Stop>,
+    at: Arc<OnceLock<Instant>>,
+}
+
+impl Interrupt {
+    /// Listens for SIGINT, SIGTERM and SIGHUP (a closed terminal) from now on.
+    pub(crate) fn listen() -> Result<Self, CliError> {
+        let interrupt = Self { load: Arc::new(Stop::new()), user: Arc::new(Stop::new()), at: Arc::default() };
+        let cannot = |error| CliError::Environment(format!("cannot listen for signals: {error}"));
+        let mut interrupted = signal(SignalKind::interrupt()).map_err(cannot)?;
+        let mut terminated = signal(SignalKind::terminate()).map_err(cannot)?;
+        let mut hung_up = signal(SignalKind::hangup()).map_err(cannot)?;
+        let raised = interrupt.clone();
+        #[expect(clippy::disallowed_methods, reason = "the command's own runtime; lives as long as the process")]
+        tokio::spawn(async move {
+            loop {
+                tokio::select! { biased; _ = interrupted.recv() => {}, _ = terminated.recv() => {}, _ = hung_up.recv() => {} }
+                raised.signalled();
             }
-            asked_before = true;
-            eprintln!("interrupt: ending; what happened is kept, everything is stopped (once more to leave at once)");
-            raised.raise();
+        });
+        Ok(interrupt)
+    }
+
+    fn signalled(&self) {
+        if self.at.set(Instant::now()).is_err() {
+            crate::output::note("second interrupt: leaving at once; the reaper removes processes and folders");
+            std::process::exit(4);
         }
-    });
-    Ok(stop)
+        crate::output::note(
+            "interrupt: ending; what happened is kept, everything is stopped (once more to leave at once)",
+        );
+        self.user.raise();
+        self.load.raise();
+    }
+
+    /// Whether the user asked to stop.
+    pub(crate) fn is_asked(&self) -> bool {
+        self.user.is_raised()
+    }
+
+    /// Completes when the user asks to stop.
+    pub(crate) async fn asked(&self) {
+        self.user.raised().await;
+    }
+
+    /// Runs a step to its end; once the user asked to stop, it has until `limit` after that, and `None` says that this was too short.
+    pub(crate) async fn within<T>(&self, limit: Duration, step: impl Future<Output = T>) -> Option<T> {
+        let late = async {
+            self.asked().await;
+            let at = self.at.get().copied().unwrap_or_else(Instant::now);
+            sleep_until(at + limit).await;
+        };
+        tokio::select! { biased; done = step => Some(done), () = late => None }
+    }
 }

@@ -30,7 +30,7 @@ pub use channel::collect_channel;
 pub use converge::{Converged, wait_converged};
 pub use core::collect_core;
 pub use error::EvidenceError;
-pub use metrics::final_markers;
+pub use metrics::{final_markers, scrape};
 pub use topic::{CollectedTopic, collect_topic};
 pub use visible::{CollectedVisible, collect_visible};
 pub use written::{write_operations, write_pages};

@@ -46,8 +46,11 @@ fn markers<'a>(metrics: impl Iterator<Item = (&'a str, f64)>) -> BTreeMap<String
     metrics.filter_map(|(name, value)| Some((marker(name)?.to_owned(), value as u64))).collect()
 }
 
-/// Fetches a process's metrics; the error is a sentence.
-pub(crate) async fn scrape(url: &str) -> Result<BTreeMap<String, f64>, String> {
+/// Fetches a process's metrics, by name with their labels; the error is a sentence.
+///
+/// # Errors
+/// When the process cannot be reached, answers something else than 200, or takes too long.
+pub async fn scrape(url: &str) -> Result<BTreeMap<String, f64>, String> {
     match timeout(ANSWER_LIMIT, get(url)).await {
         Ok(Ok(text)) => Ok(parse(&text)),
         Ok(Err(problem)) => Err(format!("{url}/metrics: {problem}")),

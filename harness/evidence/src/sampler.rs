@@ -115,7 +115,7 @@ fn work(targets: Targets, origin: Origin, marks: SampleMarks, stopped: &Receiver
     summary
 }
 
-/// The last sample, and a few more while there is a lag: the channel commits its offsets a moment after it applied the records.
+/// The last sample, and a few more while there is a lag or it cannot be read: the channel commits its offsets a moment after it applied the records.
 fn settle(
     readers: &mut Readers,
     origin: &Origin,
@@ -126,7 +126,7 @@ fn settle(
     let until_ns = origin.elapsed_ns() + SETTLE_NS;
     loop {
         let row = readers.sample(origin, runtime);
-        let settled = row.lag_records.is_none_or(|lag| lag == 0);
+        let settled = row.lag_records == Some(0);
         kept.keep(row);
         if settled || origin.elapsed_ns() >= until_ns {
             return;

@@ -61,12 +61,22 @@ fn what_the_harness_spoilt_is_invalid_and_what_was_not_seen_is_inconclusive() {
         (
             Facts { evidence_mismatches: vec!["evidence/topic.parquet".to_owned()], ..Facts::sound() },
             Invalid,
-            "evidence was changed: the hash of evidence/topic.parquet",
+            "evidence is not what the run wrote (by hash): evidence/topic.parquet",
         ),
         (
             Facts { warm_up: Some(WarmUp { tail_p50_us: 50_000, measure_p50_us: 4_000 }), ..Facts::sound() },
             Invalid,
             "warm-up is not flat: median response of its last seconds is 50000 us, limit 14000 us",
+        ),
+        (
+            Facts { warm_up_visible: Some(WarmUp { tail_p50_us: 90_000, measure_p50_us: 8_000 }), ..Facts::sound() },
+            Invalid,
+            "warm-up is not flat: median visible of its last seconds is 90000 us, limit 24000 us",
+        ),
+        (
+            Facts { machine: Some(Machine { cores: 2, busy_share: 0.4, steal_share: 0.3, processes: [].into() }), ..Facts::sound() },
+            Invalid,
+            "harness-fault: the host took 30 % of the CPU, limit 5 %",
         ),
         (Facts { markers: [("gap_fill".to_owned(), 0)].into(), ..Facts::sound() }, Inconclusive, "vacuous: "),
     ];

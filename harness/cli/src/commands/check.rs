@@ -10,6 +10,7 @@ use bankstorm_record::save::read_run_json;
 use crate::args::RunFolderArgs;
 use crate::error::{CliError, unusable};
 use crate::judge::{StoredFacts, judge};
+use crate::output::say;
 
 /// Checks, prints, and says how it ended.
 pub(crate) fn run(args: &RunFolderArgs) -> Result<u8, CliError> {
@@ -20,12 +21,12 @@ pub(crate) fn run(args: &RunFolderArgs) -> Result<u8, CliError> {
     for check in &json.guarantees.checks {
         print(check);
     }
-    println!();
+    say("");
     for reason in &json.validity.reasons {
-        println!("reason: {reason}");
+        say(&format!("reason: {reason}"));
     }
     let (validity, guarantees, slo) = (json.validity.verdict, json.guarantees.verdict, json.slo.verdict);
-    println!("validity {validity:?}, guarantees {guarantees:?}, objectives {slo:?}: exit code {code}");
+    say(&format!("validity {validity:?}, guarantees {guarantees:?}, objectives {slo:?}: exit code {code}"));
     Ok(u8::try_from(code).expect("exit codes are small"))
 }
 
@@ -43,8 +44,8 @@ fn print(check: &CheckResult) {
         GuaranteeVerdict::Unknown => "unknown",
     };
     let CheckResult { id, name, examined, violations, .. } = check;
-    println!("{id:<3} {name:<18} {verdict:<9} {examined} examined, {violations} violations");
+    say(&format!("{id:<3} {name:<18} {verdict:<9} {examined} examined, {violations} violations"));
     if let Some(first) = &check.first {
-        println!("    {first}");
+        say(&format!("    {first}"));
     }
 }

@@ -3,18 +3,19 @@
 //! In: nothing. Out: a list. Elsewhere: the checks themselves (`check`).
 
 use crate::error::CliError;
+use crate::output::say;
 
 /// Prints the list.
 pub(crate) fn run() -> Result<u8, CliError> {
     let (validity, guarantees): (Vec<_>, Vec<_>) =
         bankstorm_check::catalogue().into_iter().partition(|check| check.is_validity);
-    println!("Guarantees: every row is examined; one counter-example is exit code 6.");
+    say("Guarantees: every row is examined; one counter-example is exit code 6.");
     for check in guarantees {
-        println!("  {:<3} {:<18} {}", check.id, check.name, check.explains);
+        say(&format!("  {:<3} {:<18} {}", check.id, check.name, check.explains));
     }
-    println!("\nValidity: a run that breaks one is not believed (exit code 4).");
+    say("\nValidity: a run that breaks one is not believed (exit code 4).");
     for check in validity {
-        println!("  {:<3} {:<18} {}", check.id, check.name, check.explains);
+        say(&format!("  {:<3} {:<18} {}", check.id, check.name, check.explains));
     }
     Ok(0)
 }

@@ -8,6 +8,7 @@ use bankstorm_environment::orphans;
 
 use crate::args::DoctorArgs;
 use crate::error::CliError;
+use crate::output::say;
 
 /// Looks, or cleans.
 pub(crate) fn run(args: &DoctorArgs) -> Result<u8, CliError> {
@@ -16,13 +17,13 @@ pub(crate) fn run(args: &DoctorArgs) -> Result<u8, CliError> {
     }
     let findings = doctor();
     for finding in &findings {
-        println!("{}", line(finding));
+        say(&line(finding));
     }
     if !can_run(&findings) {
-        println!("\nSomething is missing: `make setup` installs it.");
+        say("\nSomething is missing: `make setup` installs it.");
         return Ok(3);
     }
-    println!("\nA run can start.");
+    say("\nA run can start.");
     Ok(0)
 }
 
@@ -41,9 +42,9 @@ fn line(finding: &Finding) -> String {
 fn clean() -> Result<u8, CliError> {
     let cleaned = orphans::clean();
     for folder in &cleaned.folders {
-        println!("removed {}", folder.display());
+        say(&format!("removed {}", folder.display()));
     }
-    println!("{} folders removed, {} processes ended", cleaned.folders.len(), cleaned.processes);
+    say(&format!("{} folders removed, {} processes ended", cleaned.folders.len(), cleaned.processes));
     if cleaned.left.is_empty() {
         return Ok(0);
     }

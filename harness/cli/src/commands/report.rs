@@ -7,15 +7,16 @@ use bankstorm_record::folder::RunFolder;
 
 use crate::args::RunFolderArgs;
 use crate::error::{CliError, unusable};
+use crate::output::say;
 
 /// Writes and prints.
 pub(crate) fn run(args: &RunFolderArgs) -> Result<u8, CliError> {
     let folder = RunFolder::new(&args.run);
     let run = bankstorm_record::save::read_run_json(&folder).map_err(|error| unusable(&args.run, error))?;
     let written = bankstorm_report::write_all(&folder).map_err(|error| unusable(&args.run, error))?;
-    println!("{}", bankstorm_report::terminal::summary(&run, &folder, false));
+    say(&bankstorm_report::terminal::summary(&run, &folder, false));
     for path in written {
-        println!("written: {}", path.display());
+        say(&format!("written: {}", path.display()));
     }
     Ok(0)
 }

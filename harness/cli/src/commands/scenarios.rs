@@ -6,13 +6,14 @@ use std::path::{Path, PathBuf};
 
 use crate::args::ScenariosArgs;
 use crate::error::{CliError, unusable};
+use crate::output::say;
 
 /// Prints the list.
 pub(crate) fn run(args: &ScenariosArgs) -> Result<u8, CliError> {
     for path in files(&args.folder)? {
         let scenario =
             bankstorm_scenario::load(&path, &[], None).map_err(|error| CliError::Usage(error.to_string()))?;
-        println!("{}\n    {}", path.display(), scenario.about);
+        say(&format!("{}\n    {}", path.display(), scenario.about));
     }
     Ok(0)
 }

@@ -4,6 +4,7 @@
 
 use crate::args::SchemaOf;
 use crate::error::CliError;
+use crate::output::say;
 
 /// Prints the schema.
 pub(crate) fn run(of: SchemaOf) -> Result<u8, CliError> {
@@ -11,6 +12,6 @@ pub(crate) fn run(of: SchemaOf) -> Result<u8, CliError> {
         SchemaOf::Scenario => bankstorm_scenario::schema::schema(),
         SchemaOf::Run => bankstorm_record::schema::run_json(),
     };
-    println!("{}", serde_json::to_string_pretty(&schema).expect("a schema is JSON"));
+    say(&serde_json::to_string_pretty(&schema).expect("a schema is JSON"));
     Ok(0)
 }

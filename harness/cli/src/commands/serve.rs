@@ -35,7 +35,7 @@ async fn serve_channel(options: ServeChannel) -> Result<u8, CliError> {
     let config = ChannelConfig {
         worker_mode: worker_mode(&options.worker_mode)?,
         workers: usize::try_from(options.workers).expect("a machine with at least 32 bits"),
-        sync_cost: Duration::from_millis(options.sync_cost_ms),
+        sync_cost: Duration::from_micros(options.sync_cost_us),
         ..ChannelConfig::default()
     };
     let serve = channel::ChannelServe {

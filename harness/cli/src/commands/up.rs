@@ -6,17 +6,18 @@
 use crate::args::UpArgs;
 use crate::bank::{Addresses, Bank};
 use crate::error::CliError;
+use crate::output::say;
 use crate::progress::Display;
-use crate::stop;
+use crate::stop::Interrupt;
 
 /// Starts, prints, waits, stops.
 pub(crate) async fn run(args: UpArgs) -> Result<u8, CliError> {
-    let scenario = args.scenario.load()?;
-    let display = Display::new(args.scenario.live);
-    let stop = stop::listen()?;
+    let scenario = args.options.load(&args.file)?;
+    let display = Display::new(args.options.live);
+    let stop = Interrupt::listen()?;
     let started = tokio::select! {
         biased;
-        () = stop.raised() => return Err(CliError::Interrupted),
+        () = stop.asked() => return Err(CliError::Interrupted),
         started = Bank::start(&scenario, None, &display) => started,
     };
     let mut bank = started?;
@@ -24,7 +25,7 @@ pub(crate) async fn run(args: UpArgs) -> Result<u8, CliError> {
     let mut deaths = bank.deaths();
     let lost = tokio::select! {
         biased;
-        () = stop.raised() => None,
+        () = stop.asked() => None,
         death = deaths.recv() => death,
     };
     bank.stop().await?;
@@ -35,16 +36,16 @@ pub(crate) async fn run(args: UpArgs) -> Result<u8, CliError> {
 }
 
 fn print(addresses: &Addresses) {
-    println!("core      {}", addresses.core_url);
+    say(&format!("core      {}", addresses.core_url));
     for (name, url) in &addresses.channels {
-        println!("{name} {url}");
+        say(&format!("{name} {url}"));
     }
-    println!("kafka     {}", addresses.kafka);
-    println!("databases \"{}\"", addresses.core_database);
-    println!("          \"{}\"", addresses.channel_database);
-    println!("\nTry:  curl {}/v1/accounts/1000000/head", addresses.core_url);
+    say(&format!("kafka     {}", addresses.kafka));
+    say(&format!("databases \"{}\"", addresses.core_database));
+    say(&format!("          \"{}\"", addresses.channel_database));
+    say(&format!("\nTry:  curl {}/v1/accounts/1000000/head", addresses.core_url));
     if let Some((_, url)) = addresses.channels.first() {
-        println!("      curl '{url}/v1/accounts/1000000/history?limit=5'");
+        say(&format!("      curl '{url}/v1/accounts/1000000/history?limit=5'"));
     }
-    println!("\nCtrl-C stops everything.");
+    say("\nCtrl-C stops everything.");
 }

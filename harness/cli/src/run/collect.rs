@@ -5,9 +5,9 @@
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
-use std::sync::Arc;
 use std::time::Duration;
 
+use bankstorm_contracts::AccountNo;
 use bankstorm_contracts::event::ENTRIES_TOPIC;
 use bankstorm_evidence::visible::Joined;
 use bankstorm_evidence::{
@@ -20,6 +20,7 @@ use bankstorm_record::rows::VisibleRow;
 
 use crate::bank::Bank;
 use crate::progress::Display;
+use crate::stop::Interrupt;
 
 use super::HURRIED;
 use super::load::Loaded;
@@ -45,9 +46,9 @@ impl Collected {
 }
 
 /// Waits for the copy, at most as long as the scenario allows to heal.
-pub(crate) async fn converge(open: &mut OpenRun, bank: &Bank, display: &Display, stop: &Arc<Stop>) -> Collected {
+pub(crate) async fn converge(open: &mut OpenRun, bank: &Bank, display: &Display, stop: &Interrupt) -> Collected {
     let mut collected = Collected::default();
-    let limit = if stop.is_raised() { HURRIED } else { open.scenario.phases.heal };
+    let limit = if stop.load.is_raised() { HURRIED } else { open.scenario.phases.heal };
     let shown = display.phase(&format!("waiting until the copy has converged, at most {} s", limit.as_secs_f64()));
     let phase = open.phases.begin("converge", &open.json.origin);
     let addresses = &bank.addresses;
@@ -55,7 +56,7 @@ pub(crate) async fn converge(open: &mut OpenRun, bank: &Bank, display: &Display,
     let converged = tokio::select! {
         biased;
         converged = wait => collected.note("converge", converged),
-        () = hurried(stop, limit) => None,
+        () = hurried(&stop.load, limit) => None,
     };
     collected.converged = converged;
     open.phases.end(phase, &open.json.origin);
@@ -78,8 +79,10 @@ pub(crate) async fn collect(
 ) {
     let shown = display.phase("collecting evidence");
     let phase = open.phases.begin("evidence", &open.json.origin);
-    stores(open, bank, collected).await;
+    // Whatever a copy or a page shows must be in core when core is read, so core comes last.
+    copies(open, bank, collected).await;
     visible(open, bank, loaded, collected).await;
+    core(open, bank, collected).await;
     let written = write_operations(&mut loaded.drive.operations, &open.folder);
     keep(open, collected.note("operations", written));
     let written = write_pages(&mut loaded.drive.pages, &open.folder);
@@ -99,18 +102,13 @@ fn write_latency(open: &OpenRun, loaded: &Loaded) -> std::io::Result<()> {
     std::io::Write::flush(&mut log)
 }
 
-/// The databases and the topic, all at once.
-async fn stores(open: &mut OpenRun, bank: &Bank, collected: &mut Collected) {
-    let depth = i64::from(open.scenario.accounts.history_depth);
-    let loaded_seq =
-        move |account: i64| if account < bankstorm_contracts::AccountNo::FIRST_CUSTOMER { 0 } else { depth };
+/// The channels' database and the topic, at once.
+async fn copies(open: &mut OpenRun, bank: &Bank, collected: &mut Collected) {
     let addresses = &bank.addresses;
-    let (core, channel, topic) = tokio::join!(
-        collect_core(&addresses.core_database, loaded_seq, &open.folder),
+    let (channel, topic) = tokio::join!(
         collect_channel(&addresses.channel_database, &open.folder),
         collect_topic(&addresses.kafka, ENTRIES_TOPIC, &open.folder),
     );
-    keep(open, collected.note("core's database", core));
     keep(open, collected.note("the channels' database", channel));
     let Some(topic) = collected.note("topic", topic) else { return };
     if topic.malformed > 0 {
@@ -121,6 +119,13 @@ async fn stores(open: &mut OpenRun, bank: &Bank, collected: &mut Collected) {
         collected.problems.push(format!("the broker had removed {} records before they were read", topic.removed));
     }
     keep(open, Some(topic.evidence));
+}
+
+async fn core(open: &mut OpenRun, bank: &Bank, collected: &mut Collected) {
+    let depth = i64::from(open.scenario.accounts.history_depth);
+    let loaded_seq = move |account: i64| if AccountNo::new(account).is_internal() { 0 } else { depth };
+    let core = collect_core(&bank.addresses.core_database, loaded_seq, &open.folder).await;
+    keep(open, collected.note("core's database", core));
 }
 
 /// The visible times; those whose stamp died with its process are read from a channel now, as upper bounds (D44).

@@ -71,7 +71,10 @@ fn environment(error: impl std::fmt::Display) -> CliError {
 /// Whether entries may rightly be missing from topic or copy: load was cut short and the copy had no time to converge.
 fn is_incomplete(open: &OpenRun, findings: &Findings) -> bool {
     let converged = findings.collected.converged.is_some_and(|converged| converged.is_complete());
-    (findings.interrupted || open.lost.is_some()) && !converged
+    let is_open = |row: &OperationRow| row.outcome.is_some() && row.resolved.is_none();
+    // An unresolved deposit may still be posted while the evidence is read.
+    let unresolved = findings.loaded.drive.operations.iter().any(is_open);
+    unresolved || ((findings.interrupted || open.lost.is_some()) && !converged)
 }
 
 fn figures_of_load(open: &mut OpenRun, loaded: &Loaded) {
@@ -120,7 +123,8 @@ fn facts(open: &OpenRun, findings: &Findings, measured: &SamplerSummary) -> Resu
         wall_step_us: findings.watchdog.map(|seen| seen.wall_step_us),
         wall_drift_us: findings.watchdog.map(|seen| seen.wall_drift_us),
         stall_max_us: findings.watchdog.map(|seen| seen.stall_max_us),
-        warm_up: warm_up(findings),
+        warm_up: warm_up(findings, |row| row.acked_ns),
+        warm_up_visible: warm_up(findings, |row| row.visible_ns),
         lag_end_records: findings.sampled.lag_end,
         logs_scanned: std::fs::read_dir(open.folder.logs()).map_or(0, |logs| logs.count() as u64),
         log_hits: logs
@@ -149,24 +153,27 @@ fn micros(duration: std::time::Duration) -> u64 {
     u64::try_from(duration.as_micros()).unwrap_or(u64::MAX)
 }
 
-/// Medians of response: of the warm-up's last two seconds, and of the measured phase.
-fn warm_up(findings: &Findings) -> Option<WarmUp> {
+/// Medians of a latency: of the warm-up's last two seconds, and of the measured phase.
+fn warm_up(findings: &Findings, end_ns: fn(&OperationRow) -> Option<i64>) -> Option<WarmUp> {
     let drive = &findings.loaded.drive;
     let tail_from = drive.measure_ns - 2_000_000_000;
-    let tail_p50_us =
-        median_us(drive.operations.iter().filter(|row| row.phase == "warm_up" && row.intended_ns >= tail_from))?;
-    let measure_p50_us = median_us(drive.operations.iter().filter(|row| row.phase == "measure"))?;
+    let is_tail = |row: &&OperationRow| row.phase == "warm_up" && row.intended_ns >= tail_from;
+    let tail_p50_us = median_us(drive.operations.iter().filter(is_tail), end_ns)?;
+    let measure_p50_us = median_us(drive.operations.iter().filter(|row| row.phase == "measure"), end_ns)?;
     Some(WarmUp { tail_p50_us, measure_p50_us })
 }
 
-fn median_us<'a>(rows: impl Iterator<Item = &'a OperationRow>) -> Option<u64> {
-    let mut took: Vec<i64> = rows.filter_map(|row| Some(row.acked_ns? - row.intended_ns)).collect();
+fn median_us<'a>(
+    rows: impl Iterator<Item = &'a OperationRow>,
+    end_ns: fn(&OperationRow) -> Option<i64>,
+) -> Option<u64> {
+    let mut took: Vec<i64> = rows.filter_map(|row| Some(end_ns(row)? - row.intended_ns)).collect();
     took.sort_unstable();
     took.get(took.len() / 2).map(|ns| u64::try_from(ns / 1_000).unwrap_or(0))
 }
 
 fn machine(open: &OpenRun, measured: &SamplerSummary) -> Option<Machine> {
-    let seconds = measured.samples.saturating_sub(1).max(1) as f64;
+    let seconds = if measured.span_s > 0.0 { measured.span_s } else { return None };
     Some(Machine {
         cores: open.machine.cores,
         busy_share: measured.machine_busy_mean?,

@@ -7,14 +7,16 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bankstorm_evidence::sampler::Targets;
+use bankstorm_evidence::{write_operations, write_pages};
 use bankstorm_load::run::Tuning;
 use bankstorm_load::tally::Counts;
-use bankstorm_load::{DriveInput, DriveResult, Stop, Tally};
+use bankstorm_load::{DriveError, DriveInput, DriveResult, Stop, Tally};
 use bankstorm_record::save::write_run_json;
 
 use crate::bank::Bank;
 use crate::error::CliError;
 use crate::progress::{Display, Phase};
+use crate::stop::Interrupt;
 
 use super::HURRIED;
 use super::open::OpenRun;
@@ -33,13 +35,21 @@ pub(crate) async fn drive_and_resolve(
     open: &mut OpenRun,
     bank: &Bank,
     display: &Display,
-    stop: &Arc<Stop>,
+    stop: &Interrupt,
 ) -> Result<Loaded, CliError> {
     let mut drive = drive(open, bank, display, stop).await?;
     note_phases(open, &drive);
-    write_run_json(&open.folder, &open.json).map_err(|error| CliError::Environment(error.to_string()))?;
+    keep_load(open, &mut drive).map_err(|error| CliError::Environment(error.to_string()))?;
     resolve(open, bank, display, stop, &mut drive).await;
     Ok(Loaded { drive })
+}
+
+/// The second moment of the folder: should anything break from here on, what load saw is kept.
+fn keep_load(open: &OpenRun, drive: &mut DriveResult) -> Result<(), Box<dyn std::error::Error>> {
+    write_operations(&mut drive.operations, &open.folder)?;
+    write_pages(&mut drive.pages, &open.folder)?;
+    write_run_json(&open.folder, &open.json)?;
+    Ok(())
 }
 
 /// What is sampled while load runs.
@@ -49,7 +59,7 @@ pub(crate) fn targets(bank: &Bank) -> Targets {
     Targets { pids: bank.pids(), metrics, kafka: bank.addresses.kafka.clone(), group: "channel".to_owned() }
 }
 
-async fn drive(open: &OpenRun, bank: &Bank, display: &Display, stop: &Arc<Stop>) -> Result<DriveResult, CliError> {
+async fn drive(open: &OpenRun, bank: &Bank, display: &Display, stop: &Interrupt) -> Result<DriveResult, CliError> {
     let tally = Arc::new(Tally::new());
     let input = DriveInput {
         plan: Arc::clone(&open.plan),
@@ -57,7 +67,7 @@ async fn drive(open: &OpenRun, bank: &Bank, display: &Display, stop: &Arc<Stop>)
         channels: bank.load_channels(),
         origin: open.json.origin,
         start_at_ns: open.json.origin.elapsed_ns() + HEAD_START_NS,
-        stop: Arc::clone(stop),
+        stop: Arc::clone(&stop.load),
         tally: Arc::clone(&tally),
         tuning: Tuning::default(),
     };
@@ -73,8 +83,15 @@ async fn drive(open: &OpenRun, bank: &Bank, display: &Display, stop: &Arc<Stop>)
     };
     tokio::select! {
         biased;
-        driven = bankstorm_load::run::drive(input) => driven.map_err(|error| CliError::Environment(error.to_string())),
+        driven = bankstorm_load::drive(input) => driven.map_err(broken),
         () = show => unreachable!("the display loops for ever"),
+    }
+}
+
+fn broken(error: DriveError) -> CliError {
+    match error {
+        DriveError::Thread { .. } => CliError::Bug(error.to_string()),
+        DriveError::Address { .. } => CliError::Environment(error.to_string()),
     }
 }
 
@@ -93,15 +110,15 @@ fn note_phases(open: &mut OpenRun, drive: &DriveResult) {
     open.json.validity.reasons = vec!["the run ended between load and checks".to_owned()];
 }
 
-async fn resolve(open: &mut OpenRun, bank: &Bank, display: &Display, stop: &Arc<Stop>, drive: &mut DriveResult) {
+async fn resolve(open: &mut OpenRun, bank: &Bank, display: &Display, stop: &Interrupt, drive: &mut DriveResult) {
     let phase = open.phases.begin("resolve", &open.json.origin);
-    let limit = if stop.is_raised() { HURRIED } else { open.scenario.phases.resolve };
+    let limit = if stop.load.is_raised() { HURRIED } else { open.scenario.phases.resolve };
     let shown = display.phase(&format!("resolving unknown outcomes, at most {} s", limit.as_secs_f64()));
     let resolved = bankstorm_load::resolve::resolve_unknown(&mut drive.operations, &bank.addresses.core_url, limit);
     tokio::select! {
         biased;
         resolved = resolved => tracing::debug!(?resolved, "resolve phase"),
-        () = hurried_end(stop, limit) => {}
+        () = hurried_end(&stop.load, limit) => {}
     }
     drop(shown);
     open.phases.end(phase, &open.json.origin);

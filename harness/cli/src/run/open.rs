@@ -53,7 +53,7 @@ impl OpenRun {
         write_atomically(folder.scenario(), scenario.to_toml().as_bytes())
             .map_err(|error| unusable(folder.root(), error))?;
         let machine = write_machine(&folder).map_err(|error| unusable(folder.root(), error))?;
-        let json = first_moment(&scenario, &plan, run_id, origin, args.scenario.env.as_str());
+        let json = first_moment(&scenario, &plan, run_id, origin, args.options.env.as_str());
         write_run_json(&folder, &json).map_err(|error| unusable(folder.root(), error))?;
         let phases = Phases::default();
         Ok(Self { scenario, plan: Arc::new(plan), folder, json, phases, machine, lost: None })

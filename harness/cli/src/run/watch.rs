@@ -13,6 +13,7 @@ use tokio::sync::mpsc::UnboundedReceiver;
 use tokio::task::JoinHandle;
 
 use crate::bank::Bank;
+use crate::output::note;
 
 use super::open::OpenRun;
 
@@ -48,7 +49,7 @@ impl Watch {
                 {
                     tracing::warn!(%error, "faults.ndjson");
                 }
-                eprintln!("{} ended by itself: {}", death.name, death.exit);
+                note(&format!("{} ended by itself: {}", death.name, death.exit));
                 let is_channel = death.name.starts_with("channel-");
                 channels_left -= usize::from(is_channel);
                 let mut noted = noted.lock().expect("no panic while noting");

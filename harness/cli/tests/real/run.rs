@@ -1,7 +1,7 @@
 //! A whole run: every deposit accounted for, every check holds, every file is there.
 
 use bankstorm_record::parquet::read_rows;
-use bankstorm_record::rows::OperationRow;
+use bankstorm_record::rows::{OperationRow, PageRow};
 use bankstorm_record::run_json::{GuaranteeVerdict, SloVerdict, ValidityVerdict};
 
 use crate::support::{Case, SHORT, bankstorm, code, output, short_run, text};
@@ -33,8 +33,20 @@ fn a_run_accounts_for_every_deposit() {
     assert_eq!(rows.len(), 1_800, "warm-up included");
     assert!(rows.iter().all(|row| row.visible_ns.is_some()), "every deposit has a visible time");
     assert!(rows.iter().all(|row| row.intended_ns <= row.sent_ns.expect("sent") && row.sent_ns < row.acked_ns));
-    let page_reads = json.evidence["page"].rows;
-    assert!(page_reads > 0, "some deposits were looked up");
+    let mut shown = 0;
+    for page in read_rows::<PageRow>(run.folder().evidence_file("page")).expect("pages") {
+        let page = page.expect("a row");
+        let Some(row) = page.op.map(|op| &rows[usize::try_from(op).expect("small")]) else { continue };
+        let seq = row.seq.expect("looked up once answered");
+        if (page.bottom_seq..=page.top_seq).contains(&seq) {
+            assert!(
+                row.visible_ns <= Some(page.completed_ns),
+                "visible before the first read that shows it: {row:?} {page:?}"
+            );
+            shown += 1;
+        }
+    }
+    assert!(shown > 0, "some deposits were looked up");
 }
 
 fn a_run_leaves_every_file() {

@@ -55,9 +55,11 @@ pub(crate) const SHORT: [&str; 8] = [
 ];
 
 /// A run that goes on long enough to be disturbed.
-pub(crate) const LONG: [&str; 8] = [
+pub(crate) const LONG: [&str; 9] = [
     "run",
     "scenarios/smoke.toml",
+    // Longer than any stall of a busy machine: what is asserted of outcomes must not depend on it.
+    "--set=load.0.timeout=30s",
     "--set=phases.warm_up=2s",
     "--set=phases.measure=15s",
     "--set=accounts.count=1000",
@@ -252,11 +254,15 @@ pub(crate) fn survivors(before: &[Process]) -> Vec<Process> {
         .collect()
 }
 
-/// Temporary folders of runs.
-pub(crate) fn run_folders() -> BTreeSet<PathBuf> {
-    let entries = std::fs::read_dir(std::env::temp_dir()).expect("the temporary folder");
-    entries
-        .filter_map(|entry| Some(entry.ok()?.path()))
-        .filter(|path| path.file_name().is_some_and(|name| name.to_string_lossy().starts_with("bankstorm-")))
-        .collect()
+/// The temporary folder of a run, read off the command line of one of its databases.
+pub(crate) fn run_folder(family: &[Process]) -> PathBuf {
+    let folder = family.iter().find_map(|process| {
+        let at = process.command.find("/bankstorm-")?;
+        let begin = process.command[..at].rfind([' ', '=']).map_or(0, |space| space + 1);
+        let end = at + 1 + process.command[at + 1..].find('/')?;
+        Some(PathBuf::from(&process.command[begin..end]))
+    });
+    let folder = folder.unwrap_or_else(|| panic!("no database names its folder: {family:#?}"));
+    assert!(folder.is_dir(), "{}", folder.display());
+    folder
 }

@@ -11,6 +11,8 @@ use bankstorm_record::marks::SampleRow;
 pub struct SamplerSummary {
     /// How many samples.
     pub samples: u64,
+    /// From the first to the last of them, in seconds.
+    pub span_s: f64,
     /// Process -> processor seconds between its first and its last sample of the span.
     pub cpu_seconds: BTreeMap<String, f64>,
     /// Process -> most processors it used in one second; 1.0 is one core.
@@ -19,7 +21,7 @@ pub struct SamplerSummary {
     pub rss_max_bytes: BTreeMap<String, u64>,
     /// Highest lag, in records.
     pub lag_max: Option<u64>,
-    /// The last lag that was seen, in records.
+    /// The lag of the last sample, in records; absent when that sample could not read it.
     pub lag_end: Option<u64>,
     /// Mean share of all cores that was busy, 0 to 1.
     pub machine_busy_mean: Option<f64>,
@@ -50,6 +52,7 @@ pub fn summarise(samples: &[SampleRow], from_ms: i64, to_ms: i64) -> SamplerSumm
     let span = || samples.iter().filter(|sample| (from_ms..=to_ms).contains(&sample.at_ms));
     let mut summary = SamplerSummary::default();
     let mut first_cpu: BTreeMap<&str, f64> = BTreeMap::new();
+    let mut first_at_ms = None;
     for sample in span() {
         summary.samples += 1;
         for (name, seconds) in &sample.process_cpu_seconds {
@@ -67,7 +70,9 @@ pub fn summarise(samples: &[SampleRow], from_ms: i64, to_ms: i64) -> SamplerSumm
             raise(&mut summary.metrics_max, name, *value);
         }
         summary.lag_max = summary.lag_max.max(sample.lag_records);
-        summary.lag_end = sample.lag_records.or(summary.lag_end);
+        summary.lag_end = sample.lag_records;
+        let first_ms = *first_at_ms.get_or_insert(sample.at_ms);
+        summary.span_s = (sample.at_ms - first_ms) as f64 / 1_000.0;
         if let Some(problem) = sample.problems.first() {
             summary.incomplete += 1;
             if summary.problems.is_empty() {
@@ -130,7 +135,7 @@ mod tests {
         assert_eq!((summary.samples, summary.incomplete), (3, 1));
         assert_eq!(summary.cpu_seconds["core"], 3.0);
         assert_eq!(summary.cpu_cores_max["core"], 0.5);
-        assert_eq!((summary.lag_max, summary.lag_end), (Some(7), Some(7)));
+        assert_eq!((summary.lag_max, summary.lag_end, summary.span_s), (Some(7), None, 2.0), "the last sample saw no lag");
         assert_eq!((summary.machine_busy_mean, summary.machine_busy_max), (Some(0.5), Some(0.75)));
         assert_eq!((summary.machine_steal_max, summary.machine_iowait_max), (Some(0.075), None));
         assert_eq!(summary.rss_max_bytes["core"], 5);

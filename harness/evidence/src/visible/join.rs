@@ -31,7 +31,7 @@ impl Stamps {
             (operation.visible_ns, operation.visible_is_upper_bound) = (None, false);
             let Some(seq) = operation.seq else { continue };
             let seen = self.seen(&least, harness, operation.account, seq);
-            operation.visible_ns = seen.stamp.or(seen.bound);
+            operation.visible_ns = seen.moment();
             operation.visible_is_upper_bound = seen.stamp.is_none() && seen.bound.is_some();
             let count = match seen {
                 Seen { stamp: Some(_), .. } => &mut joined.stamped,
@@ -79,6 +79,17 @@ impl Stamps {
 struct Seen {
     stamp: Option<i64>,
     bound: Option<i64>,
+}
+
+impl Seen {
+    /// A read may show an entry between its commit and its stamp; visible is then the earlier of the two, and never after a read that
+    /// showed it.
+    fn moment(&self) -> Option<i64> {
+        match (self.stamp, self.bound) {
+            (Some(stamp), Some(bound)) => Some(stamp.min(bound)),
+            (stamp, bound) => stamp.or(bound),
+        }
+    }
 }
 
 fn earliest(found: Option<i64>, stamp: &Stamp) -> Option<i64> {

