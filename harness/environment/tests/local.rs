@@ -15,7 +15,9 @@ use libtest_mimic::{Arguments, Trial};
 fn main() {
     bankstorm_environment::reaper::hook();
     local::roles::play();
-    let arguments = Arguments::from_args();
+    let mut arguments = Arguments::from_args();
+    // Some look at everything that killed runs left behind, so no two may run at once.
+    arguments.test_threads = Some(1);
     let trials = vec![
         Trial::test("databases_and_broker_come_up_and_go_away", local::starts::databases_and_broker),
         Trial::test("a_missing_program_is_named_with_its_command", local::starts::missing_program),
