@@ -58,6 +58,14 @@ impl Deposit {
                 let detail = format!("{field} has {} bytes; accepted are 1 to {MAX_PARTY_BYTES}", text.len());
                 return Err(Problem::bad_field(field, detail));
             }
+            // PostgreSQL cannot store U+0000 at all, and one such text would fail the whole batch.
+            if let Some(control) = text.chars().find(|character| character.is_control()) {
+                let detail = format!(
+                    "{field} contains the control character U+{:04X}; accepted are printable ones",
+                    u32::from(control)
+                );
+                return Err(Problem::bad_field(field, detail));
+            }
         }
         Ok(())
     }
@@ -139,4 +147,33 @@ pub enum CoreResponse {
     Heads(Heads),
     /// Anything else, with the status of its kind.
     Problem(Problem),
+}
+
+#[cfg(test)]
+mod tests {
+    use uuid::Uuid;
+
+    use super::{Deposit, Party};
+    use crate::account::AccountNo;
+    use crate::money::Won;
+    use crate::transfer::TransferId;
+
+    fn refused(bank: &str, account: &str) -> Option<String> {
+        let deposit = Deposit {
+            id: TransferId(Uuid::from_u128(1)),
+            account: AccountNo::new(1_000_000),
+            amount: Won::new(1),
+            from: Party { bank: bank.to_owned(), account: account.to_owned() },
+        };
+        deposit.validate().err().and_then(|problem| problem.field)
+    }
+
+    #[test]
+    fn control_characters_in_the_sender_are_refused_with_their_field() {
+        assert_eq!(refused("088", "7"), None);
+        assert_eq!(refused("신한 088", "110-1"), None);
+        assert_eq!(refused("0\u{0}88", "7").as_deref(), Some("from.bank"));
+        assert_eq!(refused("088", "7\n").as_deref(), Some("from.account"));
+        assert_eq!(refused("088", "\u{85}").as_deref(), Some("from.account"));
+    }
 }

@@ -57,6 +57,7 @@ mod tests {
             (200, false, None, Outcome::Ok),
             (200, true, None, Outcome::Rejected),
             (400, false, Some(ProblemKind::BadRequest), Outcome::Rejected),
+            (405, false, Some(ProblemKind::MethodNotAllowed), Outcome::Rejected),
             (422, false, Some(ProblemKind::ParamDrift), Outcome::Rejected),
             (409, false, Some(ProblemKind::Processing), Outcome::Unknown),
             (409, false, None, Outcome::Rejected),

@@ -15,6 +15,8 @@ pub enum ProblemKind {
     BodyTooLarge,
     /// No such thing (404).
     NotFound,
+    /// The path is there and does not take this method (405).
+    MethodNotAllowed,
     /// The id was used before with other parameters (422).
     ParamDrift,
     /// The same id is in work right now (409); the outcome is unknown.
@@ -32,6 +34,7 @@ impl ProblemKind {
             Self::BadRequest => 400,
             Self::BodyTooLarge => 413,
             Self::NotFound => 404,
+            Self::MethodNotAllowed => 405,
             Self::ParamDrift => 422,
             Self::Processing => 409,
             Self::NotStarted => 503,

@@ -15,9 +15,15 @@ pub struct CoreConfig {
     pub alone_slots: usize,
     /// `resolve` transactions in flight. Default 2.
     pub resolve_slots: usize,
+    /// Reads (entries, heads) in flight. Default 3.
+    pub read_slots: usize,
+    /// How long a read waits for its slot; beyond it the answer is 503 not-started. Default 1 s.
+    pub read_wait: Duration,
     /// Deposits and resolves admitted and not answered yet; beyond it the answer is 503 not-started. Default 10,000.
     pub admitted_max: usize,
-    /// How long a batch waits for an id that another transaction holds, before its members go on alone. Default 50 ms.
+    /// How long a deposit may wait until a transaction takes it; beyond it the answer is 503 not-started. Default 5 s.
+    pub queue_wait: Duration,
+    /// How long a batch waits for an id that another transaction holds, before it is halved; the last one goes on alone. Default 50 ms.
     pub batch_claim_wait: Duration,
     /// How long an account posted alone waits for its row, and for an id. Default 1 s.
     pub lock_timeout: Duration,
@@ -31,6 +37,9 @@ pub struct CoreConfig {
     pub relay_ack_wait: Duration,
     /// The longest pause between two tries when store or log refuse to work; the first is 10 ms. Default 1 s.
     pub relay_backoff_max: Duration,
+    /// How long the relay goes on publishing once the process stops and the last posting has ended. Default 1 s; what is left then is
+    /// published by the next start.
+    pub relay_stop_wait: Duration,
 }
 
 impl Default for CoreConfig {
@@ -40,7 +49,10 @@ impl Default for CoreConfig {
             batch_max: 200,
             alone_slots: 2,
             resolve_slots: 2,
+            read_slots: 3,
+            read_wait: Duration::from_secs(1),
             admitted_max: 10_000,
+            queue_wait: Duration::from_secs(5),
             batch_claim_wait: Duration::from_millis(50),
             lock_timeout: Duration::from_secs(1),
             resolve_wait: Duration::from_secs(1),
@@ -48,13 +60,14 @@ impl Default for CoreConfig {
             relay_poll: Duration::from_millis(10),
             relay_ack_wait: Duration::from_secs(30),
             relay_backoff_max: Duration::from_secs(1),
+            relay_stop_wait: Duration::from_secs(1),
         }
     }
 }
 
 impl CoreConfig {
-    /// Connections that core uses at once: its slots, the relay, and some for reads. A smaller pool works and queues.
+    /// Connections that core uses at once: its slots, the relay, and the readiness check. With a smaller pool they wait for each other.
     pub const fn connections(&self) -> usize {
-        self.posting_slots + self.alone_slots + self.resolve_slots + 1 + 3
+        self.posting_slots + self.alone_slots + self.resolve_slots + self.read_slots + 1 + 1
     }
 }

@@ -4,11 +4,13 @@
 //!
 //! A slot takes whatever queued while all slots were busy, and needs two round trips: claim + lock, then write + commit. A batch never
 //! waits for a stranger's row lock (D37): accounts that are held leave it and are posted by themselves, each account's deposits
-//! together, under a limit. What the store refuses for its rows is halved until the deposit at fault stands alone.
+//! together, under a limit. What the store refuses for its rows, or cannot claim for an id in work elsewhere, is halved until the deposit
+//! at fault stands alone.
 //!
 //! Metrics: `core_queue_depth`, `core_batches_total`, `core_batch_deposits_total`, `core_batch_size`, `core_deposits_*_total`.
 
 mod alone;
+mod busy;
 
 use std::sync::Arc;
 
@@ -28,6 +30,8 @@ use crate::markers;
 use crate::queue::{Job, Queue, collapse};
 
 use alone::Alone;
+use busy::AtWork;
+pub(crate) use busy::Busy;
 
 /// The posting slots and what waits for them.
 pub(crate) struct Posting<O: CoreOutside> {
@@ -35,6 +39,7 @@ pub(crate) struct Posting<O: CoreOutside> {
     config: CoreConfig,
     queue: Queue<Job>,
     alone: Alone,
+    busy: Busy,
     doorbell: Arc<Notify>,
 }
 
@@ -73,10 +78,11 @@ impl<O: CoreOutside> Posting<O> {
             config: config.clone(),
             queue: Queue::default(),
             alone: Alone::new(config.alone_slots),
+            busy: Busy::default(),
             doorbell,
         });
         for _ in 0..config.posting_slots {
-            outside.scope().spawn("core-posting", Arc::clone(&posting).slot());
+            outside.scope().spawn("core-posting", Arc::clone(&posting).slot(posting.busy.begin()));
         }
         posting
     }
@@ -89,7 +95,12 @@ impl<O: CoreOutside> Posting<O> {
         }
     }
 
-    async fn slot(self: Arc<Self>) {
+    /// What of posting is still at work; over after the stop, once the queue is closed and the last transaction has ended.
+    pub(crate) fn busy(&self) -> Busy {
+        self.busy.clone()
+    }
+
+    async fn slot(self: Arc<Self>, _at_work: AtWork) {
         loop {
             let (jobs, depth) = self.queue.take(self.config.batch_max);
             if jobs.is_empty() {
@@ -105,9 +116,21 @@ impl<O: CoreOutside> Posting<O> {
                 continue;
             }
             self.depth(depth);
+            let jobs = self.in_time(jobs);
             let leftovers = self.post(Mode::Batch, jobs).await;
             self.post_alone(leftovers);
         }
+    }
+
+    /// Those that have not waited for too long; the others are told that nothing was done.
+    fn in_time(&self, jobs: Vec<Job>) -> Vec<Job> {
+        let limit = self.config.queue_wait;
+        let (late, in_time): (Vec<_>, Vec<_>) = jobs.into_iter().partition(|job| job.since.elapsed() >= limit);
+        if !late.is_empty() {
+            self.outside.metrics().count("core_deposits_late_total", late.len() as u64);
+            self.none_started(late, &format!("nothing was done: its turn did not come within queue_wait = {limit:?}"));
+        }
+        in_time
     }
 
     /// Posts jobs and answers them; gives back those that must be posted alone, once everything here is committed.
@@ -118,7 +141,7 @@ impl<O: CoreOutside> Posting<O> {
         }
         let mut leftovers = batch.later;
         let mut groups = vec![batch.jobs];
-        while let Some(group) = groups.pop() {
+        while let Some(group) = groups.pop().filter(|group| !group.is_empty()) {
             match self.attempt(mode, group).await {
                 Attempt::Done(left) => leftovers.extend(left),
                 Attempt::Split(parts) => groups.extend(parts),
@@ -198,12 +221,12 @@ impl<O: CoreOutside> Posting<O> {
     }
 
     /// Nothing was done: who tries again, and who is told so.
-    fn refused(&self, mode: Mode, mut jobs: Vec<Job>, refusal: Refusal) -> Attempt {
+    fn refused(&self, mode: Mode, jobs: Vec<Job>, refusal: Refusal) -> Attempt {
         match refusal {
-            // Somebody's id is in work elsewhere: strangers must not wait for it.
+            // Somebody's id is in work elsewhere: strangers must not wait for it, here or for one of the few slots of those alone.
             Refusal::IdInWork if mode == Mode::Batch => {
                 self.outside.points().reached(markers::BATCH_SPLIT);
-                Attempt::Done(jobs)
+                if jobs.len() == 1 { Attempt::Done(jobs) } else { halves(jobs) }
             }
             Refusal::IdInWork if jobs.len() > 1 => {
                 self.outside.points().reached(markers::BATCH_SPLIT);
@@ -220,8 +243,7 @@ impl<O: CoreOutside> Posting<O> {
             Refusal::Store(error @ (StoreError::Data { .. } | StoreError::Deadlock)) if jobs.len() > 1 => {
                 self.outside.points().reached(markers::BATCH_SPLIT);
                 tracing::warn!(deposits = jobs.len(), %error, "a batch is split");
-                let half = jobs.split_off(jobs.len() / 2);
-                Attempt::Split(vec![jobs, half])
+                halves(jobs)
             }
             Refusal::Store(error) => self.none_started(jobs, &format!("nothing was done: {error}")),
         }
@@ -311,6 +333,11 @@ impl<O: CoreOutside> Posting<O> {
     fn depth(&self, depth: usize) {
         self.outside.metrics().gauge("core_queue_depth", i64::try_from(depth).unwrap_or(i64::MAX));
     }
+}
+
+fn halves(mut jobs: Vec<Job>) -> Attempt {
+    let half = jobs.split_off(jobs.len() / 2);
+    Attempt::Split(vec![half, jobs])
 }
 
 impl Refusal {

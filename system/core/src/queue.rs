@@ -10,6 +10,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use bankstorm_contracts::TransferId;
 use bankstorm_contracts::core_api::CoreResponse;
 use tokio::sync::{Notify, oneshot};
+use tokio::time::Instant;
 
 use crate::book::Order;
 
@@ -74,9 +75,16 @@ pub(crate) struct Job {
     pub(crate) asker: Asker,
     /// Who asked for the very same while it waited.
     pub(crate) followers: Vec<Asker>,
+    /// When it was taken on.
+    pub(crate) since: Instant,
 }
 
 impl Job {
+    /// A job that nobody follows yet.
+    pub(crate) const fn new(order: Order, asker: Asker, since: Instant) -> Self {
+        Self { order, asker, followers: Vec::new(), since }
+    }
+
     /// Answers everybody. Followers posted nothing themselves: a 201 is a replay to them.
     pub(crate) fn answer(self, response: CoreResponse) {
         for follower in self.followers {
@@ -191,6 +199,7 @@ impl<T> Queue<T> {
 mod tests {
     use bankstorm_contracts::core_api::{CoreResponse, Deposit, Party, Verdict};
     use bankstorm_contracts::{AccountNo, TransferId, TransferState, Won};
+    use tokio::time::Instant;
     use uuid::Uuid;
 
     use super::{Admission, Asker, Job, Queue, collapse};
@@ -206,7 +215,7 @@ mod tests {
             amount: Won::new(amount),
             from: Party { bank: "088".to_owned(), account: "7".to_owned() },
         };
-        (Job { order: Order::new(deposit), asker, followers: Vec::new() }, answer)
+        (Job::new(Order::new(deposit), asker, Instant::now()), answer)
     }
 
     #[test]

@@ -6,8 +6,11 @@
 //! the late committer (R10). After a record that was not delivered nothing later goes through that producer: it is discarded, which
 //! waits until nothing of it is in flight, and the scan starts over. Records may then come twice; consumers drop them by serial.
 //!
+//! At the stop the relay outlives posting: it ends when a scan that began after the last posting finds nothing, or at its limit.
+//!
 //! Metrics: `core_relay_sent_total`, `core_relay_restarts_total`, `core_relay_errors_total`, `core_relay_in_flight`.
 
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -15,40 +18,51 @@ use bankstorm_contracts::event;
 use bankstorm_outside::bundle::CoreOutside;
 use bankstorm_outside::core_store::{CoreStore, OutboxRow};
 use bankstorm_outside::log::{EventLog, EventProducer, LogError, Outgoing};
-use bankstorm_outside::process::{Metrics, Points, Scope};
+use bankstorm_outside::process::{Metrics, Points};
 use futures_util::future::try_join_all;
 use tokio::sync::Notify;
 use tokio::time::{sleep, timeout};
 
 use crate::config::CoreConfig;
 use crate::markers;
+use crate::posting::Busy;
 
 /// The first pause after an error.
 const BACKOFF_FIRST: Duration = Duration::from_millis(10);
 
 /// Why a producer is of no more use.
 enum Ended {
-    /// The process stops.
-    Stopping,
+    /// Posting is over and all of it is published.
+    Drained,
+    /// Posting is over, and the relay's time too.
+    CutOff,
     /// A record was not delivered, or not in time.
     NotDelivered(LogError),
 }
 
-/// Runs until the process stops.
-pub(crate) async fn run<O: CoreOutside>(outside: O, config: CoreConfig, doorbell: Arc<Notify>) {
-    let mut relay = Relay { outside, config, doorbell, backoff: BACKOFF_FIRST };
-    while !relay.outside.scope().is_stopping() {
-        let producer = match relay.outside.log().producer().await {
-            Ok(producer) => producer,
-            Err(error) => {
-                relay.back_off("no producer", &error).await;
-                continue;
-            }
+/// Runs until posting is over and published, at most `relay_stop_wait` longer than posting.
+pub(crate) async fn run<O: CoreOutside>(outside: O, config: CoreConfig, doorbell: Arc<Notify>, posting: Busy) {
+    let stop_wait = config.relay_stop_wait;
+    let mut limit = pin!(async {
+        posting.over().await;
+        sleep(stop_wait).await;
+    });
+    let mut relay = Relay { outside, config, doorbell, posting: posting.clone(), backoff: BACKOFF_FIRST };
+    loop {
+        let producer = tokio::select! {
+            biased;
+            () = limit.as_mut() => return relay.cut_off(),
+            producer = relay.producer() => producer,
         };
-        let ended = relay.drain(&producer).await;
+        let ended = tokio::select! {
+            biased;
+            () = limit.as_mut() => Ended::CutOff,
+            ended = relay.drain(&producer) => ended,
+        };
         producer.discard().await;
         match ended {
-            Ended::Stopping => return,
+            Ended::Drained => return,
+            Ended::CutOff => return relay.cut_off(),
             Ended::NotDelivered(error) => {
                 relay.outside.points().reached(markers::RELAY_RESTARTED);
                 relay.outside.metrics().count("core_relay_restarts_total", 1);
@@ -62,16 +76,26 @@ struct Relay<O: CoreOutside> {
     outside: O,
     config: CoreConfig,
     doorbell: Arc<Notify>,
+    posting: Busy,
     backoff: Duration,
 }
 
 impl<O: CoreOutside> Relay<O> {
+    /// A producer, however often it takes.
+    async fn producer(&mut self) -> <O::Log as EventLog>::Producer {
+        loop {
+            match self.outside.log().producer().await {
+                Ok(producer) => return producer,
+                Err(error) => self.back_off("no producer", &error).await,
+            }
+        }
+    }
+
     /// Sends what is unsent, again and again, through one producer.
     async fn drain(&mut self, producer: &<O::Log as EventLog>::Producer) -> Ended {
         loop {
-            if self.outside.scope().is_stopping() {
-                return Ended::Stopping;
-            }
+            // Asked before the scan: what was committed before the answer, the scan sees.
+            let last = self.posting.is_over();
             let rows = match self.outside.store().unsent(self.config.relay_rows_max).await {
                 Ok(rows) => rows,
                 Err(error) => {
@@ -80,6 +104,9 @@ impl<O: CoreOutside> Relay<O> {
                 }
             };
             if rows.is_empty() {
+                if last {
+                    return Ended::Drained;
+                }
                 self.rest().await;
                 continue;
             }
@@ -101,11 +128,7 @@ impl<O: CoreOutside> Relay<O> {
         let in_flight = i64::try_from(rows.len()).unwrap_or(i64::MAX);
         self.outside.metrics().gauge("core_relay_in_flight", in_flight);
         let limit = self.config.relay_ack_wait;
-        let sent = tokio::select! {
-            biased;
-            () = self.outside.scope().stopping() => return Err(Ended::Stopping),
-            sent = timeout(limit, try_join_all(acks)) => sent,
-        };
+        let sent = timeout(limit, try_join_all(acks)).await;
         self.outside.metrics().gauge("core_relay_in_flight", 0);
         match sent {
             Ok(Ok(_)) => {
@@ -120,11 +143,11 @@ impl<O: CoreOutside> Relay<O> {
         }
     }
 
-    /// Until a commit rings, the poll interval is over or the process stops.
+    /// Until a commit rings, the poll interval is over or posting is.
     async fn rest(&self) {
         tokio::select! {
             biased;
-            () = self.outside.scope().stopping() => {}
+            () = self.posting.over() => {}
             () = self.doorbell.notified() => {}
             () = sleep(self.config.relay_poll) => {}
         }
@@ -133,12 +156,13 @@ impl<O: CoreOutside> Relay<O> {
     async fn back_off(&mut self, what: &str, error: &(dyn std::error::Error + Sync)) {
         self.outside.metrics().count("core_relay_errors_total", 1);
         tracing::warn!(what, %error, pause = ?self.backoff, "the relay pauses");
-        tokio::select! {
-            biased;
-            () = self.outside.scope().stopping() => {}
-            () = sleep(self.backoff) => {}
-        }
+        sleep(self.backoff).await;
         self.backoff = (self.backoff * 2).min(self.config.relay_backoff_max);
+    }
+
+    fn cut_off(&self) {
+        let limit = self.config.relay_stop_wait;
+        tracing::warn!(relay_stop_wait = ?limit, "the relay ends with the outbox not published; the next start goes on");
     }
 }
 

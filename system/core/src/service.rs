@@ -14,6 +14,7 @@ use bankstorm_outside::bundle::CoreOutside;
 use bankstorm_outside::core_store::CoreStore;
 use bankstorm_outside::process::{Metrics, Scope};
 use tokio::sync::{Notify, Semaphore, oneshot};
+use tokio::time::{Instant, timeout};
 
 use crate::book::Order;
 use crate::config::CoreConfig;
@@ -31,6 +32,7 @@ struct Inner<O: CoreOutside> {
     admission: Admission,
     posting: Arc<Posting<O>>,
     resolving: Arc<Semaphore>,
+    reading: Semaphore,
 }
 
 impl<O: CoreOutside> Clone for Core<O> {
@@ -44,10 +46,11 @@ impl<O: CoreOutside> Core<O> {
     pub fn start(outside: O, config: CoreConfig) -> Self {
         let doorbell = Arc::new(Notify::new());
         let posting = Posting::start(&outside, &config, Arc::clone(&doorbell));
-        outside.scope().spawn("core-relay", relay::run(outside.clone(), config.clone(), doorbell));
+        outside.scope().spawn("core-relay", relay::run(outside.clone(), config.clone(), doorbell, posting.busy()));
         Self(Arc::new(Inner {
             admission: Admission::new(config.admitted_max),
             resolving: Arc::new(Semaphore::new(config.resolve_slots)),
+            reading: Semaphore::new(config.read_slots),
             posting,
             outside,
             config,
@@ -74,7 +77,7 @@ impl<O: CoreOutside> Core<O> {
             Ok(admitted) => admitted,
             Err(refusal) => return refusal,
         };
-        self.0.posting.submit(Job { order: Order::new(deposit), asker, followers: Vec::new() });
+        self.0.posting.submit(Job::new(Order::new(deposit), asker, Instant::now()));
         await_answer(answer).await
     }
 
@@ -103,22 +106,20 @@ impl<O: CoreOutside> Core<O> {
             let detail = format!("after is {after}; accepted are serials from 0");
             return CoreResponse::Problem(Problem::bad_field("after", detail));
         }
-        match self.0.outside.store().entries(account, after, limit).await {
-            Ok(entries) => CoreResponse::Entries(Entries { entries }),
-            Err(error) => unread(&error),
-        }
+        let read = self.read(self.0.outside.store().entries(account, after, limit)).await;
+        read.map_or_else(|refusal| refusal, |entries| CoreResponse::Entries(Entries { entries }))
     }
 
     async fn head(&self, account: AccountNo) -> CoreResponse {
         if let Err(problem) = customers(account) {
             return CoreResponse::Problem(problem);
         }
-        match self.0.outside.store().heads(&[account]).await {
+        match self.read(self.0.outside.store().heads(&[account])).await {
             Ok(heads) => heads.first().map_or_else(
                 || CoreResponse::Problem(Problem::new(ProblemKind::NotFound, format!("there is no account {account}"))),
                 |head| CoreResponse::Head(*head),
             ),
-            Err(error) => unread(&error),
+            Err(refusal) => refusal,
         }
     }
 
@@ -130,10 +131,24 @@ impl<O: CoreOutside> Core<O> {
         let mut distinct = asked.clone();
         distinct.sort_unstable();
         distinct.dedup();
-        match self.0.outside.store().heads(&distinct).await {
-            Ok(known) => CoreResponse::Heads(Heads { heads: in_order_asked(&asked, &known) }),
-            Err(error) => unread(&error),
-        }
+        let read = self.read(self.0.outside.store().heads(&distinct)).await;
+        read.map_or_else(
+            |refusal| refusal,
+            |known| CoreResponse::Heads(Heads { heads: in_order_asked(&asked, &known) }),
+        )
+    }
+
+    /// A read, a bounded number at once: however many ask, postings keep their connections.
+    async fn read<T>(&self, read: impl Future<Output = Result<T, StoreError>>) -> Result<T, CoreResponse> {
+        let refuse = |detail: String| CoreResponse::Problem(Problem::new(ProblemKind::NotStarted, detail));
+        let limit = self.0.config.read_wait;
+        let Ok(slot) = timeout(limit, self.0.reading.acquire()).await else {
+            self.0.outside.metrics().count("core_reads_refused_total", 1);
+            let slots = self.0.config.read_slots;
+            return Err(refuse(format!("nothing was read: {slots} reads were in work for over read_wait = {limit:?}")));
+        };
+        let _slot = slot.expect("never closed");
+        read.await.map_err(|error| refuse(format!("nothing was read: {error}")))
     }
 
     fn admit(&self) -> Result<(Asker, oneshot::Receiver<CoreResponse>), CoreResponse> {
@@ -173,10 +188,6 @@ fn in_order_asked(asked: &[AccountNo], known: &[Head]) -> Vec<Head> {
         .filter_map(|account| known.binary_search_by_key(account, |head| head.account).ok())
         .map(|at| known[at])
         .collect()
-}
-
-fn unread(error: &StoreError) -> CoreResponse {
-    CoreResponse::Problem(Problem::new(ProblemKind::NotStarted, format!("nothing was read: {error}")))
 }
 
 #[cfg(test)]

@@ -14,6 +14,7 @@ use bankstorm_outside::bundle::CoreOutside;
 use bankstorm_outside::process::Scope;
 use tokio::sync::Semaphore;
 
+use super::busy::AtWork;
 use super::{Mode, Posting};
 use crate::queue::Job;
 
@@ -68,15 +69,16 @@ impl<O: CoreOutside> Posting<O> {
     /// Hands jobs to their accounts' runners.
     pub(super) fn post_alone(self: &Arc<Self>, jobs: Vec<Job>) {
         for account in self.alone.add(jobs) {
-            self.outside.scope().spawn("core-posting-alone", Arc::clone(self).run_alone(account));
+            self.outside.scope().spawn("core-posting-alone", Arc::clone(self).run_alone(account, self.busy.begin()));
         }
     }
 
-    async fn run_alone(self: Arc<Self>, account: AccountNo) {
+    async fn run_alone(self: Arc<Self>, account: AccountNo, _at_work: AtWork) {
         loop {
             let slot = self.alone.slots.acquire().await.expect("never closed");
             let Some(jobs) = self.alone.take(account, self.config.batch_max) else { return };
             // Only the same id with other parameters comes back: behind the others, in this runner, since the account is its own.
+            let jobs = self.in_time(jobs);
             let later = self.post(Mode::Alone, jobs).await;
             drop(slot);
             let fresh = self.alone.add(later);
