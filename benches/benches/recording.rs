@@ -5,6 +5,7 @@ use std::hint::black_box;
 use bankstorm_customers::Plan;
 use bankstorm_load::{figures, hlog};
 use bankstorm_record::clock::Origin;
+use bankstorm_record::latency::CutOffs;
 use bankstorm_record::rows::OperationRow;
 use bankstorm_scenario::resolved::LatencyKind;
 use criterion::{Criterion, Throughput};
@@ -44,17 +45,17 @@ fn rows() -> Vec<OperationRow> {
 fn main() {
     let mut criterion = Criterion::default().configure_from_args();
     let rows = rows();
-    let cut_off_ns = 20_000_000_000;
+    let cut_offs = CutOffs { ended_ns: 20_000_000_000, load_ns: 20_000_000_000, visible_ns: 20_000_000_000 };
     let origin = Origin { monotonic_ns: 0, wall_us: 0 };
     let mut group = criterion.benchmark_group("recording");
     group.throughput(Throughput::Elements(rows.len() as u64));
     group.bench_function("figures", |bench| {
-        bench.iter(|| LatencyKind::ALL.map(|kind| black_box(figures::latency(&rows, kind, cut_off_ns))));
+        bench.iter(|| LatencyKind::ALL.map(|kind| black_box(figures::latency(&rows, kind, &cut_offs))));
     });
     group.bench_function("interval log", |bench| {
         bench.iter(|| {
             let mut log = Vec::new();
-            hlog::write(&rows, &origin, cut_off_ns, &mut log).expect("memory takes all");
+            hlog::write(&rows, &origin, &cut_offs, &mut log).expect("memory takes all");
             black_box(log.len())
         });
     });

@@ -19,6 +19,7 @@ mod assemble;
 pub mod figures;
 pub mod hlog;
 mod lookup;
+mod meter;
 mod pacer;
 mod priority;
 pub mod resolve;
@@ -28,7 +29,7 @@ pub mod stop;
 pub mod tally;
 mod wire;
 
-pub use lookup::read_heads;
+pub use lookup::{Heads, read_heads};
 pub use resolve::resolve_unknown;
 pub use run::{DriveError, DriveInput, DriveResult, drive};
 pub use stop::Stop;

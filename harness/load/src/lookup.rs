@@ -5,6 +5,7 @@
 //!
 //! They run on a thread and connections of their own, so that deposits are not disturbed, and ask the instances in turn.
 
+use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -16,6 +17,7 @@ use bytes::Bytes;
 use hyper::Method;
 use tokio::sync::{Mutex, mpsc};
 use tokio::task::JoinSet;
+use tokio::time::Instant;
 
 use crate::run::{ChannelAddress, DriveError};
 use crate::stop::Stop;
@@ -24,6 +26,8 @@ use crate::wire::{Address, Answer, Client, NoAnswer};
 
 /// One read gives up after this.
 const READ_TIMEOUT: Duration = Duration::from_secs(2);
+/// Lookups at the same time; further ones wait for their turn, within their own limit.
+const LOOKUPS_MAX: usize = 256;
 /// The first pause between two reads of a lookup; it doubles ...
 const PAUSE_FIRST: Duration = Duration::from_millis(2);
 /// ... up to this.
@@ -76,25 +80,30 @@ impl Lookups {
                 .map(|(name, address)| Instance { name, address, idle: Mutex::default() })
                 .collect();
             let mut running = JoinSet::new();
+            let mut waiting = VecDeque::new();
             let mut all = LookedUp::default();
             let mut turn = 0;
+            let mut more = true;
             loop {
+                while running.len() < LOOKUPS_MAX
+                    && let Some(lookup) = waiting.pop_front()
+                {
+                    running.spawn(Lookup::run(lookup, Arc::clone(&self.stop)));
+                }
                 tokio::select! {
                     biased;
                     Some(done) = running.join_next() => all.add(done.expect("a lookup does not panic"), &self.tally),
-                    job = self.jobs.recv() => match job {
+                    job = self.jobs.recv(), if more => match job {
                         Some(job) if !instances.is_empty() => {
                             turn += 1;
-                            let lookup = Lookup { job, instances: Arc::clone(&instances), turn, origin: self.origin };
-                            running.spawn(lookup.run(self.limit, Arc::clone(&self.stop)));
+                            let (instances, until) = (Arc::clone(&instances), Instant::now() + self.limit);
+                            waiting.push_back(Lookup { job, instances, turn, origin: self.origin, until });
                         }
                         Some(_) => all.given_up += 1,
-                        None => break,
+                        None => more = false,
                     },
+                    else => break,
                 }
-            }
-            while let Some(done) = running.join_next().await {
-                all.add(done.expect("a lookup does not panic"), &self.tally);
             }
             all
         }))
@@ -116,16 +125,18 @@ struct Lookup {
     instances: Arc<[Instance]>,
     turn: usize,
     origin: Origin,
+    /// When it is given up, whether it has begun or not.
+    until: Instant,
 }
 
 impl Lookup {
-    async fn run(self, limit: Duration, stop: Arc<Stop>) -> LookedUp {
+    async fn run(self, stop: Arc<Stop>) -> LookedUp {
         let mut seen = LookedUp::default();
         tokio::select! {
             biased;
-            () = self.until_shown(&mut seen) => {}
-            () = tokio::time::sleep(limit) => {}
+            () = tokio::time::sleep_until(self.until) => {}
             () = stop.raised() => {}
+            () = self.until_shown(&mut seen) => {}
         }
         seen.given_up = u64::from(seen.first_reads.is_empty());
         seen
@@ -139,10 +150,10 @@ impl Lookup {
         let mut cursor = None;
         for turn in self.turn.. {
             let instance = &self.instances[turn % self.instances.len()];
-            let (row, page) = read_page(instance, account, Some(op), cursor, &self.origin).await;
+            let (row, page) = read_page(instance, account, Some(op), cursor, &self.origin, READ_TIMEOUT).await;
             let completed_ns = row.completed_ns;
             seen.pages.push(row);
-            if let Some(page) = page {
+            if let Got::Page(page) = page {
                 if page.items.iter().any(|entry| entry.seq == seq) {
                     let (from_seq, to_seq, instance) = (seq - 1, seq, "harness".to_owned());
                     seen.first_reads.push(VisibleRow { account, from_seq, to_seq, at_ns: completed_ns, instance });
@@ -157,29 +168,62 @@ impl Lookup {
     }
 }
 
+/// What [`read_heads`] saw.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Heads {
+    /// One row per read; its outcome tells whether a page came.
+    pub pages: Vec<PageRow>,
+    /// Accounts of which no page came.
+    pub unread: u64,
+}
+
 /// Reads the newest page of each account now, from the first channel that answers: for entries whose visible stamp died with its process
-/// (D44). One row per read; its outcome tells whether a page came.
+/// (D44). It ends after `limit` at the latest; a channel that is silent or cannot be connected to is not asked again.
+///
+/// # Errors
+/// [`DriveError::Address`] when an address cannot be used.
 pub async fn read_heads(
     channels: &[ChannelAddress],
     accounts: impl IntoIterator<Item = i64>,
     origin: Origin,
-) -> Result<Vec<PageRow>, DriveError> {
+    limit: Duration,
+) -> Result<Heads, DriveError> {
+    let until = Instant::now() + limit;
     let mut instances = Vec::new();
     for channel in channels {
         let address = Address::resolve(&channel.url).await?;
         instances.push(Instance { name: channel.instance.clone(), address, idle: Mutex::default() });
     }
-    let mut pages = Vec::new();
+    let mut heads = Heads::default();
     for account in accounts {
-        for instance in &instances {
-            let (row, page) = read_page(instance, account, None, None, &origin).await;
-            pages.push(row);
-            if page.is_some() {
+        let mut read = false;
+        let mut next = 0;
+        while !read && next < instances.len() {
+            let left = until.saturating_duration_since(Instant::now());
+            if left.is_zero() {
                 break;
             }
+            let timeout = READ_TIMEOUT.min(left);
+            let (row, got) = read_page(&instances[next], account, None, None, &origin, timeout).await;
+            heads.pages.push(row);
+            match got {
+                Got::Page(_) => read = true,
+                Got::NoPage => next += 1,
+                Got::Silence => drop(instances.remove(next)),
+            }
         }
+        heads.unread += u64::from(!read);
     }
-    Ok(pages)
+    Ok(heads)
+}
+
+/// What a read came to.
+enum Got {
+    Page(HistoryPage),
+    /// An answer, or a part of one, that is no page.
+    NoPage,
+    /// Nothing within its timeout, or no connection.
+    Silence,
 }
 
 /// Reads one page and describes it.
@@ -189,7 +233,8 @@ async fn read_page(
     op: Option<u64>,
     cursor: Option<i64>,
     origin: &Origin,
-) -> (PageRow, Option<HistoryPage>) {
+    timeout: Duration,
+) -> (PageRow, Got) {
     let mut client = match instance.idle.lock().await.pop() {
         Some(client) => client,
         None => Client::new(instance.address.clone()),
@@ -199,15 +244,15 @@ async fn read_page(
         path += &format!("&cursor={cursor}");
     }
     let invoked_ns = origin.moment(monotonic_ns());
-    let exchange = tokio::time::timeout(READ_TIMEOUT, client.exchange(Method::GET, &path, &Bytes::new())).await;
+    let exchange = tokio::time::timeout(timeout, client.exchange(Method::GET, &path, &Bytes::new())).await;
     let completed_ns = origin.moment(monotonic_ns());
-    let (outcome, page) = match exchange {
+    let (outcome, got) = match exchange {
         Ok(exchange) => {
             instance.idle.lock().await.push(client);
             read_answer(exchange)
         }
         // The connection goes with the client: its answer may still come.
-        Err(_) => (Outcome::Unknown, None),
+        Err(_) => (Outcome::Unknown, Got::Silence),
     };
     let mut row = PageRow {
         account,
@@ -225,21 +270,21 @@ async fn read_page(
         as_of_seq: 0,
         stale: false,
     };
-    if let Some(page) = &page {
+    if let Got::Page(page) = &got {
         describe(&mut row, page);
     }
-    (row, page)
+    (row, got)
 }
 
-fn read_answer(exchange: Result<Answer, NoAnswer>) -> (Outcome, Option<HistoryPage>) {
+fn read_answer(exchange: Result<Answer, NoAnswer>) -> (Outcome, Got) {
     match exchange {
         Ok(Answer { status: 200, body }) => match serde_json::from_slice(&body) {
-            Ok(page) => (Outcome::Ok, Some(page)),
-            Err(_) => (Outcome::Unknown, None),
+            Ok(page) => (Outcome::Ok, Got::Page(page)),
+            Err(_) => (Outcome::Unknown, Got::NoPage),
         },
-        Ok(Answer { status, .. }) => (Outcome::of_http(status, false, None), None),
-        Err(NoAnswer::Unsent(_)) => (Outcome::Failed, None),
-        Err(NoAnswer::Lost(_)) => (Outcome::Unknown, None),
+        Ok(Answer { status, .. }) => (Outcome::of_http(status, false, None), Got::NoPage),
+        Err(NoAnswer::Unsent(_)) => (Outcome::Failed, Got::Silence),
+        Err(NoAnswer::Lost(_)) => (Outcome::Unknown, Got::NoPage),
     }
 }
 
@@ -261,3 +306,6 @@ fn describe(row: &mut PageRow, page: &HistoryPage) {
         ))
     });
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,8 +1,8 @@
 //! What a thread of the generator asks of the system: exact wake-ups, and to run before others where that is permitted.
 //!
-//! In: the calling thread. Out: what was granted, for the report. Elsewhere: who asks (`pacer`, `sender`).
+//! In: the calling thread. Out: what was granted, for the report. Elsewhere: who asks (`pacer`, `sender`, `run`).
 
-use nix::time::{ClockId, clock_gettime};
+use nix::sys::resource::{Resource, getrlimit, setrlimit};
 
 /// What the calling thread was granted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -53,8 +53,29 @@ fn set_nice(nice: i32) -> bool {
     unsafe { nix::libc::setpriority(nix::libc::PRIO_PROCESS, 0, nice) == 0 }
 }
 
-/// CPU time of the calling thread so far, in nanoseconds; 0 where it cannot be read.
-pub(crate) fn thread_cpu_ns() -> u64 {
-    clock_gettime(ClockId::CLOCK_THREAD_CPUTIME_ID)
-        .map_or(0, |time| u64::try_from(time.tv_sec() * 1_000_000_000 + time.tv_nsec()).unwrap_or(0))
+/// Raises this process's soft limit of open files to its hard limit, since every connection is one. What is in force then; `None` where it
+/// cannot be read. It never fails: connections that cannot be opened say so themselves.
+pub(crate) fn raise_open_files() -> Option<u64> {
+    let (soft, hard) = getrlimit(Resource::RLIMIT_NOFILE).ok()?;
+    if soft < hard && setrlimit(Resource::RLIMIT_NOFILE, hard, hard).is_ok() {
+        return Some(hard);
+    }
+    Some(soft)
+}
+
+#[cfg(test)]
+mod tests {
+    use nix::sys::resource::{Resource, getrlimit, setrlimit};
+
+    use super::raise_open_files;
+
+    #[test]
+    fn the_soft_limit_of_open_files_is_raised_to_the_hard_one() {
+        let (soft, hard) = getrlimit(Resource::RLIMIT_NOFILE).expect("a limit");
+        // Low enough to be raised, and never below what other tests have open.
+        setrlimit(Resource::RLIMIT_NOFILE, soft.min(hard.saturating_sub(1)), hard)
+            .expect("a lower soft limit is always granted");
+        assert_eq!(raise_open_files(), Some(hard));
+        assert_eq!(getrlimit(Resource::RLIMIT_NOFILE), Ok((hard, hard)));
+    }
 }

@@ -7,13 +7,15 @@ use std::time::Duration;
 
 use bankstorm_customers::Plan;
 use bankstorm_record::clock::{Origin, monotonic_ns};
+use bankstorm_record::latency::CutOffs;
 use bankstorm_record::rows::{OperationRow, PageRow, VisibleRow};
 use tokio::sync::{mpsc, oneshot};
 
 use crate::assemble;
 use crate::lookup::{LookedUp, Lookups};
+use crate::meter::Meter;
 use crate::pacer::{self, Paced, Pacer, Ready, Rings, nanos};
-use crate::priority::{Granted, thread_cpu_ns};
+use crate::priority::{Granted, raise_open_files};
 use crate::sender::{Sender, Sent};
 use crate::stop::Stop;
 use crate::tally::Tally;
@@ -84,12 +86,19 @@ pub struct DriveResult {
     pub measure_ns: i64,
     /// When the plan ended, or was interrupted.
     pub ended_ns: i64,
-    /// From here on nothing was sent or waited for: where misses enter histograms, at the earliest.
+    /// From here on no deposit was sent or waited for: where misses enter histograms, at the earliest.
     pub cut_off_ns: i64,
     /// The stop cell ended it early.
     pub interrupted: bool,
     /// What the generator says of itself.
     pub generator: GeneratorFacts,
+}
+
+impl DriveResult {
+    /// The cut-offs as far as the load alone knows them; a run whose phases are known has them from those ([`CutOffs::of`]).
+    pub const fn cut_offs(&self) -> CutOffs {
+        CutOffs { ended_ns: self.ended_ns, load_ns: self.cut_off_ns, visible_ns: self.cut_off_ns }
+    }
 }
 
 /// What the generator says of itself.
@@ -101,8 +110,10 @@ pub struct GeneratorFacts {
     pub pacing_lag: PacingLag,
     /// Operations missed because the ring to the senders was full.
     pub ring_full: u64,
-    /// CPU share (0 to 1) of the busiest thread over the load.
+    /// CPU share (0 to 1) of the busiest thread, over the span of [`ThreadFacts::wall_ns`].
     pub cpu_share_max: f64,
+    /// How many files this process may have open, connections included; absent where it cannot be read.
+    pub open_files_max: Option<u64>,
 }
 
 /// How a thread was scheduled.
@@ -114,7 +125,7 @@ pub struct ThreadFacts {
     pub priority: String,
     /// Timer slack in nanoseconds; absent where it could not be set.
     pub timer_slack_ns: Option<u64>,
-    /// CPU time over the load, in nanoseconds.
+    /// CPU time over the measured phase, in nanoseconds; over the warm-up where load was ended in it.
     pub cpu_ns: u64,
     /// Wall time of the same span, in nanoseconds.
     pub wall_ns: u64,
@@ -160,6 +171,7 @@ pub enum DriveError {
 /// # Errors
 /// [`DriveError`] when load cannot be driven at all.
 pub async fn drive(input: DriveInput) -> Result<DriveResult, DriveError> {
+    let open_files_max = raise_open_files();
     let core = Address::resolve(&input.core_url).await?;
     let mut channels = Vec::new();
     for channel in &input.channels {
@@ -167,60 +179,108 @@ pub async fn drive(input: DriveInput) -> Result<DriveResult, DriveError> {
     }
     let mut guard = RaiseOnDrop(Some(Arc::clone(&input.stop)));
     let start_ns = input.origin.monotonic_ns + input.start_at_ns;
-    let (lookups, jobs) = mpsc::unbounded_channel();
-    let looking_up = Lookups {
-        jobs,
-        channels,
-        origin: input.origin,
-        limit: input.tuning.lookup_limit,
-        stop: Arc::clone(&input.stop),
-        tally: Arc::clone(&input.tally),
+    let threads = Threads::start(&input, start_ns, &core, channels)?;
+    let meters = threads.meters();
+    let pacing = threads.pacer.join();
+    tokio::pin!(pacing);
+    let (paced, pacer) = tokio::select! {
+        biased;
+        paced = &mut pacing => paced?,
+        () = until(start_ns + nanos(input.plan.measure_from())) => {
+            meters.iter().for_each(|meter| meter.open());
+            pacing.await?
+        }
     };
-    let (rings, lanes) = rings(&input.plan, &input.tuning);
-    let lookup_thread = spawn("lookup", move || looking_up.run().map(|done| (done, Granted::NONE)))?;
-    let mut sender_threads = Vec::new();
-    for (number, lanes) in lanes.into_iter().enumerate() {
-        let sender = Sender {
-            lanes,
-            core: core.clone(),
-            lookups: lookups.clone(),
-            stop: Arc::clone(&input.stop),
-            tally: Arc::clone(&input.tally),
-        };
-        let run = move || {
-            sender.run().map(|sent| {
-                let granted = sent.granted;
-                (sent, granted)
-            })
-        };
-        sender_threads.push(spawn(&format!("sender-{number}"), run)?);
-    }
-    drop(lookups);
-    let (feed, ready) = std::sync::mpsc::sync_channel(pacer::READY_AHEAD);
-    let plan = Arc::clone(&input.plan);
-    let prepare_thread = spawn("prepare", move || {
-        pacer::prepare(&plan, start_ns, &feed);
-        Ok(((), Granted::NONE))
-    })?;
-    let end_ns = start_ns + nanos(input.plan.end());
-    let pacer = Pacer { ready, rings, end_ns, stop: Arc::clone(&input.stop), tally: Arc::clone(&input.tally) };
-    let pacer_thread = spawn("pacer", move || {
-        let paced = pacer.run();
-        let granted = paced.granted;
-        Ok((paced, granted))
-    })?;
-
-    let mut threads = Vec::new();
-    let paced = pacer_thread.join(&mut threads).await?;
-    prepare_thread.join(&mut threads).await?;
+    meters.iter().for_each(|meter| meter.close());
+    let ((), prepare) = threads.prepare.join().await?;
+    let mut ended = vec![pacer, prepare];
     let mut sent = Vec::new();
-    for thread in sender_threads {
-        sent.push(thread.join(&mut threads).await?);
+    for thread in threads.senders {
+        let (value, sender) = thread.join().await?;
+        sent.push(value);
+        ended.push(sender);
     }
     let cut_off_ns = monotonic_ns();
-    let looked_up = lookup_thread.join(&mut threads).await?;
+    let (looked_up, lookup) = threads.lookup.join().await?;
+    ended.push(lookup);
     guard.0 = None;
-    Ok(result(&input, start_ns, paced, sent, cut_off_ns, looked_up, threads))
+    let threads = ended.into_iter().map(Ended::facts).collect();
+    let mut done = result(&input, start_ns, paced, sent, cut_off_ns, looked_up, threads);
+    done.generator.open_files_max = open_files_max;
+    Ok(done)
+}
+
+/// Resolves at a moment of CLOCK_MONOTONIC, give or take a millisecond.
+async fn until(at_ns: i64) {
+    let left_ns = u64::try_from(at_ns - monotonic_ns()).unwrap_or(0);
+    tokio::time::sleep(Duration::from_nanos(left_ns)).await;
+}
+
+/// The threads of a load.
+struct Threads {
+    pacer: Running<Paced>,
+    prepare: Running<()>,
+    senders: Vec<Running<Sent>>,
+    lookup: Running<LookedUp>,
+}
+
+impl Threads {
+    fn start(
+        input: &DriveInput,
+        start_ns: i64,
+        core: &Address,
+        channels: Vec<(String, Address)>,
+    ) -> Result<Self, DriveError> {
+        let (stop, tally) = (&input.stop, &input.tally);
+        let (lookups, jobs) = mpsc::unbounded_channel();
+        let looking_up = Lookups {
+            jobs,
+            channels,
+            origin: input.origin,
+            limit: input.tuning.lookup_limit,
+            stop: Arc::clone(stop),
+            tally: Arc::clone(tally),
+        };
+        let (rings, lanes) = rings(&input.plan, &input.tuning);
+        let lookup = spawn("lookup", move || looking_up.run().map(|done| (done, Granted::NONE)))?;
+        let mut senders = Vec::new();
+        for (number, lanes) in lanes.into_iter().enumerate() {
+            let sender = Sender {
+                lanes,
+                core: core.clone(),
+                lookups: lookups.clone(),
+                stop: Arc::clone(stop),
+                tally: Arc::clone(tally),
+            };
+            let run = move || {
+                sender.run().map(|sent| {
+                    let granted = sent.granted;
+                    (sent, granted)
+                })
+            };
+            senders.push(spawn(&format!("sender-{number}"), run)?);
+        }
+        let (feed, ready) = std::sync::mpsc::sync_channel(pacer::READY_AHEAD);
+        let plan = Arc::clone(&input.plan);
+        let prepare = spawn("prepare", move || {
+            pacer::prepare(&plan, start_ns, &feed);
+            Ok(((), Granted::NONE))
+        })?;
+        let end_ns = start_ns + nanos(input.plan.end());
+        let pacer = Pacer { ready, rings, end_ns, stop: Arc::clone(stop), tally: Arc::clone(tally) };
+        let pacer = spawn("pacer", move || {
+            let paced = pacer.run();
+            let granted = paced.granted;
+            Ok((paced, granted))
+        })?;
+        Ok(Self { pacer, prepare, senders, lookup })
+    }
+
+    fn meters(&self) -> Vec<Arc<Meter>> {
+        let mut meters = vec![&self.pacer.meter, &self.prepare.meter, &self.lookup.meter];
+        meters.extend(self.senders.iter().map(|sender| &sender.meter));
+        meters.into_iter().cloned().collect()
+    }
 }
 
 /// Ends the threads when nobody waits for them any more.
@@ -260,7 +320,15 @@ fn rings(plan: &Plan, tuning: &Tuning) -> (Vec<Rings>, Vec<Vec<(mpsc::Receiver<R
 /// A running thread of the generator.
 struct Running<T> {
     name: String,
-    done: oneshot::Receiver<std::io::Result<(T, ThreadFacts)>>,
+    meter: Arc<Meter>,
+    done: oneshot::Receiver<std::io::Result<(T, Granted)>>,
+}
+
+/// One that has ended.
+struct Ended {
+    name: String,
+    granted: Granted,
+    meter: Arc<Meter>,
 }
 
 fn spawn<T: Send + 'static>(
@@ -268,25 +336,18 @@ fn spawn<T: Send + 'static>(
     work: impl FnOnce() -> std::io::Result<(T, Granted)> + Send + 'static,
 ) -> Result<Running<T>, DriveError> {
     let (report, done) = oneshot::channel();
-    let thread_name = name.to_owned();
+    let meter = Arc::new(Meter::default());
+    let metered = Arc::clone(&meter);
     let body = move || {
-        let began_ns = monotonic_ns();
-        let outcome = work().map(|(value, granted)| {
-            let facts = ThreadFacts {
-                name: thread_name,
-                priority: granted.priority.to_owned(),
-                timer_slack_ns: granted.timer_slack_ns,
-                cpu_ns: thread_cpu_ns(),
-                wall_ns: u64::try_from(monotonic_ns() - began_ns).unwrap_or(0),
-            };
-            (value, facts)
-        });
+        metered.begin();
+        let outcome = work();
+        metered.end();
         // Nobody waits any more when the load was dropped.
         let _ = report.send(outcome);
     };
     let spawned = std::thread::Builder::new().name(format!("load-{name}")).spawn(body);
     spawned.map_err(|error| died(name, format!("could not be started: {error}")))?;
-    Ok(Running { name: name.to_owned(), done })
+    Ok(Running { name: name.to_owned(), meter, done })
 }
 
 fn died(name: &str, problem: impl Into<String>) -> DriveError {
@@ -294,14 +355,25 @@ fn died(name: &str, problem: impl Into<String>) -> DriveError {
 }
 
 impl<T> Running<T> {
-    async fn join(self, threads: &mut Vec<ThreadFacts>) -> Result<T, DriveError> {
-        match self.done.await {
-            Ok(Ok((value, facts))) => {
-                threads.push(facts);
-                Ok(value)
-            }
-            Ok(Err(error)) => Err(died(&self.name, format!("failed: {error}"))),
-            Err(_) => Err(died(&self.name, "panicked; its message is on standard error")),
+    async fn join(self) -> Result<(T, Ended), DriveError> {
+        let Self { name, meter, done } = self;
+        match done.await {
+            Ok(Ok((value, granted))) => Ok((value, Ended { name, granted, meter })),
+            Ok(Err(error)) => Err(died(&name, format!("failed: {error}"))),
+            Err(_) => Err(died(&name, "panicked; its message is on standard error")),
+        }
+    }
+}
+
+impl Ended {
+    fn facts(self) -> ThreadFacts {
+        let (cpu_ns, wall_ns) = self.meter.span_ns();
+        ThreadFacts {
+            name: self.name,
+            priority: self.granted.priority.to_owned(),
+            timer_slack_ns: self.granted.timer_slack_ns,
+            cpu_ns,
+            wall_ns,
         }
     }
 }
@@ -327,6 +399,7 @@ fn result(
         threads,
         pacing_lag: paced.lag,
         ring_full,
+        open_files_max: None,
     };
     let started_ns = input.origin.moment(start_ns);
     DriveResult {

@@ -3,7 +3,7 @@
 //! In: operations from the pacer's rings. Out: one [`Seen`] per operation, and jobs for lookups. Elsewhere: bytes (`wire`), meaning
 //! (`answer`), pacing (`pacer`).
 //!
-//! An operation is given up `timeout` after it was due: begun by then it is unknown, not begun it is missed.
+//! An operation is given up `timeout` after it was due: it is unknown when a byte of it was written by then, else it is missed.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -24,15 +24,17 @@ use crate::wire::{Address, Client, NoAnswer};
 
 /// How long requests in flight may still take once the stop cell is raised.
 const STOP_GRACE: Duration = Duration::from_millis(500);
+/// How long a connection may take to open ahead of the first operation; later ones are within the operation's own timeout.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(1);
 /// Behind the pacer, before everything else.
 const FIFO_PRIORITY: i32 = 10;
 
 /// How an operation went; moments by CLOCK_MONOTONIC.
 #[derive(Clone, Debug)]
 pub(crate) enum Seen {
-    /// It was begun.
+    /// It was sent, or refused before it could be.
     Begun { op: u64, sent_ns: Option<i64>, acked_ns: i64, ending: Ending },
-    /// It was not.
+    /// Not a byte of it was written by when it was given up.
     Missed { op: u64, why: &'static str },
 }
 
@@ -100,13 +102,23 @@ struct Worker {
 impl Worker {
     async fn run(mut self) -> Vec<Seen> {
         let mut seen = Vec::new();
-        // Opened before the first operation is due. When it cannot be, the first operation says why.
-        let _ = self.client.connect().await;
+        self.connect_ahead().await;
         loop {
             // Connections wait in line for the ring, so each takes its turn.
             let next = self.ring.lock().await.recv().await;
             let Some(operation) = next else { return seen };
             seen.push(self.serve(operation).await);
+        }
+    }
+
+    /// Opens the connection before the first operation is due. When it cannot be, within [`CONNECT_TIMEOUT`] or at all, the first
+    /// operation tries again and says why.
+    async fn connect_ahead(&mut self) {
+        tokio::select! {
+            biased;
+            _ = self.client.connect() => {}
+            () = self.stop.raised() => {}
+            () = tokio::time::sleep(CONNECT_TIMEOUT) => {}
         }
     }
 
@@ -124,21 +136,23 @@ impl Worker {
     async fn send(&mut self, operation: Ready, left: Duration) -> Seen {
         self.tally.add(Count::Started);
         self.client.forget_write();
-        let given_up = tokio::select! {
+        let exchange = tokio::select! {
             biased;
-            exchange = self.client.exchange(Method::POST, "/v1/deposits", &operation.body) => Err(exchange),
-            () = tokio::time::sleep(left) => Ok("no answer before its timeout"),
-            () = stopped(&self.stop) => Ok("the load was ended before its answer"),
+            exchange = self.client.exchange(Method::POST, "/v1/deposits", &operation.body) => Ok(exchange),
+            () = tokio::time::sleep(left) => Err(GivenUp::AT_TIMEOUT),
+            () = stopped(&self.stop) => Err(GivenUp::AT_STOP),
         };
         let acked_ns = monotonic_ns();
         let sent_ns = self.client.first_write_ns();
-        let ending = match given_up {
-            Err(exchange) => Ending::of(operation.transfer, exchange),
-            Ok(why) => {
+        let ending = match exchange {
+            Ok(exchange) => Ending::of(operation.transfer, exchange),
+            Err(given_up) => {
                 self.client.drop_connection();
-                // Not a byte went out: it cannot have had an effect.
-                let no_answer = if sent_ns.is_some() { NoAnswer::Lost } else { NoAnswer::Unsent };
-                Ending::of(operation.transfer, Err(no_answer(why.to_owned())))
+                if sent_ns.is_none() {
+                    self.tally.add(Count::NeverSent);
+                    return Seen::Missed { op: operation.op, why: given_up.never_sent };
+                }
+                Ending::of(operation.transfer, Err(NoAnswer::Lost(given_up.no_answer.to_owned())))
             }
         };
         self.count(sent_ns, ending.outcome);
@@ -162,6 +176,23 @@ impl Worker {
             Outcome::Unknown => Count::Unknown,
         });
     }
+}
+
+/// Why an operation was given up, in the words of its row.
+struct GivenUp {
+    no_answer: &'static str,
+    never_sent: &'static str,
+}
+
+impl GivenUp {
+    const AT_TIMEOUT: Self = Self {
+        no_answer: "no answer before its timeout",
+        never_sent: "never sent: no connection was open before its timeout",
+    };
+    const AT_STOP: Self = Self {
+        no_answer: "the load was ended before its answer",
+        never_sent: "never sent: the load was ended before a connection was open",
+    };
 }
 
 /// Resolves once requests in flight are to be given up.

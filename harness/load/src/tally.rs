@@ -15,6 +15,7 @@ pub struct Tally {
     failed: AtomicU64,
     unknown: AtomicU64,
     missed: AtomicU64,
+    never_sent: AtomicU64,
     lookups: AtomicU64,
 }
 
@@ -33,7 +34,7 @@ pub struct Counts {
     pub failed: u64,
     /// Outcome unknown.
     pub unknown: u64,
-    /// Never started.
+    /// Never started, or given up before a byte was written.
     pub missed: u64,
     /// On a connection, without an outcome yet.
     pub in_flight: u64,
@@ -52,6 +53,8 @@ pub(crate) enum Count {
     Failed,
     Unknown,
     Missed,
+    /// Started, and given up before a byte of it was written.
+    NeverSent,
     Lookup,
 }
 
@@ -63,7 +66,7 @@ impl Tally {
 
     /// The counts now.
     pub fn counts(&self) -> Counts {
-        let [due, started, sent, ok, rejected, failed, unknown, missed, lookups] = [
+        let [due, started, sent, ok, rejected, failed, unknown, missed, never_sent, lookups] = [
             &self.due,
             &self.started,
             &self.sent,
@@ -72,10 +75,12 @@ impl Tally {
             &self.failed,
             &self.unknown,
             &self.missed,
+            &self.never_sent,
             &self.lookups,
         ]
         .map(|counter| counter.load(Ordering::Relaxed));
-        let in_flight = started.saturating_sub(ok + rejected + failed + unknown);
+        let in_flight = started.saturating_sub(ok + rejected + failed + unknown + never_sent);
+        let missed = missed + never_sent;
         Counts { due, sent, ok, rejected, failed, unknown, missed, in_flight, lookups }
     }
 
@@ -89,8 +94,23 @@ impl Tally {
             Count::Failed => &self.failed,
             Count::Unknown => &self.unknown,
             Count::Missed => &self.missed,
+            Count::NeverSent => &self.never_sent,
             Count::Lookup => &self.lookups,
         };
         counter.fetch_add(1, Ordering::Relaxed);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Count, Tally};
+
+    #[test]
+    fn what_was_started_and_never_sent_is_missed_and_no_longer_in_flight() {
+        let tally = Tally::new();
+        for what in [Count::Started, Count::Started, Count::NeverSent, Count::Missed] {
+            tally.add(what);
+        }
+        assert_eq!((tally.counts().missed, tally.counts().in_flight), (2, 1));
     }
 }

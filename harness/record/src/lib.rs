@@ -9,6 +9,7 @@
 //! | [`folder`] | names of the files of a run |
 //! | [`parquet`], [`folder_source`] | rows to files and back |
 //! | [`run_json`], [`save`], [`schema`] | the summary, with a committed schema, and the evidence's hashes |
+//! | [`latency`] | what an operation contributes to a latency |
 //! | [`marks`] | faults and samples, a line each as they happen |
 //! | [`machine`] | what the run ran on |
 //! | [`clock`] | the one place of the harness that reads clocks |
@@ -16,6 +17,7 @@
 pub mod clock;
 pub mod folder;
 pub mod folder_source;
+pub mod latency;
 pub mod machine;
 pub mod marks;
 pub mod parquet;

@@ -6,25 +6,6 @@
 //! Units: `_ns` are nanoseconds since the run's origin, `_us` are microseconds since the Unix epoch, money is whole won. Ids are UUIDs
 //! as u128. Words (`kind`, `state`, `outcome` ...) are those of `contracts`. Every file is sorted by the fields named in the row's text.
 
-/// Which part of the run an operation was planned in.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Phase {
-    /// Before measuring.
-    WarmUp,
-    /// What the figures speak of.
-    Measure,
-}
-
-impl Phase {
-    /// The word in files.
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::WarmUp => "warm_up",
-            Self::Measure => "measure",
-        }
-    }
-}
-
 /// `operations.parquet`, sorted by `op`: every planned operation, sent or not.
 #[derive(Clone, Debug, PartialEq)]
 pub struct OperationRow {

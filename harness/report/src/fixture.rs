@@ -5,12 +5,14 @@
 use std::collections::BTreeMap;
 
 use bankstorm_record::clock::Origin;
+use bankstorm_record::latency::CutOffs;
+use bankstorm_record::marks::SampleRow;
 use bankstorm_record::rows::OperationRow;
 use bankstorm_record::run_json::{
     Build, CheckResult, Digests, EvidenceFile, FaultRecord, GuaranteeVerdict, Guarantees, Latency, LoadCounts,
     ObjectiveResult, PhaseSpan, RunJson, Slo, SloVerdict, SystemFacts, Validity, ValidityVerdict,
 };
-use serde_json::{Value, json};
+use serde_json::json;
 
 use crate::{ReportInput, series};
 
@@ -70,20 +72,28 @@ pub(crate) fn operations() -> Vec<OperationRow> {
     all.collect()
 }
 
-fn samples() -> Vec<Value> {
+fn samples() -> Vec<SampleRow> {
     let mut state = 3;
     let sample = |i: i64| {
         let mut around = |middle: f64| ((middle * (0.85 + 0.3 * noise(&mut state))) * 10.0).round() / 10.0;
-        let lag = if i == 21 { 312.0 } else { around(6.0).round() };
-        json!({
-            "at_ms": 3_000 + i * 1000,
-            "lag_records": lag,
-            "cpu_percent": around(46.0),
-            "process_cpu_percent": {
-                "core": around(21.0), "channel-0": around(11.0), "channel-1": around(10.0), "postgres-core": around(17.0),
-                "postgres-channel": around(13.0), "kafka": around(9.0), "harness": around(8.0),
-            },
-        })
+        let lag_records = if i == 21 { 312 } else { around(6.0).round() as u64 };
+        let cpu_percent = Some(around(46.0));
+        let processes = [
+            ("core", 21.0),
+            ("channel-0", 11.0),
+            ("channel-1", 10.0),
+            ("postgres-core", 17.0),
+            ("postgres-channel", 13.0),
+            ("kafka", 9.0),
+            ("harness", 8.0),
+        ];
+        SampleRow {
+            at_ms: 3_000 + i * 1000,
+            lag_records: Some(lag_records),
+            cpu_percent,
+            process_cpu_percent: processes.map(|(name, middle)| (name.to_owned(), around(middle))).into(),
+            ..SampleRow::default()
+        }
     };
     (0..30).map(sample).collect()
 }
@@ -211,6 +221,9 @@ pub(crate) fn invalid() -> RunJson {
             "the generator's CPU was busy for 93 % of the measured phase, more than 80 %".into(),
         ],
     };
+    let first = run.validity.reasons.first().cloned();
+    run.guarantees.checks[14] =
+        CheckResult { verdict: GuaranteeVerdict::Violated, violations: 2, first, ..run.guarantees.checks[14].clone() };
     run.slo.verdict = SloVerdict::Unmeasured;
     for objective in &mut run.slo.objectives {
         (objective.verdict, objective.measured_us) = (SloVerdict::Unmeasured, None);
@@ -260,6 +273,13 @@ pub(crate) fn violated() -> RunJson {
     run
 }
 
+/// Valid, holds, and nothing was asked of its speed.
+pub(crate) fn unasked() -> RunJson {
+    let mut run = held();
+    run.slo.objectives.clear();
+    run
+}
+
 /// Interrupted before its end.
 pub(crate) fn inconclusive() -> RunJson {
     let mut run = held();
@@ -280,7 +300,8 @@ pub(crate) fn inconclusive() -> RunJson {
 
 /// A whole input for `run`.
 pub(crate) fn input(run: RunJson) -> ReportInput {
-    let (series, _) = series::seconds(operations().into_iter().map(Ok::<_, String>), Some(MEASURE_MS * MS));
+    let rows = operations().into_iter().map(Ok::<_, String>);
+    let (series, _) = series::seconds(rows, Some(MEASURE_MS * MS), CutOffs::of(&run.phases));
     ReportInput {
         run,
         machine: json!({

@@ -7,7 +7,7 @@ mod chart;
 mod curves;
 
 use askama::Template;
-use bankstorm_record::run_json::{RunJson, ValidityVerdict};
+use bankstorm_record::run_json::{CheckResult, RunJson, ValidityVerdict};
 use serde_json::Value;
 
 use crate::html::chart::Drawn;
@@ -98,6 +98,7 @@ struct Page<'a> {
     bounds: Vec<(String, String, String)>,
     charts: Vec<Drawn>,
     checks: Vec<Check<'a>>,
+    validity: Vec<Check<'a>>,
     objectives: TextTable,
     faults: TextTable,
     faults_left_out: usize,
@@ -146,7 +147,8 @@ impl<'a> Page<'a> {
             latencies: words::LATENCIES,
             bounds: bounds.collect(),
             charts: curves::draw_all(input),
-            checks: checks(run),
+            checks: checks(tables::guarantee_checks(run)),
+            validity: checks(tables::validity_checks(run)),
             objectives: tables::objectives(run),
             faults,
             faults_left_out,
@@ -220,7 +222,7 @@ fn figures(run: &RunJson) -> Vec<Figure> {
 }
 
 fn seen(run: &RunJson) -> Vec<Seen<'_>> {
-    let of = |(check, witness): (&'_ bankstorm_record::run_json::CheckResult, _)| {
+    let of = |(check, witness): (&'_ CheckResult, _)| {
         let (word, tone) = words::guarantee(check.verdict);
         Seen {
             title: format!("{} {}", check.id, check.name),
@@ -234,8 +236,8 @@ fn seen(run: &RunJson) -> Vec<Seen<'_>> {
     tables::witnesses(run).into_iter().map(of).collect()
 }
 
-fn checks(run: &RunJson) -> Vec<Check<'_>> {
-    let all = run.guarantees.checks.iter().map(|check| {
+fn checks<'a>(checks: impl Iterator<Item = &'a CheckResult>) -> Vec<Check<'a>> {
+    let all = checks.map(|check| {
         let (word, tone) = words::guarantee(check.verdict);
         Check {
             word,
@@ -311,6 +313,8 @@ fn fact(value: &Value) -> String {
 
 #[cfg(test)]
 mod tests {
+    use bankstorm_record::marks::SampleRow;
+
     use super::*;
     use crate::fixture;
 
@@ -337,13 +341,7 @@ mod tests {
         let point = input.series[10].clone();
         input.series = (0..3600).map(|second| crate::SecondPoint { second, ..point.clone() }).collect();
         let sample = input.samples[0].clone();
-        input.samples = (0..3600)
-            .map(|i| {
-                let mut sample = sample.clone();
-                sample["at_ms"] = Value::from(8_000 + i * 1000);
-                sample
-            })
-            .collect();
+        input.samples = (0..3600).map(|i| SampleRow { at_ms: 8_000 + i * 1000, ..sample.clone() }).collect();
         let size = html(&input).expect("a page").len();
         assert!(size <= 300_000, "{size} bytes");
     }
@@ -357,7 +355,7 @@ mod tests {
         run.faults[0].kind = hostile.to_owned();
         let mut input = fixture::input(run);
         input.machine = serde_json::json!({ hostile: hostile });
-        input.samples[3]["process_cpu_percent"][hostile] = Value::from(3.0);
+        input.samples[3].process_cpu_percent.insert(hostile.to_owned(), 3.0);
         let page = html(&input).expect("a page");
         assert!(!page.contains("<script") && !page.contains("<img"));
     }
@@ -369,6 +367,26 @@ mod tests {
         assert!(head.contains("may not be used") && head.contains("send lag p99 was 41.2 ms"));
         assert!(!head.contains("response p99</"));
         assert!(page.contains("Do not quote them"));
+    }
+
+    #[test]
+    fn checks_of_the_run_have_a_heading_of_their_own() {
+        let page = page(fixture::invalid());
+        let (guarantees, rest) = page
+            .split_once("<h2>Guarantees</h2>")
+            .expect("a heading")
+            .1
+            .split_once("<h2>Validity</h2>")
+            .expect("another");
+        assert!(guarantees.contains("<b>L1</b>") && !guarantees.contains("<b>V3</b>") && rest.contains("<b>V3</b>"));
+        assert!(!page.contains("What was found"), "its only finding is among the reasons");
+    }
+
+    #[test]
+    fn without_objectives_none_is_said_to_be_met() {
+        let page = page(fixture::unasked());
+        assert!(!page.contains("objective was met") && page.contains("No objective was set"));
+        assert!(!page.contains("objective of the scenario was met"));
     }
 
     #[test]

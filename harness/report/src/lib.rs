@@ -6,7 +6,7 @@
 //! | to read first | what it is |
 //! |---|---|
 //! | [`stored`] | reads a run folder, whole or broken off, into [`ReportInput`] |
-//! | [`series`], [`samples`] | figures per second, from operations and from samples |
+//! | [`series`] | figures per second, from operations |
 //! | `tables`, `words` | what all formats share: rows, wording, number formats |
 //! | [`terminal`], [`html`], [`markdown`], [`junit`] | one format each |
 
@@ -16,7 +16,6 @@ mod fixture;
 pub mod html;
 pub mod junit;
 pub mod markdown;
-pub mod samples;
 pub mod series;
 pub mod stored;
 mod tables;

@@ -56,12 +56,8 @@ pub fn markdown(input: &ReportInput) -> String {
     }
     table(&mut out, "Objectives", &tables::objectives(run));
     table(&mut out, "Faults (seconds since measuring began)", &tables::faults(run, tables::measure_start_ms(run)));
-    let checks = tables::checks(run);
-    if !checks.rows.is_empty() {
-        let _ = writeln!(out, "\n<details><summary>Guarantees ({} checks)</summary>", checks.rows.len());
-        pipes(&mut out, &checks);
-        out.push_str("\n</details>\n");
-    }
+    folded(&mut out, "Guarantees", &tables::guarantees(run));
+    folded(&mut out, "Validity", &tables::validity(run));
     let _ = writeln!(
         out,
         "\nPlan digest `{}`, history digest `{}`.",
@@ -92,6 +88,16 @@ fn table(out: &mut String, heading: &str, table: &TextTable) {
     }
     let _ = writeln!(out, "\n### {heading}");
     pipes(out, table);
+}
+
+/// A table of checks behind its heading.
+fn folded(out: &mut String, heading: &str, checks: &TextTable) {
+    if checks.rows.is_empty() {
+        return;
+    }
+    let _ = writeln!(out, "\n<details><summary>{heading} ({} checks)</summary>", checks.rows.len());
+    pipes(out, checks);
+    out.push_str("\n</details>\n");
 }
 
 fn pipes(out: &mut String, table: &TextTable) {
@@ -136,6 +142,12 @@ mod tests {
     #[test]
     fn held() {
         insta::assert_snapshot!(markdown(&fixture::input(fixture::held())));
+    }
+
+    #[test]
+    fn without_objectives() {
+        let text = markdown(&fixture::input(fixture::unasked()));
+        assert!(!text.contains("objective was met") && text.contains("No objective was set"), "{text}");
     }
 
     #[test]

@@ -9,9 +9,12 @@ use std::path::Path;
 
 use bankstorm_record::clock::Origin;
 use bankstorm_record::folder::RunFolder;
+use bankstorm_record::latency::CutOffs;
+use bankstorm_record::marks::SampleRow;
 use bankstorm_record::run_json::{
     Build, Digests, GuaranteeVerdict, Guarantees, RunJson, Slo, SloVerdict, SystemFacts, Validity, ValidityVerdict,
 };
+use serde::de::DeserializeOwned;
 use serde_json::Value;
 
 use crate::ReportError;
@@ -26,8 +29,8 @@ pub struct ReportInput {
     pub machine: Value,
     /// Figures per second.
     pub series: Vec<SecondPoint>,
-    /// The documents of `samples.ndjson`.
-    pub samples: Vec<Value>,
+    /// The rows of `samples.ndjson`, by moment.
+    pub samples: Vec<SampleRow>,
     /// The resolved scenario's text.
     pub scenario: Option<String>,
     /// What is not in the folder or could not be read, a sentence each.
@@ -49,10 +52,7 @@ impl ReportInput {
         if run.faults.is_empty() {
             // The file is written as faults happen, run.json only at the end.
             run.faults = match folder.faults().exists() {
-                true => lines(&folder.faults(), "faults", &mut missing)
-                    .into_iter()
-                    .filter_map(|line| serde_json::from_value(line).ok())
-                    .collect(),
+                true => lines(&folder.faults(), "faults", &mut missing),
                 false => Vec::new(),
             };
         }
@@ -62,7 +62,8 @@ impl ReportInput {
                 Value::Null
             })
         });
-        let samples = lines(&folder.samples(), "lag and CPU curves", &mut missing);
+        let mut samples: Vec<SampleRow> = lines(&folder.samples(), "lag and CPU curves", &mut missing);
+        samples.sort_by_key(|sample| sample.at_ms);
         let scenario = text(&folder.scenario(), "scenario text", &mut missing);
         let series = operations(folder, &run, &mut missing);
         Ok(Self { run, machine, series, samples, scenario, missing })
@@ -88,8 +89,8 @@ fn text(path: &Path, what: &str, missing: &mut Vec<String>) -> Option<String> {
     }
 }
 
-/// The JSON documents of a file, one a line; unreadable lines are counted.
-fn lines(path: &Path, what: &str, missing: &mut Vec<String>) -> Vec<Value> {
+/// The rows of a file, one a line; unreadable lines are counted.
+fn lines<T: DeserializeOwned>(path: &Path, what: &str, missing: &mut Vec<String>) -> Vec<T> {
     let Some(text) = text(path, what, missing) else { return Vec::new() };
     let all = text.lines().filter(|line| !line.trim().is_empty());
     let parsed: Vec<_> = all.map(|line| serde_json::from_str(line).ok()).collect();
@@ -108,7 +109,7 @@ fn operations(folder: &RunFolder, run: &RunJson, missing: &mut Vec<String>) -> V
     }
     let zero = run.phases.iter().find(|phase| phase.name == "measure").map(|phase| phase.start_ms * 1_000_000);
     let (points, error) = match bankstorm_record::parquet::read_rows(&path) {
-        Ok(rows) => series::seconds(rows, zero),
+        Ok(rows) => series::seconds(rows, zero, CutOffs::of(&run.phases)),
         Err(error) => (Vec::new(), Some(error)),
     };
     if let Some(error) = error {

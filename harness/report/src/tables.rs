@@ -128,11 +128,34 @@ pub(crate) fn objectives(run: &RunJson) -> TextTable {
     TextTable { head, rows: rows.collect() }
 }
 
-/// Checks with counts.
-pub(crate) fn checks(run: &RunJson) -> TextTable {
+/// The checks of the bank.
+pub(crate) fn guarantee_checks(run: &RunJson) -> impl Iterator<Item = &CheckResult> {
+    run.guarantees.checks.iter().filter(|check| !is_validity(check))
+}
+
+/// The checks of the run itself, V2 and V3: a failure makes it not believable and says nothing of the bank.
+pub(crate) fn validity_checks(run: &RunJson) -> impl Iterator<Item = &CheckResult> {
+    run.guarantees.checks.iter().filter(|check| is_validity(check))
+}
+
+fn is_validity(check: &CheckResult) -> bool {
+    check.id.starts_with('V')
+}
+
+/// Guarantees with counts.
+pub(crate) fn guarantees(run: &RunJson) -> TextTable {
+    checks(guarantee_checks(run))
+}
+
+/// The checks of the run itself with counts.
+pub(crate) fn validity(run: &RunJson) -> TextTable {
+    checks(validity_checks(run))
+}
+
+fn checks<'a>(checks: impl Iterator<Item = &'a CheckResult>) -> TextTable {
     let head =
         columns(&[("verdict", false), ("check", false), ("name", false), ("examined", true), ("violations", true)]);
-    let rows = run.guarantees.checks.iter().map(|check| {
+    let rows = checks.map(|check| {
         let (word, tone) = words::guarantee(check.verdict);
         let cells =
             vec![word.to_owned(), check.id.clone(), check.name.clone(), count(check.examined), count(check.violations)];
@@ -141,13 +164,17 @@ pub(crate) fn checks(run: &RunJson) -> TextTable {
     TextTable { head, rows: rows.collect() }
 }
 
-/// Checks that did not hold, worst first, with what they saw.
+/// Checks that did not hold, worst first, with what they saw. A check of the run itself is left out when what it saw is printed already,
+/// among the reasons of validity.
 pub(crate) fn witnesses(run: &RunJson) -> Vec<(&CheckResult, &str)> {
+    let is_told = |check: &CheckResult| {
+        is_validity(check) && check.first.as_ref().is_some_and(|first| run.validity.reasons.contains(first))
+    };
     let of = |verdict| {
         run.guarantees
             .checks
             .iter()
-            .filter(move |check| check.verdict == verdict)
+            .filter(move |check| check.verdict == verdict && !is_told(check))
             .map(|check| (check, check.first.as_deref().unwrap_or("no witness was recorded")))
     };
     of(GuaranteeVerdict::Violated).chain(of(GuaranteeVerdict::Unknown)).collect()
@@ -196,4 +223,21 @@ pub(crate) fn cpu(run: &RunJson) -> Vec<(String, f64)> {
 /// When measuring began, in milliseconds since the origin; 0 where no phase says so.
 pub(crate) fn measure_start_ms(run: &RunJson) -> i64 {
     run.phases.iter().find(|phase| phase.name == "measure").map_or(0, |phase| phase.start_ms)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::fixture;
+
+    #[test]
+    fn checks_of_the_run_are_no_guarantees_and_their_reasons_are_printed_once() {
+        let mut run = fixture::invalid();
+        let ids = |table: TextTable| table.rows.into_iter().map(|row| row.cells[1].clone()).collect::<Vec<_>>();
+        assert_eq!(ids(validity(&run)), ["V2", "V3"]);
+        assert_eq!(ids(guarantees(&run)).len(), 13);
+        assert_eq!(witnesses(&run), []);
+        run.guarantees.checks[14].first = Some("another finding".to_owned());
+        assert_eq!(witnesses(&run).len(), 1);
+    }
 }

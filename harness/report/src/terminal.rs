@@ -35,7 +35,8 @@ pub fn summary(run: &RunJson, folder: &RunFolder, colour: bool) -> String {
         out.wrapped(&format!("{what}: {bounds} of {all} values are upper bounds or cut-offs."), INDENT);
     }
     out.table("Objectives", &tables::objectives(run));
-    out.table("Guarantees", &tables::checks(run));
+    out.table("Guarantees", &tables::guarantees(run));
+    out.table("Validity", &tables::validity(run));
     let zero_ms = tables::measure_start_ms(run);
     out.table("Faults (seconds since measuring began)", &tables::faults(run, zero_ms));
     out.system(run);
@@ -240,6 +241,12 @@ mod tests {
     #[test]
     fn held() {
         insta::assert_snapshot!(shown(&fixture::held()));
+    }
+
+    #[test]
+    fn without_objectives() {
+        let shown = shown(&fixture::unasked());
+        assert!(!shown.contains("objective was met") && shown.contains("No objective was set"), "{shown}");
     }
 
     #[test]

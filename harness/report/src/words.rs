@@ -94,6 +94,11 @@ pub(crate) fn headline(run: &RunJson) -> (&'static str, &'static str, Tone) {
             "Every guarantee that was checked held. Objectives were not measured.",
             Tone::Good,
         ),
+        (_, _, SloVerdict::Met) if run.slo.objectives.is_empty() => (
+            "The bank kept its guarantees",
+            "Every guarantee that was checked held, and the figures may be believed. No objective was set, so its speed was not judged.",
+            Tone::Good,
+        ),
         (_, _, SloVerdict::Met) => (
             "The bank kept its guarantees and was fast enough",
             "Every guarantee that was checked held, every objective was met, and the figures may be believed.",
@@ -115,6 +120,7 @@ pub(crate) fn meanings(run: &RunJson) -> [&'static str; 3] {
         GuaranteeVerdict::Unknown => "A check could not look, or has not run.",
     };
     let slo = match run.slo.verdict {
+        _ if run.slo.objectives.is_empty() => "No speed objective was set.",
         SloVerdict::Met => "Every speed objective of the scenario was met.",
         SloVerdict::Missed => "At least one speed objective was missed.",
         SloVerdict::Unmeasured => "Speed was not judged, because there was nothing to judge it by.",
@@ -208,6 +214,16 @@ pub(crate) fn escape(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::fixture;
+
+    #[test]
+    fn without_objectives_none_is_said_to_be_met() {
+        let (headline, meaning, _) = headline(&fixture::unasked());
+        assert!(!headline.contains("fast") && !meaning.contains("every objective was met"), "{headline}: {meaning}");
+        assert!(meaning.contains("No objective was set"), "{meaning}");
+        assert_eq!(meanings(&fixture::unasked())[2], "No speed objective was set.");
+        assert!(meanings(&fixture::held())[2].contains("was met"));
+    }
 
     #[test]
     fn milliseconds_keep_three_digits_and_group_thousands() {

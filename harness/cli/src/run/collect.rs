@@ -15,6 +15,7 @@ use bankstorm_evidence::{
     wait_converged, write_operations, write_pages,
 };
 use bankstorm_load::Stop;
+use bankstorm_record::latency::CutOffs;
 use bankstorm_record::marks::read_samples;
 use bankstorm_record::rows::VisibleRow;
 
@@ -25,6 +26,9 @@ use crate::stop::Interrupt;
 use super::HURRIED;
 use super::load::Loaded;
 use super::open::OpenRun;
+
+/// Reading the accounts whose visible stamps were lost may take so long in all.
+const READ_NOW_LIMIT: Duration = Duration::from_secs(30);
 
 /// What was found once load had ended.
 #[derive(Debug, Default)]
@@ -98,7 +102,8 @@ pub(crate) async fn collect(
 fn write_latency(open: &OpenRun, loaded: &Loaded) -> std::io::Result<()> {
     let mut log = std::io::BufWriter::new(std::fs::File::create(open.folder.latency())?);
     let drive = &loaded.drive;
-    bankstorm_load::hlog::write(&drive.operations, &open.json.origin, drive.cut_off_ns, &mut log)?;
+    let cut_offs = CutOffs::of(&open.phases.spans()).unwrap_or_else(|| drive.cut_offs());
+    bankstorm_load::hlog::write(&drive.operations, &open.json.origin, &cut_offs, &mut log)?;
     std::io::Write::flush(&mut log)
 }
 
@@ -142,19 +147,27 @@ async fn visible(open: &mut OpenRun, bank: &Bank, loaded: &mut Loaded, collected
         if found.joined.unseen == 0 || pass == 1 {
             return;
         }
-        first_reads.extend(read_now(open, bank, loaded).await);
+        first_reads.extend(read_now(open, bank, loaded, collected).await);
     }
 }
 
 /// Reads the newest page of every account with an entry that no stamp covers.
-async fn read_now(open: &OpenRun, bank: &Bank, loaded: &mut Loaded) -> Vec<VisibleRow> {
+async fn read_now(open: &OpenRun, bank: &Bank, loaded: &mut Loaded, collected: &mut Collected) -> Vec<VisibleRow> {
     let unseen = loaded.drive.operations.iter().filter(|row| row.seq.is_some() && row.visible_ns.is_none());
     let accounts: std::collections::BTreeSet<i64> = unseen.map(|row| row.account).collect();
     let channels = bank.load_channels();
-    let read = bankstorm_load::read_heads(&channels, accounts, open.json.origin).await;
+    let read = bankstorm_load::read_heads(&channels, accounts, open.json.origin, READ_NOW_LIMIT).await;
     let mut first_reads = Vec::new();
     // Addresses that load itself was driven with.
-    for page in read.expect("addresses that are in use") {
+    let heads = read.expect("addresses that are in use");
+    if heads.unread > 0 {
+        let limit_s = READ_NOW_LIMIT.as_secs();
+        collected.problems.push(format!(
+            "{} accounts with entries of unknown visible time could not be read from a channel, limit {limit_s} s",
+            heads.unread
+        ));
+    }
+    for page in heads.pages {
         if page.outcome == "ok" {
             first_reads.push(VisibleRow {
                 account: page.account,

@@ -8,6 +8,7 @@ use bankstorm_evidence::logs::scan_logs;
 use bankstorm_evidence::sampler::{SamplerSummary, summarise};
 use bankstorm_load::figures;
 use bankstorm_record::clock::wall_us;
+use bankstorm_record::latency::CutOffs;
 use bankstorm_record::marks::read_samples;
 use bankstorm_record::rows::OperationRow;
 use bankstorm_record::run_json::{ObjectiveResult, SloVerdict};
@@ -81,20 +82,10 @@ fn figures_of_load(open: &mut OpenRun, loaded: &Loaded) {
     let drive = &loaded.drive;
     let op = Op::Deposit.as_str().to_owned();
     open.json.load.insert(op.clone(), figures::counts(&drive.operations));
-    // What never became visible was waited for until the copy had its time to converge, not only until load ended.
-    let waited_until_ns = converge_end_ns(open).unwrap_or(drive.cut_off_ns).max(drive.cut_off_ns);
-    let latencies = LatencyKind::ALL.map(|kind| {
-        let until_ns = match kind {
-            LatencyKind::Response | LatencyKind::Service | LatencyKind::SendLag => drive.cut_off_ns,
-            LatencyKind::SyncLag | LatencyKind::Visible => waited_until_ns,
-        };
-        (kind.as_str().to_owned(), figures::latency(&drive.operations, kind, until_ns))
-    });
+    let cut_offs = CutOffs::of(&open.phases.spans()).unwrap_or_else(|| drive.cut_offs());
+    let latencies =
+        LatencyKind::ALL.map(|kind| (kind.as_str().to_owned(), figures::latency(&drive.operations, kind, &cut_offs)));
     open.json.latency_us.insert(op, latencies.into());
-}
-
-fn converge_end_ns(open: &OpenRun) -> Option<i64> {
-    open.phases.spans().iter().find(|span| span.name == "converge").map(|span| span.end_ms * 1_000_000)
 }
 
 fn measured_samples(open: &OpenRun) -> SamplerSummary {

@@ -1,11 +1,17 @@
 //! Figures of rows written by hand.
 
+use bankstorm_record::latency::CutOffs;
 use bankstorm_record::rows::OperationRow;
 use bankstorm_scenario::resolved::LatencyKind;
 
-use super::{counts, latency, nearest_rank};
+use super::{counts, latency};
 
 const MS: i64 = 1_000_000;
+
+/// Load ended and everything was given up at this moment.
+pub(crate) fn all_at(ms: i64) -> CutOffs {
+    CutOffs { ended_ns: ms * MS, load_ns: ms * MS, visible_ns: ms * MS }
+}
 
 /// A deposit of the measured phase, acknowledged after `response_ms` and visible 5 ms later.
 pub(crate) fn ok(op: u64, intended_ms: i64, response_ms: i64) -> OperationRow {
@@ -48,24 +54,15 @@ fn missed(op: u64, intended_ms: i64) -> OperationRow {
 }
 
 #[test]
-fn nearest_ranks_are_exact() {
-    let hundred: Vec<u64> = (1..=100).collect();
-    for (permille, expected) in [(500, 50), (900, 90), (990, 99), (999, 100), (1_000, 100)] {
-        assert_eq!(nearest_rank(&hundred, permille), expected);
-    }
-    assert_eq!((nearest_rank(&[7], 500), nearest_rank(&[], 990)), (7, 0));
-}
-
-#[test]
 fn each_latency_spans_its_own_clocks() {
     let rows = [ok(0, 1_000, 20)];
-    let p50 = |kind| latency(&rows, kind, 10_000 * MS).p50;
+    let p50 = |kind| latency(&rows, kind, &all_at(10_000)).p50;
     assert_eq!(p50(LatencyKind::Response), 20_000);
     assert_eq!(p50(LatencyKind::Service), 19_900);
     assert_eq!(p50(LatencyKind::SendLag), 100);
     assert_eq!(p50(LatencyKind::SyncLag), 5_000);
     assert_eq!(p50(LatencyKind::Visible), 25_000);
-    assert_eq!(latency(&rows, LatencyKind::Response, 10_000 * MS).without_missed, None);
+    assert_eq!(latency(&rows, LatencyKind::Response, &all_at(10_000)).without_missed, None);
 }
 
 #[test]
@@ -83,14 +80,14 @@ fn misses_unknowns_and_failures_enter_at_the_cut_off() {
         ..ok(3, 1_000, 1)
     };
     let rows = [ok(0, 1_000, 20), missed(1, 4_000), unknown, failed];
-    let response = latency(&rows, LatencyKind::Response, 5_000 * MS);
+    let response = latency(&rows, LatencyKind::Response, &all_at(5_000));
     assert_eq!((response.count, response.upper_bound, response.p50, response.max), (4, 3, 1_000_000, 4_000_000));
     let without = response.without_missed.expect("there were misses");
     assert_eq!((without.count, without.p99, without.max), (1, 20_000, 20_000));
     // Resolved to ok and seen later: its visible time is known. Sync lag speaks of what was acknowledged.
-    let visible = latency(&rows, LatencyKind::Visible, 5_000 * MS);
+    let visible = latency(&rows, LatencyKind::Visible, &all_at(5_000));
     assert_eq!((visible.count, visible.upper_bound, visible.without_missed.expect("misses").count), (4, 2, 2));
-    assert_eq!(latency(&rows, LatencyKind::SyncLag, 5_000 * MS).count, 1);
+    assert_eq!(latency(&rows, LatencyKind::SyncLag, &all_at(5_000)).count, 1);
 }
 
 #[test]
@@ -102,8 +99,8 @@ fn a_rejected_deposit_is_answered_and_never_visible() {
         ..ok(0, 0, 3)
     };
     let rows = [rejected];
-    assert_eq!(latency(&rows, LatencyKind::Response, 1_000 * MS).max, 3_000);
-    assert_eq!(latency(&rows, LatencyKind::Visible, 1_000 * MS).count, 0);
+    assert_eq!(latency(&rows, LatencyKind::Response, &all_at(1_000)).max, 3_000);
+    assert_eq!(latency(&rows, LatencyKind::Visible, &all_at(1_000)).count, 0);
 }
 
 #[test]
@@ -111,9 +108,9 @@ fn visible_before_acknowledged_is_no_lag_and_warm_up_is_left_out() {
     let early = OperationRow { visible_ns: Some(1_001 * MS), ..ok(0, 1_000, 20) };
     let warm_up = OperationRow { phase: "warm_up".to_owned(), ..ok(1, 0, 900) };
     let rows = [early, warm_up];
-    let lag = latency(&rows, LatencyKind::SyncLag, 5_000 * MS);
+    let lag = latency(&rows, LatencyKind::SyncLag, &all_at(5_000));
     assert_eq!((lag.count, lag.max), (1, 0));
-    assert_eq!(latency(&rows, LatencyKind::Response, 5_000 * MS).max, 20_000);
+    assert_eq!(latency(&rows, LatencyKind::Response, &all_at(5_000)).max, 20_000);
     assert_eq!((counts(&rows).planned, counts(&rows).ok), (1, 1));
 }
 
@@ -128,4 +125,28 @@ fn counts_put_every_planned_operation_in_one_place() {
     let counts = counts(&rows);
     assert_eq!((counts.planned, counts.sent, counts.ok, counts.missed), (4, 3, 1, 1));
     assert_eq!((counts.unknown, counts.unresolved), (2, 1));
+}
+
+#[test]
+fn what_was_never_due_counts_as_missed_and_has_no_latency() {
+    // Load was ended after 2 s, answers were given up at 3 s, the copy at 9 s.
+    let cut_offs = CutOffs { ended_ns: 2_000 * MS, load_ns: 3_000 * MS, visible_ns: 9_000 * MS };
+    let rows = [ok(0, 1_000, 20), missed(1, 2_000), missed(2, 2_001), missed(3, 60_000)];
+    assert_eq!((counts(&rows).planned, counts(&rows).missed), (4, 3));
+    let response = latency(&rows, LatencyKind::Response, &cut_offs);
+    assert_eq!((response.count, response.max), (2, 1_000_000));
+    let visible = latency(&rows, LatencyKind::Visible, &cut_offs);
+    assert_eq!((visible.count, visible.max), (2, 7_000_000));
+}
+
+#[test]
+fn what_our_own_resolve_rejected_was_waited_for_in_vain() {
+    let tombstoned = OperationRow {
+        outcome: Some("unknown".to_owned()),
+        resolved: Some("rejected".to_owned()),
+        visible_ns: None,
+        ..ok(0, 1_000, 500)
+    };
+    let visible = latency(&[tombstoned], LatencyKind::Visible, &all_at(5_000));
+    assert_eq!((visible.count, visible.upper_bound, visible.max), (1, 1, 4_000_000));
 }

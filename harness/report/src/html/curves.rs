@@ -4,10 +4,11 @@
 
 use std::collections::BTreeMap;
 
+use bankstorm_record::latency::CutOffs;
+use bankstorm_record::marks::SampleRow;
 use bankstorm_record::run_json::RunJson;
 
 use crate::html::chart::{Chart, Drawn, Frame, Join, Line, Mark, draw};
-use crate::samples::{self, Sample};
 use crate::series::SecondPoint;
 use crate::stored::ReportInput;
 use crate::tables;
@@ -20,11 +21,10 @@ const LINES: usize = 8;
 /// Every chart that there are figures for.
 pub(crate) fn draw_all(input: &ReportInput) -> Vec<Drawn> {
     let zero_s = tables::measure_start_ms(&input.run) as f64 / 1000.0;
-    let samples = samples::read(&input.samples);
-    let Some(domain_s) = domain(&input.series, &samples, zero_s) else { return Vec::new() };
+    let Some(domain_s) = domain(&input.series, &input.samples, zero_s) else { return Vec::new() };
     let frame = Frame { domain_s, marks: marks(&input.run, zero_s) };
-    let inside = |sample: &&Sample| (domain_s.0..=domain_s.1).contains(&(sample.at_ms / 1000.0 - zero_s));
-    let samples: Vec<&Sample> = samples.iter().filter(inside).collect();
+    let inside = |sample: &&SampleRow| (domain_s.0..=domain_s.1).contains(&second(sample, zero_s));
+    let samples: Vec<&SampleRow> = input.samples.iter().filter(inside).collect();
     let mut charts = Vec::new();
     if !input.series.is_empty() {
         charts.extend([response(input), visible(input), rate(&input.series)]);
@@ -33,15 +33,20 @@ pub(crate) fn draw_all(input: &ReportInput) -> Vec<Drawn> {
     charts.into_iter().map(|chart| draw(chart, &frame)).collect()
 }
 
+/// When it was taken, in seconds since measuring began.
+fn second(sample: &SampleRow, zero_s: f64) -> f64 {
+    sample.at_ms as f64 / 1000.0 - zero_s
+}
+
 /// From the first second that had an operation to the last, and a little further where there are samples.
-fn domain(series: &[SecondPoint], samples: &[Sample], zero_s: f64) -> Option<(f64, f64)> {
-    let sampled = samples.last().map(|last| last.at_ms / 1000.0 - zero_s);
+fn domain(series: &[SecondPoint], samples: &[SampleRow], zero_s: f64) -> Option<(f64, f64)> {
+    let sampled = samples.last().map(|last| second(last, zero_s));
     let (from, to) = match (series.first(), series.last()) {
         (Some(first), Some(last)) => {
             let to = (last.second + 1) as f64;
             (first.second as f64, sampled.map_or(to, |sampled| sampled.clamp(to, to + AFTER_S)))
         }
-        _ => (samples.first()?.at_ms / 1000.0 - zero_s, sampled?),
+        _ => (second(samples.first()?, zero_s), sampled?),
     };
     Some((from, to.max(from + 1.0)))
 }
@@ -102,13 +107,20 @@ fn limits(run: &RunJson, latency: &str) -> Vec<(String, f64)> {
     .collect()
 }
 
-fn response(input: &ReportInput) -> Chart {
-    let missed: u64 = input.series.iter().map(|point| point.missed).sum();
-    let mut about = "From when an operation was due until its answer, by the second in which it was due.".to_owned();
-    if missed > 0 {
-        about
-            .push_str(" Operations that were never sent have no answer and are not in this curve; the table has them.");
+/// Whether operations without a value are in the curves, in words.
+fn misses(input: &ReportInput, known: &'static str) -> &'static str {
+    match CutOffs::of(&input.run.phases) {
+        Some(_) => known,
+        None => " Operations without a value are not in: the run folder does not say how long they were waited for.",
     }
+}
+
+fn response(input: &ReportInput) -> Chart {
+    let mut about = "From when an operation was due until its answer, by the second in which it was due.".to_owned();
+    about.push_str(misses(
+        input,
+        " What was missed, failed or stayed in doubt is in, with the time until the run stopped waiting for answers.",
+    ));
     let lines = percentiles(&input.series, [|p| p.response_p50_us, |p| p.response_p99_us]);
     let mut chart = per_second(&input.series, ("response", "Response time", "ms"), about, lines);
     chart.limits = limits(&input.run, "response");
@@ -116,9 +128,15 @@ fn response(input: &ReportInput) -> Chart {
 }
 
 fn visible(input: &ReportInput) -> Chart {
-    let about = "From when a deposit was due until it could be seen in the channel, by the second in which it was due.";
+    let mut about =
+        "From when a deposit was due until it could be seen in the channel, by the second in which it was due."
+            .to_owned();
+    about.push_str(misses(
+        input,
+        " What never became visible is in, with the time until the run stopped waiting for the copy; what was rejected at once is not.",
+    ));
     let lines = percentiles(&input.series, [|p| p.visible_p50_us, |p| p.visible_p99_us]);
-    let mut chart = per_second(&input.series, ("visible", "Time to visible", "ms"), about.to_owned(), lines);
+    let mut chart = per_second(&input.series, ("visible", "Time to visible", "ms"), about, lines);
     chart.limits = limits(&input.run, "visible");
     chart
 }
@@ -146,8 +164,8 @@ fn rate(series: &[SecondPoint]) -> Chart {
     chart
 }
 
-fn sampled(samples: &[&Sample], zero_s: f64) -> Vec<Chart> {
-    let at_s: Vec<f64> = samples.iter().map(|sample| sample.at_ms / 1000.0 - zero_s).collect();
+fn sampled(samples: &[&SampleRow], zero_s: f64) -> Vec<Chart> {
+    let at_s: Vec<f64> = samples.iter().map(|sample| second(sample, zero_s)).collect();
     let step_s = match (at_s.first(), at_s.last()) {
         (Some(first), Some(last)) if at_s.len() > 1 => (last - first) / (at_s.len() - 1) as f64,
         _ => 1.0,
@@ -164,13 +182,13 @@ fn sampled(samples: &[&Sample], zero_s: f64) -> Vec<Chart> {
         join,
         may_be_log: false,
     };
-    let line = |label: &str, of: fn(&Sample) -> Option<f64>| {
+    let line = |label: &str, of: fn(&SampleRow) -> Option<f64>| {
         let values: Vec<_> = samples.iter().map(|sample| of(sample)).collect();
         let any = values.iter().any(Option::is_some);
         any.then(|| vec![Line { label: label.to_owned(), colour: 1, dashed: false, values }])
     };
     let mut charts = Vec::new();
-    if let Some(lines) = line("records behind", |sample| sample.lag_records) {
+    if let Some(lines) = line("records behind", |sample| sample.lag_records.map(|records| records as f64)) {
         let about = "Records that the channel's consumers had not yet ticked off, sampled each second.";
         charts.push(chart("lag", "Lag", "records", about, Join::Max, lines));
     }
@@ -187,7 +205,7 @@ fn sampled(samples: &[&Sample], zero_s: f64) -> Vec<Chart> {
 }
 
 /// A line per process, busiest first.
-fn processes(samples: &[&Sample]) -> Vec<Line> {
+fn processes(samples: &[&SampleRow]) -> Vec<Line> {
     let mut totals: BTreeMap<&str, f64> = BTreeMap::new();
     for (process, percent) in samples.iter().flat_map(|sample| &sample.process_cpu_percent) {
         *totals.entry(process).or_default() += percent;
@@ -197,7 +215,7 @@ fn processes(samples: &[&Sample]) -> Vec<Line> {
     let own = if order.len() > LINES { LINES - 1 } else { order.len() };
     let (first, rest) = order.split_at(own);
     let values = |names: &[&str]| {
-        let sum = |sample: &&Sample| {
+        let sum = |sample: &&SampleRow| {
             let of: Vec<f64> = names.iter().filter_map(|name| sample.process_cpu_percent.get(*name).copied()).collect();
             (!of.is_empty()).then(|| of.iter().sum())
         };
@@ -233,9 +251,22 @@ mod tests {
     }
 
     #[test]
+    fn captions_say_whether_misses_are_in() {
+        let mut input = fixture::input(fixture::invalid());
+        assert!(
+            response(&input).about.contains("missed, failed or stayed in doubt is in"),
+            "{}",
+            response(&input).about
+        );
+        assert!(visible(&input).about.contains("What never became visible is in"), "{}", visible(&input).about);
+        input.run.phases.clear();
+        assert!(response(&input).about.contains("are not in") && visible(&input).about.contains("are not in"));
+    }
+
+    #[test]
     fn many_processes_share_the_last_line() {
         let process_cpu_percent = (0..12).map(|i| (format!("p{i}"), 1.0)).collect();
-        let sample = Sample { process_cpu_percent, ..Sample::default() };
+        let sample = SampleRow { process_cpu_percent, ..SampleRow::default() };
         let lines = processes(&[&sample]);
         assert_eq!((lines.len(), lines[7].label.as_str(), lines[7].values[0]), (8, "5 others together", Some(5.0)));
     }
