@@ -5,6 +5,7 @@
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
+use bankstorm_core::config::CoreConfig;
 use bankstorm_scenario::Scenario;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
@@ -174,8 +175,8 @@ pub(crate) struct ServeCore {
     /// The address to listen on
     #[arg(long)]
     pub(crate) listen: SocketAddr,
-    /// Database connections
-    #[arg(long, default_value_t = 8)]
+    /// Database connections; the default is what core uses
+    #[arg(long, default_value_t = CoreConfig::default().connections(), value_parser = at_least_one)]
     pub(crate) connections: usize,
 }
 
@@ -200,7 +201,7 @@ pub(crate) struct ServeChannel {
     #[arg(long)]
     pub(crate) visible_log: PathBuf,
     /// Workers per assigned partition
-    #[arg(long, default_value_t = 100)]
+    #[arg(long, default_value_t = 100, value_parser = clap::value_parser!(u32).range(1..))]
     pub(crate) workers: u32,
     /// How records are spread over workers: serial, keyed or keyed_batched
     #[arg(long, default_value = "keyed_batched")]
@@ -208,7 +209,39 @@ pub(crate) struct ServeChannel {
     /// Microseconds waited once per account sync
     #[arg(long, default_value_t = 0)]
     pub(crate) sync_cost_us: u64,
-    /// Database connections
-    #[arg(long, default_value_t = 6)]
+    /// Database connections; four may be advancing, the rest is for pages
+    #[arg(long, default_value_t = 6, value_parser = at_least_one)]
     pub(crate) connections: usize,
+}
+
+fn at_least_one(text: &str) -> Result<usize, String> {
+    match text.parse() {
+        Ok(0) | Err(_) => Err("accepted are whole numbers from 1".to_owned()),
+        Ok(number) => Ok(number),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser;
+
+    use super::Cli;
+
+    fn serve(process: &str, option: &str) -> Result<Cli, String> {
+        let channel = ["--core=http://h:1", "--instance=channel-0", "--visible-log=v"];
+        let own: &[&str] = if process == "channel" { &channel } else { &[] };
+        let common = ["bankstorm", "serve", process, "--database=d", "--kafka=k", "--listen=127.0.0.1:1", option];
+        Cli::try_parse_from(common.iter().chain(own)).map_err(|error| error.to_string())
+    }
+
+    #[test]
+    fn none_at_all_is_refused_where_one_is_needed() {
+        for (process, option) in [("core", "--connections"), ("channel", "--connections"), ("channel", "--workers")] {
+            serve(process, &format!("{option}=5")).expect(option);
+            for number in ["0", "-1", "x"] {
+                let refused = serve(process, &format!("{option}={number}")).expect_err(option);
+                assert!(refused.contains(option), "{refused}");
+            }
+        }
+    }
 }

@@ -22,6 +22,9 @@ pub(crate) struct StoredFacts {
     pub(crate) incomplete: bool,
     /// What could not be collected, or was odd in it.
     pub(crate) problems: Vec<String>,
+    /// What the load generator says of itself; for people, no verdict reads it.
+    #[serde(default)]
+    pub(crate) generator: serde_json::Value,
 }
 
 /// Judges a run from what is stored of it; the objectives are those that stand in run.json.

@@ -6,7 +6,8 @@
 use bankstorm_check::validity::{Facts, LogHits, Machine, WarmUp};
 use bankstorm_evidence::logs::scan_logs;
 use bankstorm_evidence::sampler::{SamplerSummary, summarise};
-use bankstorm_load::figures;
+use bankstorm_load::run::{GeneratorFacts, ThreadFacts};
+use bankstorm_load::{DriveResult, figures};
 use bankstorm_record::clock::wall_us;
 use bankstorm_record::latency::CutOffs;
 use bankstorm_record::marks::read_samples;
@@ -49,10 +50,12 @@ pub(crate) fn judge(open: &mut OpenRun, findings: &Findings, display: &Display) 
     open.json.markers.clone_from(&findings.collected.markers);
     open.json.digests.history = sha256_file(open.folder.operations()).unwrap_or_default();
     open.json.slo.objectives = asked(open);
+    keep_priority(open, &findings.loaded.drive.generator)?;
     let stored = StoredFacts {
         facts: facts(open, findings, &measured)?,
         incomplete: is_incomplete(open, findings),
-        problems: findings.collected.problems.clone(),
+        problems: problems(findings),
+        generator: generator(&findings.loaded.drive),
     };
     write_json(open.folder.facts(), &stored).map_err(environment)?;
     let code = crate::judge::judge(&open.folder, &mut open.json, &stored);
@@ -63,6 +66,42 @@ pub(crate) fn judge(open: &mut OpenRun, findings: &Findings, display: &Display) 
     open.json.phases = open.phases.spans();
     write_run_json(&open.folder, &open.json).map_err(environment)?;
     Ok(u8::try_from(code).expect("exit codes are small"))
+}
+
+/// machine.json says what the pacer was granted, which nobody knows before it has run.
+fn keep_priority(open: &mut OpenRun, generator: &GeneratorFacts) -> Result<(), CliError> {
+    let pacer = generator.threads.iter().find(|thread| thread.name == "pacer");
+    open.machine.priority = pacer.map(|pacer| pacer.priority.clone());
+    write_json(open.folder.machine(), &open.machine).map_err(environment)
+}
+
+/// What makes a run inconclusive besides its facts.
+fn problems(findings: &Findings) -> Vec<String> {
+    let mut problems = findings.collected.problems.clone();
+    let given_up = findings.loaded.drive.lookups_given_up;
+    if given_up > 0 && !findings.interrupted {
+        problems.push(format!("{given_up} lookups never saw their deposit in a channel's history, limit 0"));
+    }
+    problems
+}
+
+fn generator(drive: &DriveResult) -> serde_json::Value {
+    let GeneratorFacts { threads, pacing_lag, ring_full, open_files_max, .. } = &drive.generator;
+    let thread = |thread: &ThreadFacts| {
+        serde_json::json!({
+            "name": thread.name,
+            "priority": thread.priority,
+            "timer_slack_ns": thread.timer_slack_ns,
+            "cpu_share": thread.cpu_ns as f64 / thread.wall_ns.max(1) as f64,
+        })
+    };
+    serde_json::json!({
+        "threads": threads.iter().map(thread).collect::<Vec<_>>(),
+        "pacing_lag_ns": {"p50": pacing_lag.p50_ns, "p99": pacing_lag.p99_ns, "max": pacing_lag.max_ns, "count": pacing_lag.count},
+        "ring_full": ring_full,
+        "open_files_max": open_files_max,
+        "lookups_given_up": drive.lookups_given_up,
+    })
 }
 
 fn environment(error: impl std::fmt::Display) -> CliError {
