@@ -42,6 +42,10 @@ pub(crate) fn trials(place: &Place) -> Vec<Trial> {
         an_unknown_account_is_rejected_for_good,
         a_commit_that_nobody_answers_is_unknown_until_resolved,
         every_posting_reaches_the_log_in_each_accounts_order,
+        an_id_in_work_elsewhere_holds_only_itself_up,
+        a_deposit_whose_turn_does_not_come_is_not_started,
+        reads_beyond_their_slots_are_not_started,
+        what_is_posted_after_the_stop_is_published,
     ]
 }
 
@@ -281,6 +285,73 @@ async fn every_posting_reaches_the_log_in_each_accounts_order(place: Place) {
     bench.end().await;
 }
 
+async fn an_id_in_work_elsewhere_holds_only_itself_up(place: Place) {
+    // One slot each: whatever waits there, all wait behind it.
+    let config = CoreConfig { posting_slots: 1, alone_slots: 1, lock_timeout: LIMIT, ..CoreConfig::default() };
+    let bench = Bench::new(&place, config).await;
+    let held = format!(
+        "BEGIN; INSERT INTO transfer (id, params_hash, kind, state) \
+         VALUES ('{}', decode(repeat('00', 32), 'hex'), 'tombstone', 'processing')",
+        id(1)
+    );
+    bench.holder.batch_execute(&held).await.expect("a free id");
+    let strangers = async {
+        let answers =
+            join_all((100..160).map(|number| bench.deposit(number, 2 + i64::from(number % 2 == 0), 10))).await;
+        assert!(answers.iter().all(|answer| matches!(answer, CoreResponse::Created(_))), "{answers:?}");
+        bench.let_go().await;
+    };
+    let (waited, ()) = futures_util::join!(bench.deposit(1, 1, 10), strangers);
+    assert_eq!(state(&waited), COMPLETED);
+    bench.end().await;
+}
+
+async fn a_deposit_whose_turn_does_not_come_is_not_started(place: Place) {
+    let bench = Bench::new(&place, CoreConfig { queue_wait: Duration::ZERO, ..CoreConfig::default() }).await;
+    let answer = bench.deposit(1, 1, 10).await;
+    assert_eq!(problem(&answer), Some(ProblemKind::NotStarted));
+    assert!(format!("{answer:?}").contains("queue_wait"), "{answer:?}");
+    assert_eq!(bench.seq(1).await, 0);
+    bench.end().await;
+}
+
+async fn reads_beyond_their_slots_are_not_started(place: Place) {
+    let config = CoreConfig { read_slots: 1, read_wait: Duration::from_millis(50), ..CoreConfig::default() };
+    let bench = Bench::new(&place, config).await;
+    bench.holder.batch_execute("BEGIN; LOCK TABLE account IN ACCESS EXCLUSIVE MODE").await.expect("a free table");
+    let ask =
+        |request| async { timeout(LIMIT, bench.core.handle("trial", request)).await.expect("an answer to a read") };
+    let beside = async {
+        until_waiting(&bench.control, 1).await;
+        let entries = CoreRequest::Entries { account: account(1), after: 0, limit: 5 };
+        let refused = [ask(entries).await, ask(CoreRequest::Heads(vec![account(1)])).await];
+        bench.let_go().await;
+        refused
+    };
+    let (first, refused) = futures_util::join!(ask(CoreRequest::Head(account(1))), beside);
+    assert_eq!(first, CoreResponse::Head(head(1)));
+    for answer in refused {
+        assert_eq!(problem(&answer), Some(ProblemKind::NotStarted));
+        assert!(format!("{answer:?}").contains("read_wait"), "{answer:?}");
+    }
+    bench.end().await;
+}
+
+async fn what_is_posted_after_the_stop_is_published(place: Place) {
+    let bench = Bench::new(&place, CoreConfig { relay_stop_wait: LIMIT, ..CoreConfig::default() }).await;
+    stall_commits(&bench.control).await;
+    let stop = async {
+        until_waiting(&bench.control, 1).await;
+        bench.scope.stop();
+        bench.control.batch_execute("SELECT pg_advisory_unlock(1)").await.expect("held");
+    };
+    let (deposited, ()) = futures_util::join!(bench.deposit(1, 1, 10), stop);
+    assert_eq!(state(&deposited), COMPLETED);
+    timeout(LIMIT, bench.log.reaches(1)).await.expect("its record");
+    assert_eq!(bench.scope.ended(LIMIT).await, 0, "the relay ends when all is published");
+    assert_eq!(number(&bench.control, "SELECT count(*) FROM outbox").await, 0);
+}
+
 /// A log that takes every record at once.
 #[derive(Clone, Default)]
 pub(crate) struct MemoryLog(Arc<(Mutex<Vec<Outgoing>>, Notify)>);
@@ -326,6 +397,7 @@ impl EventProducer for MemoryLog {
 }
 
 /// There is none.
+#[derive(Clone, Copy)]
 pub(crate) enum NoConsumer {}
 
 impl EventConsumer for NoConsumer {
@@ -333,8 +405,12 @@ impl EventConsumer for NoConsumer {
         match *self {}
     }
 
-    async fn commit(&self, _offsets: &[(TopicPartition, i64)]) -> Result<(), LogError> {
-        match *self {}
+    fn commit(
+        &self,
+        _offsets: &[(TopicPartition, i64)],
+    ) -> impl Future<Output = Result<(), LogError>> + Send + 'static {
+        let never = *self;
+        async move { match never {} }
     }
 
     fn pause(&self, _partitions: &[TopicPartition]) -> Result<(), LogError> {

@@ -18,7 +18,7 @@ use tokio::net::{TcpListener, TcpStream};
 use uuid::Uuid;
 
 use crate::Place;
-use crate::database::{client, core_database, number, until_waiting};
+use crate::database::{client, core_database, number, until, until_waiting};
 
 pub(crate) fn trials(place: &Place) -> Vec<Trial> {
     let list = cases::<Fixture>().into_iter().map(|case| {
@@ -37,6 +37,8 @@ pub(crate) fn trials(place: &Place) -> Vec<Trial> {
             }
         }),
         place.trial("core_store::a_backend_killed_in_its_commit_is_never_ok".to_owned(), killed_in_commit),
+        place.trial("core_store::a_connection_whose_commit_was_refused_is_closed".to_owned(), refused_in_commit),
+        place.trial("core_store::claims_whose_begin_was_refused_leave_nothing".to_owned(), refused_begin),
         place.trial("core_store::loaded_accounts_stand_as_given".to_owned(), loaded),
     ])
     .collect()
@@ -168,6 +170,76 @@ async fn killed_in_commit(place: Place) {
         "a fresh connection takes the place of the killed one"
     );
     assert_eq!(post(&store, &orders).await, CommitOutcome::Ok, "its id is free");
+}
+
+async fn refused_in_commit(place: Place) {
+    let url = core_database(&place.core, &[head(1)]).await;
+    let store = PgCoreStore::connect(&url, 1).await.expect("the database is up");
+    let control = client(&url).await;
+    control
+        .batch_execute(
+            "CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RAISE EXCEPTION 'no'; END $$; \
+             CREATE CONSTRAINT TRIGGER refuse AFTER INSERT ON entry DEFERRABLE INITIALLY DEFERRED \
+             FOR EACH ROW EXECUTE FUNCTION refuse()",
+        )
+        .await
+        .expect("a trigger");
+    let sessions = "SELECT count(*) FROM pg_stat_activity \
+                    WHERE datname = current_database() AND application_name = 'bankstorm-core'";
+    assert_eq!(number(&control, sessions).await, 1);
+    let outcome = post(&store, &[order(1, 1)]).await;
+    assert!(matches!(outcome, CommitOutcome::Failed(_)), "{outcome:?}");
+    until(&control, sessions, |count| count == 0).await;
+    control.batch_execute("DROP TRIGGER refuse ON entry").await.expect("there is one");
+    assert_eq!(post(&store, &[order(1, 1)]).await, CommitOutcome::Ok, "its id is free");
+}
+
+async fn refused_begin(place: Place) {
+    let url = core_database(&place.core, &[head(1)]).await;
+    let port: u16 =
+        url.split_whitespace().find_map(|part| part.strip_prefix("port=")).expect("a port").parse().expect("a port");
+    let proxied = begin_breaker(port).await;
+    let store = PgCoreStore::connect(&url.replace(&format!("port={port}"), &format!("port={proxied}")), 1)
+        .await
+        .expect("the database is up");
+    let mut tx = store.begin().await.expect("a connection");
+    let (claims, accounts) = ([order(1, 1).claim()], [account(1)]);
+    let step = tx.claim_and_lock(&claims, Duration::from_secs(5), &accounts, LockMode::SkipLocked).await;
+    let refused = step.expect_err("BEGIN was refused");
+    assert!(refused.to_string().contains("42601"), "{refused}");
+    drop(tx);
+    assert_eq!(number(&client(&url).await, "SELECT count(*) FROM transfer").await, 0);
+}
+
+/// A relay to `port` whose client's BEGIN is a statement that prepares and then fails; its own port.
+#[expect(clippy::disallowed_methods, reason = "a trial's own relay")]
+async fn begin_breaker(port: u16) -> u16 {
+    let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
+    let own = listener.local_addr().expect("bound").port();
+    tokio::spawn(async move {
+        let (mut near, _) = listener.accept().await.expect("a client");
+        let mut far = TcpStream::connect(("127.0.0.1", port)).await.expect("the server");
+        let (mut asked, mut said) = ([0; 65_536], [0; 65_536]);
+        let (sound, broken) = (b"\0BEGIN\0", b"\0DO ''\0");
+        loop {
+            tokio::select! {
+                biased;
+                read = near.read(&mut asked) => {
+                    let Ok(count @ 1..) = read else { return };
+                    let place = asked[..count].windows(sound.len()).position(|window| window == sound);
+                    if let Some(place) = place {
+                        asked[place..place + broken.len()].copy_from_slice(broken);
+                    }
+                    far.write_all(&asked[..count]).await.expect("the server reads");
+                }
+                read = far.read(&mut said) => {
+                    let Ok(count @ 1..) = read else { return };
+                    near.write_all(&said[..count]).await.expect("the client reads");
+                }
+            }
+        }
+    });
+    own
 }
 
 async fn loaded(place: Place) {

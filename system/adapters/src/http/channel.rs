@@ -10,7 +10,7 @@
 use std::collections::BTreeMap;
 
 use axum::Router;
-use axum::extract::rejection::QueryRejection;
+use axum::extract::rejection::{PathRejection, QueryRejection};
 use axum::extract::{Path, Query, State};
 use axum::http::StatusCode;
 use axum::response::Response;
@@ -21,7 +21,7 @@ use bankstorm_contracts::problem::ProblemKind;
 use bankstorm_contracts::{AccountNo, Problem};
 use bankstorm_outside::bundle::ChannelOutside;
 
-use super::server::{json, parse, problem};
+use super::server::{json, parse, problem, segment};
 
 /// The calls of a channel; to be merged with [`super::server::operations`].
 pub fn router<O: ChannelOutside>(channel: Channel<O>) -> Router {
@@ -32,10 +32,10 @@ type Parameters = Result<Query<BTreeMap<String, String>>, QueryRejection>;
 
 async fn history<O: ChannelOutside>(
     State(channel): State<Channel<O>>,
-    Path(no): Path<String>,
+    no: Result<Path<String>, PathRejection>,
     query: Parameters,
 ) -> Response {
-    let response = match read(&no, query) {
+    let response = match segment("no", no).and_then(|no| read(&no, query)) {
         Ok(request) => channel.handle(request).await,
         Err(refusal) => return problem(&refusal),
     };

@@ -14,7 +14,7 @@ use std::collections::BTreeMap;
 
 use axum::Router;
 use axum::body::Body;
-use axum::extract::rejection::QueryRejection;
+use axum::extract::rejection::{PathRejection, QueryRejection};
 use axum::extract::{Path, Query, State};
 use axum::http::StatusCode;
 use axum::response::Response;
@@ -25,7 +25,7 @@ use bankstorm_contracts::{AccountNo, Problem, TransferId};
 use bankstorm_core::Core;
 use bankstorm_outside::bundle::CoreOutside;
 
-use super::server::{Fields, body, decode, json, parse, problem};
+use super::server::{Fields, body, decode, json, parse, problem, segment};
 
 /// The calls of core; to be merged with [`super::server::operations`].
 pub fn router<O: CoreOutside>(core: Core<O>) -> Router {
@@ -38,21 +38,24 @@ pub fn router<O: CoreOutside>(core: Core<O>) -> Router {
         .with_state(core)
 }
 
+type Segment = Result<Path<String>, PathRejection>;
+
 async fn deposit<O: CoreOutside>(State(core): State<Core<O>>, request: Body) -> Response {
     let read = async { decode::<Deposit>(&body(request).await?, blame_deposit).map(CoreRequest::Deposit) };
     answer(&core, read.await).await
 }
 
-async fn resolve<O: CoreOutside>(State(core): State<Core<O>>, Path(id): Path<String>) -> Response {
-    answer(&core, parse::<TransferId>("id", &id, "a UUID").map(CoreRequest::Resolve)).await
+async fn resolve<O: CoreOutside>(State(core): State<Core<O>>, id: Segment) -> Response {
+    let id = segment("id", id).and_then(|id| parse::<TransferId>("id", &id, "a UUID"));
+    answer(&core, id.map(CoreRequest::Resolve)).await
 }
 
 async fn entries<O: CoreOutside>(
     State(core): State<Core<O>>,
-    Path(no): Path<String>,
+    no: Segment,
     query: Result<Query<BTreeMap<String, String>>, QueryRejection>,
 ) -> Response {
-    let request = account(&no).and_then(|account| {
+    let request = account(no).and_then(|account| {
         let Query(query) = query.map_err(|error| Problem::new(ProblemKind::BadRequest, error.body_text()))?;
         let after = query.get("after").map_or(Ok(0), |text| parse("after", text, "a serial, from 0"))?;
         let accepted = format!("a number from 1 to {MAX_ENTRIES}");
@@ -62,8 +65,8 @@ async fn entries<O: CoreOutside>(
     answer(&core, request).await
 }
 
-async fn head<O: CoreOutside>(State(core): State<Core<O>>, Path(no): Path<String>) -> Response {
-    answer(&core, account(&no).map(CoreRequest::Head)).await
+async fn head<O: CoreOutside>(State(core): State<Core<O>>, no: Segment) -> Response {
+    answer(&core, account(no).map(CoreRequest::Head)).await
 }
 
 async fn heads<O: CoreOutside>(State(core): State<Core<O>>, request: Body) -> Response {
@@ -74,8 +77,8 @@ async fn heads<O: CoreOutside>(State(core): State<Core<O>>, request: Body) -> Re
     answer(&core, read.await).await
 }
 
-fn account(no: &str) -> Result<AccountNo, Problem> {
-    parse("no", no, "an account number").map(AccountNo::new)
+fn account(no: Segment) -> Result<AccountNo, Problem> {
+    parse("no", &segment("no", no)?, "an account number").map(AccountNo::new)
 }
 
 fn blame_deposit(fields: &Fields<'_>) -> Option<Problem> {

@@ -17,6 +17,7 @@ use std::time::Duration;
 use bankstorm_contracts::{AccountNo, Entry, EntryKind, Head, Seq, TransferId, WallMicros, Won};
 use bankstorm_outside::StoreError;
 use bankstorm_outside::channel_store::{ChannelStore, StoredPage};
+use tokio::sync::Semaphore;
 use tokio::time::timeout;
 use tokio_postgres::Row;
 
@@ -32,19 +33,30 @@ pub use self::tx::PgChannelTx;
 const SCHEMA: &str = include_str!("channel/schema.sql");
 /// How long making the tables may take.
 const SCHEMA_LIMIT: Duration = Duration::from_secs(30);
+/// How long a page waits for its turn to be read.
+pub const PAGE_LIMIT: Duration = Duration::from_secs(1);
 
 /// The channel's database. Clones share its connections.
 #[derive(Clone)]
 pub struct PgChannelStore {
     pool: Pool<Statements>,
     instance: Arc<str>,
+    reading: Arc<Semaphore>,
 }
 
 impl PgChannelStore {
     /// Connects with at most `connections` connections; the tables must be there ([`apply_schema`]). `instance` is what the server and
     /// the apply journal call this process.
     pub async fn connect(url: &str, connections: usize, instance: &str) -> Result<Self, StoreError> {
-        Ok(Self { pool: Pool::connect(url, connections, instance).await?, instance: instance.into() })
+        let pool = Pool::connect(url, connections, instance).await?;
+        Ok(Self { pool, instance: instance.into(), reading: Arc::new(Semaphore::new(connections.max(1))) })
+    }
+
+    /// The same with at most `pages` page reads at once, so that readers leave connections to advances. A page waits for its turn up to
+    /// [`PAGE_LIMIT`].
+    #[must_use]
+    pub fn reading_at_most(self, pages: usize) -> Self {
+        Self { reading: Arc::new(Semaphore::new(pages)), ..self }
     }
 }
 
@@ -73,6 +85,10 @@ impl ChannelStore for PgChannelStore {
         limit: u32,
     ) -> Result<Option<StoredPage>, StoreError> {
         let (number, before, limit) = (account.get(), before.unwrap_or(Seq::MAX), i64::from(limit));
+        let turn = timeout(PAGE_LIMIT, self.reading.acquire()).await;
+        let _turn = turn
+            .map_err(|_| StoreError::Unavailable(format!("other pages were being read for over {PAGE_LIMIT:?}")))?
+            .map_err(|closed| StoreError::Unavailable(closed.to_string()))?;
         let rows = self
             .pool
             .lease()

@@ -7,26 +7,26 @@
 
 use bankstorm_outside::{CommitOutcome, StoreError};
 use tokio_postgres::Error;
-use tokio_postgres::error::{DbError, Severity};
+use tokio_postgres::error::Severity;
 
 /// Maps an error by its SQLSTATE.
 pub fn store_error(error: &Error) -> StoreError {
     match error.as_db_error() {
-        Some(said) => database_said(said),
+        Some(said) => database_said(said.code().code(), said.message()),
         None if error.is_closed() || is_io(error) => StoreError::Unavailable(chain(error)),
         None => StoreError::Other(chain(error)),
     }
 }
 
-fn database_said(said: &DbError) -> StoreError {
-    let state = said.code().code();
-    let detail = || format!("{state} {}", said.message());
-    match (state, &state[..2]) {
+fn database_said(state: &str, message: &str) -> StoreError {
+    let detail = || format!("{state} {message}");
+    match (state, state.get(..2).unwrap_or_default()) {
         ("55P03", _) => StoreError::LockTimeout,
         ("40P01", _) => StoreError::Deadlock,
-        (_, "22" | "23") => StoreError::Data { sqlstate: state.to_owned(), detail: said.message().to_owned() },
-        // 25P03: idle in a transaction for too long, the session is over.
-        ("25P03", _) | (_, "08" | "53" | "57" | "58") => StoreError::Unavailable(detail()),
+        (_, "22" | "23") => StoreError::Data { sqlstate: state.to_owned(), detail: message.to_owned() },
+        // 25P03: idle in a transaction for too long, the session is over. 25006: the server is read-only, a standby for example. 54 and XX:
+        // its own limits and its own faults. None of these is about the rows, and no smaller batch helps.
+        ("25P03" | "25006", _) | (_, "08" | "53" | "54" | "57" | "58" | "XX") => StoreError::Unavailable(detail()),
         _ => StoreError::Other(detail()),
     }
 }
@@ -71,4 +71,24 @@ pub fn chain(error: &dyn std::error::Error) -> String {
         source = inner.source();
     }
     text
+}
+
+#[cfg(test)]
+mod tests {
+    use bankstorm_outside::StoreError;
+
+    use super::database_said;
+
+    #[test]
+    fn states_of_the_server_are_outages_and_states_of_rows_are_not() {
+        for state in ["25P03", "25006", "08006", "53100", "54001", "57P01", "58030", "XX001"] {
+            assert!(matches!(database_said(state, ""), StoreError::Unavailable(_)), "{state}");
+        }
+        for state in ["22003", "23505"] {
+            assert!(matches!(database_said(state, ""), StoreError::Data { .. }), "{state}");
+        }
+        assert_eq!(database_said("55P03", ""), StoreError::LockTimeout);
+        assert_eq!(database_said("40P01", ""), StoreError::Deadlock);
+        assert!(matches!(database_said("42601", ""), StoreError::Other(_)));
+    }
 }

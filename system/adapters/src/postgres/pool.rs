@@ -155,10 +155,11 @@ pub fn session(url: &str, name: &str) -> Result<Config, StoreError> {
         .parse()
         .map_err(|error: tokio_postgres::Error| StoreError::Other(format!("connection string: {}", chain(&error))))?;
     config.application_name(name).options(
-        // Generic plans that never scan a table: planned once per connection, also while the tables are still empty. A session that sits
-        // in a transaction (a stopped process) must not keep its row locks for ever.
-        "-c plan_cache_mode=force_generic_plan -c enable_seqscan=off -c jit=off \
-         -c idle_in_transaction_session_timeout=10000",
+        // Generic plans that never scan a table: planned once per connection, also while the tables are still empty, when a hash or merge
+        // join through a whole table looks as cheap as the index. A session that sits in a transaction (a stopped process) must not keep
+        // its row locks for ever. Claims tell by `lock_timeout` whether they are in a transaction, so outside one it is 0.
+        "-c plan_cache_mode=force_generic_plan -c enable_seqscan=off -c enable_hashjoin=off -c enable_mergejoin=off -c jit=off \
+         -c idle_in_transaction_session_timeout=10000 -c lock_timeout=0",
     );
     Ok(config)
 }

@@ -45,7 +45,7 @@ pub struct ChannelServe {
     pub instance: String,
     /// The file of the visible log; appended to.
     pub visible_log: PathBuf,
-    /// Connections to the database, at most. [`ChannelConfig::transactions`] of them may be advancing; the rest is for reads.
+    /// Connections to the database, at most: more than [`ChannelConfig::transactions`], which may be advancing; the rest is for pages.
     pub connections: usize,
     /// The channel's settings.
     pub config: ChannelConfig,
@@ -108,12 +108,15 @@ impl<L: EventLog> ChannelOutside for ChannelProcess<L> {
 
 /// Serves until SIGTERM or SIGINT.
 pub async fn serve_channel(options: ChannelServe) -> Result<(), ServeError> {
+    let pages = pages_at_once(options.connections, options.config.transactions)?;
     let scope = ProcessScope::new();
     scope.stop_on_signals()?;
     let registry = Registry::new();
     registry.declare_markers(markers::ALL);
     let process = ChannelProcess {
-        store: PgChannelStore::connect(&options.database, options.connections, &options.instance).await?,
+        store: PgChannelStore::connect(&options.database, options.connections, &options.instance)
+            .await?
+            .reading_at_most(pages),
         log: KafkaLog::new(&options.kafka, &options.instance),
         core: CoreClient::new(&options.core_url, CORE_CALLS).map_err(|error| StoreError::Other(error.to_string()))?,
         scope: scope.clone(),
@@ -143,6 +146,16 @@ pub async fn serve_channel(options: ChannelServe) -> Result<(), ServeError> {
     served.map_err(ServeError::Io)
 }
 
+/// What advances leave of the connections.
+fn pages_at_once(connections: usize, transactions: usize) -> Result<usize, ServeError> {
+    connections.checked_sub(transactions.max(1)).filter(|rest| *rest > 0).ok_or_else(|| {
+        ServeError::Settings(format!(
+            "{connections} connections, of which advances take up to {transactions}, leave none for pages; accepted are {} and more",
+            transactions.max(1) + 1
+        ))
+    })
+}
+
 /// Ready when the database answers: pages can be read, and records will be applied as they come.
 fn ready(store: PgChannelStore) -> Ready {
     Arc::new(move || {
@@ -153,4 +166,18 @@ fn ready(store: PgChannelStore) -> Ready {
         }
         .boxed()
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::pages_at_once;
+
+    #[test]
+    fn connections_that_leave_none_for_pages_are_refused() {
+        assert_eq!(pages_at_once(6, 4).ok(), Some(2));
+        for connections in [0, 1, 4] {
+            let refused = pages_at_once(connections, 4).expect_err("too few").to_string();
+            assert!(refused.contains("accepted are 5 and more"), "{refused}");
+        }
+    }
 }

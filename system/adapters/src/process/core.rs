@@ -34,7 +34,7 @@ pub struct CoreServe {
     pub kafka: String,
     /// Where to listen.
     pub listen: SocketAddr,
-    /// Connections to the database, at most; [`CoreConfig::connections`] is what core can use.
+    /// Connections to the database, at most; [`CoreConfig::connections`] is what core uses.
     pub connections: usize,
     /// Core's limits.
     pub config: CoreConfig,
@@ -43,6 +43,9 @@ pub struct CoreServe {
 /// Why a service did not come up, or did not stay up.
 #[derive(Debug, Error)]
 pub enum ServeError {
+    /// Settings that do not fit together.
+    #[error("{0}")]
+    Settings(String),
     /// The database.
     #[error("database: {0}")]
     Store(#[from] StoreError),

@@ -3,7 +3,10 @@
 //! In: steps. Out: pipelined statements. Elsewhere: the statements (`statements`), judging errors (`error`).
 //!
 //! The states: idle (BEGIN not sent yet), open, broken (a step failed or was abandoned). Dropping an open one sends ROLLBACK from a task;
-//! its connection is lent again after the answer, or closed.
+//! its connection is lent again after the answer, or closed. After a COMMIT it is lent again only if all went well.
+//!
+//! Pipelined statements stand by themselves: were BEGIN refused, the next one would commit on its own. So only reads travel with BEGIN;
+//! what writes is sent when BEGIN was answered.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -83,9 +86,8 @@ impl ChannelTx for PgChannelTx {
         let instance = Arc::clone(&self.instance);
         let (lease, before) = self.enter()?;
         let steps = async {
-            let (begun, (entries, heads, journal)) =
-                join(begin(&lease, before), insert(&lease, &columns, &instance)).await;
-            begun?;
+            begin(&lease, before).await?;
+            let (entries, heads, journal) = insert(&lease, &columns, &instance).await;
             entries?;
             heads?;
             journal
@@ -109,11 +111,18 @@ impl ChannelTx for PgChannelTx {
         let instance = Arc::clone(&self.instance);
         let Ok((lease, before)) = self.enter() else { return CommitOutcome::Failed(broken()) };
         // One round trip. The server answers in order, so the last answer is COMMIT's; a failed step makes of it a ROLLBACK.
-        let steps = join3(begin(&lease, before), insert(&lease, &columns, &instance), commit(&lease));
-        let answer = timeout(COMMIT_LIMIT, steps).await.map(|(begun, (entries, heads, journal), commit)| {
-            (begun.and(entries).and(heads).and(journal).err(), commit)
-        });
-        end(lease, answer)
+        let steps = async {
+            begin(&lease, before).await?;
+            Ok(join(insert(&lease, &columns, &instance), commit(&lease)).await)
+        };
+        match timeout(COMMIT_LIMIT, steps).await {
+            // Nothing but BEGIN was sent; the lease is dropped.
+            Ok(Err(error)) => CommitOutcome::Failed(store_error(&error)),
+            Ok(Ok(((entries, heads, journal), commit))) => {
+                end(lease, Ok((entries.and(heads).and(journal).err(), commit)))
+            }
+            Err(elapsed) => end(lease, Err(elapsed)),
+        }
     }
 }
 
@@ -136,7 +145,8 @@ impl Drop for PgChannelTx {
     }
 }
 
-/// Judges a COMMIT; the connection goes back unless nobody can tell.
+/// Judges a COMMIT. The connection goes back only when all went well: closing it ends whatever is still open there, which makes Failed
+/// true.
 fn end(
     lease: Lease<Statements>,
     answer: Result<(Option<Error>, Result<(), Error>), tokio::time::error::Elapsed>,
@@ -145,7 +155,7 @@ fn end(
         return CommitOutcome::Unknown(format!("COMMIT was not answered within {COMMIT_LIMIT:?}"));
     };
     let outcome = judge_commit(step, commit);
-    if !matches!(outcome, CommitOutcome::Unknown(_)) {
+    if matches!(outcome, CommitOutcome::Ok) {
         lease.give_back();
     }
     outcome

@@ -13,12 +13,15 @@ const COMMIT: &str = "COMMIT";
 const ROLLBACK: &str = "ROLLBACK";
 const LOCK_WAIT: &str = "SELECT set_config('lock_timeout', $1, true)";
 const RELAXED_COMMIT: &str = "SET LOCAL synchronous_commit = off";
+// Inserts nothing outside a transaction: LOCK_WAIT, sent just before, is gone there, and the session's own limit is 0 (`pool`). BEGIN
+// travels in the same round trip and may have been refused.
 const CLAIM: &str = "\
     INSERT INTO transfer (id, params_hash, kind, state, account, amount, from_bank, from_account) \
     SELECT id, params_hash, CASE WHEN account IS NULL THEN 'tombstone' ELSE 'deposit' END, 'processing', \
            account, amount, from_bank, from_account \
     FROM unnest($1::uuid[], $2::bytea[], $3::bigint[], $4::bigint[], $5::text[], $6::text[]) \
          AS claim (id, params_hash, account, amount, from_bank, from_account) \
+    WHERE current_setting('lock_timeout') <> '0' \
     ORDER BY id ON CONFLICT (id) DO NOTHING RETURNING id";
 const STANDING: &str =
     "SELECT id, params_hash, state, reason, seq, balance_after FROM transfer WHERE id = ANY($1::uuid[])";

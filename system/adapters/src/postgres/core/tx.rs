@@ -3,7 +3,10 @@
 //! In: steps. Out: pipelined statements. Elsewhere: the statements (`sql`), judging errors (`error`).
 //!
 //! The states: idle (BEGIN not sent yet), open, broken (a step failed; only ROLLBACK helps). Dropping an open one sends ROLLBACK from a
-//! task; its connection is lent again after the answer, or closed.
+//! task; its connection is lent again after the answer, or closed. After a COMMIT it is lent again only if all went well.
+//!
+//! Pipelined statements stand by themselves: were BEGIN refused, the next one would commit on its own. So nothing but claims travels with
+//! BEGIN, and a claim inserts nothing outside a transaction (`sql`); writes are sent when BEGIN was answered.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -196,6 +199,9 @@ impl CoreTx for PgCoreTx {
             return Err(error);
         }
         let columns = super::writes::Columns::of(writes);
+        if self.state == State::Idle {
+            self.step("beginning", async |_| Ok(())).await?;
+        }
         self.step("writing rows", async |lease| {
             let done = join_all(columns.statements(lease)).await;
             done.into_iter().collect::<Result<Vec<()>, Error>>().map(drop)
@@ -214,17 +220,17 @@ impl CoreTx for PgCoreTx {
         if let Err(error) = self.check_held(writes) {
             return CommitOutcome::Failed(error);
         }
-        let first = self.state == State::Idle;
+        if self.state == State::Idle
+            && let Err(error) = self.step("beginning", async |_| Ok(())).await
+        {
+            return CommitOutcome::Failed(error);
+        }
         self.state = State::Broken;
         let columns = super::writes::Columns::of(writes);
         let lease = self.lease.take().expect("a transaction has its connection until it ends");
         let answers = {
             // One round trip again. The server answers in order, so the last answer is COMMIT's.
-            let mut sent: Vec<BoxFuture<'_, Result<(), Error>>> = Vec::with_capacity(8);
-            if first {
-                sent.push(lease.client().execute(&lease.statements().begin, &[]).map(|done| done.map(drop)).boxed());
-            }
-            sent.extend(columns.statements(&lease));
+            let mut sent: Vec<BoxFuture<'_, Result<(), Error>>> = columns.statements(&lease);
             sent.push(lease.client().execute(&lease.statements().commit, &[]).map(|done| done.map(drop)).boxed());
             timeout(COMMIT_LIMIT, join_all(sent)).await
         };
@@ -234,7 +240,8 @@ impl CoreTx for PgCoreTx {
         };
         let commit = answers.pop().expect("COMMIT was sent");
         let outcome = judge_commit(answers.into_iter().find_map(Result::err), commit);
-        if !matches!(outcome, CommitOutcome::Unknown(_)) {
+        // After a COMMIT that was refused nobody knows what is still open there. Closing the connection ends it, which makes Failed true.
+        if matches!(outcome, CommitOutcome::Ok) {
             lease.give_back();
         }
         outcome
