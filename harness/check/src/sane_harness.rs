@@ -34,7 +34,7 @@ pub fn reasons(facts: &Facts) -> Vec<Reason> {
     let mut reasons = Vec::new();
     for hit in &facts.log_hits {
         reasons
-            .push(fault(format!("{} has {} lines that tell of a panic, the first: {}", hit.log, hit.lines, hit.first)));
+            .push(fault(format!("{} has {} lines that tell of a panic or a fatal error, the first: {}", hit.log, hit.lines, hit.first)));
     }
     send_lag(facts, &mut reasons);
     if let Some(share) = facts.generator_cpu_share

@@ -13,6 +13,9 @@ use tokio::time::{Instant, sleep_until};
 
 use crate::error::CliError;
 
+/// Signals that come so soon after the first say the same.
+const SAME_WISH: Duration = Duration::from_millis(500);
+
 /// The user's wish to stop.
 #[derive(Clone)]
 pub(crate) struct Interrupt {
@@ -42,7 +45,12 @@ impl Interrupt {
     }
 
     fn signalled(&self) {
-        if self.at.set(Instant::now()).is_err() {
+        let first = *self.at.get_or_init(Instant::now);
+        if self.is_asked() {
+            // `timeout` and some terminals signal the process and then its group: that is one wish, not two.
+            if first.elapsed() < SAME_WISH {
+                return;
+            }
             crate::output::note("second interrupt: leaving at once; the reaper removes processes and folders");
             std::process::exit(4);
         }

@@ -53,6 +53,7 @@ impl Finding {
 
     fn missing(what: &'static str, error: &EnvironmentError) -> Self {
         let remedy = match error {
+            EnvironmentError::Missing { install, .. } if install.contains("make setup") => install.clone(),
             EnvironmentError::Missing { install, .. } => format!("make setup, or: {install}"),
             other => other.to_string(),
         };

@@ -17,7 +17,7 @@ const KEPT: usize = 20;
 const LINE: usize = 400;
 
 /// What PostgreSQL says as FATAL when it is stopped, or asked before it is up; that is no fault.
-const EXPECTED: [&str; 7] = [
+const EXPECTED: [&str; 11] = [
     // A client was killed while it was being answered: the client's end is recorded as a fault of its own.
     "connection to client lost",
     "terminating connection due to administrator command",
@@ -26,6 +26,12 @@ const EXPECTED: [&str; 7] = [
     "terminating logical replication",
     "the database system is shutting down",
     "the database system is starting up",
+    "the database system is in recovery mode",
+    "the database system is not yet accepting connections",
+    // A stopped process must not keep its row locks for ever (D36): a protection at work.
+    "terminating connection due to idle-in-transaction timeout",
+    // A service that quotes what its database told it; the database's own log decides.
+    "\"level\":",
 ];
 
 /// What one log holds.
@@ -108,6 +114,8 @@ mod tests {
             "2026-01-01 [7] FATAL:  terminating connection due to administrator command",
             "2026-01-01 [7] FATAL:  the database system is starting up",
             "2026-01-01 [7] LOG:  database system is shut down",
+            "2026-01-01 [7] FATAL:  terminating connection due to idle-in-transaction timeout",
+            "{\"level\":\"WARN\",\"fields\":{\"message\":\"FATAL: the database said no\"}}",
             "INFO a deposit was rejected",
         ] {
             assert!(!is_hit(line), "{line}");

@@ -44,6 +44,7 @@ pub(crate) struct OpenRun {
 impl OpenRun {
     /// Makes the folder and writes its first moment.
     pub(crate) fn create(scenario: Scenario, args: &RunArgs) -> Result<Self, CliError> {
+        known_markers(&scenario)?;
         let origin = Origin::now();
         let plan = Plan::new(&scenario);
         let run_id = format!("{}-{}-{}", stamp(origin.wall_us), scenario.name, std::process::id());
@@ -74,11 +75,26 @@ impl OpenRun {
         if let Err(cannot) = write_run_json(&self.folder, &self.json) {
             tracing::warn!(error = %cannot, "run.json");
         }
+        if let Err(cannot) = bankstorm_report::write_all(&self.folder) {
+            tracing::warn!(error = %cannot, "reports");
+        }
         match error {
             CliError::Environment(text) => {
                 CliError::Environment(format!("{text}\nlogs: {}", super::shown(&self.folder.logs())))
             }
             other => other,
+        }
+    }
+}
+
+/// A marker that no protocol has would make every run vacuous.
+fn known_markers(scenario: &Scenario) -> Result<(), CliError> {
+    let known: Vec<&str> = [bankstorm_core::markers::ALL, bankstorm_channel::markers::ALL].concat();
+    match scenario.markers.iter().find(|marker| !known.contains(&marker.as_str())) {
+        None => Ok(()),
+        Some(unknown) => {
+            let known = known.join(", ");
+            Err(CliError::Usage(format!("markers: {unknown:?} is no marker of the protocol; accepted are {known}")))
         }
     }
 }

@@ -59,6 +59,10 @@ impl Watch {
                     stop.raise();
                 }
             }
+            // Without the reaper nobody tells of deaths any more, and nobody ends the bank should this process be killed.
+            let mut noted = noted.lock().expect("no panic while noting");
+            noted.lost.get_or_insert_with(|| "the reaper ended by itself".to_owned());
+            stop.raise();
         });
         Self { seen, task }
     }

@@ -135,7 +135,11 @@ mod tests {
         assert_eq!((summary.samples, summary.incomplete), (3, 1));
         assert_eq!(summary.cpu_seconds["core"], 3.0);
         assert_eq!(summary.cpu_cores_max["core"], 0.5);
-        assert_eq!((summary.lag_max, summary.lag_end, summary.span_s), (Some(7), None, 2.0), "the last sample saw no lag");
+        assert_eq!(
+            (summary.lag_max, summary.lag_end, summary.span_s),
+            (Some(7), None, 2.0),
+            "the last sample saw no lag"
+        );
         assert_eq!((summary.machine_busy_mean, summary.machine_busy_max), (Some(0.5), Some(0.75)));
         assert_eq!((summary.machine_steal_max, summary.machine_iowait_max), (Some(0.075), None));
         assert_eq!(summary.rss_max_bytes["core"], 5);
