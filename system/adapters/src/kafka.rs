@@ -30,6 +30,9 @@ pub use producer::KafkaProducer;
 pub const REVOKE_LIMIT: Duration = Duration::from_secs(2);
 /// How long a commit waits for the broker's answer; then nobody can tell, and the same offset may be committed again.
 pub const COMMIT_LIMIT: Duration = Duration::from_secs(10);
+/// A request of a consumer that has no answer after this long is given up with its connection: a synchronous commit blocks a thread,
+/// and must not do so for librdkafka's own minute.
+pub const CONSUMER_SOCKET_TIMEOUT: Duration = Duration::from_secs(3);
 /// How long `discard` waits for the broker's answers to what is in flight.
 pub const DISCARD_LIMIT: Duration = Duration::from_secs(15);
 /// How long `close` waits for the group to be left.
@@ -90,6 +93,7 @@ impl KafkaLog {
             .set("enable.partition.eof", "false")
             .set("session.timeout.ms", SESSION_TIMEOUT.as_millis().to_string())
             .set("heartbeat.interval.ms", "500")
+            .set("socket.timeout.ms", CONSUMER_SOCKET_TIMEOUT.as_millis().to_string())
             .set("fetch.wait.max.ms", "20")
             .set("fetch.error.backoff.ms", "10")
             .set("fetch.queue.backoff.ms", "10")

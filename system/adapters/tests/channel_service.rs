@@ -277,14 +277,14 @@ impl EventConsumer for Member {
         self.events.recv().await.ok_or_else(|| LogError::Other("the script has ended".to_owned()))
     }
 
-    async fn commit(&self, offsets: &[(TopicPartition, i64)]) -> Result<(), LogError> {
+    fn commit(&self, offsets: &[(TopicPartition, i64)]) -> impl Future<Output = Result<(), LogError>> + Send + 'static {
         for (_, offset) in offsets {
             let mut committed = self.shared.committed();
             assert!(*offset >= *committed, "a watermark never goes back");
             *committed = *offset;
         }
         self.shared.changed.notify_waiters();
-        Ok(())
+        std::future::ready(Ok(()))
     }
 
     fn pause(&self, _partitions: &[TopicPartition]) -> Result<(), LogError> {

@@ -11,8 +11,8 @@
 //! | `channel_transactions_total` | advance transactions committed |
 //! | `channel_applied_total` | entries appended |
 //! | `channel_duplicates_total` | records dropped as duplicates |
-//! | `channel_gaps_total` | gaps found |
-//! | `channel_chain_breaks_total` | records whose balance did not follow |
+//! | `channel_gaps_total` | gaps found, each once however often its filling is tried |
+//! | `channel_chain_breaks_total` | records whose balance did not follow, likewise |
 //! | `channel_core_calls_total` | calls to core |
 //! | `channel_cas_lost_total` | pulls that met a head moved by somebody else |
 //! | `channel_commit_unknown_total` | commits without an answer |
@@ -53,6 +53,8 @@ pub(crate) struct Move {
     pub(crate) origin: Origin,
     /// An advance (from, to) whose commit got no answer: its visible line is still owed.
     pub(crate) unsure: Option<(Seq, Seq)>,
+    /// What was found last, by its highest serial, and counted: the next attempt finds it again.
+    pub(crate) found: Option<(Seq, Why)>,
 }
 
 /// Where records came from.
@@ -87,13 +89,16 @@ pub(crate) enum Moved {
 pub(crate) struct Advancer<O> {
     outside: O,
     permits: Semaphore,
+    /// Those of the permits that may be kept while a row is waited for: held rows cannot stop the rest.
+    waits: Semaphore,
     lock_wait: Duration,
 }
 
 impl<O: ChannelOutside> Advancer<O> {
-    /// At most `transactions` at once; accounts that are alone wait `lock_wait` for their row.
+    /// At most `transactions` at once; accounts that are alone wait `lock_wait` for their row, in half of the transactions at most.
     pub(crate) fn new(outside: O, transactions: usize, lock_wait: Duration) -> Self {
-        Self { outside, permits: Semaphore::new(transactions.max(1)), lock_wait }
+        let [permits, waits] = [transactions, transactions / 2].map(|count| Semaphore::new(count.max(1)));
+        Self { outside, permits, waits, lock_wait }
     }
 
     /// Advances accounts (distinct, in account order) in one transaction. On an error nothing moved, but for
@@ -130,24 +135,51 @@ impl<O: ChannelOutside> Advancer<O> {
         }
     }
 
+    /// Advances one account in a transaction of its own: at once if nobody holds its row, else by waiting for it.
+    async fn transact_alone(&self, mv: &mut Move) -> Result<Moved, AdvanceError> {
+        let moved = self.transact(&mut [&mut *mv], LockMode::SkipLocked).await?;
+        if let Some(moved @ Moved::Locked { .. }) = moved.first() {
+            return Ok(*moved);
+        }
+        let _wait = self.waits.acquire().await.expect("the semaphore is never closed");
+        let moved = self.transact(&mut [&mut *mv], LockMode::Wait(self.lock_wait)).await?;
+        moved.first().copied().ok_or(AdvanceError::Held(mv.account))
+    }
+
+    /// Finds out what became of a commit without an answer, and applies nothing.
+    pub(crate) async fn settle(&self, mv: &mut Move) -> Result<(), AdvanceError> {
+        mv.records.clear();
+        match self.transact_alone(mv).await? {
+            Moved::Locked { .. } => Ok(()),
+            Moved::Held => Err(AdvanceError::Held(mv.account)),
+        }
+    }
+
     /// Advances one account until its records are all in the copy or below it, asking core for what is missing.
     pub(crate) async fn advance_alone(&self, mv: &mut Move) -> Result<(), AdvanceError> {
-        let moved = self.transact(&mut [&mut *mv], LockMode::Wait(self.lock_wait)).await?;
-        let Some(Moved::Locked { after, next, .. }) = moved.first() else { return Err(AdvanceError::Held(mv.account)) };
-        let Next::Pull { target, why } = *next else { return Ok(()) };
-        match why {
-            Why::Gap => self.outside.metrics().count("channel_gaps_total", 1),
-            Why::ChainBreak => {
-                self.outside.metrics().count("channel_chain_breaks_total", 1);
-                self.outside.points().reached(markers::CHAIN_BREAK);
-                tracing::error!(account = %mv.account, seq = after.seq + 1, "the event's balance does not follow; core is asked");
-            }
+        let Moved::Locked { after, next, .. } = self.transact_alone(mv).await? else {
+            return Err(AdvanceError::Held(mv.account));
+        };
+        let Next::Pull { target, why } = next else { return Ok(()) };
+        if mv.found.replace((target, why)) != Some((target, why)) {
+            self.count_found(mv.account, after.seq + 1, why);
         }
         let revealing = mv.records.first().map_or(0, |(offset, _)| *offset);
         self.fill(mv, revealing, after.seq, target).await?;
         // Core's own entries stand in the copy up to the highest of them.
         mv.records.clear();
         Ok(())
+    }
+
+    fn count_found(&self, account: AccountNo, seq: Seq, why: Why) {
+        match why {
+            Why::Gap => self.outside.metrics().count("channel_gaps_total", 1),
+            Why::ChainBreak => {
+                self.outside.metrics().count("channel_chain_breaks_total", 1);
+                self.outside.points().reached(markers::CHAIN_BREAK);
+                tracing::error!(%account, seq, "the event's balance does not follow; core is asked");
+            }
+        }
     }
 
     /// Brings an account to core's present head, whatever its records said: for records that cannot be read.
@@ -157,8 +189,9 @@ impl<O: ChannelOutside> Advancer<O> {
         let Some(target) = heads.iter().find(|head| head.account == mv.account) else {
             return Err(AdvanceError::UnknownToCore(mv.account));
         };
-        let moved = self.transact(&mut [&mut *mv], LockMode::Wait(self.lock_wait)).await?;
-        let Some(Moved::Locked { after, .. }) = moved.first() else { return Err(AdvanceError::Held(mv.account)) };
+        let Moved::Locked { after, .. } = self.transact_alone(mv).await? else {
+            return Err(AdvanceError::Held(mv.account));
+        };
         self.fill(mv, offset, after.seq, target.seq).await
     }
 
@@ -175,10 +208,11 @@ impl<O: ChannelOutside> Advancer<O> {
                 source: Source::GapFill,
                 origin: mv.origin.clone(),
                 unsure: mv.unsure.take(),
+                found: None,
             };
-            let moved = self.transact(&mut [&mut chunk], LockMode::Wait(self.lock_wait)).await;
+            let moved = self.transact_alone(&mut chunk).await;
             mv.unsure = chunk.unsure;
-            let Some(Moved::Locked { before, after, next }) = moved?.first().copied() else {
+            let Moved::Locked { before, after, next } = moved? else {
                 return Err(AdvanceError::Held(mv.account));
             };
             if before.seq != have {

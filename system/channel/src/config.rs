@@ -27,7 +27,8 @@ pub struct ChannelConfig {
     pub workers: usize,
     /// Waited once per account sync, before the transaction, holding neither connection nor lock (D42). Default 0.
     pub sync_cost: Duration,
-    /// Advance transactions open at once in this process (D15). Must leave the pool connections for reads. Default 4.
+    /// Advance transactions open at once in this process (D15). Must leave the pool connections for reads. At most half of them, and
+    /// at least one, wait for rows that somebody else holds: below 2 a held row stops the rest. Default 4.
     pub transactions: usize,
     /// Most accounts in one transaction. Default 100.
     pub batch_accounts: usize,
@@ -39,9 +40,12 @@ pub struct ChannelConfig {
     pub commit_every: Duration,
     /// Longest wait for one offset commit. Default 2 s.
     pub commit_limit: Duration,
-    /// Longest wait for records in work when partitions are revoked or the process stops. Below what the log waits
-    /// for a revocation (2 s with Kafka), so that the commit fits too. Default 1.5 s.
+    /// Longest wait for records in work when partitions are revoked or the process stops. Together with `drain_commit`
+    /// below what the log waits for a revocation (2 s with Kafka). Default 1.5 s.
     pub drain_limit: Duration,
+    /// What the offset commit of revoked partitions may take beyond `drain_limit`; what the drain left of that limit is its own too.
+    /// Default 400 ms.
+    pub drain_commit: Duration,
     /// Longest wait for the consumer to leave its group. Default 3 s.
     pub close_limit: Duration,
     /// Longest wait for one account's row when it is advanced alone. Default 1 s.
@@ -66,6 +70,7 @@ impl Default for ChannelConfig {
             commit_every: Duration::from_millis(100),
             commit_limit: Duration::from_secs(2),
             drain_limit: Duration::from_millis(1500),
+            drain_commit: Duration::from_millis(400),
             close_limit: Duration::from_secs(3),
             lock_wait: Duration::from_secs(1),
             retry_first: Duration::from_millis(50),

@@ -3,8 +3,9 @@
 //! In: events of the log, completions, the request to stop. Out: jobs, pauses, commits of watermarks. Elsewhere: what is known of each
 //! partition (`partitions`), the work (`workers`).
 //!
-//! Order of the select: stop, completions, commits and drains that are due, new events last. A revocation is a state, not a place in the
-//! code: while its partitions drain, all others go on.
+//! Order of the select: stop, completions, the end of an offset commit, what is due, new events last. Revocations and offset commits are
+//! states, not places in the code: while partitions drain and while a commit waits for its answer, everything else goes on. Only a drain
+//! waits for a commit, because its partitions are given up after it.
 //!
 //! | counter | counts |
 //! |---|---|
@@ -14,6 +15,7 @@
 //! | `channel_late_completions_total` | completions of assignments that had ended |
 //! | `channel_offset_commits_total`, `channel_offset_commit_failures_total` | offset commits |
 //! | `channel_drain_limit_total` | drains that met their limit |
+//! | `channel_drain_uncommitted_total` | drains that ended while an offset commit had no answer |
 //! | `channel_consumer_restarts_total` | consumers replaced after a fatal error |
 //! | `channel_in_work` (gauge), `channel_partitions` (gauge) | jobs that workers have; partitions assigned |
 
@@ -25,8 +27,9 @@ use bankstorm_outside::log::{ConsumerEvent, EventConsumer, EventLog, LogError, T
 use bankstorm_outside::process::{Metrics, Points, Scope};
 use tokio::sync::mpsc::{self, UnboundedReceiver};
 use tokio::sync::oneshot;
-use tokio::time::{Instant, timeout};
+use tokio::time::{Instant, sleep_until, timeout};
 
+use crate::commits::{Commits, Ended};
 use crate::config::ChannelConfig;
 use crate::markers;
 use crate::partitions::{Completion, Delivery, Epoch, Partitions};
@@ -37,7 +40,8 @@ pub(crate) async fn run<O: ChannelOutside>(outside: O, config: ChannelConfig) {
     let (sender, completions) = mpsc::unbounded_channel();
     let workers = Workers::new(outside.clone(), config.clone(), sender);
     let partitions = Partitions::new(&config);
-    let mut member = Member { outside: outside.clone(), config, workers, partitions, completions, drains: Vec::new() };
+    let (drains, commits) = (Vec::new(), Commits::default());
+    let mut member = Member { outside: outside.clone(), config, workers, partitions, completions, drains, commits };
     let mut failures = 0;
     while !outside.scope().is_stopping() {
         if let Err(error) = member.session(&mut failures).await {
@@ -54,13 +58,29 @@ pub(crate) async fn run<O: ChannelOutside>(outside: O, config: ChannelConfig) {
 struct Drain {
     epochs: Vec<Arc<Epoch>>,
     done: oneshot::Sender<()>,
+    /// When workers are not waited for any more.
     due: Instant,
+    /// When the offset commit is not waited for any more either.
+    last: Instant,
+    stage: Stage,
+}
+
+/// How far a drain is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Stage {
+    /// Workers have jobs of it.
+    Working,
+    /// Its watermarks stand; the commit that takes them has not begun.
+    Owed,
+    /// That commit has begun.
+    Committing,
 }
 
 /// What woke the loop.
 enum Wake {
     Stop,
     Completed(Completion),
+    Committed(Ended),
     Due,
     Event(Result<ConsumerEvent, LogError>),
 }
@@ -72,6 +92,7 @@ struct Member<O: ChannelOutside> {
     partitions: Partitions,
     completions: UnboundedReceiver<Completion>,
     drains: Vec<Drain>,
+    commits: Commits,
 }
 
 type ConsumerOf<O> = <<O as ChannelOutside>::Log as EventLog>::Consumer;
@@ -89,6 +110,7 @@ impl<O: ChannelOutside> Member<O> {
             self.drain_everything(&mut consumer).await;
         }
         self.partitions.lose(&self.partitions.all());
+        self.commits.forget();
         self.drains.clear();
         self.gauge();
         if timeout(self.config.close_limit, consumer.close()).await.is_err() {
@@ -100,30 +122,40 @@ impl<O: ChannelOutside> Member<O> {
     async fn consume(&mut self, consumer: &mut ConsumerOf<O>, failures: &mut u32) -> Result<(), LogError> {
         let mut commit_due = Instant::now() + self.config.commit_every;
         loop {
-            let due = self.drains.iter().map(|drain| drain.due).fold(commit_due, Instant::min);
+            let due = self.next_due(commit_due);
             let wake = tokio::select! {
                 biased;
                 () = self.outside.scope().stopping() => Wake::Stop,
                 Some(completion) = self.completions.recv() => Wake::Completed(completion),
-                () = tokio::time::sleep_until(due) => Wake::Due,
+                ended = self.commits.ended() => Wake::Committed(ended),
+                () = sleep_until(due) => Wake::Due,
                 event = consumer.next() => Wake::Event(event),
             };
             match wake {
                 Wake::Stop => return Ok(()),
                 Wake::Completed(completion) => self.complete_all(&completion),
+                Wake::Committed(ended) => self.commit_ended(ended),
                 Wake::Due => {}
                 Wake::Event(event) => {
                     self.take_event(event?);
                     *failures = 0;
                 }
             }
-            self.finish_drains(consumer).await;
-            if Instant::now() >= commit_due {
-                self.commit(consumer).await;
+            self.serve_drains(consumer);
+            if !self.commits.is_running() && Instant::now() >= commit_due {
+                self.begin_commit(consumer);
                 commit_due = Instant::now() + self.config.commit_every;
             }
             self.dispatch(consumer)?;
         }
+    }
+
+    /// When something is to be done although nothing happens. A commit that is due waits for the one under way.
+    fn next_due(&self, commit_due: Instant) -> Instant {
+        let drains = self.drains.iter().map(|drain| if drain.stage == Stage::Working { drain.due } else { drain.last });
+        let commit = (!self.commits.is_running()).then_some(commit_due);
+        // Without drains a commit is under way, and its end is waited for anyway.
+        drains.chain(commit).min().unwrap_or_else(|| Instant::now() + self.config.commit_limit)
     }
 
     fn take_event(&mut self, event: ConsumerEvent) {
@@ -135,11 +167,17 @@ impl<O: ChannelOutside> Member<O> {
             ConsumerEvent::Revoked { partitions, done } => {
                 tracing::info!(partitions = ?numbers(&partitions), "revoked: draining");
                 let epochs = self.partitions.drain(&partitions);
-                self.drains.push(Drain { epochs, done, due: Instant::now() + self.config.drain_limit });
+                let due = Instant::now() + self.config.drain_limit;
+                let last = due + self.config.drain_commit;
+                self.drains.push(Drain { epochs, done, due, last, stage: Stage::Working });
             }
             ConsumerEvent::Lost(partitions) => {
                 tracing::warn!(partitions = ?numbers(&partitions), "lost");
                 self.partitions.lose(&partitions);
+                if self.commits.touches(&partitions) {
+                    // It would be refused, or be taken for a later assignment of the same partition.
+                    self.forget_commit("partitions of it were lost");
+                }
             }
             ConsumerEvent::Record(record) => {
                 let counter = match self.partitions.deliver(record) {
@@ -167,21 +205,18 @@ impl<O: ChannelOutside> Member<O> {
     }
 
     /// Gives jobs to free workers, and turns the taps of partitions by their span.
-    fn dispatch(&mut self, consumer: &mut ConsumerOf<O>) -> Result<(), LogError> {
+    fn dispatch(&mut self, consumer: &ConsumerOf<O>) -> Result<(), LogError> {
         while let Some(job) = self.partitions.next_job() {
             self.workers.submit(job);
         }
         self.gauge();
-        let (pause, resume) = self.partitions.turn();
-        for (partitions, turn) in [(pause, true), (resume, false)] {
-            if partitions.is_empty() {
-                continue;
-            }
-            let turned = if turn { consumer.pause(&partitions) } else { consumer.resume(&partitions) };
-            match turned {
+        for (at, pause) in self.partitions.to_turn() {
+            let only = std::slice::from_ref(&at);
+            match if pause { consumer.pause(only) } else { consumer.resume(only) } {
+                Ok(()) => self.partitions.turned(&at, pause),
                 // It went away between two events; the event that says so is on its way.
                 Err(LogError::NotAssigned(detail)) => tracing::debug!(detail, "not turned"),
-                other => other?,
+                Err(error) => return Err(error),
             }
         }
         Ok(())
@@ -193,21 +228,41 @@ impl<O: ChannelOutside> Member<O> {
         metrics.gauge("channel_partitions", i64::try_from(self.partitions.len()).unwrap_or(i64::MAX));
     }
 
-    /// Ends the drains that are through or at their limit: commit, forget, acknowledge.
-    async fn finish_drains(&mut self, consumer: &mut ConsumerOf<O>) {
+    /// Moves the drains on: workers through, commit begun, commit ended, partitions forgotten and acknowledged.
+    fn serve_drains(&mut self, consumer: &ConsumerOf<O>) {
+        if self.drains.is_empty() {
+            return;
+        }
         let now = Instant::now();
-        let (over, going): (Vec<_>, Vec<_>) = std::mem::take(&mut self.drains)
-            .into_iter()
-            .partition(|drain| now >= drain.due || self.partitions.in_work_of(&drain.epochs) == 0);
-        self.drains = going;
-        for drain in over {
-            self.end_drain(&drain.epochs, consumer).await;
+        let mut drains = std::mem::take(&mut self.drains);
+        for drain in drains.iter_mut().filter(|drain| drain.stage == Stage::Working) {
+            if now >= drain.due || self.partitions.in_work_of(&drain.epochs) == 0 {
+                self.tell_drained(&drain.epochs);
+                drain.stage = Stage::Owed;
+            }
+        }
+        let mut owed = drains.iter_mut().filter(|drain| drain.stage == Stage::Owed).peekable();
+        if owed.peek().is_some() && !self.commits.is_running() {
+            self.begin_commit(consumer);
+            owed.for_each(|drain| drain.stage = Stage::Committing);
+        }
+        for drain in drains {
+            let through = drain.stage == Stage::Committing && !self.commits.is_running();
+            if !through && (drain.stage == Stage::Working || now < drain.last) {
+                self.drains.push(drain);
+                continue;
+            }
+            if !through {
+                self.outside.metrics().count("channel_drain_uncommitted_total", 1);
+                self.forget_commit("a drain met its limit (drain_commit)");
+            }
+            self.partitions.forget(&drain.epochs);
             // The log may have stopped waiting by its own limit.
             let _ = drain.done.send(());
         }
     }
 
-    async fn end_drain(&mut self, epochs: &[Arc<Epoch>], consumer: &mut ConsumerOf<O>) {
+    fn tell_drained(&self, epochs: &[Arc<Epoch>]) {
         let left = self.partitions.in_work_of(epochs);
         if left == 0 {
             self.outside.points().reached(markers::REVOKED_DRAINED);
@@ -215,8 +270,6 @@ impl<O: ChannelOutside> Member<O> {
             self.outside.metrics().count("channel_drain_limit_total", 1);
             tracing::warn!(left, limit = ?self.config.drain_limit, "a drain met its limit (drain_limit)");
         }
-        self.commit(consumer).await;
-        self.partitions.forget(epochs);
     }
 
     /// The end: everything in work gets the drain limit, then the watermarks are committed.
@@ -227,29 +280,58 @@ impl<O: ChannelOutside> Member<O> {
             tokio::select! {
                 biased;
                 Some(completion) = self.completions.recv() => self.complete_all(&completion),
-                () = tokio::time::sleep_until(due) => break,
+                ended = self.commits.ended() => self.commit_ended(ended),
+                () = sleep_until(due) => break,
             }
         }
-        self.end_drain(&epochs, consumer).await;
+        self.tell_drained(&epochs);
+        // What is under way knows older watermarks: the last commit comes after it, and both have one limit.
+        let last = Instant::now() + self.config.commit_limit;
+        self.await_commit(last).await;
+        self.begin_commit(consumer);
+        self.await_commit(last).await;
+        self.partitions.forget(&epochs);
     }
 
-    /// Commits the watermarks that moved. A failure is told and tried again with the next commit.
-    async fn commit(&mut self, consumer: &mut ConsumerOf<O>) {
-        let offsets = self.partitions.committable();
-        if offsets.is_empty() {
+    async fn await_commit(&mut self, last: Instant) {
+        if !self.commits.is_running() {
             return;
         }
-        let metrics = self.outside.metrics();
-        let failure = match timeout(self.config.commit_limit, consumer.commit(&offsets)).await {
-            Ok(Ok(())) => {
-                metrics.count("channel_offset_commits_total", 1);
+        tokio::select! {
+            biased;
+            ended = self.commits.ended() => self.commit_ended(ended),
+            () = sleep_until(last) => self.forget_commit("the stop met its limit (commit_limit)"),
+        }
+    }
+
+    /// Begins to commit the watermarks that moved, if any did. Only while no commit is under way.
+    fn begin_commit(&mut self, consumer: &ConsumerOf<O>) {
+        let offsets = self.partitions.committable();
+        if !offsets.is_empty() {
+            self.commits.begin(consumer, offsets, self.config.commit_limit);
+        }
+    }
+
+    /// A failure is told and tried again with the next commit.
+    fn commit_ended(&mut self, Ended { offsets, result }: Ended) {
+        match result {
+            Ok(()) => {
+                self.outside.metrics().count("channel_offset_commits_total", 1);
                 self.partitions.committed(&offsets);
-                return;
             }
-            Ok(Err(error)) => error.to_string(),
-            Err(_) => format!("no answer within {:?} (commit_limit)", self.config.commit_limit),
-        };
-        metrics.count("channel_offset_commit_failures_total", 1);
+            Err(failure) => self.commit_failed(&failure),
+        }
+    }
+
+    /// Waits no longer for the commit under way; what it was about is committed again.
+    fn forget_commit(&mut self, why: &str) {
+        if self.commits.forget() {
+            self.commit_failed(why);
+        }
+    }
+
+    fn commit_failed(&self, failure: &str) {
+        self.outside.metrics().count("channel_offset_commit_failures_total", 1);
         tracing::warn!(failure, "offsets not committed");
     }
 }

@@ -10,6 +10,7 @@
 //! | `partitions` | what one member of the group knows of its partitions |
 //! | `workers` | jobs into transactions, several accounts in each, and what is tried again |
 //! | `consumer` | the loop: assigned, revoked, lost, records, commits |
+//! | `commits` | the offset commit that is under way |
 //! | `read` | pages |
 //! | [`config`], [`markers`] | what may be set; what the protocol passes |
 //!
@@ -20,6 +21,7 @@
 //! instead: its account is brought to core's present head, which contains whatever the record said.
 
 pub mod advance;
+mod commits;
 pub mod config;
 mod consumer;
 pub mod keys;

@@ -281,20 +281,22 @@ impl Partitions {
         }
     }
 
-    /// Partitions whose span above the watermark is full, to be paused, and those that are below half of it again.
-    pub(crate) fn turn(&mut self) -> (Vec<TopicPartition>, Vec<TopicPartition>) {
-        let (mut pause, mut resume) = (Vec::new(), Vec::new());
-        for (at, partition) in &mut self.map {
+    /// Partitions whose span above the watermark is full, to be paused (`true`), and those that are below half of it again, to be
+    /// resumed (`false`). They are told again until [`Partitions::turned`] hears that it was done.
+    pub(crate) fn to_turn(&self) -> Vec<(TopicPartition, bool)> {
+        let turn = |(at, partition): (&TopicPartition, &Partition)| {
             let span = partition.watermark.span();
-            if !partition.paused && span >= self.span {
-                partition.paused = true;
-                pause.push(at.clone());
-            } else if partition.paused && span <= self.span / 2 {
-                partition.paused = false;
-                resume.push(at.clone());
-            }
+            let full = if partition.paused { span > self.span / 2 } else { span >= self.span };
+            (full != partition.paused).then(|| (at.clone(), full))
+        };
+        self.map.iter().filter_map(turn).collect()
+    }
+
+    /// A partition is paused now, or resumed.
+    pub(crate) fn turned(&mut self, at: &TopicPartition, paused: bool) {
+        if let Some(partition) = self.map.get_mut(at) {
+            partition.paused = paused;
         }
-        (pause, resume)
     }
 
     /// Jobs that workers have.
@@ -343,7 +345,7 @@ fn job(partition: &Partition, lane: Lane, items: Vec<Item>, generation: Option<i
     }
     // A record without an account is alone in its job, and its job touches none.
     let account = account.unwrap_or(AccountNo::new(0));
-    let mv = Move { account, records, source: Source::Event, origin, unsure: None };
+    let mv = Move { account, records, source: Source::Event, origin, unsure: None, found: None };
     Job { epoch, lane, offsets, mv, unreadable }
 }
 

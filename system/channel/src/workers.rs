@@ -14,19 +14,25 @@
 //! | `channel_contention_retries_total` | attempts ended by another transaction's lock |
 //! | `channel_lock_skips_total` | accounts that left a batch because their row was held |
 //! | `channel_given_up_total` | jobs given up because their partition went away |
+//! | `channel_unsettled_total` | jobs given up of which nobody could find out what their last commit did: a visible line may be missing |
 
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use bankstorm_contracts::AccountNo;
 use bankstorm_outside::LockMode;
 use bankstorm_outside::bundle::ChannelOutside;
 use bankstorm_outside::process::{Metrics, Scope};
 use tokio::sync::mpsc::UnboundedSender;
+use tokio::time::timeout;
 
 use crate::advance::{AdvanceError, Advancer, Fault, Moved, Next};
 use crate::config::{ChannelConfig, WorkerMode};
 use crate::partitions::{Completion, Job};
+
+/// Longest time for finding out what a job's last commit did when the job is given up.
+const SETTLE_LIMIT: Duration = Duration::from_secs(5);
 
 /// Jobs that wait for a transaction.
 #[derive(Debug, Default)]
@@ -115,10 +121,12 @@ impl<O: ChannelOutside> Workers<O> {
 
     async fn run_batch(self: &Arc<Self>, mut batch: BTreeMap<AccountNo, Job>) {
         for attempt in 0.. {
-            let (gone, here) = batch
+            let (gone, here): (BTreeMap<_, _>, BTreeMap<_, _>) = batch
                 .into_iter()
                 .partition(|(_, job)| if attempt == 0 { job.epoch.has_ended() } else { !job.epoch.is_live() });
-            self.give_up_all(gone);
+            for job in gone.into_values() {
+                self.give_up(job).await;
+            }
             batch = here;
             let Some(salt) = batch.keys().next().map(|account| account.get().cast_unsigned()) else { return };
             let mut moves: Vec<_> = batch.values_mut().map(|job| &mut job.mv).collect();
@@ -159,7 +167,7 @@ impl<O: ChannelOutside> Workers<O> {
     async fn run_alone(&self, mut job: Job) {
         for attempt in 0.. {
             if job.epoch.has_ended() || (attempt > 0 && !job.epoch.is_live()) {
-                return self.give_up(job);
+                return self.give_up(job).await;
             }
             match self.advance_alone(&mut job).await {
                 Ok(()) => return self.complete(job, true),
@@ -205,13 +213,32 @@ impl<O: ChannelOutside> Workers<O> {
         }
     }
 
-    fn give_up_all(&self, jobs: BTreeMap<AccountNo, Job>) {
-        jobs.into_values().for_each(|job| self.give_up(job));
+    async fn give_up(&self, mut job: Job) {
+        self.outside.metrics().count("channel_given_up_total", 1);
+        if job.mv.unsure.is_some() {
+            self.settle(&mut job).await;
+        }
+        self.complete(job, false);
     }
 
-    fn give_up(&self, job: Job) {
-        self.outside.metrics().count("channel_given_up_total", 1);
-        self.complete(job, false);
+    /// A commit that stands made entries visible, and nobody else will say so: the account's next owner finds duplicates.
+    async fn settle(&self, job: &mut Job) {
+        let settled = timeout(SETTLE_LIMIT, async {
+            for attempt in 0.. {
+                match self.advancer.settle(&mut job.mv).await {
+                    Ok(()) => return,
+                    Err(error) => {
+                        self.tell(&error, attempt, "a commit without an answer");
+                        let salt = job.mv.account.get().cast_unsigned();
+                        tokio::time::sleep(self.config.pause(attempt, salt)).await;
+                    }
+                }
+            }
+        });
+        if settled.await.is_err() {
+            self.outside.metrics().count("channel_unsettled_total", 1);
+            tracing::error!(account = %job.mv.account, limit = ?SETTLE_LIMIT, "limit of settle hit: a visible line may be missing");
+        }
     }
 
     fn complete(&self, job: Job, done: bool) {

@@ -121,10 +121,12 @@ pub trait EventConsumer: Send + 'static {
     /// The next event; cancel-safe. An error means that this consumer is of no use any more.
     fn next(&mut self) -> impl Future<Output = Result<ConsumerEvent, LogError>> + Send;
 
-    /// Commits "everything below this offset is done" for partitions that are this member's.
-    fn commit(&self, offsets: &[(TopicPartition, i64)]) -> impl Future<Output = Result<(), LogError>> + Send;
+    /// Commits "everything below this offset is done" for partitions that are this member's. The returned future does not borrow the
+    /// consumer, so that events are taken while it waits; dropped before its end it leaves open whether the offsets are committed.
+    fn commit(&self, offsets: &[(TopicPartition, i64)]) -> impl Future<Output = Result<(), LogError>> + Send + 'static;
 
-    /// Stops fetching from partitions; records already fetched may still come.
+    /// Stops fetching from partitions; records already fetched may still come. A partition that goes away and comes back is fetched
+    /// again. Nothing changes on an error.
     fn pause(&self, partitions: &[TopicPartition]) -> Result<(), LogError>;
 
     /// Fetches from them again.

@@ -5,6 +5,8 @@
 
 #[path = "conformance/bank.rs"]
 mod bank;
+#[path = "conformance/channel.rs"]
+mod channel;
 #[path = "conformance/log.rs"]
 mod log;
 #[path = "conformance/stores.rs"]
@@ -24,6 +26,7 @@ fn main() {
     let arguments = Arguments::from_args();
     let mut trials = log::trials();
     trials.extend(stores::trials());
+    trials.extend(channel::trials());
     trials.extend(bank::trials());
     libtest_mimic::run(&arguments, trials).exit();
 }

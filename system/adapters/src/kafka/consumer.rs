@@ -3,6 +3,7 @@
 //! In: offsets to commit, partitions to pause. Out: events in order. Elsewhere: the thread that polls (`poll`), the queue between
 //! (`queue`).
 
+use std::future::Future;
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
@@ -11,7 +12,7 @@ use rdkafka::ClientConfig;
 use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
-use tokio::sync::oneshot;
+use tokio::sync::{Mutex, oneshot};
 use tokio::time::{Instant, sleep, timeout};
 
 use super::poll::{Callbacks, list, run};
@@ -27,6 +28,8 @@ pub struct KafkaConsumer {
     /// The polling thread owns the client, so that its blocking drop happens there.
     client: Weak<BaseConsumer<Callbacks>>,
     ended: Option<oneshot::Receiver<()>>,
+    /// Held by the commit that runs, to the end of its blocking call and not only of its future: a second one never overtakes it.
+    committing: Arc<Mutex<()>>,
 }
 
 impl KafkaConsumer {
@@ -47,33 +50,101 @@ impl KafkaConsumer {
                 let _ = send.send(());
             })
             .map_err(|error| LogError::Other(format!("the polling thread did not start: {error}")))?;
-        Ok(Self { queue, client: weak, ended: Some(ended) })
+        Ok(Self { queue, client: weak, ended: Some(ended), committing: Arc::default() })
     }
 
     fn client(&self) -> Result<Arc<BaseConsumer<Callbacks>>, LogError> {
         self.client.upgrade().ok_or_else(|| LogError::Other("the consumer has ended".to_owned()))
     }
+}
 
-    fn refuse_strangers<'a>(&self, partitions: impl Iterator<Item = &'a TopicPartition>) -> Result<(), LogError> {
-        match self.queue.stranger(partitions) {
-            Some(at) => Err(LogError::NotAssigned(format!("{} partition {}", at.topic, at.partition))),
-            None => Ok(()),
+fn refuse_strangers<'a>(
+    queue: &EventQueue,
+    partitions: impl Iterator<Item = &'a TopicPartition>,
+) -> Result<(), LogError> {
+    match queue.stranger(partitions) {
+        Some(at) => Err(LogError::NotAssigned(format!("{} partition {}", at.topic, at.partition))),
+        None => Ok(()),
+    }
+}
+
+/// Why a commit was not taken.
+enum Refused {
+    /// The group is between two generations.
+    Rebalance,
+    /// For good.
+    For(LogError),
+}
+
+impl Refused {
+    fn of(error: &KafkaError) -> Self {
+        match error.rdkafka_error_code() {
+            Some(RDKafkaErrorCode::RebalanceInProgress) => Self::Rebalance,
+            Some(
+                RDKafkaErrorCode::IllegalGeneration
+                | RDKafkaErrorCode::UnknownMemberId
+                | RDKafkaErrorCode::FencedInstanceId
+                | RDKafkaErrorCode::StaleMemberEpoch,
+            ) => Self::For(LogError::NotAssigned(error.to_string())),
+            _ => Self::For(other(error)),
+        }
+    }
+}
+
+impl From<LogError> for Refused {
+    fn from(error: LogError) -> Self {
+        Self::For(error)
+    }
+}
+
+/// What a commit needs of its consumer.
+struct Commit {
+    queue: Arc<EventQueue>,
+    client: Weak<BaseConsumer<Callbacks>>,
+    committing: Arc<Mutex<()>>,
+    offsets: Vec<(TopicPartition, i64)>,
+}
+
+impl Commit {
+    /// One commit, answered by the broker. librdkafka's asynchronous form answers through the poll queue, which stands still while a
+    /// revocation is drained, and that is when commits matter most; so the synchronous one runs on a thread that may block.
+    async fn once(&self) -> Result<(), Refused> {
+        let turn = Arc::clone(&self.committing).lock_owned().await;
+        refuse_strangers(&self.queue, self.offsets.iter().map(|(at, _)| at))?;
+        let client = self.client.upgrade().ok_or_else(|| LogError::NotAssigned("the consumer has ended".to_owned()))?;
+        let mut list = TopicPartitionList::with_capacity(self.offsets.len());
+        for (at, offset) in &self.offsets {
+            list.add_partition_offset(&at.topic, at.partition, Offset::Offset(*offset))
+                .map_err(|error| other(&error))?;
+        }
+        #[expect(clippy::disallowed_methods, reason = "a blocking call of librdkafka, on a thread that may block")]
+        let answer = tokio::task::spawn_blocking(move || {
+            let _turn = turn;
+            client.commit(&list, CommitMode::Sync)
+        });
+        match answer.await.unwrap_or(Err(KafkaError::Canceled)) {
+            Ok(()) => Ok(()),
+            Err(error) => Err(Refused::of(&error)),
         }
     }
 
-    /// One commit, answered by the broker. librdkafka's asynchronous form answers through the poll queue, which stands still while a
-    /// revocation is drained, and that is when commits matter most; so the synchronous one runs on a thread that may block.
-    async fn commit_once(&self, offsets: &[(TopicPartition, i64)]) -> Result<(), KafkaError> {
-        let Some(client) = self.client.upgrade() else {
-            return Err(KafkaError::ConsumerCommit(RDKafkaErrorCode::UnknownMemberId));
-        };
-        let mut list = TopicPartitionList::with_capacity(offsets.len());
-        for (at, offset) in offsets {
-            list.add_partition_offset(&at.topic, at.partition, Offset::Offset(*offset))?;
+    /// Commits, again where the group is between two generations: the same commit is taken in the next one.
+    async fn run(self) -> Result<(), LogError> {
+        if self.offsets.is_empty() {
+            return Ok(());
         }
-        #[expect(clippy::disallowed_methods, reason = "a blocking call of librdkafka, on a thread that may block")]
-        let answer = tokio::task::spawn_blocking(move || client.commit(&list, CommitMode::Sync)).await;
-        answer.unwrap_or(Err(KafkaError::Canceled))
+        let deadline = Instant::now() + COMMIT_LIMIT;
+        loop {
+            let left = deadline.saturating_duration_since(Instant::now());
+            match timeout(left, self.once()).await {
+                Ok(Ok(())) => return Ok(()),
+                Ok(Err(Refused::Rebalance)) => sleep(REBALANCE_PAUSE).await,
+                Ok(Err(Refused::For(error))) => return Err(error),
+                Err(_) => {
+                    return Err(LogError::Other(format!("limit of commit hit: no answer within {COMMIT_LIMIT:?}")));
+                }
+            }
+        }
     }
 }
 
@@ -82,45 +153,31 @@ impl EventConsumer for KafkaConsumer {
         self.queue.next().await
     }
 
-    async fn commit(&self, offsets: &[(TopicPartition, i64)]) -> Result<(), LogError> {
-        if offsets.is_empty() {
-            return Ok(());
-        }
-        let deadline = Instant::now() + COMMIT_LIMIT;
-        loop {
-            self.refuse_strangers(offsets.iter().map(|(at, _)| at))?;
-            let left = deadline.saturating_duration_since(Instant::now());
-            let Ok(answer) = timeout(left, self.commit_once(offsets)).await else {
-                return Err(LogError::Other(format!("limit of commit hit: no answer within {COMMIT_LIMIT:?}")));
-            };
-            match answer {
-                Ok(()) => return Ok(()),
-                Err(error) => match error.rdkafka_error_code() {
-                    // The group is between two generations: the same commit is taken in the next one.
-                    Some(RDKafkaErrorCode::RebalanceInProgress) => sleep(REBALANCE_PAUSE).await,
-                    Some(
-                        RDKafkaErrorCode::IllegalGeneration
-                        | RDKafkaErrorCode::UnknownMemberId
-                        | RDKafkaErrorCode::FencedInstanceId
-                        | RDKafkaErrorCode::StaleMemberEpoch,
-                    ) => return Err(LogError::NotAssigned(error.to_string())),
-                    _ => return Err(other(&error)),
-                },
-            }
-        }
+    fn commit(&self, offsets: &[(TopicPartition, i64)]) -> impl Future<Output = Result<(), LogError>> + Send + 'static {
+        let commit = Commit {
+            queue: Arc::clone(&self.queue),
+            client: Weak::clone(&self.client),
+            committing: Arc::clone(&self.committing),
+            offsets: offsets.to_vec(),
+        };
+        commit.run()
     }
 
     fn pause(&self, partitions: &[TopicPartition]) -> Result<(), LogError> {
-        self.refuse_strangers(partitions.iter())?;
+        let _taps = self.queue.taps();
+        refuse_strangers(&self.queue, partitions.iter())?;
+        self.client()?.pause(&list(partitions)).map_err(|error| other(&error))?;
         self.queue.pause(partitions);
-        self.client()?.pause(&list(partitions)).map_err(|error| other(&error))
+        Ok(())
     }
 
     fn resume(&self, partitions: &[TopicPartition]) -> Result<(), LogError> {
-        self.refuse_strangers(partitions.iter())?;
-        if self.queue.resume(partitions) {
+        let _taps = self.queue.taps();
+        refuse_strangers(&self.queue, partitions.iter())?;
+        if !self.queue.is_full() {
             self.client()?.resume(&list(partitions)).map_err(|error| other(&error))?;
         }
+        self.queue.resume(partitions);
         Ok(())
     }
 

@@ -70,9 +70,14 @@ impl ConsumerContext for Callbacks {
                 if partitions.is_empty() {
                     return;
                 }
-                let full = self.queue.assign(&partitions);
-                if full && let Err(error) = consumer.pause(list) {
-                    tracing::warn!(%error, "new partitions could not be paused while the queue is full");
+                {
+                    let _taps = self.queue.taps();
+                    if self.queue.assign(&partitions) {
+                        report("pause", consumer.pause(list));
+                    } else {
+                        // librdkafka remembers a pause from before the partition went away.
+                        report("resume", consumer.resume(list));
+                    }
                 }
                 self.queue.push(ConsumerEvent::Assigned(Assignment { partitions, generation: None }));
             }
@@ -82,14 +87,20 @@ impl ConsumerContext for Callbacks {
     }
 }
 
+/// However polling ends, by a panic too, the handle hears of it.
+struct Ending<'a>(&'a EventQueue);
+
+impl Drop for Ending<'_> {
+    fn drop(&mut self) {
+        self.0.fail(LogError::Other("the polling thread has ended".to_owned()));
+    }
+}
+
 /// Polls until the handle leaves or the consumer fails for good; then leaves the group.
 pub(super) fn run(consumer: Arc<BaseConsumer<Callbacks>>, queue: &EventQueue) {
+    let _ending = Ending(queue);
     while !queue.is_closed() {
-        match queue.pressure() {
-            (Pressure::Same, _) => {}
-            (Pressure::Pause, partitions) => report("pause", consumer.pause(&list(&partitions))),
-            (Pressure::Resume, partitions) => report("resume", consumer.resume(&list(&partitions))),
-        }
+        relieve(&consumer, queue);
         let wait = if queue.is_full() { POLL_FULL } else { POLL };
         match consumer.poll(wait) {
             None => {}
@@ -106,6 +117,16 @@ pub(super) fn run(consumer: Arc<BaseConsumer<Callbacks>>, queue: &EventQueue) {
     queue.close();
     // The last owner: dropping leaves the group.
     drop(consumer);
+}
+
+/// Pauses fetching when the queue became full, and goes on when it is low again.
+fn relieve(consumer: &BaseConsumer<Callbacks>, queue: &EventQueue) {
+    let _taps = queue.taps();
+    match queue.pressure() {
+        (Pressure::Same, _) => {}
+        (Pressure::Pause, partitions) => report("pause", consumer.pause(&list(&partitions))),
+        (Pressure::Resume, partitions) => report("resume", consumer.resume(&list(&partitions))),
+    }
 }
 
 fn report(what: &str, result: Result<(), KafkaError>) {
@@ -148,5 +169,26 @@ pub(super) fn trace_log(level: RDKafkaLogLevel, facility: &str, message: &str) {
         RDKafkaLogLevel::Warning => tracing::warn!(facility, message, "librdkafka"),
         RDKafkaLogLevel::Notice | RDKafkaLogLevel::Info => tracing::info!(facility, message, "librdkafka"),
         RDKafkaLogLevel::Debug => tracing::debug!(facility, message, "librdkafka"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::panic::{AssertUnwindSafe, catch_unwind};
+
+    use bankstorm_outside::log::LogError;
+
+    use super::Ending;
+    use crate::kafka::queue::EventQueue;
+
+    #[tokio::test]
+    async fn a_panic_while_polling_is_heard_by_the_handle() {
+        let queue = EventQueue::default();
+        let polling = catch_unwind(AssertUnwindSafe(|| {
+            let _ending = Ending(&queue);
+            panic!("a panic of the polling thread");
+        }));
+        assert!(polling.is_err());
+        assert!(matches!(queue.next().await, Err(LogError::Other(_))));
     }
 }

@@ -4,6 +4,7 @@
 //! (`core::relay`, D35).
 
 use std::future::Future;
+use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use bankstorm_outside::log::{Delivered, EventProducer, LogError, Outgoing};
@@ -49,28 +50,42 @@ impl ProducerContext for Reports {
 /// An idempotent producer with its own polling thread.
 pub struct KafkaProducer {
     client: ThreadedProducer<Reports>,
+    /// Why a record was refused at its hand-over. No later one may slip past it (D35): all of them are refused.
+    refused: Mutex<Option<String>>,
 }
 
 impl KafkaProducer {
     pub(super) fn start(config: &ClientConfig) -> Result<Self, LogError> {
         let client = config.create_with_context(Reports).map_err(|error| other(&error))?;
-        Ok(Self { client })
+        Ok(Self { client, refused: Mutex::default() })
+    }
+
+    /// Hands a record over, unless one was refused before it.
+    fn hand_over(&self, record: &Outgoing, waiter: Box<oneshot::Sender<Acknowledgement>>) -> Result<(), LogError> {
+        // Held to the end: the order in which records pass here is the order in which librdkafka gets them.
+        let mut refused = self.refused.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(why) = &*refused {
+            return Err(LogError::NotDelivered(format!("a record before it was refused: {why}")));
+        }
+        let message = BaseRecord::with_opaque_to(&record.topic, waiter).key(&record.key).payload(&record.value);
+        self.client.send(message).map_err(|(error, _)| {
+            let why = error.to_string();
+            *refused = Some(why.clone());
+            LogError::NotDelivered(why)
+        })
     }
 }
 
 impl EventProducer for KafkaProducer {
     fn produce(&self, record: Outgoing) -> impl Future<Output = Acknowledgement> + Send + 'static {
         let (send, receive) = oneshot::channel();
-        let message = BaseRecord::with_opaque_to(&record.topic, Box::new(send)).key(&record.key).payload(&record.value);
         // Handed over here, before the future is polled: the order of calls is the order in the log.
-        let refused = self.client.send(message).err().map(|(error, _)| error.to_string());
+        let handed = self.hand_over(&record, Box::new(send));
         async move {
-            match refused {
-                Some(error) => Err(LogError::NotDelivered(error)),
-                None => match receive.await {
-                    Ok(answer) => answer,
-                    Err(_) => Err(LogError::NotDelivered("the producer was dropped before the answer".to_owned())),
-                },
+            handed?;
+            match receive.await {
+                Ok(answer) => answer,
+                Err(_) => Err(LogError::NotDelivered("the producer was dropped before the answer".to_owned())),
             }
         }
     }
@@ -108,6 +123,10 @@ fn drain(client: &ThreadedProducer<Reports>) {
 mod tests {
     use bankstorm_outside::log::{EventConsumer, EventLog, EventProducer, LogError, Outgoing, TopicPartition};
 
+    use futures_util::FutureExt;
+    use rdkafka::producer::{Producer, PurgeConfig};
+
+    use super::KafkaProducer;
     use crate::kafka::KafkaLog;
 
     /// Nothing listens at port 1.
@@ -122,6 +141,22 @@ mod tests {
         let waiting = producer.produce(record);
         producer.discard().await;
         assert!(matches!(waiting.await, Err(LogError::NotDelivered(_))));
+    }
+
+    #[tokio::test]
+    async fn after_a_refused_hand_over_everything_is_refused() {
+        let mut config = nowhere().producer_config();
+        config.set("queue.buffering.max.messages", "1");
+        let producer = KafkaProducer::start(&config).expect("nothing is connected yet");
+        let record = Outgoing { topic: "t".to_owned(), key: b"k".to_vec(), value: b"v".to_vec() };
+        let first = producer.produce(record.clone());
+        let second = producer.produce(record.clone()).now_or_never();
+        assert!(matches!(second, Some(Err(LogError::NotDelivered(_)))), "there is no room: {second:?}");
+        producer.client.purge(PurgeConfig::default().queue());
+        assert!(matches!(first.await, Err(LogError::NotDelivered(_))));
+        let third = producer.produce(record).now_or_never();
+        assert!(matches!(third, Some(Err(LogError::NotDelivered(_)))), "there is room, and it is behind a refusal");
+        producer.discard().await;
     }
 
     #[tokio::test]

@@ -29,6 +29,7 @@ struct State {
 #[derive(Default)]
 pub(super) struct EventQueue {
     state: Mutex<State>,
+    taps: Mutex<()>,
     arrived: Notify,
 }
 
@@ -49,6 +50,12 @@ impl EventQueue {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// Held while somebody decides about fetching and tells librdkafka, so that the polling thread's resume and the handle's pause do
+    /// not cross. Never held while polling.
+    pub(super) fn taps(&self) -> MutexGuard<'_, ()> {
+        self.taps.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     /// Appends an event; dropped when the handle is gone.
     pub(super) fn push(&self, event: ConsumerEvent) {
         let mut state = self.state();
@@ -59,10 +66,13 @@ impl EventQueue {
         self.arrived.notify_one();
     }
 
-    /// These partitions are ours now. Whether fetching is paused for lack of room is told back.
+    /// These partitions are ours now, and nobody has paused them yet. Whether fetching is paused for lack of room is told back.
     pub(super) fn assign(&self, partitions: &[TopicPartition]) -> bool {
         let mut state = self.state();
-        state.assigned.extend(partitions.iter().cloned());
+        for partition in partitions {
+            state.paused.remove(partition);
+            state.assigned.insert(partition.clone());
+        }
         state.full
     }
 
@@ -90,18 +100,17 @@ impl EventQueue {
         partitions.find(|partition| !state.assigned.contains(partition))
     }
 
-    /// The handle pauses partitions.
+    /// The handle has paused partitions.
     pub(super) fn pause(&self, partitions: &[TopicPartition]) {
         self.state().paused.extend(partitions.iter().cloned());
     }
 
-    /// The handle resumes partitions. Whether they may be fetched at once is told back: not while the queue is full.
-    pub(super) fn resume(&self, partitions: &[TopicPartition]) -> bool {
+    /// The handle has resumed partitions. While the queue is full they are fetched when there is room again.
+    pub(super) fn resume(&self, partitions: &[TopicPartition]) {
         let mut state = self.state();
         for partition in partitions {
             state.paused.remove(partition);
         }
-        !state.full
     }
 
     /// Called between polls: what changed about room, and the partitions that it concerns.
@@ -202,12 +211,32 @@ mod tests {
             queue.push(record(0, i64::try_from(offset).expect("small")));
         }
         assert_eq!(queue.pressure(), (Pressure::Pause, vec![at(0), at(1)]));
-        assert!(!queue.resume(&[at(0)]), "no room yet");
-        while queue.pressure().0 == Pressure::Same {
+        assert!(queue.is_full());
+        let relieved = loop {
+            queue.next().await.expect("events are queued");
+            let (pressure, partitions) = queue.pressure();
+            if pressure != Pressure::Same {
+                break (pressure, partitions);
+            }
+        };
+        assert_eq!(queue.state().events.len(), LOW);
+        assert_eq!(relieved, (Pressure::Resume, vec![at(0)]));
+    }
+
+    #[tokio::test]
+    async fn what_was_paused_before_it_went_away_is_fetched_when_it_comes_back() {
+        let queue = EventQueue::default();
+        queue.assign(&[at(0)]);
+        queue.pause(&[at(0)]);
+        queue.assign(&[at(0)]);
+        for offset in 0..HIGH {
+            queue.push(record(0, i64::try_from(offset).expect("small")));
+        }
+        assert_eq!(queue.pressure(), (Pressure::Pause, vec![at(0)]));
+        for _ in LOW..HIGH {
             queue.next().await.expect("events are queued");
         }
-        assert_eq!(queue.state().events.len(), LOW);
-        assert!(queue.resume(&[at(1)]), "there is room again");
+        assert_eq!(queue.pressure(), (Pressure::Resume, vec![at(0)]));
     }
 
     #[tokio::test]

@@ -114,6 +114,7 @@ mod tests {
             source: Source::Event,
             origin: Origin { topic: "t".into(), partition: 3, generation: Some(7) },
             unsure: None,
+            found: None,
         }
     }
 

@@ -108,12 +108,15 @@ fn a_late_completion_of_an_old_epoch_is_not_heard() {
 fn a_full_span_pauses_and_half_of_it_resumes() {
     let mut member = member(&ChannelConfig { span: 4, ..ChannelConfig::default() }, &[0]);
     (0..4).for_each(|offset| assert_eq!(member.deliver(record(0, offset, offset, 1)), Delivery::Queued));
-    assert_eq!(member.turn(), (vec![at(0)], vec![]));
-    assert_eq!(member.turn(), (vec![], vec![]));
-    for resumed in [vec![], vec![at(0)]] {
+    for _ in 0..2 {
+        assert_eq!(member.to_turn(), [(at(0), true)], "told until it is done");
+    }
+    member.turned(&at(0), true);
+    assert_eq!(member.to_turn(), []);
+    for resumed in [vec![], vec![(at(0), false)]] {
         let job = member.next_job().expect("a job");
         member.complete(&job.complete(true));
-        assert_eq!(member.turn(), (vec![], resumed));
+        assert_eq!(member.to_turn(), resumed);
     }
 }
 

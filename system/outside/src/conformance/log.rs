@@ -63,5 +63,6 @@ pub fn cases<F: LogFixture>() -> Vec<Case<F>> {
         groups::a_dropped_member_loses_its_partitions,
         groups::a_commit_for_a_partition_of_another_is_refused,
         groups::pause_stops_a_partition_and_resume_continues_it,
+        groups::a_paused_partition_that_goes_and_comes_back_is_fetched_again,
     ]
 }

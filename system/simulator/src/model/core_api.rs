@@ -1,15 +1,25 @@
 //! A model of a channel's calls to core.
 //!
-//! In: a core service that runs over models. Out: `CoreApi` by direct call. Elsewhere: HTTP (`adapters::http`).
+//! In: a core service that runs over models, and its process. Out: `CoreApi` by direct call. Elsewhere: HTTP (`adapters::http`).
+//!
+//! A call ends where core's process ends, before its effect, in the middle of it or before its answer, and like a real one after
+//! [`CALL_LIMIT`].
+
+use std::time::Duration;
 
 use bankstorm_contracts::core_api::{CoreRequest, CoreResponse};
 use bankstorm_contracts::{AccountNo, Entry, Head, Seq};
 use bankstorm_core::Core;
 use bankstorm_outside::bundle::CoreOutside;
 use bankstorm_outside::core_api::{CallError, CoreApi};
+use tokio::time::timeout;
 
 use super::chance::Chance;
 use super::hook::Hook;
+use super::process::ModelScope;
+
+/// How long a call may take: what the real client allows.
+pub const CALL_LIMIT: Duration = Duration::from_secs(3);
 
 /// A call that gets no answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -18,6 +28,7 @@ pub struct NoAnswer;
 /// Core at the other end of a line that takes its time.
 pub struct DirectCore<O: CoreOutside> {
     core: Core<O>,
+    process: ModelScope,
     caller: &'static str,
     chance: Chance,
     calls: Hook<NoAnswer>,
@@ -25,15 +36,15 @@ pub struct DirectCore<O: CoreOutside> {
 
 impl<O: CoreOutside> Clone for DirectCore<O> {
     fn clone(&self) -> Self {
-        let (core, chance, calls) = (self.core.clone(), self.chance.clone(), self.calls.clone());
-        Self { core, caller: self.caller, chance, calls }
+        let (core, process) = (self.core.clone(), self.process.clone());
+        Self { core, process, caller: self.caller, chance: self.chance.clone(), calls: self.calls.clone() }
     }
 }
 
 impl<O: CoreOutside> DirectCore<O> {
-    /// The line of one `caller` to `core`.
-    pub fn new(core: Core<O>, seed: u64, caller: &'static str) -> Self {
-        Self { core, caller, chance: Chance::new(seed, caller), calls: Hook::default() }
+    /// The line of one `caller` to `core`, which runs in `process`.
+    pub fn new(core: Core<O>, process: ModelScope, seed: u64, caller: &'static str) -> Self {
+        Self { core, process, caller, chance: Chance::new(seed, caller), calls: Hook::default() }
     }
 
     /// What calls meet.
@@ -42,6 +53,19 @@ impl<O: CoreOutside> DirectCore<O> {
     }
 
     async fn call(&self, request: CoreRequest) -> Result<CoreResponse, CallError> {
+        let answered = timeout(CALL_LIMIT, async {
+            tokio::select! {
+                // First: what happens at one moment with the kill does not happen.
+                biased;
+                () = self.process.killed() => Err(CallError::Unavailable("core's process was killed".to_owned())),
+                answer = self.exchange(request) => answer,
+            }
+        });
+        let late = |_| Err(CallError::Unavailable(format!("no answer within {CALL_LIMIT:?}")));
+        answered.await.unwrap_or_else(late)
+    }
+
+    async fn exchange(&self, request: CoreRequest) -> Result<CoreResponse, CallError> {
         self.chance.pause().await;
         let lost = self.calls.call();
         let response = self.core.handle(self.caller, request).await;

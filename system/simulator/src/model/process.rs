@@ -25,6 +25,7 @@ struct Tasks {
 pub struct ModelScope {
     tasks: Arc<Mutex<Tasks>>,
     stop: Arc<Notify>,
+    kill: Arc<Notify>,
 }
 
 impl ModelScope {
@@ -47,6 +48,23 @@ impl ModelScope {
         };
         for task in running {
             task.abort();
+        }
+        self.kill.notify_waiters();
+    }
+
+    /// Whether the process was killed.
+    pub fn is_killed(&self) -> bool {
+        self.tasks().killed
+    }
+
+    /// Completes when the process was killed; at once if it was already.
+    pub async fn killed(&self) {
+        loop {
+            let kill = self.kill.notified();
+            if self.is_killed() {
+                return;
+            }
+            kill.await;
         }
     }
 

@@ -212,3 +212,29 @@ pub(super) async fn pause_stops_a_partition_and_resume_continues_it<F: LogFixtur
     member.consumer.close().await;
     producer.discard().await;
 }
+
+pub(super) async fn a_paused_partition_that_goes_and_comes_back_is_fetched_again<F: LogFixture>(fixture: Arc<F>) {
+    let (log, topic) = (fixture.log(), fixture.topic(2).await);
+    let producer = log.producer().await.expect("a producer can be made");
+    let mut key_of: BTreeMap<i32, String> = BTreeMap::new();
+    for index in 0..KEYS {
+        let key = format!("key-{index}");
+        let partition = acknowledged(producer.produce(outgoing(&topic, &key, "before"))).await.partition;
+        key_of.entry(partition).or_insert(key);
+    }
+    let mut first = Member::join(&log, &topic, &topic, OnRevoke::Commit).await;
+    first.until("the first records", |member| member.seen.len() == KEYS).await;
+    let paused = [0, 1].map(|partition| TopicPartition { topic: topic.clone(), partition });
+    first.consumer.pause(&paused).expect("own partitions can be paused");
+
+    let mut second = Member::join(&log, &topic, &topic, OnRevoke::Commit).await;
+    both(&mut first, &mut second, "shared partitions", |a, b| shared(a, b, 2)).await;
+    let moved = *second.owned.first().expect("the second member has one");
+    second.consumer.close().await;
+    first.until("the partition that went", |member| member.owned.contains(&moved)).await;
+    acknowledged(producer.produce(outgoing(&topic, &key_of[&moved], "after"))).await;
+    let came = |member: &Member<_>| member.seen.iter().any(|record| record.value == b"after");
+    first.until("a record of the partition that was paused before it went", came).await;
+    first.consumer.close().await;
+    producer.discard().await;
+}

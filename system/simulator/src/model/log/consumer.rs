@@ -79,8 +79,21 @@ impl ModelConsumer {
         Some(ConsumerEvent::Record(record))
     }
 
-    /// Does something with this member while `partitions` are all its own.
-    fn as_owner<'a, T>(
+    fn owner(&self) -> Owner {
+        Owner { log: self.log.clone(), group: self.group.clone(), id: self.id }
+    }
+}
+
+/// A member that does something as the owner of partitions.
+struct Owner {
+    log: ModelLog,
+    group: String,
+    id: MemberId,
+}
+
+impl Owner {
+    /// Does it while `partitions` are all its own.
+    fn act<'a, T>(
         &self,
         mut partitions: impl Iterator<Item = &'a TopicPartition>,
         act: impl FnOnce(&mut super::group::Group) -> T,
@@ -121,15 +134,18 @@ impl EventConsumer for ModelConsumer {
         self.taken.take().ok_or_else(gone)
     }
 
-    async fn commit(&self, offsets: &[(TopicPartition, i64)]) -> Result<(), LogError> {
-        self.log.inner.chance.pause().await;
-        self.as_owner(offsets.iter().map(|(at, _)| at), |group| group.committed.extend(offsets.iter().cloned()))?;
-        self.log.inner.chance.pause().await;
-        Ok(())
+    fn commit(&self, offsets: &[(TopicPartition, i64)]) -> impl Future<Output = Result<(), LogError>> + Send + 'static {
+        let (owner, offsets) = (self.owner(), offsets.to_vec());
+        async move {
+            owner.log.inner.chance.pause().await;
+            owner.act(offsets.iter().map(|(at, _)| at), |group| group.committed.extend(offsets.iter().cloned()))?;
+            owner.log.inner.chance.pause().await;
+            Ok(())
+        }
     }
 
     fn pause(&self, partitions: &[TopicPartition]) -> Result<(), LogError> {
-        self.as_owner(partitions.iter(), |group| {
+        self.owner().act(partitions.iter(), |group| {
             if let Some(member) = group.members.get_mut(&self.id) {
                 member.paused.extend(partitions.iter().cloned());
             }
@@ -137,7 +153,7 @@ impl EventConsumer for ModelConsumer {
     }
 
     fn resume(&self, partitions: &[TopicPartition]) -> Result<(), LogError> {
-        self.as_owner(partitions.iter(), |group| {
+        self.owner().act(partitions.iter(), |group| {
             if let Some(member) = group.members.get_mut(&self.id) {
                 member.paused.retain(|at| !partitions.contains(at));
             }

@@ -72,13 +72,14 @@ impl World {
         channel_store.load(&opened);
         let core_scope = ModelScope::default();
         let (store, scope) = (core_store.clone(), core_scope.clone());
+        let process = scope.clone();
         let outside = ModelCore { store, log: log.clone(), scope, metrics: ModelMetrics::default() };
         let core = Core::start(outside, CoreConfig::default());
         let channels = ["channel-0", "channel-1"].map(|name| {
             let outside = ModelChannel {
                 store: channel_store.clone(),
                 log: log.clone(),
-                core: DirectCore::new(core.clone(), seed, name),
+                core: DirectCore::new(core.clone(), process.clone(), seed, name),
                 scope: ModelScope::default(),
                 metrics: ModelMetrics::default(),
                 visible: ModelVisible::default(),
