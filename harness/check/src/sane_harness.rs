@@ -33,8 +33,10 @@ pub const STALL_US_MAX: u64 = 500_000;
 pub fn reasons(facts: &Facts) -> Vec<Reason> {
     let mut reasons = Vec::new();
     for hit in &facts.log_hits {
-        reasons
-            .push(fault(format!("{} has {} lines that tell of a panic or a fatal error, the first: {}", hit.log, hit.lines, hit.first)));
+        reasons.push(fault(format!(
+            "{} has {} lines that tell of a panic or a fatal error, the first: {}",
+            hit.log, hit.lines, hit.first
+        )));
     }
     send_lag(facts, &mut reasons);
     if let Some(share) = facts.generator_cpu_share

@@ -48,10 +48,10 @@ impl CutOffs {
         const MS: i64 = 1_000_000;
         let phase = |name: &str| phases.iter().find(|span| span.name == name);
         let measure = phase("measure")?;
-        let load_ns = phase("resolve").map_or(measure.end_ms, |resolve| resolve.start_ms) * MS;
-        let visible_ns = phase("converge").map_or(load_ns, |converge| converge.end_ms * MS).max(load_ns);
+        let load_ns = phase("resolve").map_or(measure.end_ms, |resolve| resolve.start_ms).saturating_mul(MS);
+        let visible_ns = phase("converge").map_or(load_ns, |converge| converge.end_ms.saturating_mul(MS)).max(load_ns);
         // Moments of phases are whole milliseconds, rounded down: what was due within the last one was due.
-        Some(Self { ended_ns: (measure.end_ms + 1) * MS, load_ns, visible_ns })
+        Some(Self { ended_ns: measure.end_ms.saturating_add(1).saturating_mul(MS), load_ns, visible_ns })
     }
 
     /// The cut-off of a latency.

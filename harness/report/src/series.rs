@@ -79,7 +79,7 @@ pub fn seconds<E>(
 }
 
 fn count(bins: &mut BTreeMap<i64, Bin>, row: &OperationRow, zero_ns: i64, cut_offs: Option<&CutOffs>) {
-    let second = |ns: i64| (ns - zero_ns).div_euclid(1_000_000_000);
+    let second = |ns: i64| ns.saturating_sub(zero_ns).div_euclid(1_000_000_000);
     let due = bins.entry(second(row.intended_ns)).or_default();
     due.planned += 1;
     // The measured phase wins in the second where both phases are due.

@@ -107,7 +107,8 @@ fn operations(folder: &RunFolder, run: &RunJson, missing: &mut Vec<String>) -> V
         missing.push("operations.parquet is not there: no curves of latency and rate.".to_owned());
         return Vec::new();
     }
-    let zero = run.phases.iter().find(|phase| phase.name == "measure").map(|phase| phase.start_ms * 1_000_000);
+    let zero =
+        run.phases.iter().find(|phase| phase.name == "measure").map(|phase| phase.start_ms.saturating_mul(1_000_000));
     let (points, error) = match bankstorm_record::parquet::read_rows(&path) {
         Ok(rows) => series::seconds(rows, zero, CutOffs::of(&run.phases)),
         Err(error) => (Vec::new(), Some(error)),

@@ -74,7 +74,10 @@ fn what_the_harness_spoilt_is_invalid_and_what_was_not_seen_is_inconclusive() {
             "warm-up is not flat: median visible of its last seconds is 90000 us, limit 24000 us",
         ),
         (
-            Facts { machine: Some(Machine { cores: 2, busy_share: 0.4, steal_share: 0.3, processes: [].into() }), ..Facts::sound() },
+            Facts {
+                machine: Some(Machine { cores: 2, busy_share: 0.4, steal_share: 0.3, processes: [].into() }),
+                ..Facts::sound()
+            },
             Invalid,
             "harness-fault: the host took 30 % of the CPU, limit 5 %",
         ),
