@@ -11,7 +11,7 @@ use nix::sys::signal::kill;
 use nix::unistd::Pid;
 
 use super::roles::HARNESS;
-use super::support::{alive_in, assert_gone, databases, on_runtime, start};
+use super::support::{alive_in, assert_dead, assert_gone, databases, on_runtime, start};
 
 /// A small harness with everything up: it, its folder, and the process ids by name.
 fn small_harness() -> Result<(Child, PathBuf, BTreeMap<String, i32>), Failed> {
@@ -41,9 +41,12 @@ pub(crate) fn killed_harness() -> Result<(), Failed> {
 
 pub(crate) fn killed_whole() -> Result<(), Failed> {
     let (mut harness, folder, pids) = small_harness()?;
-    kill(parent_of(pids["kafka"]), Signal::SIGKILL)?;
+    let reaper = parent_of(pids["kafka"]);
+    kill(reaper, Signal::SIGKILL)?;
     harness.kill()?;
     harness.wait()?;
+    // A signal is on its way when `kill` returns: a reaper that still lives would rightly be left alone.
+    on_runtime(async { assert_dead(reaper).await })?;
     // A start of another test may be faster with it; then there is nothing left to do for this call.
     let cleaned = orphans::clean();
     assert_eq!(cleaned.left, Vec::<String>::new());

@@ -40,6 +40,18 @@ pub(crate) fn alive_in(folder: &Path) -> Vec<String> {
     found
 }
 
+/// Waits until a process runs no more; fails after `ALL_GONE`.
+pub(crate) async fn assert_dead(pid: i32) {
+    let lives =
+        || procfs::process::Process::new(pid).and_then(|process| process.stat()).is_ok_and(|stat| stat.state != 'Z');
+    let dead = async {
+        while lives() {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    };
+    assert!(tokio::time::timeout(ALL_GONE, dead).await.is_ok(), "process {pid} lives on");
+}
+
 /// Waits until neither process nor folder is left; fails with what is still there after `ALL_GONE`.
 pub(crate) async fn assert_gone(folder: &Path) {
     let gone = async {
