@@ -46,7 +46,7 @@ pub(crate) fn killed_whole() -> Result<(), Failed> {
     harness.kill()?;
     harness.wait()?;
     // A signal is on its way when `kill` returns: a reaper that still lives would rightly be left alone.
-    on_runtime(async { assert_dead(reaper).await })?;
+    on_runtime(async { assert_dead(reaper.as_raw()).await })?;
     // A start of another test may be faster with it; then there is nothing left to do for this call.
     let cleaned = orphans::clean();
     assert_eq!(cleaned.left, Vec::<String>::new());
