@@ -6,6 +6,7 @@
 //! | to read first | what it collects |
 //! |---|---|
 //! | [`core`], [`channel`] | the two databases, each in one snapshot, streamed |
+//! | [`deadlocks`] | what the database servers say of deadlocks |
 //! | [`topic`] | every record of the entries topic |
 //! | [`visible`] | when each entry became visible (D44) |
 //! | [`converge`] | waits until the copy has caught up |
@@ -16,6 +17,7 @@ pub mod channel;
 pub mod converge;
 pub mod core;
 mod database;
+pub mod deadlocks;
 mod error;
 pub mod logs;
 mod metrics;
@@ -29,6 +31,7 @@ use std::collections::BTreeMap;
 pub use channel::collect_channel;
 pub use converge::{Converged, wait_converged};
 pub use core::collect_core;
+pub use deadlocks::{count_logged, read_deadlocks, write_database};
 pub use error::EvidenceError;
 pub use metrics::{final_markers, scrape};
 pub use topic::{CollectedTopic, collect_topic};

@@ -6,7 +6,7 @@ use crate::folder::RunFolder;
 use crate::parquet::{ParquetRow, read_rows};
 use crate::rows::{
     ApplyJournalRow, ChannelAccountRow, ChannelEntryRow, CoreAccountRow, CoreEntryRow, CoreOutboxRow, CoreTransferRow,
-    OperationRow, PageRow, TopicRow, VisibleRow,
+    DatabaseRow, OperationRow, PageRow, TopicRow, VisibleRow,
 };
 use crate::source::{Rows, Source};
 
@@ -59,4 +59,5 @@ from_evidence! {
     visible: VisibleRow,
     pages: PageRow,
     topic: TopicRow,
+    databases: DatabaseRow,
 }

@@ -3,6 +3,7 @@
 //! In: /proc and a few timed syncs in the run folder. Out: [`Machine`], stored as `machine.json`. Elsewhere: the machine's state each
 //! second (`evidence::sampler`). What the platform does not tell is absent.
 
+use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::Write;
 
@@ -39,6 +40,10 @@ pub struct Machine {
     pub fdatasync: Option<SyncTimes>,
     /// Scheduling of this process: policy and nice value, as the pacer found it; filled by the one that sets it.
     pub priority: Option<String>,
+    /// What the bank's services ran in: `engine` -> `Docker 20.10.24`, `image postgres` -> name and digest. An image that was not pulled
+    /// says `stand-in`. Filled by the one that starts them; empty where they are plain processes.
+    #[serde(default)]
+    pub environment: BTreeMap<String, String>,
 }
 
 /// Times of fdatasync, in microseconds.
@@ -73,6 +78,7 @@ pub fn look(folder: &RunFolder) -> Result<Machine, RecordError> {
         steal_since_boot: std::fs::read_to_string("/proc/stat").ok().and_then(|text| steal_share(&text)),
         fdatasync: Some(time_syncs(folder)?),
         priority: priority(),
+        environment: BTreeMap::new(),
     })
 }
 

@@ -159,7 +159,7 @@ mod tests {
             fired: true,
             witnessed: Some("signal 9".to_owned()),
             started_ms: Some(12),
-            healed_ms: None,
+            ..FaultRecord::default()
         };
         FaultMarks::faults(&folder).expect("opened").mark(&fault).expect("written");
         assert_eq!(read_faults(&folder).expect("read")[0].place, "channel-1");

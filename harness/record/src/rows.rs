@@ -247,6 +247,22 @@ pub struct TopicRow {
     pub timestamp_us: i64,
 }
 
+/// `evidence/database`, sorted by (database, at_ns): what a database server said of deadlocks, before load and after it at least.
+///
+/// `deadlocks` falls back to 0 when PostgreSQL recovers from a crash, and what its sessions had not reported by then is lost with it;
+/// `logged` does not.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DatabaseRow {
+    /// `core` or `channel`.
+    pub database: String,
+    /// When it was asked.
+    pub at_ns: i64,
+    /// `pg_stat_database.deadlocks`, all databases of the server together.
+    pub deadlocks: i64,
+    /// Lines `deadlock detected` in the server's log so far.
+    pub logged: i64,
+}
+
 /// A 64-bit hash of an entry's fields: what pages, the copy and core are compared by. FNV-1a over the fields' bytes, finished with a
 /// 64-bit mixer; stable for ever, since stored runs carry it.
 pub fn entry_hash(account: i64, seq: i64, transfer: u128, amount: i64, balance_after: i64, kind: &str) -> u64 {

@@ -57,12 +57,15 @@ pub struct RunJson {
     pub load: BTreeMap<String, LoadCounts>,
     /// Operation -> `response`, `service`, `send_lag`, `sync_lag`, `visible` -> figures of the measured phase.
     pub latency_us: BTreeMap<String, BTreeMap<String, Latency>>,
+    /// `steady`, `fault`, `recovery` -> the same for the operations that were due then; empty unless a planned fault fired.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub latency_during_us: BTreeMap<String, BTreeMap<String, BTreeMap<String, Latency>>>,
     /// Faults, planned and unplanned.
     pub faults: Vec<FaultRecord>,
     /// Marker -> how often it fired.
     pub markers: BTreeMap<String, u64>,
-    /// Recovery times after each fault; empty until faults are planned.
-    pub recovery: Vec<serde_json::Value>,
+    /// Recovery times, one row for each planned fault that fired.
+    pub recovery: Vec<RecoveryRecord>,
     /// The system under test.
     pub system: SystemFacts,
 }
@@ -252,7 +255,7 @@ pub struct Latency {
 }
 
 /// A fault, planned or not.
-#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct FaultRecord {
     /// Unique in the run.
     pub id: String,
@@ -270,6 +273,33 @@ pub struct FaultRecord {
     pub started_ms: Option<i64>,
     /// When it was healed.
     pub healed_ms: Option<i64>,
+    /// What proves that it was healed.
+    #[serde(default)]
+    pub heal_witnessed: Option<String>,
+    /// What went wrong with the fault itself: it could not be begun, or not be healed.
+    #[serde(default)]
+    pub problem: Option<String>,
+}
+
+/// How long the bank took to be itself again after a planned fault, in milliseconds since its heal, rounded up. What was not reached before
+/// load ended is absent; after a fault that was never healed, everything is.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct RecoveryRecord {
+    /// The fault's id.
+    pub fault: String,
+    /// The first answer ok to an operation that was due after the heal.
+    pub first_ok_ms: Option<i64>,
+    /// The start of the first whole second with at least 90 % of the rate of ok answers before the fault.
+    pub rate_90_ms: Option<i64>,
+    /// The start of the first whole second whose sync lag was no longer than before the fault.
+    pub lag_normal_ms: Option<i64>,
+}
+
+impl RecoveryRecord {
+    /// The latest of the three, when all were reached: from then on the bank is steady again.
+    pub fn recovered_ms(&self) -> Option<i64> {
+        Some(self.first_ok_ms?.max(self.rate_90_ms?).max(self.lag_normal_ms?))
+    }
 }
 
 /// The system under test.

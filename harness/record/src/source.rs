@@ -5,7 +5,7 @@
 
 use crate::rows::{
     ApplyJournalRow, ChannelAccountRow, ChannelEntryRow, CoreAccountRow, CoreEntryRow, CoreOutboxRow, CoreTransferRow,
-    OperationRow, PageRow, TopicRow, VisibleRow,
+    DatabaseRow, OperationRow, PageRow, TopicRow, VisibleRow,
 };
 
 /// Why a row could not be read: the file, and what was wrong with it.
@@ -45,6 +45,8 @@ pub trait Source {
     fn pages(&self) -> Rows<'_, PageRow>;
     /// The topic.
     fn topic(&self) -> Rows<'_, TopicRow>;
+    /// What the databases said of deadlocks.
+    fn databases(&self) -> Rows<'_, DatabaseRow>;
 }
 
 /// Rows in memory. They are given out as they stand: sort them as [`crate::rows`] says.
@@ -62,6 +64,7 @@ pub struct MemorySource {
     pub visible: Vec<VisibleRow>,
     pub pages: Vec<PageRow>,
     pub topic: Vec<TopicRow>,
+    pub databases: Vec<DatabaseRow>,
 }
 
 macro_rules! from_memory {
@@ -86,4 +89,5 @@ from_memory! {
     visible: VisibleRow,
     pages: PageRow,
     topic: TopicRow,
+    databases: DatabaseRow,
 }

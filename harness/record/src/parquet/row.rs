@@ -8,7 +8,7 @@ use arrow_schema::DataType;
 use super::cell::{Access, Cell, Field};
 use crate::rows::{
     ApplyJournalRow, ChannelAccountRow, ChannelEntryRow, CoreAccountRow, CoreEntryRow, CoreOutboxRow, CoreTransferRow,
-    OperationRow, PageRow, TopicRow, VisibleRow,
+    DatabaseRow, OperationRow, PageRow, TopicRow, VisibleRow,
 };
 
 /// One column of a file.
@@ -212,4 +212,11 @@ parquet_row!(TopicRow = "topic" {
     amount: i64,
     balance_after: i64,
     timestamp_us: i64,
+});
+
+parquet_row!(DatabaseRow = "database" {
+    database: String,
+    at_ns: i64,
+    deadlocks: i64,
+    logged: i64,
 });

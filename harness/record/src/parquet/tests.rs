@@ -18,7 +18,7 @@ use crate::folder::RunFolder;
 use crate::folder_source::FolderSource;
 use crate::rows::{
     ApplyJournalRow, ChannelAccountRow, ChannelEntryRow, CoreAccountRow, CoreEntryRow, CoreOutboxRow, CoreTransferRow,
-    OperationRow, PageRow, TopicRow, VisibleRow,
+    DatabaseRow, OperationRow, PageRow, TopicRow, VisibleRow,
 };
 use crate::source::Source;
 
@@ -173,6 +173,12 @@ fn rows_of_the_channel_and_the_topic_come_back() {
         amount: any::<i64>(),
         balance_after: any::<i64>(),
         timestamp_us: any::<i64>(),
+    }));
+    check(rows_of!(DatabaseRow {
+        database: word(),
+        at_ns: any::<i64>(),
+        deadlocks: any::<i64>(),
+        logged: any::<i64>(),
     }));
 }
 

@@ -6,8 +6,8 @@ use super::{OPERATIONS, hex, read_run_json, sha256_file, verify_evidence, write_
 use crate::clock::Origin;
 use crate::folder::RunFolder;
 use crate::run_json::{
-    Build, Digests, EvidenceFile, GuaranteeVerdict, Guarantees, RunJson, SCHEMA, Slo, SloVerdict, SystemFacts,
-    Validity, ValidityVerdict,
+    Build, Digests, EvidenceFile, FaultRecord, GuaranteeVerdict, Guarantees, Latency, RecoveryRecord, RunJson, SCHEMA,
+    Slo, SloVerdict, SystemFacts, Validity, ValidityVerdict,
 };
 
 fn run() -> RunJson {
@@ -32,6 +32,7 @@ fn run() -> RunJson {
         slo: Slo { verdict: SloVerdict::Unmeasured, objectives: Vec::new() },
         load: BTreeMap::new(),
         latency_us: BTreeMap::new(),
+        latency_during_us: BTreeMap::new(),
         faults: Vec::new(),
         markers: BTreeMap::new(),
         recovery: Vec::new(),
@@ -57,6 +58,39 @@ fn run_json_survives_a_round_trip_and_leaves_no_temporary_file() {
         .expect("listed")
         .filter(|entry| entry.as_ref().is_ok_and(|entry| entry.file_name().to_string_lossy().ends_with(".part")));
     assert_eq!(parts.count(), 0);
+}
+
+#[test]
+fn a_document_of_a_run_without_faults_reads_and_looks_as_before_there_were_any() {
+    let document = serde_json::to_value(run()).expect("JSON");
+    assert_eq!(document.get("latency_during_us"), None);
+    // As a run of an earlier build stored it.
+    let fault = r#"{"id": "u1", "kind": "node.exit", "place": "core", "planned": false, "fired": true, "witnessed": null,
+        "started_ms": 1, "healed_ms": null}"#;
+    let fault: FaultRecord = serde_json::from_str(fault).expect("read");
+    assert_eq!((fault.heal_witnessed, fault.problem), (None, None));
+}
+
+#[test]
+fn what_faults_did_survives_a_round_trip() {
+    let (_root, folder) = folder();
+    let figures = [("deposit".to_owned(), [("response".to_owned(), Latency::default())].into())];
+    let run = RunJson {
+        latency_during_us: [("fault".to_owned(), figures.into())].into(),
+        recovery: vec![RecoveryRecord { fault: "fault-0".to_owned(), first_ok_ms: Some(7), ..Default::default() }],
+        ..run()
+    };
+    write_run_json(&folder, &run).expect("written");
+    let read = read_run_json(&folder).expect("read");
+    assert_eq!((read.recovery, read.latency_during_us), (run.recovery, run.latency_during_us));
+}
+
+#[test]
+fn a_bank_has_recovered_once_the_last_of_the_three_was_reached() {
+    let whole =
+        RecoveryRecord { fault: String::new(), first_ok_ms: Some(5), rate_90_ms: Some(900), lag_normal_ms: Some(300) };
+    assert_eq!(whole.recovered_ms(), Some(900));
+    assert_eq!(RecoveryRecord { lag_normal_ms: None, ..whole }.recovered_ms(), None);
 }
 
 #[test]
