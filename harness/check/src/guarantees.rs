@@ -111,7 +111,7 @@ mod tests {
         let mut bank = Bank::good();
         bank.source.core_entries.reverse();
         let found = run_all(&bank.source, &Context::default());
-        for check in found.checks.iter().filter(|check| !["S2", "S4", "T2"].contains(&check.id.as_str())) {
+        for check in found.checks.iter().filter(|check| !["S2", "S4", "T2", "V1"].contains(&check.id.as_str())) {
             assert_eq!(check.verdict, Unknown, "{} does not read core's entries in order?", check.id);
             assert!(check.first.as_deref().is_some_and(|first| first.starts_with("core_entry: row ")), "{check:?}");
         }

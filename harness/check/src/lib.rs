@@ -10,12 +10,14 @@
 //! |---|---|
 //! | [`check`] | the trait, and how findings are counted |
 //! | [`guarantees`] | runs all of them; the worst verdict wins |
+//! | [`recover`] | what faults did: recovery times, and which part of the run an operation belongs to |
 //! | [`validity`] | the figures that make a run believable, and their limits |
 
 pub mod atomic;
 pub mod check;
 pub mod conserve;
 pub mod converge;
+pub mod deadlock;
 pub mod dense;
 pub mod exit;
 pub mod floor;
@@ -29,6 +31,7 @@ pub mod ok_booked;
 pub mod once;
 pub mod order;
 pub mod publish;
+pub mod recover;
 pub mod sane_harness;
 pub mod validity;
 pub mod witnessed;
@@ -60,6 +63,7 @@ fn registered() -> Vec<Box<dyn Check>> {
         Box::new(converge::Converge),
         Box::new(publish::Publish),
         Box::new(order::Order),
+        Box::new(deadlock::Deadlock),
     ]
 }
 

@@ -1,8 +1,8 @@
 //! Random changes of a single row: none may leave every check at `holds`, apart from those listed with their reasons.
 
 use bankstorm_record::rows::{
-    ApplyJournalRow, ChannelAccountRow, ChannelEntryRow, CoreAccountRow, CoreEntryRow, CoreTransferRow, OperationRow,
-    PageRow, TopicRow,
+    ApplyJournalRow, ChannelAccountRow, ChannelEntryRow, CoreAccountRow, CoreEntryRow, CoreTransferRow, DatabaseRow,
+    OperationRow, PageRow, TopicRow,
 };
 use bankstorm_record::run_json::GuaranteeVerdict;
 use proptest::prelude::*;
@@ -43,6 +43,8 @@ const UNGUARDED: &[(&str, &str)] = &[
     ("scrolled page.as_of_seq", "a page further down reaches the same rows at any later watermark"),
     ("topic.record_offset", "offsets may have holes"),
     ("topic.timestamp_us", "feeds latencies"),
+    ("database doubled", "a look more promises nothing"),
+    ("database.at_ns", "counts are compared in their order, whenever they were taken"),
 ];
 
 type Change<T> = (&'static str, fn(&mut T, i64));
@@ -146,8 +148,15 @@ const TOPIC: &[Change<TopicRow>] = &[
     ("timestamp_us", |row, by| row.timestamp_us += by),
 ];
 
+const DATABASE: &[Change<DatabaseRow>] = &[
+    ("database", |row, _| row.database.push('x')),
+    ("at_ns", |row, by| row.at_ns += by),
+    ("deadlocks", |row, by| row.deadlocks += by),
+    ("logged", |row, by| row.logged += by),
+];
+
 /// Files that are mutated.
-const FILES: usize = 9;
+const FILES: usize = 10;
 
 /// Which change of which row, drawn as numbers that wrap around.
 #[derive(Clone, Copy, Debug)]
@@ -194,6 +203,7 @@ fn apply(bank: &mut Bank, file: usize, draw: Draw) -> String {
             // Both kinds of pages are guarded alike but for one field.
             if done.ends_with("as_of_seq") { done } else { done.replace("scrolled ", "") }
         }
+        8 => mutate(&mut source.databases, |_| "database".to_owned(), DATABASE, draw),
         _ => mutate(&mut source.topic, |_| "topic".to_owned(), TOPIC, draw),
     }
 }

@@ -1,36 +1,58 @@
-//! Objectives: were the latencies as short as the scenario asks?
+//! Objectives: were latencies and recovery as short as the scenario asks?
 //!
-//! In: objectives as plain values, latency figures of the measured phase, validity. Out: [`Slo`]. Elsewhere: how they are typed
-//! (`scenario`), how figures are made (`record`).
+//! In: objectives as plain values, the figures in `run.json`, validity. Out: [`Slo`]. Elsewhere: how they are typed (`scenario`), how
+//! figures are made (`load::figures`, `recover`).
 
 use std::collections::BTreeMap;
 
-use bankstorm_record::run_json::{Latency, ObjectiveResult, Slo, SloVerdict, ValidityVerdict};
+use bankstorm_record::run_json::{Latency, ObjectiveResult, RecoveryRecord, RunJson, Slo, SloVerdict, ValidityVerdict};
+
+use crate::recover::During;
+
+/// The first word of objectives on recovery times: `recovery.first_ok`, `recovery.rate_90`, `recovery.lag_normal`.
+pub const RECOVERY: &str = "recovery";
 
 /// One objective.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Objective {
-    /// For example `deposit.response.p99`.
+    /// For example `deposit.response.p99` or `recovery.first_ok`.
     pub name: String,
-    /// The operation: `deposit`.
+    /// The operation: `deposit`; or [`RECOVERY`].
     pub op: String,
-    /// Which latency: `response`, `service`, `send_lag`, `sync_lag`, `visible`.
+    /// Which latency: `response`, `service`, `send_lag`, `sync_lag`, `visible`; or which recovery time.
     pub latency: String,
-    /// Which figure of it: `mean`, `p50`, `p90`, `p99`, `p999`, `max`.
+    /// Which figure of it: `mean`, `p50`, `p90`, `p99`, `p999`, `max`; empty for a recovery time.
     pub figure: String,
     /// The most it may be, in microseconds.
     pub limit_us: u64,
-    /// Which part of the run it speaks of: `steady`.
+    /// Which part of the run it speaks of: `steady`, `fault`, `recovery`, `all`. A recovery time is one whatever stands here.
     pub during: String,
 }
 
 /// Figures by operation and latency, as in `run.json`.
 pub type Latencies = BTreeMap<String, BTreeMap<String, Latency>>;
 
+/// What objectives are held against, all of it in `run.json`.
+#[derive(Clone, Copy, Debug)]
+pub struct Figures<'a> {
+    /// Of the whole measured phase.
+    pub latency_us: &'a Latencies,
+    /// Of its parts; empty unless a planned fault fired.
+    pub latency_during_us: &'a BTreeMap<String, Latencies>,
+    /// A row for each planned fault that fired.
+    pub recovery: &'a [RecoveryRecord],
+}
+
+impl<'a> From<&'a RunJson> for Figures<'a> {
+    fn from(run: &'a RunJson) -> Self {
+        Self { latency_us: &run.latency_us, latency_during_us: &run.latency_during_us, recovery: &run.recovery }
+    }
+}
+
 /// Judges each objective. Unless the run is valid, all are unmeasured; without objectives there is nothing to miss.
-pub fn judge(objectives: &[Objective], latency_us: &Latencies, validity: ValidityVerdict) -> Slo {
+pub fn judge(objectives: &[Objective], figures: Figures<'_>, validity: ValidityVerdict) -> Slo {
     let objectives: Vec<ObjectiveResult> =
-        objectives.iter().map(|objective| judge_one(objective, latency_us, validity)).collect();
+        objectives.iter().map(|objective| judge_one(objective, figures, validity)).collect();
     let has = |verdict| objectives.iter().any(|objective| objective.verdict == verdict);
     let verdict = if validity != ValidityVerdict::Valid {
         SloVerdict::Unmeasured
@@ -44,15 +66,17 @@ pub fn judge(objectives: &[Objective], latency_us: &Latencies, validity: Validit
     Slo { verdict, objectives }
 }
 
-fn judge_one(objective: &Objective, latency_us: &Latencies, validity: ValidityVerdict) -> ObjectiveResult {
-    let latency = latency_us.get(&objective.op).and_then(|latencies| latencies.get(&objective.latency));
-    let measured_us = latency
-        .filter(|latency| validity == ValidityVerdict::Valid && latency.count > 0)
-        .and_then(|latency| figure_us(latency, &objective.figure));
-    let verdict = match measured_us {
-        None => SloVerdict::Unmeasured,
-        Some(measured) if measured <= objective.limit_us => SloVerdict::Met,
-        Some(_) => SloVerdict::Missed,
+fn judge_one(objective: &Objective, figures: Figures<'_>, validity: ValidityVerdict) -> ObjectiveResult {
+    let found = match validity {
+        ValidityVerdict::Valid if objective.op == RECOVERY => recovery_us(objective, figures.recovery),
+        ValidityVerdict::Valid => latency_us(objective, figures).map_or(Found::Nothing, Found::Us),
+        _ => Found::Nothing,
+    };
+    let (measured_us, verdict) = match found {
+        Found::Nothing => (None, SloVerdict::Unmeasured),
+        Found::NotReached => (None, SloVerdict::Missed),
+        Found::Us(measured) if measured <= objective.limit_us => (Some(measured), SloVerdict::Met),
+        Found::Us(measured) => (Some(measured), SloVerdict::Missed),
     };
     ObjectiveResult {
         name: objective.name.clone(),
@@ -61,6 +85,41 @@ fn judge_one(objective: &Objective, latency_us: &Latencies, validity: ValidityVe
         measured_us,
         verdict,
     }
+}
+
+/// What there is to hold against a limit.
+enum Found {
+    /// Nothing was measured.
+    Nothing,
+    /// It did not come to pass while the run lasted.
+    NotReached,
+    /// This, in microseconds.
+    Us(u64),
+}
+
+/// The figure of the part of the run that the objective speaks of. Without planned faults the whole measured phase is steady.
+fn latency_us(objective: &Objective, figures: Figures<'_>) -> Option<u64> {
+    let during = objective.during.as_str();
+    let is_whole = during == "all" || (during == During::Steady.as_str() && figures.latency_during_us.is_empty());
+    let latencies = if is_whole { figures.latency_us } else { figures.latency_during_us.get(during)? };
+    let latency = latencies.get(&objective.op)?.get(&objective.latency)?;
+    figure_us(latency, &objective.figure).filter(|_| latency.count > 0)
+}
+
+/// The worst over all planned faults that fired.
+fn recovery_us(objective: &Objective, recovery: &[RecoveryRecord]) -> Found {
+    let time: fn(&RecoveryRecord) -> Option<i64> = match objective.latency.as_str() {
+        "first_ok" => |record| record.first_ok_ms,
+        "rate_90" => |record| record.rate_90_ms,
+        "lag_normal" => |record| record.lag_normal_ms,
+        _ => return Found::Nothing,
+    };
+    if recovery.is_empty() {
+        return Found::Nothing;
+    }
+    let times: Option<Vec<i64>> = recovery.iter().map(time).collect();
+    let worst = times.map(|times| times.into_iter().max().unwrap_or(0));
+    worst.map_or(Found::NotReached, |ms| Found::Us(u64::try_from(ms).unwrap_or(0).saturating_mul(1_000)))
 }
 
 /// A figure by its name; the mean is rounded up, so that rounding never meets an objective. `None` for a name that does not exist.
@@ -78,9 +137,17 @@ fn figure_us(latency: &Latency, figure: &str) -> Option<u64> {
 
 #[cfg(test)]
 mod tests {
-    use bankstorm_record::run_json::{Latency, SloVerdict, ValidityVerdict};
+    use std::collections::BTreeMap;
 
-    use super::{Latencies, Objective, judge};
+    use bankstorm_record::run_json::{Latency, RecoveryRecord, Slo, SloVerdict, ValidityVerdict};
+
+    use super::{Figures, Latencies, Objective};
+
+    /// A run without faults.
+    fn judge(objectives: &[Objective], latency_us: &Latencies, validity: ValidityVerdict) -> Slo {
+        let figures = Figures { latency_us, latency_during_us: &BTreeMap::new(), recovery: &[] };
+        super::judge(objectives, figures, validity)
+    }
 
     fn objective(figure: &str, limit_us: u64) -> Objective {
         let [op, latency] = ["deposit", "response"].map(str::to_owned);
@@ -122,5 +189,58 @@ mod tests {
         );
         assert_eq!(judge(&[objective("p42", 1)], &measured(), ValidityVerdict::Valid).verdict, SloVerdict::Unmeasured);
         assert_eq!(judge(&[], &measured(), ValidityVerdict::Valid).verdict, SloVerdict::Met);
+    }
+
+    #[test]
+    fn each_part_of_the_run_is_judged_by_its_own_figures() {
+        let part = |p99| -> Latencies {
+            let latency = Latency { count: 50, p99, ..Latency::default() };
+            [("deposit".to_owned(), [("response".to_owned(), latency)].into())].into()
+        };
+        let parts = |steady| [("steady".to_owned(), steady), ("fault".to_owned(), part(900_000))].into();
+        let measured_during = |during: &str, parts: &BTreeMap<String, Latencies>| {
+            let figures = Figures { latency_us: &measured(), latency_during_us: parts, recovery: &[] };
+            let objective = Objective { during: during.to_owned(), ..objective("p99", 5_000) };
+            let slo = super::judge(&[objective], figures, ValidityVerdict::Valid);
+            (slo.objectives[0].measured_us, slo.verdict)
+        };
+        let faulted = parts(part(3_000));
+        assert_eq!(measured_during("steady", &faulted), (Some(3_000), SloVerdict::Met));
+        assert_eq!(measured_during("fault", &faulted), (Some(900_000), SloVerdict::Missed));
+        assert_eq!(measured_during("all", &faulted), (Some(5_000), SloVerdict::Met));
+        assert_eq!(measured_during("recovery", &faulted), (None, SloVerdict::Unmeasured));
+        assert_eq!(measured_during("sometimes", &faulted), (None, SloVerdict::Unmeasured));
+        // Where faults left no steady operation, the others do not stand in for it.
+        assert_eq!(measured_during("steady", &parts(Latencies::new())), (None, SloVerdict::Unmeasured));
+        assert_eq!(measured_during("steady", &BTreeMap::new()), (Some(5_000), SloVerdict::Met));
+        assert_eq!(measured_during("fault", &BTreeMap::new()), (None, SloVerdict::Unmeasured));
+    }
+
+    #[test]
+    fn recovery_is_judged_by_its_worst_fault_and_missed_when_not_reached() {
+        let record = |first_ok_ms, rate_90_ms| RecoveryRecord { first_ok_ms, rate_90_ms, ..RecoveryRecord::default() };
+        let judged = |time: &str, recovery: &[RecoveryRecord], validity| {
+            let [op, latency] = ["recovery", time].map(str::to_owned);
+            let name = format!("{op}.{latency}");
+            let objective = Objective {
+                name,
+                op,
+                latency,
+                figure: String::new(),
+                limit_us: 700_000,
+                during: "recovery".to_owned(),
+            };
+            let figures = Figures { latency_us: &measured(), latency_during_us: &BTreeMap::new(), recovery };
+            let slo = super::judge(&[objective], figures, validity);
+            (slo.objectives[0].measured_us, slo.verdict)
+        };
+        let two = [record(Some(20), Some(100)), record(Some(701), None)];
+        let valid = ValidityVerdict::Valid;
+        assert_eq!(judged("first_ok", &two, valid), (Some(701_000), SloVerdict::Missed));
+        assert_eq!(judged("first_ok", &two[..1], valid), (Some(20_000), SloVerdict::Met));
+        assert_eq!(judged("rate_90", &two, valid), (None, SloVerdict::Missed));
+        assert_eq!(judged("first_ok", &[], valid), (None, SloVerdict::Unmeasured), "no fault fired");
+        assert_eq!(judged("sometime", &two, valid), (None, SloVerdict::Unmeasured));
+        assert_eq!(judged("rate_90", &two, ValidityVerdict::Inconclusive), (None, SloVerdict::Unmeasured));
     }
 }

@@ -29,6 +29,9 @@ pub const WALL_DRIFT_US_MAX: u64 = 1_000_000;
 /// The longest time in which the harness's own watchdog was not scheduled.
 pub const STALL_US_MAX: u64 = 500_000;
 
+/// Said of figures that leave [`Facts::disturbed`] out.
+const DISTURBED: &str = ", leaving out what was due while a planned fault was in force or recovered from";
+
 /// What was wrong with the harness.
 pub fn reasons(facts: &Facts) -> Vec<Reason> {
     let mut reasons = Vec::new();
@@ -83,10 +86,21 @@ fn send_lag(facts: &Facts, reasons: &mut Vec<Reason>) {
         },
     );
     if lag_us > limit_us {
+        let aside = facts.disturbed.send_lag_p99_us;
+        let aside = aside.map_or_else(String::new, |us| format!("{DISTURBED}: there it is {us} us"));
         reasons.push(fault(format!(
-            "send lag p99 is {lag_us} us, limit {limit_us} us ({from}); {}",
+            "send lag p99 is {lag_us} us, limit {limit_us} us ({from}){aside}{}; {}",
+            no_connection_free(facts),
             facts.bound_resource()
         )));
+    }
+}
+
+/// An open plan waits for a connection only when the bank holds all of them: the usual cause of send lag that is not the generator's.
+fn no_connection_free(facts: &Facts) -> String {
+    match (facts.in_flight_max, facts.connections) {
+        (Some(used), Some(all)) if used >= all => format!("; no connection was free, all {all} were in use at once"),
+        _ => String::new(),
     }
 }
 
@@ -105,14 +119,21 @@ fn load_achieved(facts: &Facts, reasons: &mut Vec<Reason>) {
         reasons.push(Reason::inconclusive("harness-fault: nothing was planned".to_owned()));
         return;
     }
-    let not_sent = facts.missed.max(facts.planned.saturating_sub(facts.sent));
-    let share = not_sent as f64 / facts.planned as f64;
+    let disturbed = &facts.disturbed;
+    let planned = facts.planned.saturating_sub(disturbed.planned);
+    let sent = facts.sent.saturating_sub(disturbed.sent);
+    let not_sent = facts.missed.saturating_sub(disturbed.missed).max(planned.saturating_sub(sent));
+    let share = not_sent as f64 / planned.max(1) as f64;
     if share > MISSED_SHARE_MAX {
+        let aside = match disturbed.planned {
+            0 => String::new(),
+            all => format!("{DISTURBED}: there it was {} of {all}", all.saturating_sub(disturbed.sent)),
+        };
         reasons.push(fault(format!(
-            "the plan was not met: {not_sent} of {} operations were not sent ({}, limit {}); {}",
-            facts.planned,
+            "the plan was not met: {not_sent} of {planned} operations were not sent ({}, limit {}){aside}{}; {}",
             percent(share),
             percent(MISSED_SHARE_MAX),
+            no_connection_free(facts),
             facts.bound_resource()
         )));
     }
@@ -144,7 +165,7 @@ pub(crate) fn percent(share: f64) -> String {
 #[cfg(test)]
 mod tests {
     use super::reasons;
-    use crate::validity::{Facts, LogHits};
+    use crate::validity::{Disturbed, Facts, LogHits};
 
     fn only(facts: &Facts) -> String {
         let reasons = reasons(facts);
@@ -169,6 +190,26 @@ mod tests {
         assert!(told.contains("600 of 6000 operations were not sent (10 %, limit 0.2 %)"), "{told}");
         assert!(told.ends_with(&facts.bound_resource()), "{told}");
         assert_eq!(reasons(&Facts { missed: 12, sent: 5_988, ..Facts::sound() }), [], "0.2 % are the limit itself");
+    }
+
+    #[test]
+    fn what_was_due_while_a_fault_was_in_force_does_not_speak_of_the_generator_and_is_told_beside() {
+        let disturbed = Disturbed { planned: 1_000, sent: 400, missed: 550, send_lag_p99_us: Some(4_000_000) };
+        let facts = Facts { sent: 5_400, missed: 550, disturbed, ..Facts::sound() };
+        assert_eq!(reasons(&facts), []);
+        let told = only(&Facts { sent: 5_300, missed: 650, ..facts.clone() });
+        assert!(told.contains("100 of 5000 operations were not sent (2 %, limit 0.2 %), leaving out"), "{told}");
+        assert!(told.contains("recovered from: there it was 600 of 1000; "), "{told}");
+        let told = only(&Facts { send_lag_p99_us: Some(10_001), ..facts });
+        assert!(told.contains("recovered from: there it is 4000000 us; "), "{told}");
+    }
+
+    #[test]
+    fn a_late_plan_whose_connections_were_all_in_use_says_so() {
+        let late = Facts { send_lag_p99_us: Some(10_001), connections: Some(64), ..Facts::sound() };
+        assert!(!only(&Facts { in_flight_max: Some(63), ..late.clone() }).contains("no connection was free"));
+        let told = only(&Facts { in_flight_max: Some(64), ..late });
+        assert!(told.contains("; no connection was free, all 64 were in use at once; "), "{told}");
     }
 
     #[test]

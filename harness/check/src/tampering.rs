@@ -1,5 +1,8 @@
 //! What a tampered run folder must show: each change of evidence that a reader may try by hand, and the check that names it.
 
+use bankstorm_record::rows::DatabaseRow;
+use bankstorm_record::run_json::GuaranteeVerdict;
+
 use crate::bank::{Bank, assert_only};
 
 #[test]
@@ -78,5 +81,19 @@ fn an_acknowledged_deposits_core_rows_removed_at_the_tail_is_o2() {
 fn history_of_any_shape_holds_when_it_is_good() {
     for (accounts, loaded, posted) in [(1, 1, 2), (1, 2, 3), (7, 3, 9), (20, 10, 4)] {
         Bank::of(accounts, loaded, posted).assert_all_hold();
+    }
+}
+
+#[test]
+fn a_deadlock_written_into_the_counters_or_the_log_is_v1_and_a_removed_look_is_no_pass() {
+    for index in 0..Bank::good().source.databases.len() {
+        for change in [|row: &mut DatabaseRow| row.deadlocks += 1, |row: &mut DatabaseRow| row.logged += 1] {
+            let mut bank = Bank::good();
+            change(&mut bank.source.databases[index]);
+            assert_only(&bank, &[("V1", "deadlock: database c")]);
+        }
+        let mut bank = Bank::good();
+        bank.source.databases.remove(index);
+        assert_eq!(bank.result("V1").verdict, GuaranteeVerdict::Unknown);
     }
 }

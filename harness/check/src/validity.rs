@@ -36,7 +36,7 @@ pub struct Facts {
     pub unresolved: u64,
     /// Ok operations without a visible time.
     pub missing_visible: u64,
-    /// 99th percentile of intended -> written over the measured phase, in microseconds.
+    /// 99th percentile of intended -> written over the measured phase without [`Facts::disturbed`], in microseconds.
     pub send_lag_p99_us: Option<u64>,
     /// The smallest limit among response objectives, in microseconds.
     pub tightest_response_limit_us: Option<u64>,
@@ -72,6 +72,29 @@ pub struct Facts {
     pub evidence_mismatches: Vec<String>,
     /// How busy the machine was in the measured phase.
     pub machine: Option<Machine>,
+    /// Of the operations, those whose fate planned faults explain: the generator is judged by the others.
+    pub disturbed: Disturbed,
+    /// The most operations of the measured phase that were under way at once.
+    pub in_flight_max: Option<u64>,
+    /// Connections of all loads.
+    pub connections: Option<u64>,
+    /// Planned faults that could not be begun or not be healed, a sentence each.
+    pub fault_problems: Vec<String>,
+}
+
+/// Operations that were due while a planned fault was in force or the bank recovered from one. What became of them is the bank's doing: a
+/// request that waits for a dead core holds its connection, and the next one is late or never sent.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Disturbed {
+    /// How many.
+    pub planned: u64,
+    /// Of them, written to a socket.
+    pub sent: u64,
+    /// Of them, never sent.
+    pub missed: u64,
+    /// 99th percentile of their send lag, in microseconds. Shown beside the one that is judged.
+    pub send_lag_p99_us: Option<u64>,
 }
 
 /// Medians of a latency, to tell whether the bank was warm when measuring began.

@@ -1,6 +1,6 @@
 //! V2 witnessed: what the scenario planned or declared did happen. A reason of validity, not a guarantee.
 //!
-//! In: planned faults without evidence, declared markers with their counts. Out: reasons named `vacuous`. Elsewhere: the other reasons
+//! In: planned faults without evidence or with a problem, declared markers with their counts. Out: reasons named `vacuous`. Elsewhere: the other reasons
 //! (`sane_harness`, `validity`).
 
 use crate::validity::{Facts, Reason};
@@ -21,7 +21,10 @@ pub fn reasons(facts: &Facts) -> Vec<Reason> {
     let markers = markers.map(|(name, _)| {
         Reason::inconclusive(format!("vacuous: the declared marker {name} fired 0 times, at least 1 is required"))
     });
-    faults.chain(markers).collect()
+    let problems = facts.fault_problems.iter();
+    let problems =
+        problems.map(|problem| Reason::inconclusive(format!("vacuous: a fault went not as planned: {problem}")));
+    faults.chain(problems).chain(markers).collect()
 }
 
 /// How many promises there were.
@@ -35,10 +38,11 @@ mod tests {
     use crate::validity::Facts;
 
     #[test]
-    fn a_fault_without_evidence_and_a_marker_that_never_fired() {
+    fn a_fault_without_evidence_or_heal_and_a_marker_that_never_fired() {
         let facts = Facts {
             planned_faults: 2,
             faults_without_witness: vec!["kill-1 (node.kill on channel-1)".to_owned()],
+            fault_problems: vec!["kill-2 (node.kill on core) was not healed: not ready within 30 s".to_owned()],
             markers: [("relay_batch".to_owned(), 3), ("gap_fill".to_owned(), 0)].into(),
             ..Facts::sound()
         };
@@ -47,6 +51,7 @@ mod tests {
             texts,
             [
                 "vacuous: nothing proves that the fault kill-1 (node.kill on channel-1) happened",
+                "vacuous: a fault went not as planned: kill-2 (node.kill on core) was not healed: not ready within 30 s",
                 "vacuous: the declared marker gap_fill fired 0 times, at least 1 is required",
             ]
         );

@@ -39,7 +39,7 @@ pub(crate) fn judge(folder: &RunFolder, json: &mut RunJson, stored: &StoredFacts
     }
     json.guarantees.checks.extend(validity::checks(&facts));
     let asked: Vec<Objective> = json.slo.objectives.iter().map(asked).collect();
-    json.slo = objectives::judge(&asked, &json.latency_us, json.validity.verdict);
+    json.slo = objectives::judge(&asked, (&*json).into(), json.validity.verdict);
     let lost = facts.environment_lost.is_some();
     exit::code(json.guarantees.verdict, lost, json.validity.verdict, json.slo.verdict)
 }

@@ -10,8 +10,8 @@ use bankstorm_record::rows::OperationRow;
 use bankstorm_record::run_json::{Latency, LoadCounts};
 use bankstorm_scenario::resolved::{Figure, LatencyKind};
 
-/// The figures of one latency over the measured phase.
-pub fn latency(rows: &[OperationRow], kind: LatencyKind, cut_offs: &CutOffs) -> Latency {
+/// The figures of one latency over the measured phase, or over a part of it: give those rows only.
+pub fn latency<'a>(rows: impl IntoIterator<Item = &'a OperationRow>, kind: LatencyKind, cut_offs: &CutOffs) -> Latency {
     let kind = recorded(kind);
     let values: Vec<Value> = measured(rows).filter_map(|row| value(row, kind, cut_offs)).collect();
     let mut all = figures(values.iter().copied());
@@ -42,6 +42,25 @@ pub fn counts(rows: &[OperationRow]) -> LoadCounts {
     counts
 }
 
+/// The most operations of the measured phase that were under way at once. Each holds a connection, so that one more would have waited for
+/// one when there are no more than these.
+pub fn in_flight_max<'a>(rows: impl IntoIterator<Item = &'a OperationRow>) -> u64 {
+    let mut changes: Vec<(i64, i64)> = Vec::new();
+    for row in measured(rows) {
+        if let (Some(sent_ns), Some(acked_ns)) = (row.sent_ns, row.acked_ns) {
+            changes.extend([(sent_ns, 1), (acked_ns, -1)]);
+        }
+    }
+    // A connection that is free again takes the next at the same moment: ends come first.
+    changes.sort_unstable();
+    let (mut now, mut most) = (0_i64, 0_i64);
+    for (_, change) in changes {
+        now += change;
+        most = most.max(now);
+    }
+    u64::try_from(most).unwrap_or(0)
+}
+
 /// One figure of a latency, in microseconds; the mean is rounded up.
 pub fn figure(latency: &Latency, figure: Figure) -> u64 {
     match figure {
@@ -65,8 +84,8 @@ pub(crate) const fn recorded(kind: LatencyKind) -> Kind {
     }
 }
 
-fn measured(rows: &[OperationRow]) -> impl Iterator<Item = &OperationRow> {
-    rows.iter().filter(|row| row.phase == "measure")
+fn measured<'a>(rows: impl IntoIterator<Item = &'a OperationRow>) -> impl Iterator<Item = &'a OperationRow> {
+    rows.into_iter().filter(|row| row.phase == "measure")
 }
 
 fn figures(values: impl Iterator<Item = Value>) -> Latency {

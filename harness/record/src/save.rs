@@ -26,6 +26,11 @@ pub fn hex(bytes: &[u8]) -> String {
     })
 }
 
+/// SHA-256 of a text, hexadecimal.
+pub fn sha256_text(text: &str) -> String {
+    hex(&Sha256::digest(text.as_bytes()))
+}
+
 /// SHA-256 of a file, hexadecimal.
 ///
 /// # Errors

@@ -4,7 +4,7 @@ use bankstorm_record::latency::CutOffs;
 use bankstorm_record::rows::OperationRow;
 use bankstorm_scenario::resolved::LatencyKind;
 
-use super::{counts, latency};
+use super::{counts, in_flight_max, latency};
 
 const MS: i64 = 1_000_000;
 
@@ -149,4 +149,25 @@ fn what_our_own_resolve_rejected_was_waited_for_in_vain() {
     };
     let visible = latency(&[tombstoned], LatencyKind::Visible, &all_at(5_000));
     assert_eq!((visible.count, visible.upper_bound, visible.max), (1, 1, 4_000_000));
+}
+
+#[test]
+fn a_part_of_the_rows_has_figures_of_its_own() {
+    let rows = [ok(0, 1_000, 20), ok(1, 2_000, 500), missed(2, 2_500), ok(3, 3_000, 30)];
+    let part = |from_ms: i64, to_ms: i64| {
+        let due = rows.iter().filter(move |row| (from_ms * MS..to_ms * MS).contains(&row.intended_ns));
+        latency(due, LatencyKind::Response, &all_at(5_000))
+    };
+    assert_eq!((part(0, 2_000).count, part(0, 2_000).max), (1, 20_000));
+    assert_eq!((part(2_000, 3_000).count, part(2_000, 3_000).max), (2, 2_500_000));
+    assert_eq!(part(9_000, 9_999).count, 0);
+}
+
+#[test]
+fn operations_are_in_flight_from_their_first_byte_to_their_answer() {
+    assert_eq!(in_flight_max(&[] as &[OperationRow]), 0);
+    // Each is written 0.1 ms after it was due.
+    assert_eq!(in_flight_max(&[ok(0, 0, 50), ok(1, 10, 50), ok(2, 49, 1), missed(3, 20), ok(4, 100, 5)]), 3);
+    let next = OperationRow { sent_ns: Some(50 * MS), ..ok(1, 10, 50) };
+    assert_eq!(in_flight_max(&[ok(0, 0, 50), next]), 1, "it took the connection that the other left");
 }

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::{OPERATIONS, hex, read_run_json, sha256_file, verify_evidence, write_run_json};
+use super::{OPERATIONS, hex, read_run_json, sha256_file, sha256_text, verify_evidence, write_run_json};
 use crate::clock::Origin;
 use crate::folder::RunFolder;
 use crate::run_json::{
@@ -111,6 +111,7 @@ fn hashes_are_those_of_sha256() {
     std::fs::write(&path, "abc").expect("written");
     let hash = sha256_file(&path).expect("hashed");
     assert_eq!(hash, "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad");
+    assert_eq!(sha256_text("abc"), hash);
     assert_eq!(hex(&[0, 15, 255]), "000fff");
 }
 

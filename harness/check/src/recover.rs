@@ -1,0 +1,265 @@
+//! What faults did to the bank: how long it took to be itself again, and which part of the run an operation belongs to.
+//!
+//! In: operations, fault records, the measured phase. Out: [`RecoveryRecord`]s and [`Windows`]. Elsewhere: objectives on them
+//! (`objectives`), figures of each part (`load::figures`), who strikes and heals (`faults`, `cli`).
+//!
+//! The three moments after a heal, each counted from it:
+//!
+//! | moment | definition |
+//! |---|---|
+//! | first ok | the first answer ok to an operation that was *due* after the heal; answers to what had piled up do not count |
+//! | rate 90 | the start of the first whole second with at least 90 % of the ok answers a second before the fault |
+//! | lag normal | the start of the first whole second in which something was answered ok and the p99 of sync lag of what was answered in it is at most the one before the fault, rounded up to a whole millisecond, the resolution of these times |
+//!
+//! Whole seconds slide by 100 ms and end before load does. "Before the fault" is up to [`BEFORE_NS`] of the measured phase; times when
+//! another fault was in force are left out, and so is the lag of what was not visible before a fault began. Where nothing is left there is
+//! nothing to reach. An operation that never became visible has endless lag after a fault, and is left out before it: neither flatters.
+
+use bankstorm_record::latency::nearest_rank;
+use bankstorm_record::rows::OperationRow;
+use bankstorm_record::run_json::{FaultRecord, PhaseSpan, RecoveryRecord};
+
+const MS: i64 = 1_000_000;
+const SECOND: i64 = 1_000 * MS;
+/// How far whole seconds slide.
+const STEP: i64 = 100 * MS;
+/// The most that is looked at before a fault, in nanoseconds.
+pub const BEFORE_NS: i64 = 5 * SECOND;
+/// The share of the rate before the fault that counts as recovered.
+pub const RATE_SHARE: f64 = 0.9;
+
+/// The measured phase, in nanoseconds since the origin.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Measured {
+    /// When measuring began.
+    pub from_ns: i64,
+    /// When load ended.
+    pub ended_ns: i64,
+}
+
+impl Measured {
+    /// From the phases of a run; `None` for one that did not get so far.
+    pub fn of(phases: &[PhaseSpan]) -> Option<Self> {
+        let measure = phases.iter().find(|phase| phase.name == "measure")?;
+        Some(Self { from_ns: measure.start_ms.saturating_mul(MS), ended_ns: measure.end_ms.saturating_mul(MS) })
+    }
+}
+
+/// The recovery times after every planned fault that fired, in the order of `faults`. One that was never healed reached nothing.
+pub fn recover(operations: &[OperationRow], faults: &[FaultRecord], measured: Measured) -> Vec<RecoveryRecord> {
+    let acks = acks(operations);
+    let strikes: Vec<(&FaultRecord, Span)> =
+        faults.iter().filter_map(|fault| Some((fault, Span::of(fault)?))).collect();
+    let planned = strikes.iter().enumerate().filter(|(_, (fault, _))| fault.planned);
+    planned
+        .map(|(index, (fault, span))| {
+            let others = strikes.iter().enumerate().filter(|(other, _)| *other != index);
+            let others: Vec<Span> = others.map(|(_, (_, span))| *span).collect();
+            let record = RecoveryRecord { fault: fault.id.clone(), ..RecoveryRecord::default() };
+            if fault.healed_ms.is_none() {
+                return record;
+            }
+            let before = Before::look(&acks, *span, &others, measured);
+            let first_ok = acks.iter().find(|ack| ack.intended_ns >= span.to);
+            RecoveryRecord {
+                first_ok_ms: first_ok.map(|ack| millis(ack.acked_ns - span.to)),
+                rate_90_ms: before.rate_per_s.and_then(|rate| {
+                    first_second(&acks, span.to, measured, |acks| acks.len() as f64 >= rate * RATE_SHARE)
+                }),
+                lag_normal_ms: before
+                    .lag_p99_ns
+                    .and_then(|lag| first_second(&acks, span.to, measured, |acks| has_normal_lag(acks, lag))),
+                ..record
+            }
+        })
+        .collect()
+}
+
+/// A time in which a fault was in force.
+#[derive(Clone, Copy)]
+struct Span {
+    from: i64,
+    /// The end of time where it was never healed.
+    to: i64,
+}
+
+impl Span {
+    /// `None` for a fault that did not fire.
+    fn of(fault: &FaultRecord) -> Option<Self> {
+        let from = fault.started_ms.filter(|_| fault.fired)?.saturating_mul(MS);
+        let to = fault.healed_ms.map_or(i64::MAX, |healed_ms| healed_ms.saturating_mul(MS));
+        Some(Self { from, to })
+    }
+
+    const fn holds(&self, at: i64) -> bool {
+        self.from <= at && at < self.to
+    }
+
+    const fn touches(&self, from: i64, to: i64) -> bool {
+        from < self.to && self.from <= to
+    }
+}
+
+/// An answer ok.
+struct Ack {
+    acked_ns: i64,
+    intended_ns: i64,
+    visible_ns: Option<i64>,
+}
+
+/// Every answer ok, in the order in which they came.
+fn acks(operations: &[OperationRow]) -> Vec<Ack> {
+    let ok = operations.iter().filter(|row| row.outcome.as_deref() == Some("ok"));
+    let ack = |row: &OperationRow| {
+        Some(Ack { acked_ns: row.acked_ns?, intended_ns: row.intended_ns, visible_ns: row.visible_ns })
+    };
+    let mut acks: Vec<Ack> = ok.filter_map(ack).collect();
+    acks.sort_by_key(|ack| ack.acked_ns);
+    acks
+}
+
+/// What came in `from..to`.
+fn within(acks: &[Ack], from: i64, to: i64) -> &[Ack] {
+    let index = |at: i64| acks.partition_point(|ack| ack.acked_ns < at);
+    let from = index(from);
+    &acks[from..index(to).max(from)]
+}
+
+/// What was usual before a fault; absent where there was nothing to go by.
+struct Before {
+    rate_per_s: Option<f64>,
+    lag_p99_ns: Option<u64>,
+}
+
+impl Before {
+    fn look(acks: &[Ack], fault: Span, others: &[Span], measured: Measured) -> Self {
+        let (from, to) = (measured.from_ns.max(fault.from - BEFORE_NS), fault.from);
+        let quiet_ns = to - from - covered(others, from, to);
+        let acks = within(acks, from, to).iter().filter(|ack| !others.iter().any(|other| other.holds(ack.acked_ns)));
+        let (mut count, mut lags) = (0_u64, Vec::new());
+        for ack in acks {
+            count += 1;
+            let visible = ack.visible_ns.filter(|visible_ns| {
+                let touched = |span: &Span| span.touches(ack.acked_ns, *visible_ns);
+                !touched(&fault) && !others.iter().any(touched)
+            });
+            lags.extend(visible.map(|visible_ns| lag_ns(ack, visible_ns)));
+        }
+        lags.sort_unstable();
+        Self {
+            rate_per_s: (count > 0 && quiet_ns > 0).then(|| count as f64 * SECOND as f64 / quiet_ns as f64),
+            lag_p99_ns: (!lags.is_empty()).then(|| nearest_rank(&lags, 990)),
+        }
+    }
+}
+
+/// How much of `from..to` the spans cover together.
+fn covered(spans: &[Span], from: i64, to: i64) -> i64 {
+    let mut clipped: Vec<(i64, i64)> = spans.iter().map(|span| (span.from.max(from), span.to.min(to))).collect();
+    clipped.sort_unstable();
+    let (mut sum, mut upto) = (0, from);
+    for (begin, end) in clipped {
+        sum += (end - begin.max(upto)).max(0);
+        upto = upto.max(end);
+    }
+    sum
+}
+
+/// The start of the first whole second after `healed` that is as wanted, in milliseconds since then.
+fn first_second(acks: &[Ack], healed: i64, measured: Measured, wanted: impl Fn(&[Ack]) -> bool) -> Option<i64> {
+    let mut from = healed;
+    while from.saturating_add(SECOND) <= measured.ended_ns {
+        if wanted(within(acks, from, from + SECOND)) {
+            return Some(millis(from - healed));
+        }
+        from += STEP;
+    }
+    None
+}
+
+fn has_normal_lag(acks: &[Ack], p99_before_ns: u64) -> bool {
+    let limit_ns = p99_before_ns.div_ceil(MS as u64).max(1) * MS as u64;
+    let lags = acks.iter().map(|ack| ack.visible_ns.map_or(u64::MAX, |visible_ns| lag_ns(ack, visible_ns)));
+    let mut lags: Vec<u64> = lags.collect();
+    lags.sort_unstable();
+    !lags.is_empty() && nearest_rank(&lags, 990) <= limit_ns
+}
+
+/// What is visible before its answer has arrived has no lag.
+fn lag_ns(ack: &Ack, visible_ns: i64) -> u64 {
+    u64::try_from(visible_ns - ack.acked_ns).unwrap_or(0)
+}
+
+/// Rounded up, so that a time never flatters.
+fn millis(ns: i64) -> i64 {
+    ns.max(0).saturating_add(MS - 1) / MS
+}
+
+/// A part of the measured phase.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum During {
+    /// No planned fault was in force, and the bank had recovered from those before.
+    Steady,
+    /// A planned fault was in force.
+    Fault,
+    /// Healed, but not yet recovered.
+    Recovery,
+}
+
+impl During {
+    /// All of them, in the order of reports.
+    pub const ALL: [Self; 3] = [Self::Steady, Self::Fault, Self::Recovery];
+
+    /// The word in `run.json`.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Steady => "steady",
+            Self::Fault => "fault",
+            Self::Recovery => "recovery",
+        }
+    }
+}
+
+/// When planned faults were in force, and when the bank recovered from them.
+#[derive(Clone, Debug, Default)]
+pub struct Windows {
+    faults: Vec<(i64, i64)>,
+    recoveries: Vec<(i64, i64)>,
+}
+
+/// The windows of a run. A fault that was never healed, and a recovery that did not reach all three moments, last to the end.
+pub fn windows(faults: &[FaultRecord], recovery: &[RecoveryRecord]) -> Windows {
+    let mut windows = Windows::default();
+    for fault in faults.iter().filter(|fault| fault.planned) {
+        let Some(span) = Span::of(fault) else { continue };
+        windows.faults.push((span.from, span.to));
+        let recovered_ms =
+            recovery.iter().find(|record| record.fault == fault.id).and_then(RecoveryRecord::recovered_ms);
+        let end = recovered_ms.map_or(i64::MAX, |ms| span.to.saturating_add(ms.saturating_mul(MS)));
+        windows.recoveries.push((span.to, end));
+    }
+    windows
+}
+
+impl Windows {
+    /// Whether no planned fault fired: then the run has no parts.
+    pub fn is_empty(&self) -> bool {
+        self.faults.is_empty()
+    }
+
+    /// The part to which an operation belongs, by the moment at which it was due. While one fault is in force, recovering from another
+    /// does not matter.
+    pub fn of(&self, intended_ns: i64) -> During {
+        let is_in = |spans: &[(i64, i64)]| spans.iter().any(|(from, to)| (*from..*to).contains(&intended_ns));
+        if is_in(&self.faults) {
+            During::Fault
+        } else if is_in(&self.recoveries) {
+            During::Recovery
+        } else {
+            During::Steady
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;
