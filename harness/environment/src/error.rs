@@ -119,6 +119,26 @@ pub enum EnvironmentError {
         /// Its last words.
         log: LastLines,
     },
+    /// A port that was free when it was given to a process was taken when the process came to bind it.
+    #[error(
+        "{name} found its port taken by another process, which was free when the run began: start the run again{log}"
+    )]
+    PortTaken {
+        /// Process.
+        name: String,
+        /// Its last words.
+        log: LastLines,
+    },
+    /// What was to be done to a node was not done.
+    #[error("could not {doing} {node}: {reason}")]
+    Node {
+        /// The verb.
+        doing: &'static str,
+        /// The node's name.
+        node: String,
+        /// Why not, and what to try.
+        reason: String,
+    },
     /// Something outlived the stop.
     #[error("the environment did not go away cleanly: {what}")]
     LeftBehind {

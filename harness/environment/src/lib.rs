@@ -1,20 +1,24 @@
-//! The environment `local`: everything a run needs, as private child processes on loopback, and nothing left when it ends.
+//! Environments: everything a run needs, brought up privately, broken on purpose, and gone when the run ends.
 //!
-//! In: [`Needs`] (which databases, broker, topics and services). Out: addresses, process ids, deaths, logs; and an
-//! [`EnvironmentError`] that names the process, what was waited for, the limit and the last log lines. Elsewhere: what the services
-//! do (`system/*`), when they are started and which scenario asks for it (`harness/cli`).
+//! In: [`Needs`] (which databases, brokers, topics and services). Out: an [`Environment`]: addresses, nodes to kill, pause and restart,
+//! deaths, logs; and an [`EnvironmentError`] that names the node, what was waited for, the limit and the last log lines. Elsewhere: what
+//! the services do (`system/*`), which scenario asks for it (`harness/cli`), which fault strikes when (`chaos/faults`).
 //!
-//! Start reading at [`Local`]. The rooms:
+//! Start reading at [`Environment`]. The rooms:
 //!
 //! | file | holds |
 //! |---|---|
 //! | `needs`, `progress`, `error` | what may be asked, how the start tells of itself, what can go wrong |
+//! | `environment` | the interface that both environments keep |
 //! | `reaper` | the process that is the parent of all others and outlives the harness by seconds |
 //! | `orphans` | what a killed reaper left behind, found again and removed |
-//! | `local` | PostgreSQL, Kafka, services: start, readiness, stop |
+//! | `local` | child processes on loopback: PostgreSQL, Kafka, Redis, services |
+//! | `containers` | the same set in containers, by testcontainers |
 //! | `tools`, `doctor` | where the programs are, and which command installs a missing one |
 
+pub mod containers;
 pub mod doctor;
+mod environment;
 mod error;
 mod local;
 mod needs;
@@ -24,9 +28,10 @@ mod progress;
 pub mod reaper;
 pub mod tools;
 
+pub use environment::{Environment, EnvironmentKind, HARNESS, Link, Node, NodeKind, Witness, start};
 pub use error::EnvironmentError;
 pub use local::{Death, Local};
-pub use needs::{Needs, ServiceSpec, Topic};
+pub use needs::{Images, Needs, ServiceSpec, Topic};
 pub use nix::sys::signal::Signal;
 pub use ports::free_port;
 pub use progress::{PlainProgress, Progress, Quiet};

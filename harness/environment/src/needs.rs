@@ -12,7 +12,20 @@ pub struct Topic {
     pub partitions: u32,
 }
 
-/// Everything that [`crate::Local::start`] brings up.
+/// Images of the environment `containers`, as `name:tag`; `None` is the default. Other environments do not use them.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Images {
+    /// PostgreSQL.
+    pub postgres: Option<String>,
+    /// Apache Kafka.
+    pub kafka: Option<String>,
+    /// Redis.
+    pub redis: Option<String>,
+    /// Our services; by default an image that is built around the running executable.
+    pub services: Option<String>,
+}
+
+/// Everything that [`crate::start`] brings up.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Needs {
     /// Shows in the name of the temporary folder, so that a person can tell runs apart.
@@ -21,12 +34,21 @@ pub struct Needs {
     pub run_dir: Option<PathBuf>,
     /// One PostgreSQL cluster each, holding a database of that name.
     pub databases: Vec<String>,
-    /// Kafka brokers: 0 or 1.
+    /// Kafka brokers: 0, 1 or 3.
     pub brokers: u32,
     /// One listener of the broker per client process, so that a later proxy can stand before exactly one of them.
     pub kafka_clients: Vec<String>,
     /// Topics to create; needs a broker.
     pub topics: Vec<Topic>,
+    /// Whether a Redis is needed.
+    pub redis: bool,
+    /// Names of the services that [`crate::Environment::start_services`] will start: their addresses are known from the start on.
+    pub services: Vec<String>,
+    /// Absolute path of a folder that services may write and the harness may read; made when missing. `None` is a folder of the
+    /// environment's own, which goes with it.
+    pub exchange: Option<PathBuf>,
+    /// Which images, where there are containers.
+    pub images: Images,
 }
 
 impl Needs {
@@ -40,29 +62,31 @@ impl Needs {
             brokers: 0,
             kafka_clients: Vec::new(),
             topics: Vec::new(),
+            redis: false,
+            services: Vec::new(),
+            exchange: None,
+            images: Images::default(),
         }
     }
 }
 
-/// One process of our own, started by [`crate::Local::start_services`].
+/// One process of our own, started by [`crate::Environment::start_services`].
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ServiceSpec {
-    /// Unique within the run: `core`, `channel-0`. Its log is `logs/<name>.log`.
+    /// One of [`Needs::services`]: `core`, `channel-0`. Its log is `logs/<name>.log`.
     pub name: String,
-    /// The program; the running executable when `None`.
-    pub program: Option<PathBuf>,
     /// Arguments after the program's name.
     pub args: Vec<String>,
-    /// Set on top of the harness's own environment.
+    /// Environment variables, on top of those that the environment sets.
     pub env: BTreeMap<String, String>,
-    /// Answers 200 once the service may be used: `http://127.0.0.1:port/readyz`.
-    pub ready_url: String,
+    /// Path at the service's address that answers 200 once it may be used: `/readyz`.
+    pub ready_path: String,
 }
 
 impl ServiceSpec {
-    /// The running executable with `args`, ready when `ready_url` answers 200.
+    /// The running executable with `args`, ready when `/readyz` answers 200.
     #[must_use]
-    pub fn new(name: &str, args: Vec<String>, ready_url: String) -> Self {
-        Self { name: name.to_owned(), program: None, args, env: BTreeMap::new(), ready_url }
+    pub fn new(name: &str, args: Vec<String>) -> Self {
+        Self { name: name.to_owned(), args, env: BTreeMap::new(), ready_path: "/readyz".to_owned() }
     }
 }

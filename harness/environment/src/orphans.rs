@@ -114,6 +114,7 @@ pub(crate) fn remove_folder(folder: &Path) -> io::Result<()> {
     if !ours || !folder.is_absolute() {
         return Err(io::Error::new(io::ErrorKind::InvalidInput, "not a folder of a run"));
     }
+    crate::reaper::shared_memory::release(folder);
     match std::fs::remove_dir_all(folder) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
         other => other,

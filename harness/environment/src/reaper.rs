@@ -9,11 +9,13 @@
 mod child;
 pub(crate) mod client;
 mod protocol;
+pub(crate) mod shared_memory;
 mod sweep;
+mod tree;
 
 pub(crate) use client::Reaper;
 pub use protocol::Exit;
-pub(crate) use protocol::Spawn;
+pub(crate) use protocol::{Act, Seen, Spawn};
 
 /// First argument that turns an execution into the reaper.
 const ARGUMENT: &str = "__reaper";
@@ -33,7 +35,7 @@ pub fn hook() {
 }
 
 /// CLOCK_MONOTONIC in nanoseconds, the clock that all records of a run share.
-fn monotonic_ns() -> u64 {
+pub(crate) fn monotonic_ns() -> u64 {
     nix::time::clock_gettime(nix::time::ClockId::CLOCK_MONOTONIC)
         .map(|now| (now.tv_sec() as u64).wrapping_mul(1_000_000_000).wrapping_add(now.tv_nsec() as u64))
         .unwrap_or_default()

@@ -141,6 +141,18 @@ pub fn kafka_cache() -> PathBuf {
         .join(format!("bankstorm/kafka-{KAFKA_VERSION}/libs"))
 }
 
+/// The Redis server in PATH.
+///
+/// # Errors
+/// It is not there.
+pub fn redis() -> Result<Tool, EnvironmentError> {
+    in_path("redis-server").ok_or_else(|| EnvironmentError::Missing {
+        what: "Redis (redis-server)".into(),
+        looked_in: "PATH".into(),
+        install: install("redis-server", "redis"),
+    })
+}
+
 /// `name` in PATH, with the version that `name --version` prints.
 #[must_use]
 pub fn in_path(name: &str) -> Option<Tool> {

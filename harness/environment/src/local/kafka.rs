@@ -1,24 +1,27 @@
-//! One private Apache Kafka node (KRaft): format, start on free ports, topics.
+//! A private Apache Kafka cluster (KRaft) of 1 or 3 nodes: format, start on free ports, topics.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use futures_util::future::{join_all, try_join_all};
 use nix::sys::signal::Signal;
 
-use super::kafka_config::{CLUSTER_ID, Ports, log_properties, server_properties};
-use super::launch::{Launcher, log_contains, log_length};
-use super::topics;
+use super::kafka_config::{self, BROKER, BrokerConfig, CLUSTER_ID, Listener, broker_name, listener_name};
+use super::launch::Launcher;
+use super::nodes::{Nodes, Plan, Ready};
+use super::topics::{self, Topics};
 use crate::EnvironmentError;
-use crate::needs::Topic;
+use crate::environment::NodeKind;
+use crate::needs::Needs;
 use crate::ports::free_port;
 use crate::reaper::Spawn;
 use crate::tools::{Java, KafkaJars};
 
-/// Name of the process, its log and its folder.
-pub(super) const NAME: &str = "kafka";
 const FORMAT_LIMIT: Duration = Duration::from_secs(60);
 const READY_LIMIT: Duration = Duration::from_secs(60);
+/// A lone node's orderly way out takes seconds, and one whose quorum is gone never ends.
+const STOP_LIMIT: Duration = Duration::from_secs(20);
 const READY_LINE: &str = "Kafka Server started";
 /// Ports are picked before they are bound, so another process can be faster.
 const PORT_TRIES: u32 = 5;
@@ -27,67 +30,161 @@ const PORT_TRIES: u32 = 5;
 const FORMAT_JVM: [&str; 3] = ["-XX:TieredStopAtLevel=1", "-XX:+UseSerialGC", "-XX:-UsePerfData"];
 /// The broker keeps the full compiler and the default collector, as an operator would run it, so that its figures under load are its
 /// own; only the heap is small, as hundreds of records a second need no more.
-const BROKER_JVM: [&str; 3] = ["-Xms256m", "-Xmx512m", "-XX:-UsePerfData"];
+const ONE_JVM: [&str; 3] = ["-Xms256m", "-Xmx512m", "-XX:-UsePerfData"];
+/// Three share the machine with everything else.
+const THREE_JVM: [&str; 3] = ["-Xms256m", "-Xmx256m", "-XX:-UsePerfData"];
 
-/// A broker that answers and has its topics.
-pub(super) struct Broker {
-    pub(super) port: u16,
-    pub(super) listeners: BTreeMap<String, u16>,
+/// The loopback ports of one broker.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Ports {
+    controller: u16,
+    /// Of the listener [`BROKER`].
+    pub(super) broker: u16,
+    /// Client name to the port of its listener.
+    pub(super) clients: BTreeMap<String, u16>,
 }
 
-/// Starts the broker with one listener per client and creates the topics.
+/// Programs and needs, for all nodes.
+struct Cluster<'a> {
+    launcher: &'a Launcher<'a>,
+    java: &'a Java,
+    jars: &'a KafkaJars,
+    clients: &'a [String],
+    brokers: u32,
+}
+
+/// Starts the brokers with one listener per client each, creates the topics, and waits for their leaders; ports by node name.
 pub(super) async fn start(
     launcher: &Launcher<'_>,
-    java: &Java,
-    jars: &KafkaJars,
-    clients: &[String],
-    wanted: &[Topic],
-) -> Result<Broker, EnvironmentError> {
-    let folder = Folder::make(launcher.reaper.folder())?;
-    let run = |jvm: &[&str], main: &[&str]| {
+    nodes: &Nodes,
+    (java, jars): (&Java, &KafkaJars),
+    needs: &Needs,
+) -> Result<BTreeMap<String, Ports>, EnvironmentError> {
+    let cluster = Cluster { launcher, java, jars, clients: &needs.kafka_clients, brokers: needs.brokers };
+    let folders: Vec<Folder> =
+        (1..=needs.brokers).map(|id| Folder::make(launcher.reaper.folder(), id)).collect::<Result<_, _>>()?;
+    for attempt in 0..PORT_TRIES {
+        let ports: Vec<Ports> = folders
+            .iter()
+            .map(|folder| choose(cluster.clients).map_err(EnvironmentError::io("find free ports for", &folder.root)))
+            .collect::<Result<_, _>>()?;
+        for folder in &folders {
+            write(&folder.properties, &cluster.properties(folder, &ports))?;
+        }
+        if attempt == 0 {
+            try_join_all(folders.iter().map(|folder| cluster.format(folder))).await?;
+        }
+        if let Some(taken) = cluster.all_up(&folders, nodes).await? {
+            tracing::info!(taken, "a port was taken meanwhile, trying others for all brokers");
+            continue;
+        }
+        cluster.create_topics(&ports, needs).await?;
+        for folder in &folders {
+            launcher.reaper.watch(&folder.name);
+        }
+        return Ok(folders.into_iter().map(|folder| folder.name).zip(ports).collect());
+    }
+    let name = broker_name(1);
+    Err(EnvironmentError::Ports { tries: PORT_TRIES, log: launcher.last_lines(&name), name })
+}
+
+impl Cluster<'_> {
+    fn properties(&self, folder: &Folder, ports: &[Ports]) -> String {
+        let local = |port: u16| format!("127.0.0.1:{port}");
+        let own = &ports[folder.node_id as usize - 1];
+        let listener = |name: String, port: u16| Listener { name, bind: local(port), advertised: local(port) };
+        let mut listeners = vec![listener(BROKER.to_owned(), own.broker)];
+        listeners.extend(own.clients.iter().map(|(client, port)| listener(listener_name(client), *port)));
+        let config = BrokerConfig {
+            node_id: folder.node_id,
+            voters: (1..).zip(ports).map(|(id, ports)| (id, local(ports.controller))).collect(),
+            controller_bind: local(own.controller),
+            listeners,
+            data: folder.data.display().to_string(),
+        };
+        kafka_config::as_file(&kafka_config::properties(&config))
+    }
+
+    fn child(&self, folder: &Folder, jvm: &[&str], main: &[&str]) -> Spawn {
         let mut args: Vec<String> = jvm.iter().map(|arg| (*arg).to_owned()).collect();
         args.push(format!("-Dlog4j2.configurationFile={}", folder.log_properties.display()));
         args.push(format!("-Djava.io.tmpdir={}", folder.root.display()));
         args.push("-cp".into());
-        args.push(format!("{}/*", jars.folder.display()));
+        args.push(format!("{}/*", self.jars.folder.display()));
         args.extend(main.iter().map(|arg| (*arg).to_owned()));
         Spawn {
             cwd: Some(folder.root.clone()),
             // Nobody reads its data afterwards, and its orderly way out takes seconds.
             last_signal: Signal::SIGKILL as i32,
-            ..launcher.child(NAME, &java.program, args)
-        }
-    };
-    let properties = folder.properties.display().to_string();
-    let log = launcher.log(NAME);
-    for attempt in 0..PORT_TRIES {
-        let ports = choose(clients).map_err(EnvironmentError::io("find free ports for", &folder.root))?;
-        write(&folder.properties, &server_properties(&ports, &folder.data))?;
-        if attempt == 0 {
-            let main = ["kafka.tools.StorageTool", "format", "-t", CLUSTER_ID, "-c", properties.as_str()];
-            let format = Spawn { append_log: false, ..run(&FORMAT_JVM, &main) };
-            launcher.run_to_end(format, "kafka-storage format", FORMAT_LIMIT).await?;
-        }
-        let before = log_length(&log);
-        launcher.progress.started(NAME, READY_LINE);
-        launcher.reaper.spawn(run(&BROKER_JVM, &["kafka.Kafka", properties.as_str()])).await?;
-        let ready = async || log_contains(&log, before, READY_LINE).then_some(());
-        match launcher.until(NAME, READY_LINE, READY_LIMIT, ready).await {
-            Ok(()) => {
-                topics::create(launcher, ports.broker, wanted).await?;
-                launcher.reaper.watch(NAME);
-                return Ok(Broker { port: ports.broker, listeners: ports.clients });
-            }
-            Err(EnvironmentError::Died { .. }) if log_contains(&log, before, "Address already in use") => {
-                tracing::info!(?ports, "a port was taken meanwhile, trying others");
-            }
-            Err(error) => return Err(error),
+            ..self.launcher.child(&folder.name, &self.java.program, args)
         }
     }
-    Err(EnvironmentError::Ports { name: NAME.into(), tries: PORT_TRIES, log: launcher.last_lines(NAME) })
+
+    async fn format(&self, folder: &Folder) -> Result<(), EnvironmentError> {
+        let properties = folder.properties.display().to_string();
+        let main = ["kafka.tools.StorageTool", "format", "-t", CLUSTER_ID, "-c", properties.as_str()];
+        let format = Spawn { append_log: false, ..self.child(folder, &FORMAT_JVM, &main) };
+        self.launcher.run_to_end(format, "kafka-storage format", FORMAT_LIMIT).await
+    }
+
+    /// Starts all nodes, as none is ready before most of them are. The name of one that found a port taken, then with none running.
+    async fn all_up(&self, folders: &[Folder], nodes: &Nodes) -> Result<Option<String>, EnvironmentError> {
+        let starts = folders.iter().map(async |folder| {
+            let properties = folder.properties.display().to_string();
+            let jvm = if self.brokers == 1 { ONE_JVM } else { THREE_JVM };
+            let plan = Plan {
+                kind: NodeKind::Broker,
+                spawn: self.child(folder, &jvm, &["kafka.Kafka", properties.as_str()]),
+                ready: Ready::Line(READY_LINE),
+                ready_limit: READY_LIMIT,
+                stop: (Signal::SIGTERM, STOP_LIMIT),
+            };
+            nodes.note(&folder.name, plan.clone());
+            self.launcher.telling(&folder.name, plan.start(self.launcher, READY_LIMIT)).await
+        });
+        match try_join_all(starts).await {
+            Ok(_) => Ok(None),
+            Err(EnvironmentError::PortTaken { name, .. }) => {
+                self.end_all(folders).await;
+                Ok(Some(name))
+            }
+            Err(error) => Err(error),
+        }
+    }
+
+    async fn end_all(&self, folders: &[Folder]) {
+        let living = self.launcher.reaper.pids();
+        let ends = folders.iter().filter(|folder| living.contains_key(&folder.name)).map(async |folder| {
+            // A failed request means that the reaper is gone; the next start says so.
+            let _ = self.launcher.reaper.signal(&folder.name, Signal::SIGKILL).await;
+            self.launcher.reaper.ended(&folder.name, STOP_LIMIT).await
+        });
+        join_all(ends).await;
+    }
+
+    async fn create_topics(&self, ports: &[Ports], needs: &Needs) -> Result<(), EnvironmentError> {
+        let first = broker_name(1);
+        let refused = |asked: &str, reason: String| EnvironmentError::Refused {
+            name: first.clone(),
+            asked: asked.into(),
+            reason,
+            log: self.launcher.last_lines(&first),
+        };
+        let bootstrap: Vec<String> = ports.iter().map(|ports| format!("127.0.0.1:{}", ports.broker)).collect();
+        let topics =
+            Topics::new(&bootstrap.join(","), self.brokers).map_err(|error| refused("an admin client", error))?;
+        self.launcher
+            .until(&first, "topics", topics::LIMIT, || async { Some(topics.create(&needs.topics).await) })
+            .await?
+            .map_err(|reason| refused("topics", reason))?;
+        let complete = || async { topics.are_complete(&needs.topics).await.then_some(()) };
+        self.launcher.until(&first, "a leader and all copies of every partition", topics::LIMIT, complete).await
+    }
 }
 
 struct Folder {
+    node_id: u32,
+    name: String,
     root: PathBuf,
     data: PathBuf,
     properties: PathBuf,
@@ -95,16 +192,19 @@ struct Folder {
 }
 
 impl Folder {
-    fn make(run: &Path) -> Result<Self, EnvironmentError> {
-        let root = run.join(NAME);
+    fn make(run: &Path, node_id: u32) -> Result<Self, EnvironmentError> {
+        let name = broker_name(node_id);
+        let root = run.join(&name);
         std::fs::create_dir(&root).map_err(EnvironmentError::io("make", &root))?;
         let folder = Self {
+            node_id,
+            name,
             data: root.join("data"),
             properties: root.join("server.properties"),
             log_properties: root.join("log4j2.properties"),
             root,
         };
-        write(&folder.log_properties, log_properties())?;
+        write(&folder.log_properties, kafka_config::log_properties())?;
         Ok(folder)
     }
 }

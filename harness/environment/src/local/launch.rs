@@ -66,12 +66,12 @@ impl Launcher<'_> {
     }
 
     /// Looks again and again until `look` finds something, `name` ends, or the limit is hit.
-    pub(super) async fn until<T>(
+    pub(super) async fn until<T, Look: Future<Output = Option<T>>>(
         &self,
         name: &str,
         waiting_for: &str,
         limit: Duration,
-        mut look: impl AsyncFnMut() -> Option<T>,
+        mut look: impl FnMut() -> Look,
     ) -> Result<T, EnvironmentError> {
         let deadline = Instant::now() + limit;
         let looking = async {

@@ -11,8 +11,10 @@ use std::time::Duration;
 use nix::sys::signal::Signal;
 use nix::unistd::{Gid, Uid, User};
 
-use super::launch::{Launcher, log_contains, log_length};
+use super::launch::Launcher;
+use super::nodes::{Nodes, Plan, Ready};
 use crate::EnvironmentError;
+use crate::environment::NodeKind;
 use crate::ports::free_port;
 use crate::reaper::Spawn;
 use crate::tools::Postgres;
@@ -21,6 +23,10 @@ use crate::tools::Postgres;
 const ROLE: &str = "bankstorm";
 const INITDB_LIMIT: Duration = Duration::from_secs(60);
 const READY_LIMIT: Duration = Duration::from_secs(30);
+/// After a SIGKILL the log since the last checkpoint is replayed first.
+const RECOVERED_LIMIT: Duration = Duration::from_secs(120);
+/// The checkpoint of a fast shutdown writes back what is dirty.
+const STOP_LIMIT: Duration = Duration::from_secs(60);
 const READY_LINE: &str = "database system is ready to accept connections";
 /// Ports are picked before they are bound, so another process can be faster.
 const PORT_TRIES: u32 = 5;
@@ -49,6 +55,7 @@ pub(super) fn owner(root: bool) -> Result<Option<(u32, u32)>, EnvironmentError> 
 /// Starts the cluster that holds `database`; its port.
 pub(super) async fn start(
     launcher: &Launcher<'_>,
+    nodes: &Nodes,
     database: &str,
     tools: &Postgres,
     owner: Option<(u32, u32)>,
@@ -68,21 +75,25 @@ pub(super) async fn start(
     let init = Spawn { append_log: false, ..child("initdb", initdb_arguments(&data)) };
     launcher.run_to_end(init, "initdb", INITDB_LIMIT).await?;
 
-    let log = launcher.log(&name);
     for _ in 0..PORT_TRIES {
         let port = free_port().map_err(EnvironmentError::io("find a free port for", &data))?;
-        let before = log_length(&log);
-        launcher.progress.started(&name, READY_LINE);
-        launcher.reaper.spawn(child("postgres", server_arguments(&data, port))).await?;
-        let ready = async || log_contains(&log, before, READY_LINE).then_some(());
-        match launcher.until(&name, READY_LINE, READY_LIMIT, ready).await {
-            Ok(()) => {
+        let plan = Plan {
+            kind: NodeKind::Database,
+            spawn: child("postgres", server_arguments(&data, port)),
+            ready: Ready::Line(READY_LINE),
+            ready_limit: RECOVERED_LIMIT,
+            // Fast shutdown: clients are cut off, transactions rolled back, a checkpoint written.
+            stop: (Signal::SIGINT, STOP_LIMIT),
+        };
+        nodes.note(&name, plan.clone());
+        match plan.start(launcher, READY_LIMIT).await {
+            Ok(_) => {
                 create_database(launcher, &name, port, database).await?;
                 launcher.reaper.watch(&name);
                 return Ok(port);
             }
-            Err(EnvironmentError::Died { .. }) if log_contains(&log, before, "Address already in use") => {
-                tracing::info!(name, port, "the port was taken meanwhile, trying another one");
+            Err(EnvironmentError::PortTaken { .. }) => {
+                tracing::info!(name, port, "taken meanwhile, trying another port")
             }
             Err(error) => return Err(error),
         }
@@ -126,6 +137,9 @@ fn server_arguments(data: &Path, port: u16) -> Vec<String> {
         ("track_commit_timestamp", "on".to_owned()),
         ("max_connections", "60".to_owned()),
         ("shared_buffers", "128MB".to_owned()),
+        // Files below the data folder, which go with it; the default's lie in /dev/shm and outlive a SIGKILL. Only parallel queries and
+        // the statistics of many tables use them.
+        ("dynamic_shared_memory_type", "mmap".to_owned()),
     ];
     for (name, value) in settings {
         args.push("-c".to_owned());
@@ -142,8 +156,9 @@ async fn create_database(
     database: &str,
 ) -> Result<(), EnvironmentError> {
     let asked = format!("database {database}");
-    let reason =
-        launcher.until(name, &asked, READY_LIMIT, async || Some(ask_for_database(port, database).await.err())).await?;
+    let reason = launcher
+        .until(name, &asked, READY_LIMIT, || async { Some(ask_for_database(port, database).await.err()) })
+        .await?;
     match reason {
         None => Ok(()),
         Some(error) => Err(EnvironmentError::Refused {

@@ -3,54 +3,52 @@
 use std::time::Duration;
 
 use futures_util::future::join_all;
+use nix::sys::signal::Signal;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
 use super::launch::Launcher;
+use super::nodes::{Plan, Ready};
 use crate::EnvironmentError;
+use crate::environment::NodeKind;
 use crate::needs::ServiceSpec;
 use crate::reaper::Spawn;
 use crate::reaper::client::own_program;
 
 const READY_LIMIT: Duration = Duration::from_secs(30);
+/// After SIGTERM, as the design promises it.
+pub(super) const STOP_LIMIT: Duration = Duration::from_secs(10);
+
+/// How the service of `spec` is started, now and again.
+pub(super) fn plan(launcher: &Launcher<'_>, spec: ServiceSpec, port: u16) -> Result<Plan, EnvironmentError> {
+    if !spec.ready_path.starts_with('/') {
+        return Err(EnvironmentError::Needs {
+            field: "ServiceSpec::ready_path",
+            value: spec.ready_path,
+            accepted: "a path that begins with `/`",
+        });
+    }
+    Ok(Plan {
+        kind: NodeKind::Service,
+        spawn: Spawn { env: spec.env, ..launcher.child(&spec.name, &own_program(), spec.args) },
+        ready: Ready::Http { address: format!("127.0.0.1:{port}"), path: spec.ready_path },
+        ready_limit: READY_LIMIT,
+        stop: (Signal::SIGTERM, STOP_LIMIT),
+    })
+}
 
 /// Starts all of them in parallel and waits for all, so that an error comes after the others had their say.
-pub(super) async fn start(launcher: &Launcher<'_>, specs: Vec<ServiceSpec>) -> Result<(), EnvironmentError> {
-    let starts = specs.into_iter().map(async |spec| {
-        let name = spec.name.clone();
-        launcher.telling(&name, start_one(launcher, spec)).await
+pub(super) async fn start(launcher: &Launcher<'_>, plans: Vec<(String, Plan)>) -> Result<(), EnvironmentError> {
+    let starts = plans.into_iter().map(|(name, plan)| async move {
+        launcher.telling(&name, plan.start(launcher, plan.ready_limit)).await?;
+        launcher.reaper.watch(&name);
+        Ok(())
     });
     join_all(starts).await.into_iter().collect()
 }
 
-async fn start_one(launcher: &Launcher<'_>, spec: ServiceSpec) -> Result<(), EnvironmentError> {
-    let Some((host, path)) = split(&spec.ready_url) else {
-        return Err(EnvironmentError::Needs {
-            field: "ServiceSpec::ready_url",
-            value: spec.ready_url,
-            accepted: "http://host:port/path",
-        });
-    };
-    let waiting_for = format!("200 from {}", spec.ready_url);
-    launcher.progress.started(&spec.name, &waiting_for);
-    let program = spec.program.clone().unwrap_or_else(own_program);
-    let child = Spawn { env: spec.env, ..launcher.child(&spec.name, &program, spec.args) };
-    launcher.reaper.spawn(child).await?;
-    let ready = async || answers_ok(host, path).await.then_some(());
-    launcher.until(&spec.name, &waiting_for, READY_LIMIT, ready).await?;
-    launcher.reaper.watch(&spec.name);
-    Ok(())
-}
-
-fn split(url: &str) -> Option<(&str, &str)> {
-    let rest = url.strip_prefix("http://")?;
-    let slash = rest.find('/')?;
-    let (host, path) = rest.split_at(slash);
-    host.contains(':').then_some((host, path))
-}
-
 /// A GET by hand: the only HTTP that this room speaks.
-async fn answers_ok(host: &str, path: &str) -> bool {
+pub(super) async fn answers_ok(host: &str, path: &str) -> bool {
     let ask = async {
         let mut stream = TcpStream::connect(host).await?;
         let request = format!("GET {path} HTTP/1.1\r\nhost: {host}\r\nconnection: close\r\n\r\n");
@@ -70,14 +68,6 @@ fn is_ok(status: &[u8]) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn ready_addresses_are_split() {
-        assert_eq!(split("http://127.0.0.1:80/readyz"), Some(("127.0.0.1:80", "/readyz")));
-        assert_eq!(split("http://127.0.0.1/readyz"), None);
-        assert_eq!(split("https://127.0.0.1:80/"), None);
-        assert_eq!(split("http://127.0.0.1:80"), None);
-    }
 
     #[test]
     fn only_200_is_ready() {

@@ -1,68 +1,71 @@
-//! Topics of a fresh broker: created, and waited for until every partition has a leader.
+//! Topics of a fresh cluster: created, and waited for until every partition has a leader and all its copies.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use rdkafka::ClientConfig;
 use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, TopicReplication};
 use rdkafka::client::DefaultClientContext;
-use rdkafka::error::KafkaError;
 
-use super::kafka::NAME;
-use super::launch::Launcher;
-use crate::EnvironmentError;
+use super::kafka_config::{min_in_sync, replication_factor};
 use crate::needs::Topic;
 
-const LIMIT: Duration = Duration::from_secs(30);
+/// For creation and for the wait, each.
+pub(crate) const LIMIT: Duration = Duration::from_secs(30);
 /// For one request; it is asked again within `LIMIT`.
 const REQUEST: Duration = Duration::from_secs(5);
 
-/// Creates `wanted` and waits for the leaders; with nothing wanted it still waits until the broker answers.
-pub(super) async fn create(launcher: &Launcher<'_>, port: u16, wanted: &[Topic]) -> Result<(), EnvironmentError> {
-    let refused = |asked: &str, reason: String| EnvironmentError::Refused {
-        name: NAME.into(),
-        asked: asked.into(),
-        reason,
-        log: launcher.last_lines(NAME),
-    };
-    let admin: AdminClient<DefaultClientContext> = ClientConfig::new()
-        .set("bootstrap.servers", format!("127.0.0.1:{port}"))
-        .create()
-        .map_err(|error: KafkaError| refused("an admin client", error.to_string()))?;
-    if !wanted.is_empty() {
+/// A client of the cluster that creates topics and looks at them.
+pub(crate) struct Topics {
+    admin: Arc<AdminClient<DefaultClientContext>>,
+    brokers: u32,
+}
+
+impl Topics {
+    /// A client of `brokers` brokers at the comma-separated addresses `bootstrap`; connects later.
+    pub(crate) fn new(bootstrap: &str, brokers: u32) -> Result<Self, String> {
+        let admin = ClientConfig::new().set("bootstrap.servers", bootstrap).create();
+        admin.map(|admin| Self { admin: Arc::new(admin), brokers }).map_err(|error| error.to_string())
+    }
+
+    /// Creates `wanted`; the error says which topic was refused and why.
+    pub(crate) async fn create(&self, wanted: &[Topic]) -> Result<(), String> {
+        if wanted.is_empty() {
+            return Ok(());
+        }
+        let (copies, in_sync) = (replication_factor(self.brokers) as i32, min_in_sync(self.brokers).to_string());
         let topics: Vec<NewTopic<'_>> = wanted
             .iter()
-            .map(|topic| NewTopic::new(&topic.name, topic.partitions as i32, TopicReplication::Fixed(1)))
+            .map(|topic| {
+                NewTopic::new(&topic.name, topic.partitions as i32, TopicReplication::Fixed(copies))
+                    .set("min.insync.replicas", &in_sync)
+            })
             .collect();
         let options = AdminOptions::new().request_timeout(Some(LIMIT)).operation_timeout(Some(LIMIT));
-        let results = launcher
-            .until(NAME, "topics", LIMIT, async || Some(admin.create_topics(&topics, &options).await))
-            .await?
-            .map_err(|error| refused("topics", error.to_string()))?;
+        let results = self.admin.create_topics(&topics, &options).await.map_err(|error| error.to_string())?;
         for result in results {
-            result.map_err(|(topic, code)| refused(&format!("topic {topic}"), code.to_string()))?;
+            result.map_err(|(topic, code)| format!("topic {topic}: {code}"))?;
         }
+        Ok(())
     }
-    let admin = std::sync::Arc::new(admin);
-    let led = async || {
-        let admin = std::sync::Arc::clone(&admin);
-        let wanted = wanted.to_vec();
-        in_background(move || all_led(&admin, &wanted)).await.then_some(())
-    };
-    launcher.until(NAME, "a leader for every partition", LIMIT, led).await
+
+    /// Whether all brokers are there and every partition of `wanted` has a leader and all its copies in sync.
+    #[expect(clippy::disallowed_methods, reason = "harness room: librdkafka's metadata call blocks its thread")]
+    pub(crate) async fn are_complete(&self, wanted: &[Topic]) -> bool {
+        let (admin, brokers, wanted) = (Arc::clone(&self.admin), self.brokers, wanted.to_vec());
+        tokio::task::spawn_blocking(move || complete(&admin, brokers, &wanted)).await.unwrap_or(false)
+    }
 }
 
-fn all_led(admin: &AdminClient<DefaultClientContext>, wanted: &[Topic]) -> bool {
+fn complete(admin: &AdminClient<DefaultClientContext>, brokers: u32, wanted: &[Topic]) -> bool {
     let Ok(metadata) = admin.inner().fetch_metadata(None, REQUEST) else { return false };
-    wanted.iter().all(|topic| {
-        let known = metadata.topics().iter().find(|known| known.name() == topic.name);
-        known.is_some_and(|known| {
-            known.partitions().len() == topic.partitions as usize
-                && known.partitions().iter().all(|partition| partition.leader() >= 0)
+    let copies = replication_factor(brokers) as usize;
+    metadata.brokers().len() == brokers as usize
+        && wanted.iter().all(|topic| {
+            let known = metadata.topics().iter().find(|known| known.name() == topic.name);
+            known.is_some_and(|known| {
+                known.partitions().len() == topic.partitions as usize
+                    && known.partitions().iter().all(|part| part.leader() >= 0 && part.isr().len() == copies)
+            })
         })
-    })
-}
-
-#[expect(clippy::disallowed_methods, reason = "harness room: librdkafka's metadata call blocks its thread")]
-async fn in_background(look: impl FnOnce() -> bool + Send + 'static) -> bool {
-    tokio::task::spawn_blocking(look).await.unwrap_or(false)
 }

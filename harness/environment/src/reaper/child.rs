@@ -19,7 +19,7 @@ use tokio::net::unix::{OwnedReadHalf, OwnedWriteHalf};
 use tokio::signal::unix::{Signal as SignalStream, SignalKind, signal};
 
 use super::protocol::{Event, Exit, Request, Spawn};
-use super::sweep;
+use super::{sweep, tree};
 use crate::orphans;
 
 /// A child that has not been waited for yet.
@@ -119,6 +119,7 @@ async fn requests(
             line = lines.next_line() => match line {
                 Ok(Some(line)) => match serde_json::from_str(&line) {
                     Ok(Request::Finish) => return true,
+                    Ok(Request::Act { id, name, act }) => tree::act(state, id, &name, act).await,
                     Ok(request) => obey(state, request).into_iter().collect(),
                     Err(error) => {
                         eprintln!("reaper: does not understand {line}: {error}");
@@ -150,8 +151,8 @@ fn obey(state: &mut State, request: Request) -> Option<Event> {
             }
             None
         }
-        // `Begin` comes once, `Finish` was handled by the caller.
-        Request::Begin { .. } | Request::Finish => None,
+        // `Begin` comes once, the others were handled by the caller.
+        Request::Begin { .. } | Request::Act { .. } | Request::Finish => None,
     }
 }
 

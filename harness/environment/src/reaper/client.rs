@@ -5,6 +5,7 @@ use std::fs::OpenOptions;
 use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -17,7 +18,7 @@ use tokio::sync::Notify;
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 use tokio::time::timeout;
 
-use super::protocol::{Event, Exit, Request, Spawn};
+use super::protocol::{Act, Event, Exit, Request, Seen, Spawn};
 use crate::EnvironmentError;
 use crate::error::LastLines;
 use crate::local::Death;
@@ -34,6 +35,8 @@ pub(crate) struct Reaper {
     shared: Arc<Shared>,
     process: Child,
     folder: PathBuf,
+    /// Tells the answers to [`Reaper::tree`] apart.
+    next_act: AtomicU64,
 }
 
 struct Shared {
@@ -48,6 +51,8 @@ struct Known {
     deaths: Option<UnboundedSender<Death>>,
     /// Deaths before anybody asked for them.
     untold: Vec<Death>,
+    /// Answers to [`Reaper::tree`] that nobody took yet.
+    acted: BTreeMap<u64, Result<Seen, String>>,
     gone: Option<Vec<String>>,
     closed: bool,
 }
@@ -110,7 +115,8 @@ impl Reaper {
         let (read, write) = stream.into_split();
         let shared = Arc::new(Shared { known: Mutex::default(), changed: Notify::new() });
         listen(read, Arc::clone(&shared));
-        let mut reaper = Self { write: tokio::sync::Mutex::new(write), shared, process, folder: PathBuf::new() };
+        let write = tokio::sync::Mutex::new(write);
+        let mut reaper = Self { write, shared, process, folder: PathBuf::new(), next_act: AtomicU64::new(0) };
         let prefix = format!("{}{}-", orphans::FOLDER_PREFIX, plain(name));
         reaper.ask(&Request::Begin { parent: parent.to_owned(), prefix, state: orphans::state_folder() }).await?;
         reaper.folder = reaper.answer("make the run's folder", |known| known.begun.take()).await?.map_err(failed)?;
@@ -170,11 +176,9 @@ impl Reaper {
         }
     }
 
-    /// An exit of `name` is planned from now on.
-    pub(crate) fn unwatch(&self, name: &str) {
-        if let Some(process) = self.shared.known().processes.get_mut(name) {
-            process.watched = false;
-        }
+    /// An exit of `name` is planned from now on; whether it was not before.
+    pub(crate) fn unwatch(&self, name: &str) -> bool {
+        self.shared.known().processes.get_mut(name).is_some_and(|process| std::mem::take(&mut process.watched))
     }
 
     /// Living processes and their ids.
@@ -189,6 +193,19 @@ impl Reaper {
     /// Sends `signal` to the process group of `name`.
     pub(crate) async fn signal(&self, name: &str, signal: Signal) -> Result<(), EnvironmentError> {
         self.ask(&Request::Signal { name: name.to_owned(), signal: signal as i32 }).await
+    }
+
+    /// Does `act` to `name` and all processes below it, and waits until that was seen.
+    pub(crate) async fn tree(&self, name: &str, act: Act) -> Result<Seen, EnvironmentError> {
+        let id = self.next_act.fetch_add(1, Ordering::Relaxed);
+        self.ask(&Request::Act { id, name: name.to_owned(), act }).await?;
+        let doing = match act {
+            Act::Kill => "kill",
+            Act::Pause => "pause",
+            Act::Resume => "resume",
+        };
+        let outcome = self.answer(doing, |known| known.acted.remove(&id)).await?;
+        outcome.map_err(|reason| EnvironmentError::Node { doing, node: name.to_owned(), reason })
     }
 
     /// Stops what still lives, removes the folder, and waits until the reaper is gone too.
@@ -298,6 +315,7 @@ fn take_in(known: &mut Known, event: Event) {
                 }
             }
         }
+        Event::Acted { id, outcome } => drop(known.acted.insert(id, outcome)),
         Event::Gone { left } => known.gone = Some(left),
     }
 }

@@ -17,6 +17,8 @@ pub(crate) enum Request {
     Spawn(Spawn),
     /// Send a signal to the group of a child.
     Signal { name: String, signal: i32 },
+    /// Do something to a child and all processes below it; the answer is `Acted` with the same id.
+    Act { id: u64, name: String, act: Act },
     /// Stop whatever still lives, remove the folder, say so and exit.
     Finish,
 }
@@ -40,6 +42,29 @@ pub(crate) struct Spawn {
     pub append_log: bool,
     /// Sent first when the harness is gone or says `Finish`.
     pub last_signal: i32,
+}
+
+/// What may be done to a child and all processes below it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum Act {
+    /// SIGKILL; done when none of them is left.
+    Kill,
+    /// SIGSTOP; done when every thread of them stands still.
+    Pause,
+    /// SIGCONT; done when none of them stands still.
+    Resume,
+}
+
+/// What was seen after an [`Act`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Seen {
+    /// The child.
+    pub(crate) pid: u32,
+    /// How many processes there were below it.
+    pub(crate) below: usize,
+    /// CLOCK_MONOTONIC in nanoseconds.
+    pub(crate) at_ns: u64,
 }
 
 /// Reaper to harness.
@@ -68,6 +93,11 @@ pub(crate) enum Event {
         pid: u32,
         exit: Exit,
         at_ns: u64,
+    },
+    /// Answer to `Act`: what was seen, or why not.
+    Acted {
+        id: u64,
+        outcome: Result<Seen, String>,
     },
     /// Last line after `Finish`: what could not be removed.
     Gone {

@@ -8,6 +8,7 @@ use tokio::signal::unix::Signal as SignalStream;
 use tokio::time::{Instant, timeout_at};
 
 use super::child::{State, collect};
+use super::tree;
 
 /// For the polite signals. PostgreSQL's immediate shutdown needs a few tens of milliseconds, and releases its shared memory, which
 /// SIGKILL would leave in the kernel; a service may end its log.
@@ -25,6 +26,10 @@ pub(super) async fn everything(state: &mut State, exits: &mut SignalStream) -> V
             // A stopped process takes its signal only once it goes on.
             let _ = killpg(Pid::from_raw(*pid), Signal::SIGCONT);
         }
+    }
+    // A frozen node would hold its parent up: PostgreSQL waits for its backends.
+    for pid in descendants() {
+        let _ = kill(Pid::from_raw(pid), Signal::SIGCONT);
     }
     let deadline = Instant::now() + POLITE;
     loop {
@@ -60,43 +65,6 @@ pub(super) async fn everything(state: &mut State, exits: &mut SignalStream) -> V
 }
 
 /// All processes below this one, also those in sessions of their own.
-#[cfg(target_os = "linux")]
 fn descendants() -> Vec<i32> {
-    let Ok(processes) = procfs::process::all_processes() else { return Vec::new() };
-    let parents: Vec<(i32, i32)> =
-        processes.flatten().filter_map(|process| process.stat().ok()).map(|stat| (stat.pid, stat.ppid)).collect();
-    below(std::process::id() as i32, &parents)
-}
-
-/// Elsewhere the process groups of the children are all that can be found.
-#[cfg(not(target_os = "linux"))]
-fn descendants() -> Vec<i32> {
-    Vec::new()
-}
-
-/// Everything below `root` in a list of (process, parent).
-#[cfg_attr(not(target_os = "linux"), expect(dead_code, reason = "needs /proc"))]
-fn below(root: i32, parents: &[(i32, i32)]) -> Vec<i32> {
-    let mut found = vec![root];
-    let mut next = 0;
-    while let Some(parent) = found.get(next).copied() {
-        found.extend(parents.iter().filter(|(pid, of)| *of == parent && *pid != parent).map(|(pid, _)| *pid));
-        next += 1;
-    }
-    found.split_off(1)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn descendants_are_found_through_several_generations() {
-        let parents = [(2, 1), (3, 2), (4, 3), (5, 1), (6, 5), (9, 8)];
-        assert_eq!(below(2, &parents), vec![3, 4]);
-        let mut all = below(1, &parents);
-        all.sort_unstable();
-        assert_eq!(all, vec![2, 3, 4, 5, 6]);
-        assert!(below(7, &parents).is_empty());
-    }
+    tree::below(std::process::id() as i32)
 }

@@ -1,0 +1,87 @@
+//! The end of a run, in order: services, then brokers, then the other stores, then whatever is left.
+
+use std::time::Duration;
+
+use nix::sys::signal::Signal;
+
+use super::{Local, services};
+use crate::EnvironmentError;
+use crate::environment::NodeKind;
+
+/// For the stores: their data is thrown away, so they are told to leave at once.
+const STORE_STOP: Duration = Duration::from_secs(5);
+
+impl Local {
+    /// Stops everything; afterwards no process and no folder is left.
+    pub(super) async fn stop_all(self) -> Result<(), EnvironmentError> {
+        self.thaw().await;
+        let late = self.stop_services().await;
+        // The stores hold nothing that anybody reads after the run. A broker's orderly way out takes seconds; PostgreSQL's immediate
+        // shutdown skips the last checkpoint and still gives its shared memory back to the kernel.
+        self.stop_stores(NodeKind::Broker, Signal::SIGKILL).await;
+        self.stop_stores(NodeKind::Cache, Signal::SIGKILL).await;
+        self.stop_stores(NodeKind::Database, Signal::SIGQUIT).await;
+
+        let pids = self.reaper.pids();
+        let folder = self.reaper.folder().to_owned();
+        let finished = self.reaper.finish().await;
+        if folder.exists() {
+            return Err(EnvironmentError::LeftBehind { what: format!("folder {}", folder.display()) });
+        }
+        finished?;
+        if !late.is_empty() {
+            let limit = services::STOP_LIMIT.as_secs();
+            let what = format!("{} did not end within {limit} s of SIGTERM and was killed", late.join(", "));
+            return Err(EnvironmentError::LeftBehind { what });
+        }
+        if !pids.is_empty() {
+            tracing::debug!(?pids, "stopped by the reaper's sweep");
+        }
+        Ok(())
+    }
+
+    /// Frozen nodes go on: a frozen process takes no signal but SIGKILL, and PostgreSQL waits for those below it.
+    async fn thaw(&self) {
+        let frozen = self.nodes.all().into_iter().filter(|(_, entry)| entry.paused);
+        for (name, _) in frozen {
+            if let Err(error) = self.resume_node(&name).await {
+                tracing::debug!(%error, "before the stop");
+            }
+        }
+    }
+
+    fn living(&self, kind: NodeKind) -> Vec<String> {
+        let nodes = self.nodes.all();
+        let of_kind = |name: &String| nodes.get(name).is_some_and(|entry| entry.plan.kind == kind);
+        self.reaper.pids().into_keys().filter(of_kind).collect()
+    }
+
+    /// Names of the services that did not end within the limit.
+    async fn stop_services(&self) -> Vec<String> {
+        let living = self.living(NodeKind::Service);
+        for name in &living {
+            self.tell_to_end(name, Signal::SIGTERM).await;
+        }
+        let ends = living.iter().map(|name| self.reaper.ended(name, services::STOP_LIMIT));
+        let ends = futures_util::future::join_all(ends).await;
+        let late = living.into_iter().zip(ends).filter(|(_, exit)| exit.is_none());
+        late.map(|(name, _)| name).collect()
+    }
+
+    async fn stop_stores(&self, kind: NodeKind, signal: Signal) {
+        let living = self.living(kind);
+        for name in &living {
+            self.tell_to_end(name, signal).await;
+        }
+        // Whoever overruns is left to the reaper's sweep, which ends in SIGKILL.
+        futures_util::future::join_all(living.iter().map(|name| self.reaper.ended(name, STORE_STOP))).await;
+    }
+
+    async fn tell_to_end(&self, name: &str, signal: Signal) {
+        self.reaper.unwatch(name);
+        // A failed request means that the reaper is gone; `finish` says so.
+        let _ = self.reaper.signal(name, signal).await;
+        // For one that somebody else froze.
+        let _ = self.reaper.signal(name, Signal::SIGCONT).await;
+    }
+}
