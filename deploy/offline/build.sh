@@ -117,13 +117,14 @@ apt_outside() {
 		-o Acquire::Languages=none -o Acquire::GzipIndexes=false -o APT::Sandbox::User=root -o APT::Install-Recommends=false "$@"
 }
 
-# Runs a command inside the system in $1, with /proc, without network, and with no way to leave a process behind.
+# Runs a command inside the system in $1, with /proc, without network or this machine's name, and with no way to leave a process behind.
 inside() {
 	root=$1
 	shift
 	# shellcheck disable=SC2016 # the inner shell puts these in
-	unshare --mount --net --pid --fork --kill-child sh -c '
+	unshare --mount --uts --net --pid --fork --kill-child sh -c '
 		ip link set lo up 2>/dev/null || true
+		echo localhost >/proc/sys/kernel/hostname
 		mount -t proc proc "$1/proc" && cd / && root=$1 && shift && exec chroot "$root" /usr/bin/env -i \
 			PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin DEBIAN_FRONTEND=noninteractive HOME=/root LC_ALL=C.UTF-8 "$@"
 	' inside "$root" "$@"
@@ -152,7 +153,7 @@ make_base() {
 	printf '#!/bin/sh\nexit 101\n' >"$base/usr/sbin/policy-rc.d"
 	chmod 755 "$base/usr/sbin/policy-rc.d"
 	rm -f "$base/etc/apt/sources.list" "$base/etc/resolv.conf" "$base/etc/hostname"
-	: >"$base/etc/apt/sources.list"
+	printf '127.0.0.1\tlocalhost\n' >"$base/etc/hosts"
 	printf "deb [arch=$arch signed-by=$keyring] %s main\n" "$mirror $release" "$mirror $release-updates" "$security $release-security" \
 		>"$base/etc/apt/sources.list.d/build.list"
 	quietly "reading package lists" apt_outside "$base" update
@@ -223,7 +224,8 @@ make_postgres() {
 	change "$root" -o Dpkg::Options::=--force-confold install postgresql-15 locales
 	# The official image's default locale; the sources of all others go.
 	inside "$root" localedef --no-archive -i en_US -c -f UTF-8 en_US.UTF-8
-	rm -rf "$root"/usr/share/i18n
+	# A key that many would share is none; the package made it for its own sample configuration.
+	rm -rf "$root"/usr/share/i18n "$root"/etc/ssl/private/* "$root"/etc/ssl/certs/*
 	sed -i "s|^#*listen_addresses *=.*|listen_addresses = '*'|" "$root/usr/share/postgresql/15/postgresql.conf.sample"
 	mkdir -p "$root/docker-entrypoint-initdb.d"
 	inside "$root" install -d -o postgres -g postgres -m 1777 /var/lib/postgresql /var/lib/postgresql/data
@@ -236,6 +238,21 @@ make_postgres() {
 	stop_signal=""
 }
 
+# One start and one orderly end while the image is built: the JVM writes the archives of loaded classes that later starts read.
+# shellcheck disable=SC2016 # the shell inside puts these in
+kafka_first_start='
+	BANKSTORM_WRITE_ARCHIVES=1 /etc/kafka/docker/run >/tmp/first-start 2>&1 &
+	broker=$!
+	tries=0
+	until grep -q "Kafka Server started" /tmp/first-start; do
+		tries=$((tries + 1))
+		[ $tries -le 600 ] && kill -0 $broker 2>/dev/null || { tail -n 20 /tmp/first-start; exit 1; }
+		sleep 0.1
+	done
+	kill $broker
+	wait $broker || true
+	ls -l /opt/kafka/kafka.jsa /opt/kafka/storage.jsa
+'
 make_kafka() {
 	copy_base kafka
 	root=$work/kafka
@@ -249,6 +266,8 @@ make_kafka() {
 	chmod 755 "$root/etc/kafka/docker/run"
 	chown -R 1000:1000 "$root/opt/kafka" "$root/etc/kafka" "$root/var/lib/kafka" "$root/mnt/shared/config"
 	ln -s "$(basename "$(ls -d "$root"/usr/lib/jvm/java-17-openjdk-*)")" "$root/usr/lib/jvm/default"
+	quietly "Kafka's first start" inside "$root" setpriv --reuid=appuser --regid=appuser --clear-groups -- sh -c "$kafka_first_start"
+	rm -rf "$root"/tmp/* "$root"/opt/kafka/config/* "$root"/opt/kafka/logs/*
 	give "$1" "$root" "Debian $release $(version_of "$root" openjdk-17-jre-headless), Apache Kafka $kafka_version jars of Maven Central" \
 		'CMD ["/etc/kafka/docker/run"]' 'USER appuser' 'EXPOSE 9092' 'WORKDIR /' 'ENV JAVA_HOME=/usr/lib/jvm/default' \
 		'ENV PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin:/opt/kafka/bin' 'ENV LANG=C.UTF-8' \
