@@ -3,13 +3,16 @@
 //! In: TOML. Out: [`File`], typed but not yet checked. Elsewhere: defaults and limits (`resolve`), how quantities look (`units`).
 
 use std::collections::BTreeMap;
+use std::fmt;
 
 use schemars::JsonSchema;
+use serde::de::value::{MapAccessDeserializer, SeqAccessDeserializer};
+use serde::de::{Deserializer, Error, MapAccess, SeqAccess, Unexpected, Visitor};
 use serde::{Deserialize, Serialize};
 
-use crate::units::{DurationText, RateText, ShareText};
+use crate::units::{DURATION_HINT, DurationText, RateText, ShareText, duration};
 
-/// A scenario: a bank, its accounts, what customers do, and what is expected of it.
+/// A scenario: a bank, its accounts, what customers do, what is broken, and what is expected of it.
 #[derive(Clone, Debug, Default, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 #[schemars(rename = "Scenario")]
@@ -38,10 +41,16 @@ pub struct File {
     /// What customers do.
     #[serde(default)]
     pub load: Vec<Load>,
-    /// Objectives, such as `"deposit.response.p99" = "50ms"`.
+    /// What is broken on purpose, each under `[[fault]]`.
+    #[serde(default)]
+    pub fault: Vec<Fault>,
+    /// Images of the containers, where there are containers.
+    #[serde(default)]
+    pub images: Images,
+    /// Objectives, such as `"deposit.response.p99" = "50ms"`, and of scenarios with faults `"recovery.first_ok" = "5s"`.
     #[serde(default)]
     #[schemars(schema_with = "crate::schema::slo")]
-    pub slo: BTreeMap<String, BTreeMap<String, BTreeMap<String, DurationText>>>,
+    pub slo: Slo,
 }
 
 /// How long each phase is.
@@ -81,6 +90,9 @@ pub struct System {
     /// Waited once per account sync, before its transaction; 0s unless given.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub sync_cost: Option<DurationText>,
+    /// Kafka brokers, 1 or 3; 1 unless given.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub kafka_brokers: Option<i64>,
 }
 
 /// How a channel's consumer spreads its work.
@@ -174,4 +186,120 @@ pub enum Arrivals {
 pub enum Retry {
     /// Nothing; the resolve phase settles it.
     None,
+}
+
+/// Something that is broken on purpose.
+#[derive(Clone, Debug, Deserialize, Serialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Fault {
+    /// What is done: `node.kill`, `node.pause` or `node.restart`.
+    #[schemars(schema_with = "crate::schema::fault_kind")]
+    pub kind: String,
+    /// To which node: `core`, `channel-0`, `postgres-core`, `postgres-channel`, `kafka-1` ..
+    pub place: String,
+    /// When: this long after the measured phase began. Exactly one of `at` and `nth` is given.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub at: Option<DurationText>,
+    /// When: once this many operations were sent, warm-up included.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub nth: Option<i64>,
+    /// For how long: `node.pause` needs it, `node.kill` lasts until the heal phase without it, `node.restart` refuses it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub lasts: Option<DurationText>,
+}
+
+/// Images of the containers, each `name:tag`; the environment's own unless given. Without containers they are not used.
+#[derive(Clone, Debug, Default, Deserialize, Serialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Images {
+    /// Both databases.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub postgres: Option<String>,
+    /// The brokers.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub kafka: Option<String>,
+    /// The cache.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub redis: Option<String>,
+    /// Core and channels.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub services: Option<String>,
+}
+
+/// Objectives, by what they speak of.
+#[derive(Clone, Debug, Default, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+pub struct Slo {
+    /// Of deposits: latency, figure, limits.
+    #[serde(default)]
+    pub deposit: BTreeMap<String, BTreeMap<String, Limits>>,
+    /// Of the way back after a fault was healed: figure, limit.
+    #[serde(default)]
+    pub recovery: BTreeMap<String, DurationText>,
+}
+
+/// The limits of one figure: `"50ms"`, `{ limit = "50ms", during = "all" }`, or a list of such tables.
+#[derive(Clone, Debug, Serialize)]
+#[serde(untagged)]
+pub enum Limits {
+    /// While no fault is at work.
+    Steady(DurationText),
+    /// During one part of the run.
+    One(Limit),
+    /// During several.
+    Several(Vec<Limit>),
+}
+
+/// A limit, and of which part of the run.
+#[derive(Clone, Copy, Debug, Deserialize, Serialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Limit {
+    /// The most it may be.
+    pub limit: DurationText,
+    /// Of which part of the run; `steady` unless given.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub during: Option<During>,
+}
+
+/// A part of the measured phase.
+#[derive(Clone, Copy, Debug, Deserialize, Serialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum During {
+    /// Neither while a fault lasts nor while the bank recovers from one.
+    Steady,
+    /// While a fault lasts.
+    Fault,
+    /// From the heal of a fault until the bank is as before.
+    Recovery,
+    /// The whole measured phase.
+    All,
+}
+
+impl<'de> Deserialize<'de> for Limits {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_any(LimitsVisitor)
+    }
+}
+
+struct LimitsVisitor;
+
+impl<'de> Visitor<'de> for LimitsVisitor {
+    type Value = Limits;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{DURATION_HINT}, or {{ limit = \"50ms\", during = \"all\" }}, or a list of such tables")
+    }
+
+    fn visit_str<E: Error>(self, text: &str) -> Result<Limits, E> {
+        let limit = duration(text).ok_or_else(|| E::invalid_value(Unexpected::Str(text), &self))?;
+        Ok(Limits::Steady(DurationText(limit)))
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<Limits, A::Error> {
+        Limit::deserialize(MapAccessDeserializer::new(map)).map(Limits::One)
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, seq: A) -> Result<Limits, A::Error> {
+        Vec::deserialize(SeqAccessDeserializer::new(seq)).map(Limits::Several)
+    }
 }

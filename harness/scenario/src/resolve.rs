@@ -1,15 +1,16 @@
 //! From what was typed to what may be trusted: defaults filled in, every value within its limits.
 //!
 //! In: a typed [`File`]. Out: a [`Scenario`], or the path, value and limits of the first thing that is not accepted. Elsewhere: how
-//! quantities are read (`units`), where the path stands (`tree`).
+//! quantities are read (`units`), where the path stands (`tree`), faults and objectives (`resolve/`).
+
+mod faults;
+mod objectives;
 
 use std::time::Duration;
 
 use crate::error::{ScenarioError, Sources, nearest};
 use crate::file::{self, File};
-use crate::resolved::{
-    Accounts, Arrivals, Figure, LatencyKind, Load, Objective, Op, Phases, Retry, Scenario, Skew, System, WorkerMode,
-};
+use crate::resolved::{Accounts, Arrivals, Images, Load, Op, Phases, Retry, Scenario, Skew, System, WorkerMode};
 use crate::tree::Node;
 use crate::units::{DurationText, duration_text};
 
@@ -51,13 +52,18 @@ pub fn resolve(file: &File, stem: &str, seed: Option<u64>) -> Result<Scenario, R
     let name = name(file.name.as_deref().unwrap_or(stem))?;
     let phases = phases(&file.phases)?;
     let load = loads(&file.load, &phases)?;
+    let system = system(&file.system)?;
+    let faults = faults::resolve(&file.fault, &phases, &load, &system)?;
     Ok(Scenario {
         name,
         about: file.about.clone().unwrap_or_default(),
         seed: seed_of(seed, file.seed)?,
-        system: system(&file.system)?,
         accounts: accounts(&file.accounts)?,
-        slo: objectives(file)?,
+        images: images(&file.images)?,
+        slo: objectives::latencies(&file.slo, !faults.is_empty())?,
+        recovery_slo: objectives::recovery(&file.slo, !faults.is_empty())?,
+        system,
+        faults,
         markers: markers(file.markers.as_deref().unwrap_or_default())?,
         phases,
         load,
@@ -143,7 +149,43 @@ fn system(typed: &file::System) -> Result<System, Refusal> {
             Some(file::WorkerMode::KeyedBatched) | None => WorkerMode::KeyedBatched,
         },
         sync_cost: span("system.sync_cost", typed.sync_cost, Duration::ZERO, Duration::ZERO, seconds(10))?,
+        kafka_brokers: brokers(typed.kafka_brokers)?,
     })
+}
+
+fn brokers(typed: Option<i64>) -> Result<u32, Refusal> {
+    match typed {
+        None | Some(1) => Ok(1),
+        Some(3) => Ok(3),
+        Some(other) => {
+            let message = format!(
+                "is {other}; accepted are 1 and 3 (an even number has no better majority than the odd one below it, and more than 3 \
+                 show nothing that 3 do not)"
+            );
+            Err(Refusal::new("system.kafka_brokers", message))
+        }
+    }
+}
+
+fn images(typed: &file::Images) -> Result<Images, Refusal> {
+    Ok(Images {
+        postgres: image("images.postgres", typed.postgres.as_deref())?,
+        kafka: image("images.kafka", typed.kafka.as_deref())?,
+        redis: image("images.redis", typed.redis.as_deref())?,
+        services: image("images.services", typed.services.as_deref())?,
+    })
+}
+
+/// A name without a tag would be another image tomorrow.
+fn image(path: &str, typed: Option<&str>) -> Result<Option<String>, Refusal> {
+    let Some(text) = typed else { return Ok(None) };
+    let last = text.rsplit('/').next().unwrap_or_default();
+    let tagged = last.split_once(':').is_some_and(|(name, tag)| !name.is_empty() && !tag.is_empty());
+    if !tagged || text.chars().any(|c| c.is_whitespace() || c.is_control()) {
+        let message = format!("is \"{text}\"; accepted is name:tag without blanks, such as \"postgres:18\"");
+        return Err(Refusal::new(path, message));
+    }
+    Ok(Some(text.to_owned()))
 }
 
 fn accounts(typed: &file::Accounts) -> Result<Accounts, Refusal> {
@@ -184,8 +226,7 @@ fn loads(typed: &[file::Load], phases: &Phases) -> Result<Vec<Load>, Refusal> {
     }
     let loads: Vec<Load> =
         typed.iter().enumerate().map(|(index, typed)| load(index, typed)).collect::<Result<_, _>>()?;
-    let time_s = (phases.warm_up + phases.measure).as_secs_f64();
-    let planned = loads.iter().map(|load| load.rate_per_s * time_s).sum::<f64>();
+    let planned = planned_operations(&loads, phases);
     if planned > OPERATIONS_MAX as f64 {
         let message = format!(
             "plans {planned:.0} operations (all rates times warm_up and measure); accepted are {OPERATIONS_MAX} at most"
@@ -193,6 +234,12 @@ fn loads(typed: &[file::Load], phases: &Phases) -> Result<Vec<Load>, Refusal> {
         return Err(Refusal::new("load", message));
     }
     Ok(loads)
+}
+
+/// Operations that the load is to send, warm-up included; random arrivals make it a few more or less.
+fn planned_operations(loads: &[Load], phases: &Phases) -> f64 {
+    let time_s = (phases.warm_up + phases.measure).as_secs_f64();
+    loads.iter().map(|load| load.rate_per_s * time_s).sum()
 }
 
 fn load(index: usize, typed: &file::Load) -> Result<Load, Refusal> {
@@ -218,25 +265,6 @@ fn load(index: usize, typed: &file::Load) -> Result<Load, Refusal> {
         connections: count(&path("connections"), typed.connections, 64, 1, 10_000)?,
         lookup: typed.lookup.map_or(0.01, |share| share.0),
     })
-}
-
-fn objectives(file: &File) -> Result<Vec<Objective>, Refusal> {
-    let mut objectives = Vec::new();
-    for (op_word, latencies) in &file.slo {
-        let op = word(&format!("slo.{op_word}"), op_word, &[Op::Deposit], Op::as_str)?;
-        for (latency_word, figures) in latencies {
-            let path = format!("slo.{op_word}.{latency_word}");
-            let latency = word(&path, latency_word, &LatencyKind::ALL, LatencyKind::as_str)?;
-            for (figure_word, limit) in figures {
-                let path = format!("{path}.{figure_word}");
-                let figure = word(&path, figure_word, &Figure::ALL, Figure::as_str)?;
-                let limit = span(&path, Some(*limit), limit.0, Duration::from_micros(1), seconds(3_600))?;
-                let name = format!("{op_word}.{latency_word}.{figure_word}");
-                objectives.push(Objective { name, op, latency, figure, limit });
-            }
-        }
-    }
-    Ok(objectives)
 }
 
 fn word<T: Copy>(path: &str, word: &str, known: &[T], as_str: fn(T) -> &'static str) -> Result<T, Refusal> {

@@ -4,6 +4,8 @@
 
 use std::time::Duration;
 
+pub use bankstorm_faults::plan::Fault;
+
 /// A whole scenario.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Scenario {
@@ -21,8 +23,14 @@ pub struct Scenario {
     pub accounts: Accounts,
     /// What customers do.
     pub load: Vec<Load>,
-    /// Objectives.
+    /// What is broken on purpose, in the order of the file: `fault-0`, `fault-1` ..
+    pub faults: Vec<Fault>,
+    /// Images that the scenario asks for.
+    pub images: Images,
+    /// Objectives of latencies.
     pub slo: Vec<Objective>,
+    /// Objectives of the way back after faults; empty without faults.
+    pub recovery_slo: Vec<RecoveryObjective>,
     /// Markers that must have fired at least once (V2).
     pub markers: Vec<String>,
 }
@@ -53,6 +61,32 @@ pub struct System {
     pub worker_mode: WorkerMode,
     /// Waited once per account sync, before its transaction (D42).
     pub sync_cost: Duration,
+    /// Kafka brokers: 1 or 3.
+    pub kafka_brokers: u32,
+}
+
+impl System {
+    /// The nodes that faults can be done to, by name.
+    pub fn places(&self) -> Vec<String> {
+        let channels = (0..self.channel_instances).map(|index| format!("channel-{index}"));
+        let brokers = (1..=self.kafka_brokers).map(|number| format!("kafka-{number}"));
+        let databases = ["postgres-core", "postgres-channel"].map(str::to_owned);
+        std::iter::once("core".to_owned()).chain(channels).chain(databases).chain(brokers).collect()
+    }
+}
+
+/// Images that the scenario asks for, each `name:tag`; `None` is the environment's own. A scenario does not know where it runs: an
+/// environment without containers has no use for them.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Images {
+    /// Both databases.
+    pub postgres: Option<String>,
+    /// The brokers.
+    pub kafka: Option<String>,
+    /// The cache.
+    pub redis: Option<String>,
+    /// Core and channels.
+    pub services: Option<String>,
 }
 
 /// How a channel's consumer spreads its work.
@@ -144,7 +178,7 @@ pub enum Retry {
 /// An objective.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Objective {
-    /// For example `deposit.response.p99`.
+    /// For example `deposit.response.p99`; the same for every `during`.
     pub name: String,
     /// The operation.
     pub op: Op,
@@ -154,6 +188,69 @@ pub struct Objective {
     pub figure: Figure,
     /// The most it may be.
     pub limit: Duration,
+    /// Of which part of the measured phase.
+    pub during: During,
+}
+
+/// A part of the measured phase.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum During {
+    /// Neither while a fault lasts nor while the bank recovers from one.
+    Steady,
+    /// While a fault lasts.
+    Fault,
+    /// From the heal of a fault until the bank is as before.
+    Recovery,
+    /// The whole measured phase.
+    All,
+}
+
+impl During {
+    /// The word in files.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Steady => "steady",
+            Self::Fault => "fault",
+            Self::Recovery => "recovery",
+            Self::All => "all",
+        }
+    }
+}
+
+/// An objective of the way back after each fault.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RecoveryObjective {
+    /// For example `recovery.first_ok`.
+    pub name: String,
+    /// Which time.
+    pub figure: RecoveryFigure,
+    /// The most it may be, after any fault.
+    pub limit: Duration,
+}
+
+/// Times of the way back, from the moment that a fault was healed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum RecoveryFigure {
+    /// Until the first operation succeeds.
+    FirstOk,
+    /// Until 90 % of the rate before the fault succeeds.
+    Rate90,
+    /// Until the copy's lag is as it was before.
+    LagNormal,
+}
+
+impl RecoveryFigure {
+    /// All of them, in the order of reports.
+    pub const ALL: [Self; 3] = [Self::FirstOk, Self::Rate90, Self::LagNormal];
+
+    /// The word in files.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::FirstOk => "first_ok",
+            Self::Rate90 => "rate_90",
+            Self::LagNormal => "lag_normal",
+        }
+    }
 }
 
 /// The latencies of an operation.

@@ -2,33 +2,63 @@
 //!
 //! In: the types of `file`. Out: a schema. Elsewhere: limits that a schema does not say (`resolve`).
 
-use schemars::{Schema, SchemaGenerator, json_schema};
+use bankstorm_faults::plan::Kind;
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
+use serde_json::{Map, Value, json};
 
-use crate::file::File;
-use crate::resolved::{Figure, LatencyKind, Op};
+use crate::file::{File, Limit};
+use crate::resolved::{Figure, LatencyKind, Op, RecoveryFigure};
 use crate::units::DurationText;
 
 /// The schema of a scenario file.
-pub fn schema() -> serde_json::Value {
+pub fn schema() -> Value {
     schemars::schema_for!(File).to_value()
+}
+
+/// The words of the catalogue.
+pub(crate) fn fault_kind(_: &mut SchemaGenerator) -> Schema {
+    let kinds: Vec<Value> =
+        Kind::ALL.iter().map(|kind| json!({ "const": kind.word(), "description": kind.entry().about })).collect();
+    json_schema!({ "type": "string", "oneOf": kinds })
 }
 
 /// Objectives under their dotted names, or as tables in tables (which is what unquoted dots mean in TOML).
 pub(crate) fn slo(generator: &mut SchemaGenerator) -> Schema {
-    let limit = generator.subschema_for::<DurationText>().to_value();
-    let figures: serde_json::Map<_, _> =
-        Figure::ALL.iter().map(|figure| (figure.as_str().to_owned(), limit.clone())).collect();
-    let figures = serde_json::json!({ "type": "object", "properties": figures, "additionalProperties": false });
-    let mut properties = serde_json::Map::new();
-    let mut latencies = serde_json::Map::new();
+    let mut properties = Map::new();
+    let limits = limits(generator);
+    let mut latencies = Map::new();
     for latency in LatencyKind::ALL {
-        latencies.insert(latency.as_str().to_owned(), figures.clone());
-        for figure in Figure::ALL {
-            let name = format!("{}.{}.{}", Op::Deposit.as_str(), latency.as_str(), figure.as_str());
-            properties.insert(name, limit.clone());
-        }
+        let prefix = format!("{}.{}", Op::Deposit.as_str(), latency.as_str());
+        let figures = words(Figure::ALL.map(Figure::as_str), &limits, &prefix, &mut properties);
+        latencies.insert(latency.as_str().to_owned(), figures);
     }
-    let nested = serde_json::json!({ "type": "object", "properties": latencies, "additionalProperties": false });
-    properties.insert(Op::Deposit.as_str().to_owned(), nested);
-    json_schema!({ "type": "object", "properties": properties, "additionalProperties": false })
+    properties.insert(Op::Deposit.as_str().to_owned(), table(latencies));
+    let limit = subschema::<DurationText>(generator);
+    let recovery = words(RecoveryFigure::ALL.map(RecoveryFigure::as_str), &limit, "recovery", &mut properties);
+    properties.insert("recovery".to_owned(), recovery);
+    Schema::try_from(table(properties)).expect("a table is a schema")
+}
+
+/// A duration, one table, or a list of tables.
+fn limits(generator: &mut SchemaGenerator) -> Value {
+    let (plain, one) = (subschema::<DurationText>(generator), subschema::<Limit>(generator));
+    json!({ "anyOf": [plain, one, { "type": "array", "items": one, "minItems": 1 }] })
+}
+
+/// A table of `words`, each of which is entered under its dotted name as well.
+fn words<const N: usize>(words: [&str; N], schema: &Value, prefix: &str, dotted: &mut Map<String, Value>) -> Value {
+    let mut properties = Map::new();
+    for word in words {
+        dotted.insert(format!("{prefix}.{word}"), schema.clone());
+        properties.insert(word.to_owned(), schema.clone());
+    }
+    table(properties)
+}
+
+fn table(properties: Map<String, Value>) -> Value {
+    json!({ "type": "object", "properties": properties, "additionalProperties": false })
+}
+
+fn subschema<T: JsonSchema>(generator: &mut SchemaGenerator) -> Value {
+    generator.subschema_for::<T>().to_value()
 }

@@ -1,11 +1,14 @@
 //! What is said when a file is not accepted, and that what is stored reads back.
 
+mod faults;
+mod objectives;
+mod stored;
+
 use std::path::Path;
 
 use insta::assert_snapshot;
-use proptest::prelude::*;
 
-use crate::resolved::{Arrivals, Skew};
+use crate::resolved::{Arrivals, Images, Skew};
 use crate::{Scenario, parse};
 
 const GOOD: &str = r#"about = "a test"
@@ -67,7 +70,7 @@ fn every_shipped_scenario_is_accepted_and_listed() {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../scenarios");
     let listed = crate::builtin::list(&folder).unwrap_or_else(|error| panic!("{error}"));
     let names: Vec<_> = listed.iter().map(|listed| listed.name.as_str()).collect();
-    assert!(names.contains(&"smoke"), "{names:?}");
+    assert!(names.contains(&"smoke") && names.contains(&"node-faults"), "{names:?}");
     assert!(listed.iter().all(|listed| !listed.about.is_empty()));
 }
 
@@ -75,9 +78,14 @@ fn every_shipped_scenario_is_accepted_and_listed() {
 fn the_schema_names_every_key_and_refuses_others() {
     let schema = crate::schema();
     let keys: Vec<_> = schema["properties"].as_object().expect("keys").keys().cloned().collect();
-    assert_eq!(keys, ["about", "accounts", "load", "markers", "name", "phases", "seed", "slo", "system"]);
+    let expected =
+        ["about", "accounts", "fault", "images", "load", "markers", "name", "phases", "seed", "slo", "system"];
+    assert_eq!(keys, expected);
     assert_eq!(schema["additionalProperties"], false);
-    assert!(schema["properties"]["slo"]["properties"]["deposit.visible.p99"].is_object());
+    let slo = &schema["properties"]["slo"]["properties"];
+    assert!(slo["deposit.visible.p99"].is_object() && slo["recovery.first_ok"].is_object());
+    assert_eq!(slo["deposit"]["properties"]["visible"]["properties"]["p99"], slo["deposit.visible.p99"]);
+    assert_eq!(schema["$defs"]["Fault"]["properties"]["kind"]["oneOf"][0]["const"], "node.kill");
 }
 
 #[test]
@@ -94,7 +102,7 @@ fn unknown_keys_name_the_nearest() {
       |
     3 | [phase]
       |  ^^^^^
-    help: did you mean `phases`? accepted here: `name`, `about`, `seed`, `markers`, `phases`, `system`, `accounts`, `load`, `slo`
+    help: did you mean `phases`? accepted here: `name`, `about`, `seed`, `markers`, `phases`, `system`, `accounts`, `load`, `fault`, `images`, `slo`
     "#);
     assert_snapshot!(refused(GOOD, &["load.0.rat=3000/s"]), @r#"
     --set load.0.rat=3000/s: unknown key `rat` in load.0
@@ -102,7 +110,7 @@ fn unknown_keys_name_the_nearest() {
     "#);
     assert_snapshot!(refused(GOOD, &["phase.measure=10m"]), @r#"
     --set phase.measure=10m: unknown key `phase` in the top level
-    help: did you mean `phases`? accepted here: `name`, `about`, `seed`, `markers`, `phases`, `system`, `accounts`, `load`, `slo`
+    help: did you mean `phases`? accepted here: `name`, `about`, `seed`, `markers`, `phases`, `system`, `accounts`, `load`, `fault`, `images`, `slo`
     "#);
     assert_snapshot!(refused(&GOOD.replace("response", "respons"), &[]), @r#"
     scenarios/test.toml:11:9: slo.deposit.respons is unknown
@@ -150,7 +158,7 @@ fn bad_values_say_what_would_be_accepted() {
     assert_snapshot!(refused(GOOD, &["system.workers=many"]), @r#"--set system.workers=many: system.workers: "many" is not accepted; accepted is a whole number"#);
     assert_snapshot!(refused(GOOD, &["system=7"]), @"--set system=7: system: 7 is not accepted; accepted is a table");
     assert_snapshot!(refused(&GOOD.replace("\"200ms\"", "-3"), &[]), @r#"
-    scenarios/test.toml:11:24: slo.deposit.response.p99: -3 is not accepted; accepted is a duration such as "20s", "250ms" or "1m" (units ns, us, ms, s, m, h)
+    scenarios/test.toml:11:24: slo.deposit.response.p99: -3 is not accepted; accepted is a duration such as "20s", "250ms" or "1m" (units ns, us, ms, s, m, h), or { limit = "50ms", during = "all" }, or a list of such tables
        |
     11 | deposit.response.p99 = -3
        |                        ^^
@@ -196,29 +204,20 @@ fn sets_that_are_no_path_or_no_value_are_refused() {
     assert_snapshot!(refused(GOOD, &["load..rate=5/s"]), @"--set load..rate=5/s: `load..rate` is no path; accepted is such as load.0.rate");
 }
 
-proptest! {
-    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
-
-    #[test]
-    fn what_is_stored_reads_back_the_same(
-        seed in 0..=i64::MAX as u64,
-        rate in 0.001_f64..100.0,
-        warm_up_us in 0_u64..60_000_000,
-        skew in prop_oneof![
-            Just(Skew::Uniform),
-            (0.01_f64..5.0).prop_map(Skew::Zipf),
-            (0.0_f64..=1.0).prop_map(Skew::Hot),
-        ],
-        lookup in 0.0_f64..=1.0,
-    ) {
-        let mut scenario = accepted(GOOD, &["markers=[\"channel-append\"]"]);
-        scenario.seed = seed;
-        scenario.load[0].rate_per_s = rate;
-        scenario.load[0].lookup = lookup;
-        scenario.phases.warm_up = std::time::Duration::from_micros(warm_up_us);
-        scenario.accounts.skew = skew;
-        let stored = scenario.to_toml();
-        let again = parse("run/scenario.toml", &stored, &[], None);
-        prop_assert_eq!(again.as_ref(), Ok(&scenario), "{}", stored);
+#[test]
+fn brokers_and_images_are_what_they_say() {
+    let plain = accepted(GOOD, &[]);
+    assert_eq!((plain.system.kafka_brokers, plain.images), (1, Images::default()));
+    let sets = ["system.kafka_brokers=3", "images.postgres=mirror.example:5000/postgres:18.1"];
+    let scenario = accepted(GOOD, &sets);
+    assert_eq!(scenario.system.kafka_brokers, 3);
+    assert_eq!(scenario.images.postgres.as_deref(), Some("mirror.example:5000/postgres:18.1"));
+    let places =
+        ["core", "channel-0", "channel-1", "postgres-core", "postgres-channel", "kafka-1", "kafka-2", "kafka-3"];
+    assert_eq!(scenario.system.places(), places);
+    assert_snapshot!(refused(GOOD, &["system.kafka_brokers=2"]), @"--set system.kafka_brokers=2: system.kafka_brokers is 2; accepted are 1 and 3 (an even number has no better majority than the odd one below it, and more than 3 show nothing that 3 do not)");
+    assert_snapshot!(refused(GOOD, &["images.kafka=\"\""]), @r#"--set images.kafka="": images.kafka is ""; accepted is name:tag without blanks, such as "postgres:18""#);
+    for image in ["postgres", "host:5000/postgres", "postgres:", ":18", "post gres:18"] {
+        assert!(refused(GOOD, &[&format!("images.postgres={image}")]).contains("accepted is name:tag"), "{image}");
     }
 }

@@ -12,7 +12,7 @@ use serde::de::{Deserialize, Deserializer, Error, Visitor};
 use serde::ser::{Serialize, Serializer};
 
 /// What a duration looks like.
-const DURATION_HINT: &str = "a duration such as \"20s\", \"250ms\" or \"1m\" (units ns, us, ms, s, m, h)";
+pub(crate) const DURATION_HINT: &str = "a duration such as \"20s\", \"250ms\" or \"1m\" (units ns, us, ms, s, m, h)";
 /// What a rate looks like.
 const RATE_HINT: &str = "a rate such as \"300/s\" or \"1000/min\" (units s, min, h)";
 /// What a share looks like.

@@ -2,10 +2,12 @@
 //!
 //! In: a [`Scenario`]. Out: TOML with every key. Elsewhere: reading (`tree`, `resolve`).
 
-use std::collections::BTreeMap;
+use bankstorm_faults::plan::Trigger;
 
 use crate::file::{self, File};
-use crate::resolved::{Arrivals, Load, Op, Retry, Scenario, Skew, WorkerMode};
+use crate::resolved::{
+    Arrivals, During, Fault, Images, Load, Objective, Op, RecoveryObjective, Retry, Scenario, Skew, WorkerMode,
+};
 use crate::units::{DurationText, RateText, ShareText};
 
 impl Scenario {
@@ -18,13 +20,20 @@ impl Scenario {
 impl File {
     /// What one would have to type.
     fn of(scenario: &Scenario) -> Self {
-        let Scenario { name, about, seed, phases, system, accounts, load, slo, markers } = scenario;
-        let mut objectives = BTreeMap::<_, BTreeMap<_, BTreeMap<_, _>>>::new();
-        for objective in slo {
-            let latencies = objectives.entry(objective.op.as_str().to_owned()).or_default();
-            let figures = latencies.entry(objective.latency.as_str().to_owned()).or_default();
-            figures.insert(objective.figure.as_str().to_owned(), DurationText(objective.limit));
-        }
+        let Scenario {
+            name,
+            about,
+            seed,
+            phases,
+            system,
+            accounts,
+            load,
+            faults,
+            images: Images { postgres, kafka, redis, services },
+            slo,
+            recovery_slo,
+            markers,
+        } = scenario;
         Self {
             name: Some(name.clone()),
             about: Some(about.clone()),
@@ -46,6 +55,7 @@ impl File {
                     WorkerMode::KeyedBatched => file::WorkerMode::KeyedBatched,
                 }),
                 sync_cost: Some(DurationText(system.sync_cost)),
+                kafka_brokers: Some(system.kafka_brokers.into()),
             },
             accounts: file::Accounts {
                 count: Some(i64::try_from(accounts.count).expect("resolved counts fit")),
@@ -58,9 +68,70 @@ impl File {
                 }),
             },
             load: load.iter().map(load_of).collect(),
-            slo: objectives,
+            fault: faults.iter().map(fault_of).collect(),
+            images: file::Images {
+                postgres: postgres.clone(),
+                kafka: kafka.clone(),
+                redis: redis.clone(),
+                services: services.clone(),
+            },
+            slo: slo_of(slo, recovery_slo),
         }
     }
+}
+
+/// Ids follow from the order.
+fn fault_of(fault: &Fault) -> file::Fault {
+    let (at, nth) = match fault.trigger {
+        Trigger::At(after) => (Some(DurationText(after)), None),
+        Trigger::Nth(operation) => (None, Some(i64::try_from(operation).expect("resolved counts fit"))),
+    };
+    file::Fault {
+        kind: fault.kind.word().to_owned(),
+        place: fault.place.clone(),
+        at,
+        nth,
+        lasts: fault.lasts.map(DurationText),
+    }
+}
+
+fn slo_of(objectives: &[Objective], recovery: &[RecoveryObjective]) -> file::Slo {
+    let mut slo = file::Slo::default();
+    for objective in objectives {
+        let latencies = match objective.op {
+            Op::Deposit => &mut slo.deposit,
+        };
+        let figures = latencies.entry(objective.latency.as_str().to_owned()).or_default();
+        let limits =
+            figures.entry(objective.figure.as_str().to_owned()).or_insert_with(|| file::Limits::Several(Vec::new()));
+        let file::Limits::Several(limits) = limits else { unreachable!("all are begun as lists") };
+        limits.push(limit_of(objective));
+    }
+    for figures in slo.deposit.values_mut() {
+        figures.values_mut().for_each(simplify);
+    }
+    slo.recovery = recovery.iter().map(|asked| (asked.figure.as_str().to_owned(), DurationText(asked.limit))).collect();
+    slo
+}
+
+fn limit_of(objective: &Objective) -> file::Limit {
+    let during = match objective.during {
+        During::Steady => file::During::Steady,
+        During::Fault => file::During::Fault,
+        During::Recovery => file::During::Recovery,
+        During::All => file::During::All,
+    };
+    file::Limit { limit: DurationText(objective.limit), during: Some(during) }
+}
+
+/// A list of one is written as one would type it.
+fn simplify(limits: &mut file::Limits) {
+    let file::Limits::Several(several) = &*limits else { return };
+    let [one] = several[..] else { return };
+    *limits = match one.during {
+        Some(file::During::Steady) | None => file::Limits::Steady(one.limit),
+        Some(_) => file::Limits::One(one),
+    };
 }
 
 fn load_of(load: &Load) -> file::Load {

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use bankstorm_scenario::Scenario;
-use bankstorm_scenario::resolved::{Accounts, Arrivals, Load, Op, Phases, Retry, Skew, System, WorkerMode};
+use bankstorm_scenario::resolved::{Accounts, Arrivals, Images, Load, Op, Phases, Retry, Skew, System, WorkerMode};
 use proptest::prelude::*;
 
 use super::{Phase, Plan};
@@ -38,10 +38,14 @@ pub(crate) fn scenario(seed: u64) -> Scenario {
             workers: 100,
             worker_mode: WorkerMode::KeyedBatched,
             sync_cost: Duration::ZERO,
+            kafka_brokers: 1,
         },
         accounts: Accounts { count: 1_000, opening_balance_won: 1_000_000, history_depth: 10, skew: Skew::Uniform },
         load: vec![load(300.0, Arrivals::Constant)],
+        faults: Vec::new(),
+        images: Images::default(),
         slo: Vec::new(),
+        recovery_slo: Vec::new(),
         markers: Vec::new(),
     }
 }

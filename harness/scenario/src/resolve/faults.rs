@@ -1,0 +1,150 @@
+//! Faults: of a kind that exists, on a node that the scenario has, at a time that comes, one after the other on each place.
+//!
+//! In: what was typed under `[[fault]]`, and the phases, load and system around it. Out: a plan. Elsewhere: what a kind does
+//! (`bankstorm_faults::catalogue`).
+
+use std::time::Duration;
+
+use bankstorm_faults::catalogue::Lasts;
+use bankstorm_faults::plan::{Fault, Kind, Trigger};
+
+use super::{Refusal, planned_operations, seconds, span};
+use crate::error::nearest;
+use crate::file;
+use crate::resolved::{Load, Phases, System};
+use crate::units::duration_text;
+
+/// The most faults of one plan.
+const FAULTS_MAX: usize = 100;
+/// The longest that a fault may last.
+const LASTS_MAX: Duration = seconds(3_600);
+
+/// What the rest of the scenario allows.
+struct Around {
+    measure: Duration,
+    operations: f64,
+    places: Vec<String>,
+}
+
+pub(super) fn resolve(
+    typed: &[file::Fault],
+    phases: &Phases,
+    load: &[Load],
+    system: &System,
+) -> Result<Vec<Fault>, Refusal> {
+    if typed.len() > FAULTS_MAX {
+        let message = format!("has {} entries; accepted are {FAULTS_MAX} at most", typed.len());
+        return Err(Refusal::new("fault", message));
+    }
+    let around =
+        Around { measure: phases.measure, operations: planned_operations(load, phases), places: system.places() };
+    let faults: Vec<Fault> =
+        typed.iter().enumerate().map(|(index, typed)| fault(index, typed, &around)).collect::<Result<_, _>>()?;
+    overlaps(&faults)?;
+    Ok(faults)
+}
+
+fn fault(index: usize, typed: &file::Fault, around: &Around) -> Result<Fault, Refusal> {
+    let kind = Kind::from_word(&typed.kind).ok_or_else(|| Refusal {
+        help: Some(nearest(&typed.kind, &Kind::ALL.map(Kind::word))),
+        ..Refusal::new(format!("fault.{index}.kind"), format!("is \"{}\"", typed.kind))
+    })?;
+    if !around.places.contains(&typed.place) {
+        let places: Vec<&str> = around.places.iter().map(String::as_str).collect();
+        let message = format!("is \"{}\", which this scenario does not have", typed.place);
+        let refusal = Refusal::new(format!("fault.{index}.place"), message);
+        return Err(Refusal { help: Some(nearest(&typed.place, &places)), ..refusal });
+    }
+    Ok(Fault {
+        id: format!("fault-{index}"),
+        kind,
+        place: typed.place.clone(),
+        trigger: trigger(index, typed, around)?,
+        lasts: lasts(index, typed, kind)?,
+    })
+}
+
+fn trigger(index: usize, typed: &file::Fault, around: &Around) -> Result<Trigger, Refusal> {
+    match (typed.at, typed.nth) {
+        (Some(at), None) if at.0 < around.measure => Ok(Trigger::At(at.0)),
+        (Some(at), None) => {
+            let [at, measure] = [at.0, around.measure].map(duration_text);
+            let message = format!("is \"{at}\"; accepted is less than phases.measure, which is \"{measure}\"");
+            Err(Refusal::new(format!("fault.{index}.at"), message))
+        }
+        (None, Some(nth)) => nth_trigger(index, nth, around.operations),
+        (Some(_), Some(_)) => {
+            Err(Refusal::new(format!("fault.{index}"), "has both `at` and `nth`; accepted is one of them"))
+        }
+        (None, None) => Err(Refusal::new(format!("fault.{index}"), "has neither `at` nor `nth`; one must be given")),
+    }
+}
+
+/// Random arrivals may send a few more than planned, so only what is clearly above is refused: beyond five standard deviations.
+fn nth_trigger(index: usize, nth: i64, planned: f64) -> Result<Trigger, Refusal> {
+    match u64::try_from(nth) {
+        Ok(nth @ 1..) if nth as f64 <= planned + 5.0 * planned.sqrt() + 1.0 => Ok(Trigger::Nth(nth)),
+        _ => {
+            let message = format!(
+                "is {nth}; accepted are 1 to about {planned:.0}, which is what the load sends (all rates times warm_up and measure)"
+            );
+            Err(Refusal::new(format!("fault.{index}.nth"), message))
+        }
+    }
+}
+
+fn lasts(index: usize, typed: &file::Fault, kind: Kind) -> Result<Option<Duration>, Refusal> {
+    let (path, entry) = (format!("fault.{index}.lasts"), kind.entry());
+    match (entry.lasts, typed.lasts) {
+        (Lasts::Required, None) => {
+            let message = format!("has no `lasts`, which {} needs: {}", entry.word, entry.lasts_about);
+            Err(Refusal::new(format!("fault.{index}"), message))
+        }
+        (Lasts::Refused, Some(_)) => {
+            let message = format!("is not accepted by {}, which ends by itself: leave it out", entry.word);
+            Err(Refusal::new(path, message))
+        }
+        (_, None) => Ok(None),
+        (_, Some(lasts)) => span(&path, Some(lasts), lasts.0, Duration::from_millis(1), LASTS_MAX).map(Some),
+    }
+}
+
+/// A place takes one fault at a time. Only what is known before the run can be refused: when an `nth` fires is not.
+fn overlaps(faults: &[Fault]) -> Result<(), Refusal> {
+    for (index, later) in faults.iter().enumerate() {
+        for (before, earlier) in faults[..index].iter().enumerate().filter(|(_, earlier)| earlier.place == later.place)
+        {
+            let (Trigger::At(a), Trigger::At(b)) = (earlier.trigger, later.trigger) else { continue };
+            let apart = if a < b { end(earlier, a) <= b } else { b < a && end(later, b) <= a };
+            if !apart {
+                let message = format!(
+                    "({}) overlaps fault.{before} ({}) on {}; accepted is one after the other",
+                    window(later, b),
+                    window(earlier, a),
+                    later.place
+                );
+                return Err(Refusal::new(format!("fault.{index}"), message));
+            }
+        }
+    }
+    Ok(())
+}
+
+/// When a fault that strikes at `at` is over, as far as is known: a restart takes what it takes.
+fn end(fault: &Fault, at: Duration) -> Duration {
+    match (fault.lasts, fault.kind.entry().lasts) {
+        (Some(lasts), _) => at + lasts,
+        (None, Lasts::Refused) => at,
+        (None, _) => Duration::MAX,
+    }
+}
+
+fn window(fault: &Fault, at: Duration) -> String {
+    let (word, end) = (fault.kind.word(), end(fault, at));
+    let at_text = duration_text(at);
+    match end {
+        Duration::MAX => format!("{word} from {at_text} to the heal phase"),
+        end if end == at => format!("{word} at {at_text}"),
+        end => format!("{word} from {at_text} to {}", duration_text(end)),
+    }
+}

@@ -1,0 +1,100 @@
+//! Objectives: of a figure that exists, with a limit that makes sense, of a part that the run will have.
+//!
+//! In: what was typed under `[slo]`, and whether there are faults. Out: objectives. Elsewhere: whether they are met (`harness/check`).
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use super::{Refusal, seconds, span, word};
+use crate::file::{self, Limits, Slo};
+use crate::resolved::{During, Figure, LatencyKind, Objective, Op, RecoveryFigure, RecoveryObjective};
+use crate::units::DurationText;
+
+/// The shortest and the longest limit.
+const LIMITS: [Duration; 2] = [Duration::from_micros(1), seconds(3_600)];
+
+pub(super) fn latencies(slo: &Slo, has_faults: bool) -> Result<Vec<Objective>, Refusal> {
+    of_operation(Op::Deposit, &slo.deposit, has_faults)
+}
+
+fn of_operation(
+    op: Op,
+    latencies: &BTreeMap<String, BTreeMap<String, Limits>>,
+    has_faults: bool,
+) -> Result<Vec<Objective>, Refusal> {
+    let mut objectives: Vec<Objective> = Vec::new();
+    for (latency_word, figures) in latencies {
+        let path = format!("slo.{}.{latency_word}", op.as_str());
+        let latency = word(&path, latency_word, &LatencyKind::ALL, LatencyKind::as_str)?;
+        for (figure_word, limits) in figures {
+            let path = format!("{path}.{figure_word}");
+            let figure = word(&path, figure_word, &Figure::ALL, Figure::as_str)?;
+            let name = format!("{}.{}.{}", op.as_str(), latency.as_str(), figure.as_str());
+            let first = objectives.len();
+            for (path, limit, during) in parts(path, limits, has_faults)? {
+                if objectives[first..].iter().any(|objective| objective.during == during) {
+                    let message = format!("is a second limit during \"{}\"; accepted is one", during.as_str());
+                    return Err(Refusal::new(path, message));
+                }
+                objectives.push(Objective { name: name.clone(), op, latency, figure, limit, during });
+            }
+        }
+    }
+    Ok(objectives)
+}
+
+/// The limits of one figure, each with the path that it was typed at.
+fn parts(path: String, limits: &Limits, has_faults: bool) -> Result<Vec<(String, Duration, During)>, Refusal> {
+    match limits {
+        Limits::Steady(limit) => {
+            let limit = checked(&path, *limit)?;
+            Ok(vec![(path, limit, During::Steady)])
+        }
+        Limits::One(limit) => Ok(vec![part(path, *limit, has_faults)?]),
+        Limits::Several(several) if several.is_empty() => Err(Refusal::new(
+            path,
+            "is an empty list; accepted are one or more such as { limit = \"50ms\", during = \"all\" }",
+        )),
+        Limits::Several(several) => several
+            .iter()
+            .enumerate()
+            .map(|(index, limit)| part(format!("{path}.{index}"), *limit, has_faults))
+            .collect(),
+    }
+}
+
+fn part(path: String, typed: file::Limit, has_faults: bool) -> Result<(String, Duration, During), Refusal> {
+    let limit = checked(&format!("{path}.limit"), typed.limit)?;
+    let during = match typed.during {
+        None | Some(file::During::Steady) => During::Steady,
+        Some(file::During::Fault) => During::Fault,
+        Some(file::During::Recovery) => During::Recovery,
+        Some(file::During::All) => During::All,
+    };
+    if matches!(during, During::Fault | During::Recovery) && !has_faults {
+        let message = format!("is \"{}\", which a scenario without any [[fault]] never has", during.as_str());
+        return Err(Refusal {
+            help: Some("accepted here: `steady`, `all`".to_owned()),
+            ..Refusal::new(format!("{path}.during"), message)
+        });
+    }
+    Ok((path, limit, during))
+}
+
+pub(super) fn recovery(slo: &Slo, has_faults: bool) -> Result<Vec<RecoveryObjective>, Refusal> {
+    if !slo.recovery.is_empty() && !has_faults {
+        let message = "is asked for, but a scenario without any [[fault]] has nothing to recover from";
+        return Err(Refusal::new("slo.recovery", message));
+    }
+    let asked = slo.recovery.iter().map(|(figure_word, limit)| {
+        let path = format!("slo.recovery.{figure_word}");
+        let figure = word(&path, figure_word, &RecoveryFigure::ALL, RecoveryFigure::as_str)?;
+        let name = format!("recovery.{}", figure.as_str());
+        Ok(RecoveryObjective { name, figure, limit: checked(&path, *limit)? })
+    });
+    asked.collect()
+}
+
+fn checked(path: &str, limit: DurationText) -> Result<Duration, Refusal> {
+    span(path, Some(limit), limit.0, LIMITS[0], LIMITS[1])
+}

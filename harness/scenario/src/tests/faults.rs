@@ -1,0 +1,135 @@
+//! What may be broken, and what is said of a fault that is not accepted.
+
+use std::time::Duration;
+
+use bankstorm_faults::plan::{Fault, Kind, Trigger};
+use insta::assert_snapshot;
+
+use super::{GOOD, accepted, refused};
+
+/// [`GOOD`] has a measured phase of 10 s, and plans 4,500 operations.
+fn with(faults: &[&str]) -> String {
+    faults.iter().fold(GOOD.to_owned(), |text, fault| format!("{text}\n[[fault]]\n{fault}\n"))
+}
+
+const KILL: &str = "kind = \"node.kill\"\nplace = \"channel-0\"\nat = \"5s\"\nlasts = \"2s\"";
+
+#[test]
+fn faults_become_a_plan() {
+    let text = with(&[
+        KILL,
+        "kind = \"node.pause\"\nplace = \"postgres-channel\"\nnth = 1500\nlasts = \"5s\"",
+        "kind = \"node.restart\"\nplace = \"kafka-1\"\nat = \"0s\"",
+        "kind = \"node.kill\"\nplace = \"core\"\nat = \"9999ms\"",
+    ]);
+    let seconds = Duration::from_secs;
+    let fault = |id: &str, kind, place: &str, trigger, lasts| {
+        let (id, place) = (id.to_owned(), place.to_owned());
+        Fault { id, kind, place, trigger, lasts }
+    };
+    let expected = [
+        fault("fault-0", Kind::NodeKill, "channel-0", Trigger::At(seconds(5)), Some(seconds(2))),
+        fault("fault-1", Kind::NodePause, "postgres-channel", Trigger::Nth(1_500), Some(seconds(5))),
+        fault("fault-2", Kind::NodeRestart, "kafka-1", Trigger::At(Duration::ZERO), None),
+        fault("fault-3", Kind::NodeKill, "core", Trigger::At(Duration::from_millis(9_999)), None),
+    ];
+    assert_eq!(accepted(&text, &[]).faults, expected);
+    let set = accepted(&text, &["fault.0.at=3s", "fault.0.place=channel-1", "fault.1.nth=7"]);
+    assert_eq!((set.faults[0].trigger, set.faults[0].place.as_str()), (Trigger::At(seconds(3)), "channel-1"));
+    assert_eq!(set.faults[1].trigger, Trigger::Nth(7));
+    assert!(accepted(&text, &["fault=[]"]).faults.is_empty());
+}
+
+#[test]
+fn unknown_kinds_and_places_are_listed() {
+    assert_snapshot!(refused(&with(&[&KILL.replace("node.kill", "node.kil")]), &[]), @r#"
+    scenarios/test.toml:15:8: fault.0.kind is "node.kil"
+       |
+    15 | kind = "node.kil"
+       |        ^^^^^^^^^^
+    help: did you mean `node.kill`? accepted here: `node.kill`, `node.pause`, `node.restart`
+    "#);
+    assert_snapshot!(refused(&with(&[KILL]), &["fault.0.place=channel-2"]), @r#"
+    --set fault.0.place=channel-2: fault.0.place is "channel-2", which this scenario does not have
+    help: did you mean `channel-0`? accepted here: `core`, `channel-0`, `channel-1`, `postgres-core`, `postgres-channel`, `kafka-1`
+    "#);
+    let third = accepted(&with(&[KILL]), &["fault.0.place=kafka-3", "system.kafka_brokers=3"]);
+    assert_eq!(third.faults[0].place, "kafka-3");
+    assert_snapshot!(refused(&with(&[&KILL.replace("lasts", "last")]), &[]), @r#"
+    scenarios/test.toml:18:1: unknown key `last` in fault.0
+       |
+    18 | last = "2s"
+       | ^^^^
+    help: did you mean `lasts`? accepted here: `kind`, `place`, `at`, `nth`, `lasts`
+    "#);
+}
+
+#[test]
+fn a_trigger_is_one_that_comes() {
+    assert_snapshot!(refused(&with(&[&format!("{KILL}\nnth = 5")]), &[]), @r"
+    scenarios/test.toml:14:1: fault.0 has both `at` and `nth`; accepted is one of them
+       |
+    14 | [[fault]]
+       | ^^^^^^^^^
+    ");
+    assert_snapshot!(refused(&with(&["kind = \"node.kill\"\nplace = \"core\""]), &[]), @r"
+    scenarios/test.toml:14:1: fault.0 has neither `at` nor `nth`; one must be given
+       |
+    14 | [[fault]]
+       | ^^^^^^^^^
+    ");
+    assert_snapshot!(refused(&with(&[KILL]), &["fault.0.at=10s"]), @r#"--set fault.0.at=10s: fault.0.at is "10s"; accepted is less than phases.measure, which is "10s""#);
+    let nth = with(&["kind = \"node.kill\"\nplace = \"core\"\nnth = 4500"]);
+    assert_eq!(accepted(&nth, &["fault.0.nth=4800"]).faults[0].trigger, Trigger::Nth(4_800));
+    assert_snapshot!(refused(&nth, &["fault.0.nth=4900"]), @"--set fault.0.nth=4900: fault.0.nth is 4900; accepted are 1 to about 4500, which is what the load sends (all rates times warm_up and measure)");
+    for few in ["0", "-1"] {
+        assert!(refused(&nth, &[&format!("fault.0.nth={few}")]).contains("accepted are 1 to about 4500"), "{few}");
+    }
+}
+
+#[test]
+fn each_kind_says_what_it_does_with_lasts() {
+    assert_snapshot!(refused(&with(&["kind = \"node.pause\"\nplace = \"core\"\nat = \"1s\""]), &[]), @r"
+    scenarios/test.toml:14:1: fault.0 has no `lasts`, which node.pause needs: how long the node stands still; a node that is frozen for good is better killed
+       |
+    14 | [[fault]]
+       | ^^^^^^^^^
+    ");
+    assert_snapshot!(refused(&with(&[KILL]), &["fault.0.kind=node.restart"]), @r#"
+    scenarios/test.toml:18:9: fault.0.lasts is not accepted by node.restart, which ends by itself: leave it out
+       |
+    18 | lasts = "2s"
+       |         ^^^^
+    "#);
+    assert_snapshot!(refused(&with(&[KILL]), &["fault.0.lasts=0s"]), @r#"--set fault.0.lasts=0s: fault.0.lasts is "0s"; accepted are "1ms" to "1h""#);
+    assert_snapshot!(refused(&with(&[KILL]), &["fault.0.lasts=2h"]), @r#"--set fault.0.lasts=2h: fault.0.lasts is "2h"; accepted are "1ms" to "1h""#);
+}
+
+#[test]
+fn a_place_takes_one_fault_after_the_other() {
+    let fault = |kind: &str, rest: &str| format!("kind = \"node.{kind}\"\nplace = \"channel-0\"\n{rest}");
+    let both = |other: String| with(&[KILL, &other]);
+    assert_snapshot!(refused(&both(fault("pause", "at = \"6s\"\nlasts = \"4s\"")), &[]), @r"
+    scenarios/test.toml:20:1: fault.1 (node.pause from 6s to 10s) overlaps fault.0 (node.kill from 5s to 7s) on channel-0; accepted is one after the other
+       |
+    20 | [[fault]]
+       | ^^^^^^^^^
+    ");
+    assert_snapshot!(refused(&both(fault("kill", "at = \"1s\"")), &[]), @r"
+    scenarios/test.toml:20:1: fault.1 (node.kill from 1s to the heal phase) overlaps fault.0 (node.kill from 5s to 7s) on channel-0; accepted is one after the other
+       |
+    20 | [[fault]]
+       | ^^^^^^^^^
+    ");
+    assert_snapshot!(refused(&both(fault("restart", "at = \"5s\"")), &[]), @r"
+    scenarios/test.toml:20:1: fault.1 (node.restart at 5s) overlaps fault.0 (node.kill from 5s to 7s) on channel-0; accepted is one after the other
+       |
+    20 | [[fault]]
+       | ^^^^^^^^^
+    ");
+    for apart in ["at = \"7s\"\nlasts = \"1s\"", "at = \"4s\"\nlasts = \"1s\"", "nth = 3000\nlasts = \"1s\""] {
+        assert_eq!(accepted(&both(fault("pause", apart)), &[]).faults.len(), 2, "{apart}");
+    }
+    let elsewhere = KILL.replace("channel-0", "channel-1");
+    assert_eq!(accepted(&with(&[KILL, &elsewhere]), &[]).faults.len(), 2);
+}
