@@ -6,6 +6,7 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
 use bankstorm_core::config::CoreConfig;
+use bankstorm_environment::EnvironmentKind;
 use bankstorm_scenario::Scenario;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
@@ -40,6 +41,12 @@ pub(crate) enum Command {
         /// Which process.
         #[command(subcommand)]
         process: Serve,
+    },
+    /// Exit code 0 when an address answers 200 (for health checks in images)
+    #[command(hide = true)]
+    Health {
+        /// For example http://127.0.0.1:8080/healthz
+        url: String,
     },
     /// Checks a stored run again from its evidence: guarantees, evidence hashes, verdict
     Check(RunFolderArgs),
@@ -128,12 +135,15 @@ pub(crate) struct ScenariosArgs {
 pub(crate) enum EnvironmentName {
     /// Private child processes on loopback
     Local,
+    /// The same set in containers, each run on a network of its own; needs a container engine
+    Containers,
 }
 
 impl EnvironmentName {
-    pub(crate) const fn as_str(self) -> &'static str {
+    pub(crate) const fn kind(self) -> EnvironmentKind {
         match self {
-            Self::Local => "local",
+            Self::Local => EnvironmentKind::Local,
+            Self::Containers => EnvironmentKind::Containers,
         }
     }
 }

@@ -1,14 +1,20 @@
 //! The bank of a scenario, assembled: databases with their history, broker, core and channels.
 //!
-//! In: a resolved scenario, a run folder, a display. Out: [`Bank`] with its addresses. Elsewhere: how processes are started and stopped
-//! (`environment`), what they do (`system`).
+//! In: a resolved scenario, an environment's name, a run folder, a display. Out: [`Bank`] with its addresses. Elsewhere: how nodes are
+//! started, broken and stopped (`environment`), what they do (`system`), when they are broken (`chaos/faults`).
 
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use bankstorm_adapters::postgres;
 use bankstorm_adapters::postgres::bulk::LoadedAccount;
 use bankstorm_contracts::event::ENTRIES_TOPIC;
-use bankstorm_environment::{Death, Local, Needs, ServiceSpec, Topic, free_port};
+use bankstorm_environment::{
+    Death, Environment, EnvironmentError, EnvironmentKind, HARNESS, Images, Needs, ServiceSpec, Topic, Witness,
+};
+use bankstorm_faults::nodes::{self, Nodes};
 use bankstorm_load::run::ChannelAddress;
 use bankstorm_record::folder::RunFolder;
 use bankstorm_scenario::Scenario;
@@ -43,9 +49,13 @@ pub(crate) struct Addresses {
 
 /// A running bank.
 pub(crate) struct Bank {
-    local: Local,
+    environment: Box<dyn Environment>,
     /// Where everything listens.
     pub(crate) addresses: Addresses,
+    /// Process ids by name, kept up to date through restarts.
+    pids: Arc<Mutex<BTreeMap<String, u32>>>,
+    /// Where each channel writes when entries became visible.
+    visible: PathBuf,
 }
 
 impl Bank {
@@ -53,48 +63,58 @@ impl Bank {
     /// environment's own folder, with which they vanish.
     pub(crate) async fn start(
         scenario: &Scenario,
+        kind: EnvironmentKind,
         folder: Option<&RunFolder>,
         display: &Display,
     ) -> Result<Self, CliError> {
         let channels: Vec<String> = (0..scenario.system.channel_instances).map(|n| format!("channel-{n}")).collect();
-        let mut local = Local::start(needs(scenario, folder, &channels), display.start()).await.map_err(environment)?;
-        let core_database = local.database("core");
-        let channel_database = local.database("channel");
-        if let Err(error) = load_accounts(scenario, &core_database, &channel_database, display).await {
-            stop_quietly(local).await;
-            return Err(error);
-        }
-        let home = folder.cloned().unwrap_or_else(|| RunFolder::new(local.folder()));
-        let started = start_services(&mut local, scenario, &home, &channels).await;
-        let (core_url, channel_urls) = match started {
-            Ok(urls) => urls,
-            Err(error) => {
-                stop_quietly(local).await;
-                return Err(error);
+        let needs = needs(scenario, folder, &channels)?;
+        let environment = bankstorm_environment::start(kind, needs, display.start()).await.map_err(lost)?;
+        match Self::fill(environment.as_ref(), scenario, &channels, display).await {
+            Ok(addresses) => {
+                let pids = Arc::new(Mutex::new(environment.pids()));
+                let visible = environment.exchange().to_owned();
+                Ok(Self { environment, addresses, pids, visible })
             }
-        };
-        if let Err(error) = until_assigned(&channel_urls, scenario.system.partitions, display).await {
-            stop_quietly(local).await;
-            return Err(error);
+            Err(error) => {
+                // The first error is what the user needs; what a stop after it says is in the logs.
+                if let Err(error) = environment.stop().await {
+                    tracing::warn!(%error, "stopping after a failed start");
+                }
+                Err(error)
+            }
         }
-        let addresses = Addresses {
-            core_database,
-            channel_database,
-            kafka: local.kafka("harness"),
-            core_url,
-            channels: channels.into_iter().zip(channel_urls).collect(),
-        };
-        Ok(Self { local, addresses })
     }
 
-    /// Ends of processes that nobody asked for.
-    pub(crate) fn deaths(&mut self) -> UnboundedReceiver<Death> {
-        self.local.deaths()
+    /// Accounts, services, and partitions that have their owners.
+    async fn fill(
+        environment: &dyn Environment,
+        scenario: &Scenario,
+        channels: &[String],
+        display: &Display,
+    ) -> Result<Addresses, CliError> {
+        let core_database = environment.database("core", HARNESS);
+        let channel_database = environment.database("channel", HARNESS);
+        load_accounts(scenario, &core_database, &channel_database, display).await?;
+        let mut specs = vec![core_spec(environment)];
+        specs.extend(channels.iter().map(|channel| channel_spec(environment, scenario, channel)));
+        environment.start_services(specs).await.map_err(lost)?;
+        let channels: Vec<(String, String)> =
+            channels.iter().map(|name| (name.clone(), environment.url(name, HARNESS))).collect();
+        until_assigned(&channels, scenario.system.partitions, display).await?;
+        let kafka = environment.kafka(HARNESS);
+        let core_url = environment.url("core", HARNESS);
+        Ok(Addresses { core_database, channel_database, kafka, core_url, channels })
     }
 
-    /// Process ids by name.
-    pub(crate) fn pids(&self) -> std::collections::BTreeMap<String, u32> {
-        self.local.pids()
+    /// Ends of nodes that nobody asked for.
+    pub(crate) fn deaths(&self) -> UnboundedReceiver<Death> {
+        self.environment.deaths()
+    }
+
+    /// Process ids by name, as they are at any moment.
+    pub(crate) fn pids(&self) -> Arc<Mutex<BTreeMap<String, u32>>> {
+        Arc::clone(&self.pids)
     }
 
     /// The channels, as the load generator wants them.
@@ -103,34 +123,91 @@ impl Bank {
         channels.map(|(name, url)| ChannelAddress { instance: name.clone(), url: url.clone() }).collect()
     }
 
+    /// The file that a channel appends to when entries became visible.
+    pub(crate) fn visible_log(&self, channel: &str) -> PathBuf {
+        visible_log(&self.visible, channel)
+    }
+
+    /// Directed links by name, `channel-0->core`, and how each goes.
+    pub(crate) fn links(&self) -> BTreeMap<String, String> {
+        let links = self.environment.links().into_iter();
+        links.map(|link| (format!("{}->{}", link.from, link.to), "direct".to_owned())).collect()
+    }
+
+    /// Versions and images, for the report.
+    pub(crate) fn facts(&self) -> BTreeMap<String, String> {
+        self.environment.facts()
+    }
+
     /// Stops everything.
     pub(crate) async fn stop(self) -> Result<(), CliError> {
-        self.local.stop().await.map_err(environment)
+        self.environment.stop().await.map_err(lost)
+    }
+
+    fn seen(&self, result: Result<Witness, EnvironmentError>) -> Result<nodes::Witness, String> {
+        *self.pids.lock().expect("no panic while noting pids") = self.environment.pids();
+        let Witness { what, at_monotonic_ns } = result.map_err(|error| error.to_string())?;
+        Ok(nodes::Witness { what, at_ns: i64::try_from(at_monotonic_ns).unwrap_or(i64::MAX) })
     }
 }
 
-fn environment(error: impl std::fmt::Display) -> CliError {
+impl Nodes for Bank {
+    async fn kill(&self, place: &str) -> Result<nodes::Witness, String> {
+        self.seen(self.environment.kill(place).await)
+    }
+
+    async fn pause(&self, place: &str) -> Result<nodes::Witness, String> {
+        self.seen(self.environment.pause(place).await)
+    }
+
+    async fn resume(&self, place: &str) -> Result<nodes::Witness, String> {
+        self.seen(self.environment.resume(place).await)
+    }
+
+    async fn restart(&self, place: &str) -> Result<nodes::Witness, String> {
+        self.seen(self.environment.restart(place).await)
+    }
+}
+
+fn lost(error: impl std::fmt::Display) -> CliError {
     CliError::Environment(error.to_string())
 }
 
-/// The first error is what the user needs; what a stop after it says is in the logs.
-async fn stop_quietly(local: Local) {
-    if let Err(error) = local.stop().await {
-        tracing::warn!(%error, "stopping after a failed start");
-    }
+fn visible_log(folder: &Path, channel: &str) -> PathBuf {
+    folder.join(format!("{channel}.log"))
 }
 
-fn needs(scenario: &Scenario, folder: Option<&RunFolder>, channels: &[String]) -> Needs {
-    let mut kafka_clients = vec!["core".to_owned(), "harness".to_owned()];
-    kafka_clients.extend(channels.iter().cloned());
-    Needs {
+fn needs(scenario: &Scenario, folder: Option<&RunFolder>, channels: &[String]) -> Result<Needs, CliError> {
+    let mut services = vec!["core".to_owned()];
+    services.extend(channels.iter().cloned());
+    let mut kafka_clients = services.clone();
+    kafka_clients.push(HARNESS.to_owned());
+    Ok(Needs {
         name: scenario.name.clone(),
         run_dir: folder.map(|folder| folder.root().to_owned()),
         databases: vec!["core".to_owned(), "channel".to_owned()],
-        brokers: 1,
+        brokers: scenario.system.kafka_brokers,
         kafka_clients,
         topics: vec![Topic { name: ENTRIES_TOPIC.to_owned(), partitions: scenario.system.partitions }],
-    }
+        // Nothing of the bank uses it yet.
+        redis: false,
+        services,
+        exchange: folder.map(stamps).transpose()?,
+        images: images(scenario),
+    })
+}
+
+/// The run's folder of visible stamps, under a path that holds for every process.
+fn stamps(folder: &RunFolder) -> Result<PathBuf, CliError> {
+    let stamps = folder.visible();
+    std::fs::create_dir_all(&stamps)
+        .and_then(|()| stamps.canonicalize())
+        .map_err(|error| CliError::Environment(format!("{}: {error}", stamps.display())))
+}
+
+fn images(scenario: &Scenario) -> Images {
+    let images = scenario.images.clone();
+    Images { postgres: images.postgres, kafka: images.kafka, redis: images.redis, services: images.services }
 }
 
 async fn load_accounts(
@@ -166,37 +243,15 @@ async fn load_accounts(
     }
 }
 
-async fn start_services(
-    local: &mut Local,
-    scenario: &Scenario,
-    folder: &RunFolder,
-    channels: &[String],
-) -> Result<(String, Vec<String>), CliError> {
-    std::fs::create_dir_all(folder.visible_log("x").parent().expect("a file in a folder"))
-        .map_err(|error| CliError::Environment(format!("{}: {error}", folder.root().display())))?;
-    let core_port = free_port().map_err(environment)?;
-    let core_url = format!("http://127.0.0.1:{core_port}");
-    let mut specs = vec![core_spec(local, core_port, &core_url)];
-    let mut urls = Vec::new();
-    for channel in channels {
-        let port = free_port().map_err(environment)?;
-        let url = format!("http://127.0.0.1:{port}");
-        specs.push(channel_spec(local, scenario, folder, channel, port, &url, &core_url));
-        urls.push(url);
-    }
-    local.start_services(specs).await.map_err(environment)?;
-    Ok((core_url, urls))
-}
-
 /// Waits until the channels own every partition, each its share: the group's first rebalances belong to no measured second.
-async fn until_assigned(channels: &[String], partitions: u32, display: &Display) -> Result<(), CliError> {
+async fn until_assigned(channels: &[(String, String)], partitions: u32, display: &Display) -> Result<(), CliError> {
     let shown = display.phase("waiting until the channels own all partitions");
     let share = f64::from(partitions) / channels.len() as f64;
     let fair = share.floor()..=share.ceil();
     let start = tokio::time::Instant::now();
     loop {
         let mut owned = Vec::new();
-        for url in channels {
+        for (_, url) in channels {
             let metrics = bankstorm_evidence::scrape(url).await;
             owned.push(metrics.ok().and_then(|metrics| metrics.get("channel_partitions").copied()).unwrap_or(0.0));
         }
@@ -214,26 +269,18 @@ async fn until_assigned(channels: &[String], partitions: u32, display: &Display)
     }
 }
 
-fn core_spec(local: &Local, port: u16, url: &str) -> ServiceSpec {
+fn core_spec(environment: &dyn Environment) -> ServiceSpec {
     let args = [
         "serve".to_owned(),
         "core".to_owned(),
-        format!("--database={}", local.database("core")),
-        format!("--kafka={}", local.kafka("core")),
-        format!("--listen=127.0.0.1:{port}"),
+        format!("--database={}", environment.database("core", "core")),
+        format!("--kafka={}", environment.kafka("core")),
+        format!("--listen={}", environment.listen("core")),
     ];
-    ServiceSpec::new("core", args.into(), format!("{url}/readyz"))
+    ServiceSpec::new("core", args.into())
 }
 
-fn channel_spec(
-    local: &Local,
-    scenario: &Scenario,
-    folder: &RunFolder,
-    name: &str,
-    port: u16,
-    url: &str,
-    core_url: &str,
-) -> ServiceSpec {
+fn channel_spec(environment: &dyn Environment, scenario: &Scenario, name: &str) -> ServiceSpec {
     let system = &scenario.system;
     let mode = match system.worker_mode {
         WorkerMode::Serial => "serial",
@@ -243,15 +290,15 @@ fn channel_spec(
     let args = [
         "serve".to_owned(),
         "channel".to_owned(),
-        format!("--database={}", local.database("channel")),
-        format!("--kafka={}", local.kafka(name)),
-        format!("--core={core_url}"),
-        format!("--listen=127.0.0.1:{port}"),
+        format!("--database={}", environment.database("channel", name)),
+        format!("--kafka={}", environment.kafka(name)),
+        format!("--core={}", environment.url("core", name)),
+        format!("--listen={}", environment.listen(name)),
         format!("--instance={name}"),
-        format!("--visible-log={}", folder.visible_log(name).display()),
+        format!("--visible-log={}", visible_log(environment.exchange(), name).display()),
         format!("--workers={}", system.workers),
         format!("--worker-mode={mode}"),
         format!("--sync-cost-us={}", system.sync_cost.as_micros()),
     ];
-    ServiceSpec::new(name, args.into(), format!("{url}/readyz"))
+    ServiceSpec::new(name, args.into())
 }

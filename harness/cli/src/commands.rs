@@ -5,6 +5,7 @@
 pub(crate) mod check;
 pub(crate) mod checks;
 pub(crate) mod doctor;
+pub(crate) mod health;
 pub(crate) mod report;
 pub(crate) mod scenarios;
 pub(crate) mod schema;

@@ -45,6 +45,7 @@ async fn dispatch(command: Command) -> Result<u8, CliError> {
         Command::Run(args) => run::run(args).await,
         Command::Up(args) => commands::up::run(args).await,
         Command::Serve { process } => commands::serve::run(process).await,
+        Command::Health { url } => commands::health::run(&url),
         Command::Check(args) => commands::check::run(&args),
         Command::Report(args) => commands::report::run(&args),
         Command::Doctor(args) => commands::doctor::run(&args),

@@ -1,11 +1,14 @@
-//! The way of a run: load the scenario, bring up the bank, drive it, resolve, converge, collect, stop, check, report.
+//! The way of a run: load the scenario, bring up the bank, drive it while faults strike, heal, resolve, converge, collect, stop, check,
+//! report.
 //!
 //! In: `run SCENARIO`. Out: a run folder and an exit code. Elsewhere: every step itself; this is the table of contents.
 //!
 //! The folder is written in three moments: at the start, when load has ended, after the checks. A crash leaves what was there.
 
 mod collect;
+mod databases;
 mod facts;
+mod faults;
 mod load;
 mod open;
 mod phases;
@@ -17,7 +20,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bankstorm_check::exit;
+use bankstorm_environment::EnvironmentKind;
 use bankstorm_evidence::sampler::Sampler;
+use bankstorm_faults::conductor::{Conductor, FaultState};
 
 use crate::args::RunArgs;
 use crate::bank::Bank;
@@ -26,7 +31,9 @@ use crate::output::{note, say};
 use crate::progress::Display;
 use crate::stop::Interrupt;
 
+use self::databases::Databases;
 use self::facts::Findings;
+use self::faults::Notes;
 use self::open::OpenRun;
 use self::watch::Watch;
 use self::watchdog::Watchdog;
@@ -47,8 +54,8 @@ pub(crate) async fn run(args: RunArgs) -> Result<u8, CliError> {
     display.line(&format!("run {}", open.json.run_id));
     display.line(&format!("plan digest {}", open.json.digests.plan));
 
-    let mut bank = bring_up(&mut open, &display, &stop).await?;
-    let measured = measure(&mut open, &mut bank, &display, &stop).await;
+    let bank = bring_up(&mut open, args.options.env.kind(), &display, &stop).await?;
+    let measured = measure(&mut open, &bank, &display, &stop).await;
     // Past the limit the bank is dropped, and the reaper ends it without manners.
     let stopped = stop.within(STOPPED_BY, stop_bank(bank, &display)).await.unwrap_or(Ok(()));
     let mut findings = measured.map_err(|error| open.ended_early(error))?;
@@ -59,13 +66,18 @@ pub(crate) async fn run(args: RunArgs) -> Result<u8, CliError> {
 }
 
 /// The bank of the run; Ctrl-C meanwhile ends the run, and the reaper removes what was started.
-async fn bring_up(open: &mut OpenRun, display: &Display, stop: &Interrupt) -> Result<Bank, CliError> {
+async fn bring_up(
+    open: &mut OpenRun,
+    kind: EnvironmentKind,
+    display: &Display,
+    stop: &Interrupt,
+) -> Result<Bank, CliError> {
     display.line("bringing up the bank");
     let phase = open.phases.begin("start", &open.json.origin);
     let started = tokio::select! {
         biased;
         () = stop.asked() => Err(CliError::Interrupted),
-        started = Bank::start(&open.scenario, Some(&open.folder), display) => started,
+        started = Bank::start(&open.scenario, kind, Some(&open.folder), display) => started,
     };
     open.phases.end(phase, &open.json.origin);
     started.map_err(|error| open.ended_early(error))
@@ -74,22 +86,35 @@ async fn bring_up(open: &mut OpenRun, display: &Display, stop: &Interrupt) -> Re
 /// Everything between "the bank is up" and "the bank may be stopped".
 async fn measure(
     open: &mut OpenRun,
-    bank: &mut Bank,
+    bank: &Bank,
     display: &Display,
     stop: &Interrupt,
 ) -> Result<Findings, CliError> {
+    open.bank_is_up(bank)?;
+    let notes = Notes::open(open, display)?;
+    let mark = |state: &FaultState| notes.note(state);
+    let conductor = Conductor::new(&open.scenario.faults, &mark);
+    let mut databases = Databases::default();
+    databases.look(open, bank).await;
     let watch = Watch::begin(bank.deaths(), open, bank, Arc::clone(&stop.load));
     let watchdog = Watchdog::start()?;
     let sampler = Sampler::start(load::targets(bank), open.json.origin, &open.folder)
         .map_err(|error| CliError::Environment(format!("samples: {error}")))?;
 
-    let mut loaded = load::drive_and_resolve(open, bank, display, stop).await?;
+    let mut loaded = load::drive_and_resolve(open, bank, &conductor, display, stop).await?;
+    open.json.faults = faults::records(&conductor, open);
     let mut collected = collect::converge(open, bank, display, stop).await;
     let sampled = stop.within(SAMPLED_BY, sampler.stop()).await.unwrap_or_default();
     // From here on nothing is measured: what stalls the machine now spoils no figure.
     let watchdog = watchdog.end();
-    let collecting = collect::collect(open, bank, &mut loaded, &mut collected, display);
-    if stop.within(COLLECTED_BY, collecting).await.is_none() {
+    let collecting = async {
+        databases.look(open, bank).await;
+        let evidence = databases.write(open, &mut collected.problems);
+        open.json.evidence.extend(evidence);
+        collect::collect(open, bank, &mut loaded, &mut collected, display).await;
+    };
+    let collecting = stop.within(COLLECTED_BY, collecting).await;
+    if collecting.is_none() {
         collected
             .problems
             .push(format!("evidence was cut short: {} s after the interrupt", COLLECTED_BY.as_secs_f64()));

@@ -7,6 +7,10 @@
 #[path = "real/support.rs"]
 mod support;
 
+#[path = "real/containers.rs"]
+mod containers;
+#[path = "real/faults.rs"]
+mod faults;
 #[path = "real/interrupt.rs"]
 mod interrupt;
 #[path = "real/kill.rs"]
@@ -24,13 +28,29 @@ fn main() {
     let mut arguments = Arguments::from_args();
     arguments.test_threads = Some(1);
     let mut trials: Vec<Trial> = Vec::new();
-    for cases in [usage::cases(), run::cases(), tamper::cases(), interrupt::cases(), kill::cases()] {
-        trials.extend(cases.into_iter().map(|(name, case)| {
-            Trial::test(name, move || {
-                case();
-                Ok(())
-            })
-        }));
+    for cases in
+        [usage::cases(), run::cases(), tamper::cases(), interrupt::cases(), kill::cases(), faults::cases()]
+    {
+        trials.extend(cases.into_iter().map(trial));
+    }
+    let engine = bankstorm_environment::containers::available_blocking();
+    for case in containers::cases() {
+        trials.push(match &engine {
+            Ok(()) => trial(case),
+            // The kind is printed before the name.
+            Err(reason) => trial(case).with_kind(first_line(reason)).with_ignored_flag(true),
+        });
     }
     libtest_mimic::run(&arguments, trials).exit();
+}
+
+fn trial((name, case): support::Case) -> Trial {
+    Trial::test(name, move || {
+        case();
+        Ok(())
+    })
+}
+
+fn first_line(reason: &impl std::fmt::Display) -> String {
+    reason.to_string().lines().next().unwrap_or_default().to_owned()
 }

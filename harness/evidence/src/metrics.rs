@@ -17,28 +17,41 @@ const ANSWER_LIMIT: Duration = Duration::from_millis(500);
 const ANSWER_BYTES: u64 = 4 << 20;
 
 /// How often each marker fired, summed over processes: asked now, and where a process does not answer (it was killed), as it was last
-/// sampled. `processes` are names with their base addresses, the names as in the samples.
+/// sampled. What fired between the last sample of a killed process and its end is not known. `processes` are names with their base
+/// addresses, the names as in the samples.
 pub async fn final_markers(processes: &[(String, String)], samples: &[SampleRow]) -> BTreeMap<String, u64> {
     let mut total = BTreeMap::new();
     for (process, url) in processes {
-        let markers = match scrape(url).await {
-            Ok(metrics) => markers(metrics.iter().map(|(name, value)| (name.as_str(), *value))),
-            Err(_) => last_sampled(process, samples),
-        };
-        for (marker, count) in markers {
+        let now = scrape(url).await.ok();
+        let now = now.map(|metrics| markers(metrics.iter().map(|(name, value)| (name.as_str(), *value))));
+        for (marker, count) in over_lives(sampled(process, samples).chain(now)) {
             *total.entry(marker).or_insert(0) += count;
         }
     }
     total
 }
 
-fn last_sampled(process: &str, samples: &[SampleRow]) -> BTreeMap<String, u64> {
+/// What was sampled of a process's markers, in order; nothing where it could not be asked.
+fn sampled<'a>(process: &str, samples: &'a [SampleRow]) -> impl Iterator<Item = BTreeMap<String, u64>> + 'a {
     let prefix = format!("{process}.");
-    let of_process = |sample: &SampleRow| {
+    let of_process = move |sample: &'a SampleRow| {
         let metrics = sample.metrics.iter();
         markers(metrics.filter_map(|(name, value)| Some((name.strip_prefix(prefix.as_str())?, *value))))
     };
-    samples.iter().rev().map(of_process).find(|markers| !markers.is_empty()).unwrap_or_default()
+    samples.iter().map(of_process).filter(|markers| !markers.is_empty())
+}
+
+/// A process that was started again counts from zero: a count that falls is a new life, and those before it are added up.
+fn over_lives(looks: impl Iterator<Item = BTreeMap<String, u64>>) -> BTreeMap<String, u64> {
+    let mut lives: BTreeMap<String, (u64, u64)> = BTreeMap::new();
+    for look in looks {
+        for (marker, count) in look {
+            let (earlier, last) = lives.entry(marker).or_default();
+            *earlier += if count < *last { *last } else { 0 };
+            *last = count;
+        }
+    }
+    lives.into_iter().map(|(marker, (earlier, last))| (marker, earlier + last)).collect()
 }
 
 fn markers<'a>(metrics: impl Iterator<Item = (&'a str, f64)>) -> BTreeMap<String, u64> {
@@ -92,7 +105,7 @@ mod tests {
     use tokio::io::{AsyncReadExt, AsyncWriteExt};
     use tokio::net::TcpListener;
 
-    use super::{final_markers, parse};
+    use super::{final_markers, over_lives, parse};
 
     const TEXT: &str = "# HELP bankstorm_marker How often.\n# TYPE bankstorm_marker counter\n\
         bankstorm_marker_total{name=\"core-replay\"} 3\nbankstorm_marker_total{name=\"gap fill\"} 0\n\
@@ -135,5 +148,11 @@ mod tests {
         };
         let markers = final_markers(&processes, &[sample(1.0), sample(2.0), SampleRow::default()]).await;
         assert_eq!(markers, BTreeMap::from([("core-replay".to_owned(), 5), ("gap fill".to_owned(), 0)]));
+    }
+
+    #[test]
+    fn a_count_that_falls_is_another_life_of_the_process() {
+        let look = |count: u64| BTreeMap::from([("relay-sent".to_owned(), count)]);
+        assert_eq!(over_lives([3, 7, 2, 2, 5, 1].map(look).into_iter()), look(7 + 5 + 1));
     }
 }

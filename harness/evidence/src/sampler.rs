@@ -12,6 +12,7 @@ mod summary;
 
 use std::collections::BTreeMap;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use bankstorm_record::clock::Origin;
@@ -39,11 +40,14 @@ const SETTLE_PAUSE: Duration = Duration::from_millis(100);
 /// How long a stop waits for the sample that is being taken: the limits of one sample together.
 const STOP_LIMIT: Duration = Duration::from_secs(10);
 
+/// Process ids by name, kept up to date by whoever restarts processes.
+pub type Pids = Arc<Mutex<BTreeMap<String, u32>>>;
+
 /// What is sampled.
 #[derive(Clone, Debug, Default)]
 pub struct Targets {
     /// Process ids by name; their children count with them. `harness`, this process alone, is always added.
-    pub pids: BTreeMap<String, u32>,
+    pub pids: Pids,
     /// Names and base addresses (`http://127.0.0.1:8080`) of processes that have metrics.
     pub metrics: Vec<(String, String)>,
     /// Kafka's bootstrap address; nothing of Kafka is sampled when empty.

@@ -91,8 +91,8 @@ impl RunFolder {
         self.root.join("logs")
     }
 
-    /// The raw visible log of one channel instance.
-    pub fn visible_log(&self, instance: &str) -> PathBuf {
-        self.root.join("visible").join(format!("{instance}.log"))
+    /// The folder of the raw visible logs, one file a channel instance, written by the channels themselves.
+    pub fn visible(&self) -> PathBuf {
+        self.root.join("visible")
     }
 }

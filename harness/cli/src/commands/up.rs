@@ -18,9 +18,9 @@ pub(crate) async fn run(args: UpArgs) -> Result<u8, CliError> {
     let started = tokio::select! {
         biased;
         () = stop.asked() => return Err(CliError::Interrupted),
-        started = Bank::start(&scenario, None, &display) => started,
+        started = Bank::start(&scenario, args.options.env.kind(), None, &display) => started,
     };
-    let mut bank = started?;
+    let bank = started?;
     print(&bank.addresses);
     let mut deaths = bank.deaths();
     let lost = tokio::select! {

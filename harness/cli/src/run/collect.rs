@@ -136,7 +136,7 @@ async fn core(open: &mut OpenRun, bank: &Bank, collected: &mut Collected) {
 /// The visible times; those whose stamp died with its process are read from a channel now, as upper bounds (D44).
 async fn visible(open: &mut OpenRun, bank: &Bank, loaded: &mut Loaded, collected: &mut Collected) {
     let logs: Vec<(String, PathBuf)> =
-        bank.addresses.channels.iter().map(|(name, _)| (name.clone(), open.folder.visible_log(name))).collect();
+        bank.addresses.channels.iter().map(|(name, _)| (name.clone(), bank.visible_log(name))).collect();
     let mut first_reads = loaded.drive.first_reads.clone();
     for pass in 0..2 {
         let origin = open.json.origin;

@@ -3,6 +3,10 @@
 //! In: what load, sampler, watchdog and collectors saw. Out: a complete run.json, facts.json and the exit code. Elsewhere: how a run is
 //! judged (`crate::judge`).
 
+use std::collections::BTreeMap;
+
+use bankstorm_check::objectives::RECOVERY;
+use bankstorm_check::recover::{self, During, Measured, Windows};
 use bankstorm_check::validity::{Facts, LogHits, Machine, WarmUp};
 use bankstorm_evidence::logs::scan_logs;
 use bankstorm_evidence::sampler::{SamplerSummary, summarise};
@@ -12,7 +16,7 @@ use bankstorm_record::clock::wall_us;
 use bankstorm_record::latency::CutOffs;
 use bankstorm_record::marks::read_samples;
 use bankstorm_record::rows::OperationRow;
-use bankstorm_record::run_json::{ObjectiveResult, SloVerdict};
+use bankstorm_record::run_json::{FaultRecord, Latency, ObjectiveResult, SloVerdict};
 use bankstorm_record::save::{sha256_file, write_json, write_run_json};
 use bankstorm_scenario::resolved::{LatencyKind, Op};
 
@@ -78,6 +82,7 @@ fn keep_priority(open: &mut OpenRun, generator: &GeneratorFacts) -> Result<(), C
 /// What makes a run inconclusive besides its facts.
 fn problems(findings: &Findings) -> Vec<String> {
     let mut problems = findings.collected.problems.clone();
+    problems.extend(findings.loaded.unhealed.iter().cloned());
     let given_up = findings.loaded.drive.lookups_given_up;
     if given_up > 0 && !findings.interrupted {
         problems.push(format!("{given_up} lookups never saw their deposit in a channel's history, limit 0"));
@@ -122,9 +127,27 @@ fn figures_of_load(open: &mut OpenRun, loaded: &Loaded) {
     let op = Op::Deposit.as_str().to_owned();
     open.json.load.insert(op.clone(), figures::counts(&drive.operations));
     let cut_offs = CutOffs::of(&open.phases.spans()).unwrap_or_else(|| drive.cut_offs());
-    let latencies =
-        LatencyKind::ALL.map(|kind| (kind.as_str().to_owned(), figures::latency(&drive.operations, kind, &cut_offs)));
-    open.json.latency_us.insert(op, latencies.into());
+    open.json.latency_us.insert(op.clone(), latencies(drive.operations.iter(), &cut_offs));
+    let Some(measured) = Measured::of(&open.phases.spans()) else { return };
+    open.json.recovery = recover::recover(&drive.operations, &open.json.faults, measured);
+    let windows = recover::windows(&open.json.faults, &open.json.recovery);
+    if windows.is_empty() {
+        return;
+    }
+    for during in During::ALL {
+        let rows = drive.operations.iter().filter(|row| windows.of(row.intended_ns) == during);
+        let of_op = BTreeMap::from([(op.clone(), latencies(rows, &cut_offs))]);
+        open.json.latency_during_us.insert(during.as_str().to_owned(), of_op);
+    }
+}
+
+/// Every latency of these rows.
+fn latencies<'a>(
+    rows: impl Iterator<Item = &'a OperationRow> + Clone,
+    cut_offs: &CutOffs,
+) -> BTreeMap<String, Latency> {
+    let kinds = LatencyKind::ALL.into_iter();
+    kinds.map(|kind| (kind.as_str().to_owned(), figures::latency(rows.clone(), kind, cut_offs))).collect()
 }
 
 fn measured_samples(open: &OpenRun) -> SamplerSummary {
@@ -136,7 +159,10 @@ fn measured_samples(open: &OpenRun) -> SamplerSummary {
 fn facts(open: &OpenRun, findings: &Findings, measured: &SamplerSummary) -> Result<Facts, CliError> {
     let rows = &findings.loaded.drive.operations;
     let count = |wanted: fn(&OperationRow) -> bool| rows.iter().filter(|row| wanted(row)).count() as u64;
-    let send_lag = &open.json.latency_us["deposit"]["send_lag"];
+    let windows = recover::windows(&open.json.faults, &open.json.recovery);
+    // The generator is judged by what it did while the bank was itself.
+    let steady = open.json.latency_during_us.get(During::Steady.as_str()).unwrap_or(&open.json.latency_us);
+    let send_lag = &steady["deposit"]["send_lag"];
     let response = open.scenario.slo.iter().filter(|objective| objective.latency == LatencyKind::Response);
     let logs = scan_logs(&open.folder).map_err(environment)?;
     let unwitnessed = open.json.faults.iter().filter(|fault| fault.planned && fault.witnessed.is_none());
@@ -153,8 +179,8 @@ fn facts(open: &OpenRun, findings: &Findings, measured: &SamplerSummary) -> Resu
         wall_step_us: findings.watchdog.map(|seen| seen.wall_step_us),
         wall_drift_us: findings.watchdog.map(|seen| seen.wall_drift_us),
         stall_max_us: findings.watchdog.map(|seen| seen.stall_max_us),
-        warm_up: warm_up(findings, |row| row.acked_ns),
-        warm_up_visible: warm_up(findings, |row| row.visible_ns),
+        warm_up: warm_up(findings, &windows, |row| row.acked_ns),
+        warm_up_visible: warm_up(findings, &windows, |row| row.visible_ns),
         lag_end_records: findings.sampled.lag_end,
         logs_scanned: std::fs::read_dir(open.folder.logs()).map_or(0, |logs| logs.count() as u64),
         log_hits: logs
@@ -172,7 +198,26 @@ fn facts(open: &OpenRun, findings: &Findings, measured: &SamplerSummary) -> Resu
         markers: open.scenario.markers.iter().map(|name| (name.clone(), fired(open, name))).collect(),
         evidence_mismatches: Vec::new(),
         machine: machine(open, measured),
+        disturbed: windows.disturbed(rows),
+        in_flight_max: Some(figures::in_flight_max(rows.iter().filter(|row| is_steady(&windows, row)))),
+        connections: Some(open.scenario.load.iter().map(|load| u64::from(load.connections)).sum()),
+        fault_problems: fault_problems(open),
     })
+}
+
+fn is_steady(windows: &Windows, row: &OperationRow) -> bool {
+    windows.of(row.intended_ns) == During::Steady
+}
+
+/// What went wrong with planned faults, where it matters: begun, and without a witness or without an end.
+fn fault_problems(open: &OpenRun) -> Vec<String> {
+    let planned = open.json.faults.iter().filter(|fault| fault.planned && (fault.fired || fault.problem.is_some()));
+    let broken = planned.filter(|fault| fault.witnessed.is_none() || fault.healed_ms.is_none());
+    broken
+        .map(|FaultRecord { id, kind, place, problem, .. }| {
+            format!("{id} ({kind} {place}): {}", problem.as_deref().unwrap_or("cut short"))
+        })
+        .collect()
 }
 
 fn fired(open: &OpenRun, marker: &str) -> u64 {
@@ -184,12 +229,13 @@ fn micros(duration: std::time::Duration) -> u64 {
 }
 
 /// Medians of a latency: of the warm-up's last two seconds, and of the measured phase.
-fn warm_up(findings: &Findings, end_ns: fn(&OperationRow) -> Option<i64>) -> Option<WarmUp> {
+fn warm_up(findings: &Findings, windows: &Windows, end_ns: fn(&OperationRow) -> Option<i64>) -> Option<WarmUp> {
     let drive = &findings.loaded.drive;
     let tail_from = drive.measure_ns - 2_000_000_000;
     let is_tail = |row: &&OperationRow| row.phase == "warm_up" && row.intended_ns >= tail_from;
     let tail_p50_us = median_us(drive.operations.iter().filter(is_tail), end_ns)?;
-    let measure_p50_us = median_us(drive.operations.iter().filter(|row| row.phase == "measure"), end_ns)?;
+    let measured = drive.operations.iter().filter(|row| row.phase == "measure" && is_steady(windows, row));
+    let measure_p50_us = median_us(measured, end_ns)?;
     Some(WarmUp { tail_p50_us, measure_p50_us })
 }
 
@@ -214,13 +260,14 @@ fn machine(open: &OpenRun, measured: &SamplerSummary) -> Option<Machine> {
 
 /// The objectives of the scenario, not judged yet.
 fn asked(open: &OpenRun) -> Vec<ObjectiveResult> {
-    let slo = open.scenario.slo.iter();
-    slo.map(|objective| ObjectiveResult {
-        name: objective.name.clone(),
-        limit_us: micros(objective.limit),
-        during: "steady".to_owned(),
+    let asked = |name: &str, limit, during: &str| ObjectiveResult {
+        name: name.to_owned(),
+        limit_us: micros(limit),
+        during: during.to_owned(),
         measured_us: None,
         verdict: SloVerdict::Unmeasured,
-    })
-    .collect()
+    };
+    let latencies = open.scenario.slo.iter().map(|one| asked(&one.name, one.limit, one.during.as_str()));
+    let recovery = open.scenario.recovery_slo.iter().map(|one| asked(&one.name, one.limit, RECOVERY));
+    latencies.chain(recovery).collect()
 }

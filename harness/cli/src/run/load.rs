@@ -1,13 +1,14 @@
-//! Load: drives the plan, then resolves every deposit whose outcome is unknown.
+//! Load: drives the plan while faults strike, heals, then resolves every deposit whose outcome is unknown.
 //!
-//! In: a plan and a bank. Out: [`Loaded`]: a row per planned operation, pages, facts about the generator. Elsewhere: pacing and senders
-//! (`load`), what the rows prove (`check`).
+//! In: a plan, faults and a bank. Out: [`Loaded`]: a row per planned operation, pages, facts about the generator. Elsewhere: pacing and
+//! senders (`load`), faults (`faults`), what the rows prove (`check`).
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use bankstorm_evidence::sampler::Targets;
 use bankstorm_evidence::{write_operations, write_pages};
+use bankstorm_faults::conductor::Conductor;
 use bankstorm_load::run::Tuning;
 use bankstorm_load::tally::Counts;
 use bankstorm_load::{DriveError, DriveInput, DriveResult, Stop, Tally};
@@ -19,6 +20,7 @@ use crate::progress::{Display, Phase};
 use crate::stop::Interrupt;
 
 use super::HURRIED;
+use super::faults::{self, Moments};
 use super::open::OpenRun;
 
 /// The plan begins this long after its threads were started.
@@ -28,20 +30,24 @@ const HEAD_START_NS: i64 = 300_000_000;
 pub(crate) struct Loaded {
     /// The rows.
     pub(crate) drive: DriveResult,
+    /// Faults that could not be healed, one sentence each.
+    pub(crate) unhealed: Vec<String>,
 }
 
-/// Drives and resolves; the second moment of the folder is written in between.
+/// Drives, heals and resolves; the second moment of the folder is written once load has ended.
 pub(crate) async fn drive_and_resolve(
     open: &mut OpenRun,
     bank: &Bank,
+    conductor: &Conductor<'_>,
     display: &Display,
     stop: &Interrupt,
 ) -> Result<Loaded, CliError> {
-    let mut drive = drive(open, bank, display, stop).await?;
+    let mut drive = drive(open, bank, conductor, display, stop).await?;
     note_phases(open, &drive);
     keep_load(open, &mut drive).map_err(|error| CliError::Environment(error.to_string()))?;
+    let unhealed = faults::heal(conductor, open, bank, display, stop).await;
     resolve(open, bank, display, stop, &mut drive).await;
-    Ok(Loaded { drive })
+    Ok(Loaded { drive, unhealed })
 }
 
 /// The second moment of the folder: should anything break from here on, what load saw is kept.
@@ -59,14 +65,26 @@ pub(crate) fn targets(bank: &Bank) -> Targets {
     Targets { pids: bank.pids(), metrics, kafka: bank.addresses.kafka.clone(), group: "channel".to_owned() }
 }
 
-async fn drive(open: &OpenRun, bank: &Bank, display: &Display, stop: &Interrupt) -> Result<DriveResult, CliError> {
+async fn drive(
+    open: &OpenRun,
+    bank: &Bank,
+    conductor: &Conductor<'_>,
+    display: &Display,
+    stop: &Interrupt,
+) -> Result<DriveResult, CliError> {
     let tally = Arc::new(Tally::new());
+    let start_at_ns = open.json.origin.elapsed_ns() + HEAD_START_NS;
+    let warm_up_ns = i64::try_from(open.scenario.phases.warm_up.as_nanos()).unwrap_or(i64::MAX);
+    let moments = Moments {
+        measure_ns: open.json.origin.monotonic_ns + start_at_ns + warm_up_ns,
+        tally: Arc::clone(&tally),
+    };
     let input = DriveInput {
         plan: Arc::clone(&open.plan),
         core_url: bank.addresses.core_url.clone(),
         channels: bank.load_channels(),
         origin: open.json.origin,
-        start_at_ns: open.json.origin.elapsed_ns() + HEAD_START_NS,
+        start_at_ns,
         stop: Arc::clone(&stop.load),
         tally: Arc::clone(&tally),
         tuning: Tuning::default(),
@@ -81,10 +99,15 @@ async fn drive(open: &OpenRun, bank: &Bank, display: &Display, stop: &Interrupt)
             show_counts(&phase, &tally.counts(), total.warm_up + total.measure);
         }
     };
+    let strike = async {
+        conductor.conduct(bank, &moments).await;
+        std::future::pending::<()>().await;
+    };
     tokio::select! {
         biased;
         driven = bankstorm_load::drive(input) => driven.map_err(broken),
         () = show => unreachable!("the display loops for ever"),
+        () = strike => unreachable!("faults wait for the end of load"),
     }
 }
 

@@ -14,10 +14,11 @@ use bankstorm_record::run_json::{
     Build, Digests, FaultRecord, GuaranteeVerdict, Guarantees, RunJson, SCHEMA, Slo, SloVerdict, SystemFacts, Validity,
     ValidityVerdict,
 };
-use bankstorm_record::save::{write_atomically, write_run_json};
+use bankstorm_record::save::{write_atomically, write_json, write_run_json};
 use bankstorm_scenario::Scenario;
 
 use crate::args::RunArgs;
+use crate::bank::Bank;
 use crate::error::{CliError, unusable};
 
 use super::phases::Phases;
@@ -54,10 +55,17 @@ impl OpenRun {
         write_atomically(folder.scenario(), scenario.to_toml().as_bytes())
             .map_err(|error| unusable(folder.root(), error))?;
         let machine = write_machine(&folder).map_err(|error| unusable(folder.root(), error))?;
-        let json = first_moment(&scenario, &plan, run_id, origin, args.options.env.as_str());
+        let json = first_moment(&scenario, &plan, run_id, origin, args.options.env.kind().as_str());
         write_run_json(&folder, &json).map_err(|error| unusable(folder.root(), error))?;
         let phases = Phases::default();
         Ok(Self { scenario, plan: Arc::new(plan), folder, json, phases, machine, lost: None })
+    }
+
+    /// What is known of the bank once it is up.
+    pub(crate) fn bank_is_up(&mut self, bank: &Bank) -> Result<(), CliError> {
+        self.json.links = bank.links();
+        self.machine.environment = bank.facts();
+        write_json(self.folder.machine(), &self.machine).map_err(|error| unusable(self.folder.root(), error))
     }
 
     /// What became of the processes while they were watched.
@@ -101,7 +109,6 @@ fn known_markers(scenario: &Scenario) -> Result<(), CliError> {
 
 fn first_moment(scenario: &Scenario, plan: &Plan, run_id: String, origin: Origin, environment: &str) -> RunJson {
     let system = &scenario.system;
-    let links = links(system.channel_instances);
     RunJson {
         schema: SCHEMA,
         run_id,
@@ -113,9 +120,10 @@ fn first_moment(scenario: &Scenario, plan: &Plan, run_id: String, origin: Origin
         exit_code: None,
         bankstorm: build(),
         r#unsafe: Vec::new(),
-        links,
+        // Known once the environment is up.
+        links: BTreeMap::new(),
         origin,
-        digests: Digests { plan: plan.digest(), ..Digests::default() },
+        digests: Digests { plan: plan.digest(), faults: faults_digest(scenario), ..Digests::default() },
         phases: Vec::new(),
         evidence: BTreeMap::new(),
         validity: Validity {
@@ -126,6 +134,7 @@ fn first_moment(scenario: &Scenario, plan: &Plan, run_id: String, origin: Origin
         slo: Slo { verdict: SloVerdict::Unmeasured, objectives: Vec::new() },
         load: BTreeMap::new(),
         latency_us: BTreeMap::new(),
+        latency_during_us: BTreeMap::new(),
         faults: Vec::<FaultRecord>::new(),
         markers: BTreeMap::new(),
         recovery: Vec::new(),
@@ -140,16 +149,10 @@ fn first_moment(scenario: &Scenario, plan: &Plan, run_id: String, origin: Origin
     }
 }
 
-/// Every link of the run; none goes through a proxy yet.
-fn links(channels: u32) -> BTreeMap<String, String> {
-    let mut names = vec!["customers->core".to_owned(), "core->postgres".to_owned(), "core->kafka".to_owned()];
-    for n in 0..channels {
-        for to in ["core", "postgres", "kafka"] {
-            names.push(format!("channel-{n}->{to}"));
-        }
-        names.push(format!("customers->channel-{n}"));
-    }
-    names.into_iter().map(|name| (name, "direct".to_owned())).collect()
+/// Fingerprint of the planned faults; empty where none are planned.
+fn faults_digest(scenario: &Scenario) -> String {
+    let faults = bankstorm_faults::plan::canonical(&scenario.faults);
+    if faults.is_empty() { String::new() } else { bankstorm_record::save::sha256_text(&faults) }
 }
 
 fn build() -> Build {

@@ -1,6 +1,7 @@
 //! Who ended without being asked to: deaths become unplanned faults, and the loss of what the bank cannot be without ends the load.
 //!
-//! In: deaths from the environment. Out: fault records, and what was lost. Elsewhere: planned faults (they do not exist yet).
+//! In: deaths from the environment. Out: fault records, and what was lost. Elsewhere: planned faults (`faults`), whose deaths the environment
+//! does not report.
 
 use std::sync::{Arc, Mutex};
 
@@ -38,7 +39,7 @@ impl Watch {
         let seen = Arc::new(Mutex::new(Watched::default()));
         let noted = Arc::clone(&seen);
         let origin = open.json.origin;
-        let mut channels_left = bank.addresses.channels.len();
+        let mut left = Left { channels: bank.addresses.channels.len(), brokers: open.scenario.system.kafka_brokers };
         let mut marks = FaultMarks::faults(&open.folder);
         #[expect(clippy::disallowed_methods, reason = "the harness's own task; ended by Watch::end")]
         let task = tokio::spawn(async move {
@@ -50,11 +51,10 @@ impl Watch {
                     tracing::warn!(%error, "faults.ndjson");
                 }
                 note(&format!("{} ended by itself: {}", death.name, death.exit));
-                let is_channel = death.name.starts_with("channel-");
-                channels_left -= usize::from(is_channel);
+                let ends_the_bank = left.ends_the_bank(&death.name);
                 let mut noted = noted.lock().expect("no panic while noting");
                 noted.deaths.push(fault);
-                if (!is_channel || channels_left == 0) && noted.lost.is_none() {
+                if ends_the_bank && noted.lost.is_none() {
                     noted.lost = Some(format!("{} ended by itself: {}{}", death.name, death.exit, tail(&death)));
                     stop.raise();
                 }
@@ -76,6 +76,27 @@ impl Watch {
     }
 }
 
+/// What the bank can still spare.
+struct Left {
+    channels: usize,
+    brokers: u32,
+}
+
+impl Left {
+    /// Takes a dead node off, and says whether there is no bank without it: one channel of several and one broker of three can be spared.
+    fn ends_the_bank(&mut self, name: &str) -> bool {
+        if name.starts_with("channel-") {
+            self.channels = self.channels.saturating_sub(1);
+            self.channels == 0
+        } else if name.starts_with("kafka-") {
+            self.brokers = self.brokers.saturating_sub(1);
+            self.brokers < 2
+        } else {
+            true
+        }
+    }
+}
+
 fn unplanned(death: &Death, origin: &Origin, number: usize) -> FaultRecord {
     let at_ns = i64::try_from(death.at_monotonic_ns).unwrap_or(i64::MAX);
     FaultRecord {
@@ -86,7 +107,7 @@ fn unplanned(death: &Death, origin: &Origin, number: usize) -> FaultRecord {
         fired: true,
         witnessed: Some(format!("process {} {}", death.pid, death.exit)),
         started_ms: Some(origin.moment(at_ns) / 1_000_000),
-        healed_ms: None,
+        ..FaultRecord::default()
     }
 }
 

@@ -1,9 +1,12 @@
 //! Processes with their children: processor time and resident memory.
 //!
-//! In: process ids by name, /proc. Out: [`Use`] by name; a process that has ended is absent. Time of children that have ended
-//! counts with the parent that waited for them, as PostgreSQL's postmaster does.
+//! In: process ids by name, as they are at the moment, /proc. Out: [`Use`] by name; a process that has ended is absent. Time of children
+//! that have ended counts with the parent that waited for them, as PostgreSQL's postmaster does. A process that was started again goes
+//! on where the last look at the one before it left off, so that its time never falls.
 
 use std::collections::BTreeMap;
+
+use super::Pids;
 
 /// What this process is called. Its children are the bank, which is counted by itself.
 const HARNESS: &str = "harness";
@@ -30,21 +33,40 @@ pub(super) struct Process {
 }
 
 pub(super) struct ProcessReader {
-    pids: BTreeMap<String, u32>,
+    pids: Pids,
     before: BTreeMap<String, (i64, f64)>,
+    lives: BTreeMap<String, Life>,
+}
+
+/// The process that bears a name now.
+#[derive(Clone, Copy, Debug, Default)]
+struct Life {
+    pid: u32,
+    /// Processor seconds of those that bore the name before.
+    earlier_s: f64,
+    /// Its own, as last seen.
+    seen_s: f64,
 }
 
 impl ProcessReader {
-    pub(super) fn new(pids: BTreeMap<String, u32>) -> Self {
-        Self { pids, before: BTreeMap::new() }
+    pub(super) fn new(pids: Pids) -> Self {
+        Self { pids, before: BTreeMap::new(), lives: BTreeMap::new() }
     }
 
     /// What each process has used up to now, `at_ns`.
     pub(super) fn read(&mut self, at_ns: i64) -> BTreeMap<String, Use> {
         let living = living();
         let mut samples = BTreeMap::new();
-        for (name, pid) in &self.pids {
-            samples.extend(tree(&living, *pid).map(|sample| (name.clone(), sample)));
+        let pids = self.pids.lock().unwrap_or_else(std::sync::PoisonError::into_inner).clone();
+        for (name, pid) in pids {
+            let Some(mut sample) = tree(&living, pid) else { continue };
+            let life = self.lives.entry(name.clone()).or_default();
+            if life.pid != pid {
+                *life = Life { pid, earlier_s: life.earlier_s + life.seen_s, seen_s: 0.0 };
+            }
+            life.seen_s = sample.cpu_s;
+            sample.cpu_s += life.earlier_s;
+            samples.insert(name, sample);
         }
         let own = living.iter().find(|process| process.pid == std::process::id());
         samples.extend(own.map(|own| (HARNESS.to_owned(), alone(own))));
@@ -101,7 +123,7 @@ const fn living() -> Vec<Process> {
 
 #[cfg(test)]
 mod tests {
-    use super::{Process, ProcessReader, tree};
+    use super::{Pids, Process, ProcessReader, tree};
 
     #[test]
     fn children_count_with_their_parent() {
@@ -116,11 +138,17 @@ mod tests {
     #[test]
     #[cfg(target_os = "linux")]
     fn this_process_is_seen_and_its_share_is_of_the_time_between() {
-        let mut reader = ProcessReader::new([("itself".to_owned(), std::process::id())].into());
+        let pids = Pids::default();
+        pids.lock().expect("ours alone").insert("itself".to_owned(), std::process::id());
+        let mut reader = ProcessReader::new(Pids::clone(&pids));
         let first = reader.read(0);
         assert_eq!(first["harness"].cores, None);
         assert!(first["itself"].rss_bytes > 0);
         let second = reader.read(1_000_000_000);
         assert!(second["harness"].cores.is_some_and(|cores| cores >= 0.0));
+        // Another process takes the name over: the time of the first one stays.
+        pids.lock().expect("ours alone").insert("itself".to_owned(), 1);
+        let third = reader.read(2_000_000_000);
+        assert!(third["itself"].cpu_s >= second["itself"].cpu_s, "{third:?}");
     }
 }

@@ -1,0 +1,115 @@
+//! Planned faults beside the load, and the heal phase after it.
+//!
+//! In: the plan of the scenario, the bank, moments and counts of the load. Out: a line in `faults.ndjson` at every step, and the fault
+//! records of run.json. Elsewhere: when a fault fires (`chaos/faults`), how a node is broken (`environment`), deaths that nobody planned
+//! (`watch`).
+
+use std::sync::{Arc, Mutex};
+
+use bankstorm_faults::conductor::{Conductor, FaultState, Load};
+use bankstorm_load::Tally;
+use bankstorm_record::clock::{Origin, monotonic_ns};
+use bankstorm_record::marks::FaultMarks;
+use bankstorm_record::run_json::FaultRecord;
+
+use crate::bank::Bank;
+use crate::error::CliError;
+use crate::progress::Display;
+use crate::stop::Interrupt;
+
+use super::HURRIED;
+use super::open::OpenRun;
+
+/// Tells of every step of a fault as it happens.
+pub(crate) struct Notes {
+    origin: Origin,
+    marks: Mutex<FaultMarks>,
+    display: Display,
+}
+
+/// Where the load stands: what triggers look at.
+pub(crate) struct Moments {
+    /// CLOCK_MONOTONIC at which the measured phase begins, in nanoseconds.
+    pub(crate) measure_ns: i64,
+    /// Live counts.
+    pub(crate) tally: Arc<Tally>,
+}
+
+impl Load for Moments {
+    fn now_ns(&self) -> i64 {
+        monotonic_ns()
+    }
+
+    fn measure_ns(&self) -> Option<i64> {
+        Some(self.measure_ns)
+    }
+
+    fn sent(&self) -> u64 {
+        self.tally.counts().sent
+    }
+}
+
+impl Notes {
+    /// Nothing has happened yet.
+    pub(crate) fn open(open: &OpenRun, display: &Display) -> Result<Self, CliError> {
+        let marks = FaultMarks::faults(&open.folder)
+            .map_err(|error| CliError::Environment(format!("faults.ndjson: {error}")))?;
+        Ok(Self { origin: open.json.origin, marks: Mutex::new(marks), display: display.clone() })
+    }
+
+    /// Keeps a step at once, and says it.
+    pub(crate) fn note(&self, state: &FaultState) {
+        let FaultState { id, kind, place, .. } = state;
+        self.display.line(&match (&state.problem, &state.heal_witness, &state.witnessed) {
+            (Some(problem), _, _) => format!("{id} {kind} {place}: {problem}"),
+            (None, Some(healed), _) => format!("{id} {kind} {place} healed: {healed}"),
+            (None, None, Some(witness)) => format!("{id} {kind} {place}: {witness}"),
+            (None, None, None) => format!("{id} {kind} {place} fires"),
+        });
+        let record = record(state, &self.origin);
+        if let Err(error) = self.marks.lock().expect("no panic while marking").mark(&record) {
+            tracing::warn!(%error, "faults.ndjson");
+        }
+    }
+}
+
+/// The heal phase: whatever is still in force ends; what could not be healed, one sentence each.
+pub(crate) async fn heal(
+    conductor: &Conductor<'_>,
+    open: &mut OpenRun,
+    bank: &Bank,
+    display: &Display,
+    stop: &Interrupt,
+) -> Vec<String> {
+    if open.scenario.faults.is_empty() {
+        return Vec::new();
+    }
+    let phase = open.phases.begin("heal", &open.json.origin);
+    let limit = if stop.load.is_raised() { HURRIED } else { open.scenario.phases.heal };
+    let shown = display.phase(&format!("healing what is still broken, at most {} s", limit.as_secs_f64()));
+    let problems = conductor.heal_all(bank, limit).await;
+    drop(shown);
+    open.phases.end(phase, &open.json.origin);
+    problems
+}
+
+/// What became of each planned fault, in the order of the plan.
+pub(crate) fn records(conductor: &Conductor<'_>, open: &OpenRun) -> Vec<FaultRecord> {
+    conductor.states().iter().map(|state| record(state, &open.json.origin)).collect()
+}
+
+fn record(state: &FaultState, origin: &Origin) -> FaultRecord {
+    let ms = |ns: Option<i64>| ns.map(|ns| origin.moment(ns) / 1_000_000);
+    FaultRecord {
+        id: state.id.clone(),
+        kind: state.kind.to_owned(),
+        place: state.place.clone(),
+        planned: true,
+        fired: state.fired,
+        witnessed: state.witnessed.clone(),
+        started_ms: ms(state.started_ns),
+        healed_ms: ms(state.healed_ns),
+        heal_witnessed: state.heal_witness.clone(),
+        problem: state.problem.clone(),
+    }
+}
