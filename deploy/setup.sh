@@ -3,6 +3,7 @@
 #
 # In: the machine. Out: PostgreSQL 15+, Redis, a Java runtime 17+, a C toolchain (librdkafka is compiled from source) by apt or brew;
 # the Kafka jars of deploy/kafka/pom.xml by Maven in the user's cache folder, or KAFKA_HOME. No service is left running.
+# Elsewhere: a container engine, which only `--env containers` needs and which is never installed from here (.ci/run may, by engine.sh).
 # Exit 3: something is missing that this script may not or cannot install; it says what.
 set -eu
 

@@ -2,7 +2,7 @@
 # Builds stand-ins for the official images where no image registry can be reached: same names, tags and interfaces (README.md here).
 #
 # In: a Debian or Ubuntu machine with root, a container engine, the machine's own apt settings (mirror, proxy, CA: used on the host,
-# written nowhere), the Kafka jars that deploy/setup.sh fetched. Out: the images that were absent; FORCE=1 builds all again, also where
+# written nowhere), the Kafka jars that deploy/setup.sh fetches. Out: the images that were absent; FORCE=1 builds all again, also where
 # an official image has the name. `build.sh list` prints the names, and builds nothing.
 # Exit 3: something is missing that this script may not or cannot install; it says what. TMPDIR says where to unpack (/var/tmp).
 set -eu
@@ -68,14 +68,23 @@ check_machine() {
 	arch=$(dpkg --print-architecture)
 	engine_arch=$(docker version --format '{{.Server.Arch}}')
 	[ "$arch" = "$engine_arch" ] || stop "the engine runs $engine_arch and this machine is $arch: build on a machine of the engine's kind"
-	libs=${KAFKA_HOME:-${XDG_CACHE_HOME:-$HOME/.cache}/bankstorm/kafka-$kafka_version}/libs
-	[ -f "$libs/kafka_2.13-$kafka_version.jar" ] || stop "no jars of Kafka $kafka_version in $libs: call  make setup  (with KAFKA_HOME unset)"
+	find_jars
 	if ! { have debootstrap && [ -f $keyring ]; }; then
 		say "installing debootstrap"
 		apt-get -qq update
 		DEBIAN_FRONTEND=noninteractive apt-get -qq -y --no-install-recommends -o Dpkg::Use-Pty=0 \
 			install debootstrap debian-archive-keyring >/dev/null || stop "apt-get install debootstrap failed; its words are above"
 	fi
+}
+
+# The jars lie in the cache of whoever called setup; under sudo that is another home. Where there are none, setup fetches them.
+find_jars() {
+	caller=$(getent passwd "${SUDO_USER:-root}" | cut -d: -f6)
+	for libs in "$caller/.cache/bankstorm/kafka-$kafka_version/libs" "${XDG_CACHE_HOME:-$HOME/.cache}/bankstorm/kafka-$kafka_version/libs"; do
+		[ ! -f "$libs/kafka_2.13-$kafka_version.jar" ] || return 0
+	done
+	(unset KAFKA_HOME && sh "$here/../setup.sh")
+	[ -f "$libs/kafka_2.13-$kafka_version.jar" ] || stop "no jars of Kafka $kafka_version in $libs, though setup said that all is there"
 }
 
 check_disk() {
