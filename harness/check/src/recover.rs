@@ -15,9 +15,11 @@
 //! another fault was in force are left out, and so is the lag of what was not visible before a fault began. Where nothing is left there is
 //! nothing to reach. An operation that never became visible has endless lag after a fault, and is left out before it: neither flatters.
 
-use bankstorm_record::latency::nearest_rank;
+use bankstorm_record::latency::{microseconds, nearest_rank};
 use bankstorm_record::rows::OperationRow;
 use bankstorm_record::run_json::{FaultRecord, PhaseSpan, RecoveryRecord};
+
+use crate::validity::Disturbed;
 
 const MS: i64 = 1_000_000;
 const SECOND: i64 = 1_000 * MS;
@@ -258,6 +260,21 @@ impl Windows {
         } else {
             During::Steady
         }
+    }
+
+    /// What of all operations is not the generator's own doing.
+    pub fn disturbed(&self, operations: &[OperationRow]) -> Disturbed {
+        let mut disturbed = Disturbed::default();
+        let mut lags = Vec::new();
+        for row in operations.iter().filter(|row| self.of(row.intended_ns) != During::Steady) {
+            disturbed.planned += 1;
+            disturbed.sent += u64::from(row.sent_ns.is_some());
+            disturbed.missed += u64::from(row.outcome.is_none());
+            lags.extend(row.sent_ns.map(|sent_ns| u64::try_from(sent_ns - row.intended_ns).unwrap_or(0)));
+        }
+        lags.sort_unstable();
+        disturbed.send_lag_p99_us = (!lags.is_empty()).then(|| microseconds(nearest_rank(&lags, 990)));
+        disturbed
     }
 }
 

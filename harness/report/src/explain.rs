@@ -26,6 +26,7 @@ pub(crate) fn check(id: &str) -> Option<&'static str> {
         "T1" => "Every booking was published, and nothing was published that was not booked.",
         "T2" => "Each account's bookings were published in their order.",
         "T3" => "No message was ticked off before its effect was stored.",
+        "V1" => "No database had to end a deadlock: whoever locks two accounts takes them in the same order.",
         "V2" => "What the scenario says must happen did happen, so that the checks had something to look at.",
         "V3" => "The harness itself was sound: no panic, steady clocks, the planned load reached.",
         _ => return None,

@@ -2,6 +2,8 @@
 //!
 //! In: nothing. Out: rows, samples and `run.json`s, the same on every call. Elsewhere: real runs.
 
+mod faulted;
+
 use std::collections::BTreeMap;
 
 use bankstorm_record::clock::Origin;
@@ -14,6 +16,7 @@ use bankstorm_record::run_json::{
 };
 use serde_json::json;
 
+pub(crate) use self::faulted::faulted;
 use crate::{ReportInput, series};
 
 const MS: i64 = 1_000_000;
@@ -118,6 +121,7 @@ fn checks() -> Vec<CheckResult> {
         ("S5", "converge", 10_000),
         ("T1", "publish", 7_500),
         ("T2", "order", 7_500),
+        ("V1", "deadlock", 4),
         ("V2", "witnessed", 4),
         ("V3", "sane-harness", 9),
     ];
@@ -195,6 +199,7 @@ pub(crate) fn held() -> RunJson {
             LoadCounts { planned: 6000, sent: 6000, ok: 6000, ..Default::default() },
         )]),
         latency_us: BTreeMap::from([("deposit".into(), latencies.map(|(kind, f)| (kind.to_owned(), f)).into())]),
+        latency_during_us: BTreeMap::new(),
         faults: vec![],
         markers: BTreeMap::from([("batch_full".into(), 12)]),
         recovery: vec![],
@@ -222,8 +227,8 @@ pub(crate) fn invalid() -> RunJson {
         ],
     };
     let first = run.validity.reasons.first().cloned();
-    run.guarantees.checks[14] =
-        CheckResult { verdict: GuaranteeVerdict::Violated, violations: 2, first, ..run.guarantees.checks[14].clone() };
+    run.guarantees.checks[15] =
+        CheckResult { verdict: GuaranteeVerdict::Violated, violations: 2, first, ..run.guarantees.checks[15].clone() };
     run.slo.verdict = SloVerdict::Unmeasured;
     for objective in &mut run.slo.objectives {
         (objective.verdict, objective.measured_us) = (SloVerdict::Unmeasured, None);
@@ -268,9 +273,23 @@ pub(crate) fn violated() -> RunJson {
         fired: true,
         witnessed: Some("exit status: signal 9".into()),
         started_ms: Some(MEASURE_MS + 11_020),
-        healed_ms: None,
+        ..FaultRecord::default()
     }];
     run
+}
+
+fn machine(environment: &str) -> serde_json::Value {
+    let mut machine = json!({
+        "cpu": {"model": "Example CPU @ 2.50GHz", "cores": 2}, "memory_bytes": 8_232_108_032_u64, "kernel": "6.1.0-28-amd64",
+        "virtualised": true, "real_time_priority": {"pacer": true, "senders": false}, "filesystems": ["ext4", "tmpfs"],
+    });
+    if environment == "containers" {
+        machine["environment"] = json!({
+            "engine": "Docker 20.10.24",
+            "image postgres": "postgres:15-bookworm sha256:5f3c (stand-in: Debian 12, PostgreSQL 15.8)",
+        });
+    }
+    machine
 }
 
 /// Valid, holds, and nothing was asked of its speed.
@@ -302,12 +321,10 @@ pub(crate) fn inconclusive() -> RunJson {
 pub(crate) fn input(run: RunJson) -> ReportInput {
     let rows = operations().into_iter().map(Ok::<_, String>);
     let (series, _) = series::seconds(rows, Some(MEASURE_MS * MS), CutOffs::of(&run.phases));
+    let machine = machine(&run.environment);
     ReportInput {
         run,
-        machine: json!({
-            "cpu": {"model": "Example CPU @ 2.50GHz", "cores": 2}, "memory_bytes": 8_232_108_032_u64, "kernel": "6.1.0-28-amd64",
-            "virtualised": true, "real_time_priority": {"pacer": true, "senders": false}, "filesystems": ["ext4", "tmpfs"],
-        }),
+        machine,
         series,
         samples: samples(),
         scenario: Some("seed = 7\n\n[phases]\nwarm_up = \"5s\"\nmeasure = \"20s\"\n\n[[load]]\nop = \"deposit\"\nrate = \"300/s\"\n".into()),

@@ -1,16 +1,20 @@
 //! `report.html`: one file that needs no network and no script.
 //!
 //! In: [`ReportInput`]. Out: the page. Elsewhere: its text and look (`templates/report.html`, `templates/report.css`), the charts
-//! (`html::curves`, `html::chart`), the rows (`tables`).
+//! (`html::curves`, `html::chart`, `html::lanes`), the rows (`tables`).
 
 mod chart;
 mod curves;
+mod facts;
+mod lanes;
+mod scale;
 
 use askama::Template;
 use bankstorm_record::run_json::{CheckResult, RunJson, ValidityVerdict};
-use serde_json::Value;
 
 use crate::html::chart::Drawn;
+use crate::html::facts::{facts, system};
+use crate::html::lanes::Lane;
 use crate::stored::ReportInput;
 use crate::tables::{self, TextTable};
 use crate::words::{self, Tone, clean, count, ms, span};
@@ -94,18 +98,23 @@ struct Page<'a> {
     seen: Vec<Seen<'a>>,
     load: TextTable,
     latency: TextTable,
+    during: TextTable,
     latencies: [(&'static str, &'static str, &'static str, &'static str); 5],
     bounds: Vec<(String, String, String)>,
     charts: Vec<Drawn>,
+    lanes: Vec<Lane>,
     checks: Vec<Check<'a>>,
     validity: Vec<Check<'a>>,
     objectives: TextTable,
     faults: TextTable,
     faults_left_out: usize,
+    recovery: TextTable,
+    unsettled_recovery: bool,
     system: Vec<(&'static str, String)>,
     cpu: Vec<(String, String)>,
     machine: Vec<(String, String)>,
     machine_left_out: usize,
+    stand_ins: Option<&'static str>,
     spans: Vec<Span>,
     clocks: [(&'static str, &'static str); 4],
     scenario: Option<String>,
@@ -117,13 +126,13 @@ impl<'a> Page<'a> {
     fn of(input: &'a ReportInput) -> Self {
         let run = &input.run;
         let (headline, meaning, tone) = words::headline(run);
-        let mut faults = tables::faults(run, tables::measure_start_ms(run));
-        let faults_left_out = faults.rows.len().saturating_sub(FAULTS);
-        faults.rows.truncate(FAULTS);
+        let shown = &run.faults[..run.faults.len().min(FAULTS)];
+        let faults = tables::faults(shown, tables::measure_start_ms(run));
         let mut machine = Vec::new();
         facts(&mut machine, "", &input.machine);
         let machine_left_out = machine.len().saturating_sub(FACTS);
         machine.truncate(FACTS);
+        let (charts, lanes) = curves::draw_all(input);
         let bounds = tables::upper_bounds(run).into_iter().map(|(what, bounds, all)| (what, count(bounds), count(all)));
         Self {
             css: include_str!("../templates/report.css"),
@@ -144,18 +153,23 @@ impl<'a> Page<'a> {
             seen: seen(run),
             load: tables::load(run),
             latency: tables::latency(run),
+            during: tables::during(run),
             latencies: words::LATENCIES,
             bounds: bounds.collect(),
-            charts: curves::draw_all(input),
+            charts,
+            lanes,
             checks: checks(tables::guarantee_checks(run)),
             validity: checks(tables::validity_checks(run)),
             objectives: tables::objectives(run),
             faults,
-            faults_left_out,
+            faults_left_out: run.faults.len() - shown.len(),
+            recovery: tables::recovery(run),
+            unsettled_recovery: tables::unsettled_recovery(run),
             system: system(run),
             cpu: tables::cpu(run).into_iter().map(|(name, seconds)| (name, format!("{seconds:.2}"))).collect(),
             machine,
             machine_left_out,
+            stand_ins: tables::stand_ins(&input.machine),
             spans: spans(run),
             clocks: explain::CLOCKS,
             scenario: input.scenario.as_ref().map(|text| text.chars().take(SCENARIO_CHARS).collect()),
@@ -252,21 +266,6 @@ fn checks<'a>(checks: impl Iterator<Item = &'a CheckResult>) -> Vec<Check<'a>> {
     all.collect()
 }
 
-fn system(run: &RunJson) -> Vec<(&'static str, String)> {
-    let system = &run.system;
-    let mut facts = vec![
-        ("Accounts", count(system.accounts)),
-        ("Channel instances", system.channel_instances.to_string()),
-        ("Partitions of the entries topic", system.partitions.to_string()),
-        ("Workers per assigned partition", system.workers.to_string()),
-        ("Workers in all", system.workers_total.to_string()),
-    ];
-    if let Some(lag) = system.lag_max_records {
-        facts.push(("Highest lag, records", count(lag)));
-    }
-    facts
-}
-
 fn spans(run: &RunJson) -> Vec<Span> {
     let from = run.phases.iter().map(|phase| phase.start_ms).min().unwrap_or(0);
     let to = run.phases.iter().map(|phase| phase.end_ms).max().unwrap_or(0);
@@ -279,36 +278,6 @@ fn spans(run: &RunJson) -> Vec<Span> {
         measured: phase.name == "measure",
     });
     phases.collect()
-}
-
-/// Any document as rows: `cpu.cores` and a text.
-fn facts(rows: &mut Vec<(String, String)>, name: &str, value: &Value) {
-    match value {
-        Value::Null => {}
-        Value::Object(parts) => {
-            for (part, value) in parts {
-                let name = if name.is_empty() { part.clone() } else { format!("{name}.{part}") };
-                facts(rows, &name, value);
-            }
-        }
-        Value::Array(parts) if parts.iter().any(|part| part.is_object() || part.is_array()) => {
-            for (i, part) in parts.iter().enumerate() {
-                facts(rows, &format!("{name}.{i}"), part);
-            }
-        }
-        Value::Array(parts) => rows.push((name.to_owned(), parts.iter().map(fact).collect::<Vec<_>>().join(", "))),
-        simple => rows.push((name.to_owned(), fact(simple))),
-    }
-}
-
-fn fact(value: &Value) -> String {
-    match value {
-        Value::String(text) => clean(text),
-        Value::Bool(true) => "yes".to_owned(),
-        Value::Bool(false) => "no".to_owned(),
-        Value::Number(number) => number.as_u64().filter(|n| *n >= 10_000).map_or_else(|| number.to_string(), count),
-        other => other.to_string(),
-    }
 }
 
 #[cfg(test)]
@@ -324,7 +293,9 @@ mod tests {
 
     #[test]
     fn it_asks_nothing_of_the_network_and_runs_no_script() {
-        for run in [fixture::held(), fixture::invalid(), fixture::violated(), fixture::inconclusive()] {
+        for run in
+            [fixture::held(), fixture::invalid(), fixture::violated(), fixture::faulted(), fixture::inconclusive()]
+        {
             let page = page(run);
             for sign in
                 ["http://", "https://", "src=", "href=", "<link", "<script", "<iframe", "@import", "url(", "//cdn"]
@@ -387,6 +358,35 @@ mod tests {
         let page = page(fixture::unasked());
         assert!(!page.contains("objective was met") && page.contains("No objective was set"));
         assert!(!page.contains("objective of the scenario was met"));
+    }
+
+    #[test]
+    fn a_run_with_faults_shows_their_lanes_under_every_chart_and_what_they_did() {
+        let page = page(fixture::faulted());
+        assert_eq!(page.matches("<div class=\"lanes\">").count(), 6);
+        // The lane's box and the shade in the plot are at the same place: percents here, thousandths there.
+        let number = |before: &str, after: &str| -> f64 {
+            let (_, rest) = page.split_once(before).expect(before);
+            rest.split_once(after).expect(after).0.parse().expect("a number")
+        };
+        let shade = number("<rect class=\"fault\" x=\"", "\"") / 10.0;
+        assert!((number("<i class=\"fault\" style=\"left:", "%") - shade).abs() < 0.01, "{shade}");
+        let recovering = number("<rect class=\"fault recovering\" x=\"", "\"") / 10.0;
+        assert!((number("<i class=\"recovering\" style=\"left:", "%") - recovering).abs() < 0.01, "{recovering}");
+        assert!(page.contains("unplanned: node.death channel-1"));
+        assert!(page.contains("<h3>By part of the run</h3>") && page.contains("<h3>Recovery</h3>"));
+        assert!(page.contains("not reached") && page.contains("its moment never came"));
+        let without = self::page(fixture::held());
+        assert!(!without.contains("<div class=\"lanes\">") && !without.contains("By part of the run"));
+    }
+
+    #[test]
+    fn stand_ins_are_called_so_in_words() {
+        let mut input = fixture::input(fixture::faulted());
+        let said = "Images marked stand-in were built from distribution packages, not pulled.";
+        assert!(html(&input).expect("a page").contains(said));
+        input.machine["environment"]["image postgres"] = "postgres:15-bookworm sha256:5f3c".into();
+        assert!(!html(&input).expect("a page").contains(said));
     }
 
     #[test]

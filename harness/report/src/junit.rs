@@ -1,6 +1,7 @@
 //! The report for test dashboards: JUnit XML.
 //!
-//! In: `run.json`. Out: `junit.xml`, one suite a run; a case for validity, for each check, for each objective. Elsewhere: the verdicts.
+//! In: `run.json`. Out: `junit.xml`, a suite each for validity (the verdict, V2 and V3), guarantees and objectives. Elsewhere: the
+//! verdicts.
 //!
 //! | recorded | in JUnit |
 //! |---|---|
@@ -10,10 +11,10 @@
 
 use std::fmt::Write as _;
 
-use bankstorm_record::run_json::{GuaranteeVerdict, RunJson, SloVerdict, ValidityVerdict};
+use bankstorm_record::run_json::{CheckResult, GuaranteeVerdict, RunJson, SloVerdict, ValidityVerdict};
 
-use crate::explain;
 use crate::words::{escape, ms};
+use crate::{explain, tables};
 
 /// What a case came to.
 enum Result {
@@ -25,31 +26,50 @@ enum Result {
 }
 
 struct Case {
-    class: &'static str,
     name: String,
     result: Result,
 }
 
 /// The run as JUnit XML.
 pub fn junit(run: &RunJson) -> String {
-    let mut cases = vec![validity(run)];
-    cases.extend(guarantees(run));
-    cases.extend(objectives(run));
-    let number = |of: fn(&Result) -> bool| cases.iter().filter(|case| of(&case.result)).count();
-    let failures = number(|r| matches!(r, Result::Failure(..)));
-    let errors = number(|r| matches!(r, Result::Error(..)));
-    let skipped = number(|r| matches!(r, Result::Skipped(_)));
-    let tests = cases.len();
-    let totals = format!("tests=\"{tests}\" failures=\"{failures}\" errors=\"{errors}\" skipped=\"{skipped}\"");
-    let scenario = escape(&run.scenario);
-    let seconds = run.phases.last().map_or(0.0, |last| last.end_ms as f64 / 1000.0);
-
+    let mut suites = [
+        ("validity", vec![validity(run)]),
+        ("guarantees", tables::guarantee_checks(run).map(check).collect()),
+        ("objectives", objectives(run).collect()),
+    ];
+    suites[0].1.extend(tables::validity_checks(run).map(check));
     let mut out = String::from("<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n");
     // Writing to a string cannot fail.
-    let _ = writeln!(out, "<testsuites name=\"bankstorm\" {totals}>");
+    let all = totals(suites.iter().flat_map(|(_, cases)| cases));
+    let _ = writeln!(out, "<testsuites name=\"{}\" {all}>", escape(&run.scenario));
+    for (name, cases) in suites.iter().filter(|(_, cases)| !cases.is_empty()) {
+        write_suite(&mut out, run, name, cases);
+    }
+    out.push_str("</testsuites>\n");
+    out
+}
+
+/// The counts of some cases, as attributes.
+fn totals<'a>(cases: impl Iterator<Item = &'a Case>) -> String {
+    let (mut tests, mut failures, mut errors, mut skipped) = (0, 0, 0, 0);
+    for case in cases {
+        tests += 1;
+        match case.result {
+            Result::Passed => {}
+            Result::Failure(..) => failures += 1,
+            Result::Error(..) => errors += 1,
+            Result::Skipped(_) => skipped += 1,
+        }
+    }
+    format!("tests=\"{tests}\" failures=\"{failures}\" errors=\"{errors}\" skipped=\"{skipped}\"")
+}
+
+fn write_suite(out: &mut String, run: &RunJson, name: &str, cases: &[Case]) {
+    let seconds = run.phases.last().map_or(0.0, |last| last.end_ms as f64 / 1000.0);
     let _ = writeln!(
         out,
-        "  <testsuite name=\"{scenario}\" {totals} time=\"{seconds:.3}\" timestamp=\"{}\">",
+        "  <testsuite name=\"{name}\" {} time=\"{seconds:.3}\" timestamp=\"{}\">",
+        totals(cases.iter()),
         escape(&run.started_at)
     );
     let _ = writeln!(out, "    <properties>");
@@ -60,15 +80,15 @@ pub fn junit(run: &RunJson) -> String {
         let _ = writeln!(out, "      <property name=\"{name}\" value=\"{}\"/>", escape(value));
     }
     let _ = writeln!(out, "    </properties>");
-    for case in &cases {
-        write_case(&mut out, &scenario, case);
+    for case in cases {
+        let class = format!("{}.{name}", run.scenario);
+        write_case(out, &class, case);
     }
-    out.push_str("  </testsuite>\n</testsuites>\n");
-    out
+    out.push_str("  </testsuite>\n");
 }
 
-fn write_case(out: &mut String, scenario: &str, case: &Case) {
-    let head = format!("    <testcase classname=\"{scenario}.{}\" name=\"{}\"", case.class, escape(&case.name));
+fn write_case(out: &mut String, class: &str, case: &Case) {
+    let head = format!("    <testcase classname=\"{}\" name=\"{}\"", escape(class), escape(&case.name));
     let body = |element: &str, kind: &str, text: &str| {
         let text = escape(text);
         format!("{head}>\n      <{element} type=\"{kind}\" message=\"{text}\">{text}</{element}>\n    </testcase>")
@@ -96,36 +116,36 @@ fn validity(run: &RunJson) -> Case {
         ValidityVerdict::Invalid => Result::Failure("invalid", reasons()),
         ValidityVerdict::Inconclusive => Result::Error("inconclusive", reasons()),
     };
-    Case { class: "validity", name: "the run may be believed".to_owned(), result }
+    Case { name: "the run may be believed".to_owned(), result }
 }
 
-fn guarantees(run: &RunJson) -> impl Iterator<Item = Case> {
-    run.guarantees.checks.iter().map(|check| {
-        let text = || {
-            let meaning = explain::check(&check.id).unwrap_or_default();
-            let witness = check.first.as_deref().unwrap_or("no witness was recorded");
-            format!("{witness} ({} violations in {} examined). {meaning}", check.violations, check.examined)
-        };
-        let result = match check.verdict {
-            GuaranteeVerdict::Holds => Result::Passed,
-            GuaranteeVerdict::Violated => Result::Failure("violated", text()),
-            GuaranteeVerdict::Unknown => Result::Error("unknown", text()),
-        };
-        Case { class: "guarantees", name: format!("{} {}", check.id, check.name), result }
-    })
+fn check(check: &CheckResult) -> Case {
+    let text = || {
+        let meaning = explain::check(&check.id).unwrap_or_default();
+        let witness = check.first.as_deref().unwrap_or("no witness was recorded");
+        format!("{witness} ({} violations in {} examined). {meaning}", check.violations, check.examined)
+    };
+    let result = match check.verdict {
+        GuaranteeVerdict::Holds => Result::Passed,
+        GuaranteeVerdict::Violated => Result::Failure("violated", text()),
+        GuaranteeVerdict::Unknown => Result::Error("unknown", text()),
+    };
+    Case { name: format!("{} {}", check.id, check.name), result }
 }
 
 fn objectives(run: &RunJson) -> impl Iterator<Item = Case> {
     run.slo.objectives.iter().map(|objective| {
         let limit = ms(objective.limit_us);
-        let measured = objective.measured_us.map_or_else(|| "nothing".to_owned(), |us| format!("{} ms", ms(us)));
+        // A recovery that was not reached has no time, and is missed all the same.
+        let measured =
+            objective.measured_us.map_or_else(|| "nothing: not reached".to_owned(), |us| format!("{} ms", ms(us)));
         let result = match objective.verdict {
             SloVerdict::Met => Result::Passed,
             SloVerdict::Missed => Result::Failure("missed", format!("measured {measured}, limit {limit} ms")),
             SloVerdict::Unmeasured => Result::Skipped(format!("unmeasured, limit {limit} ms")),
         };
         let name = format!("{} <= {limit} ms during {}", objective.name, objective.during);
-        Case { class: "objectives", name, result }
+        Case { name, result }
     })
 }
 
@@ -137,6 +157,22 @@ mod tests {
     #[test]
     fn a_violation_is_a_failure_and_what_is_unknown_an_error() {
         insta::assert_snapshot!(junit(&fixture::violated()));
+    }
+
+    #[test]
+    fn checks_of_the_run_have_a_suite_of_their_own_and_deadlocks_are_the_banks() {
+        let xml = junit(&fixture::faulted());
+        let suite = |name: &str| {
+            let (_, rest) = xml.split_once(&format!("<testsuite name=\"{name}\"")).expect("a suite");
+            rest.split_once("</testsuite>").expect("its end").0
+        };
+        let validity = suite("validity");
+        assert!(validity.contains("name=\"V2 ") && validity.contains("name=\"V3 ") && !validity.contains("V1"));
+        assert!(validity.contains("tests=\"3\""), "{validity}");
+        assert!(suite("guarantees").contains("name=\"V1 deadlock\"") && !suite("guarantees").contains("V2"));
+        assert!(suite("objectives").contains("recovery.lag_normal &lt;= 3,000 ms during recovery"));
+        assert!(suite("objectives").contains("measured nothing"), "{xml}");
+        assert!(!junit(&fixture::unasked()).contains("<testsuite name=\"objectives\""), "no suite without a case");
     }
 
     #[test]

@@ -28,6 +28,7 @@ pub fn markdown(input: &ReportInput) -> String {
         code(&run.bankstorm.commit),
         cell(&run.bankstorm.profile),
     );
+    environment(&mut out, input);
     if !run.r#unsafe.is_empty() {
         let _ = writeln!(out, "\n**Protections switched off:** {}", cell(&run.r#unsafe.join(", ")));
     }
@@ -54,8 +55,14 @@ pub fn markdown(input: &ReportInput) -> String {
             words::count(all)
         );
     }
+    table(&mut out, "Latency by part of the run", &tables::during(run));
     table(&mut out, "Objectives", &tables::objectives(run));
-    table(&mut out, "Faults (seconds since measuring began)", &tables::faults(run, tables::measure_start_ms(run)));
+    table(
+        &mut out,
+        "Faults (seconds since measuring began)",
+        &tables::faults(&run.faults, tables::measure_start_ms(run)),
+    );
+    table(&mut out, "Recovery (since the heal)", &tables::recovery(run));
     folded(&mut out, "Guarantees", &tables::guarantees(run));
     folded(&mut out, "Validity", &tables::validity(run));
     let _ = writeln!(
@@ -65,6 +72,20 @@ pub fn markdown(input: &ReportInput) -> String {
         digest(&run.digests.history)
     );
     out
+}
+
+/// What the services ran in, where they were no plain processes.
+fn environment(out: &mut String, input: &ReportInput) {
+    let facts: Vec<_> = tables::environment(&input.machine)
+        .into_iter()
+        .map(|(name, value)| format!("{} `{}`", cell(name), code(value)))
+        .collect();
+    if !facts.is_empty() {
+        let _ = writeln!(out, "Ran in: {}.", facts.join(", "));
+    }
+    if let Some(text) = tables::stand_ins(&input.machine) {
+        let _ = writeln!(out, "**{text}**");
+    }
 }
 
 /// A digest, or a word where there is none.
@@ -165,6 +186,11 @@ mod tests {
         let mut input = fixture::input(fixture::inconclusive());
         input.missing = vec!["samples.ndjson is not there: no lag and CPU curves.".to_owned()];
         insta::assert_snapshot!(markdown(&input));
+    }
+
+    #[test]
+    fn faulted() {
+        insta::assert_snapshot!(markdown(&fixture::input(fixture::faulted())));
     }
 
     #[test]

@@ -12,7 +12,8 @@ use bankstorm_record::folder::RunFolder;
 use bankstorm_record::latency::CutOffs;
 use bankstorm_record::marks::SampleRow;
 use bankstorm_record::run_json::{
-    Build, Digests, GuaranteeVerdict, Guarantees, RunJson, Slo, SloVerdict, SystemFacts, Validity, ValidityVerdict,
+    Build, Digests, FaultRecord, GuaranteeVerdict, Guarantees, RunJson, Slo, SloVerdict, SystemFacts, Validity,
+    ValidityVerdict,
 };
 use serde::de::DeserializeOwned;
 use serde_json::Value;
@@ -52,7 +53,7 @@ impl ReportInput {
         if run.faults.is_empty() {
             // The file is written as faults happen, run.json only at the end.
             run.faults = match folder.faults().exists() {
-                true => lines(&folder.faults(), "faults", &mut missing),
+                true => latest(lines(&folder.faults(), "faults", &mut missing)),
                 false => Vec::new(),
             };
         }
@@ -101,6 +102,18 @@ fn lines<T: DeserializeOwned>(path: &Path, what: &str, missing: &mut Vec<String>
     parsed.into_iter().flatten().collect()
 }
 
+/// A fault has a line for each step it took: the last one says what became of it.
+fn latest(marks: Vec<FaultRecord>) -> Vec<FaultRecord> {
+    let mut faults: Vec<FaultRecord> = Vec::new();
+    for mark in marks {
+        match faults.iter_mut().find(|fault| fault.id == mark.id) {
+            Some(fault) => *fault = mark,
+            None => faults.push(mark),
+        }
+    }
+    faults
+}
+
 fn operations(folder: &RunFolder, run: &RunJson, missing: &mut Vec<String>) -> Vec<SecondPoint> {
     let path = folder.operations();
     if !path.exists() {
@@ -135,15 +148,17 @@ fn run_json(folder: &RunFolder, missing: &mut Vec<String>) -> RunJson {
         return whole;
     }
     // Part by part: what fits is kept, what does not is named.
-    let mut known = serde_json::to_value(&run).expect("a run is a document");
+    let Ok(Value::Object(mut known)) = serde_json::to_value(&run) else { unreachable!("a run is a document") };
     for (key, value) in document {
-        let Some(place) = known.get_mut(&key) else { continue };
-        let before = std::mem::replace(place, value);
-        match serde_json::from_value(known.clone()) {
+        let before = known.insert(key.clone(), value);
+        match serde_json::from_value(Value::Object(known.clone())) {
             Ok(fits) => run = fits,
             Err(error) => {
                 missing.push(format!("run.json: {key} cannot be read: {error}."));
-                known[&key] = before;
+                match before {
+                    Some(before) => known.insert(key, before),
+                    None => known.remove(&key),
+                };
             }
         }
     }
@@ -173,6 +188,7 @@ fn blank(folder: &RunFolder) -> RunJson {
         slo: Slo { verdict: SloVerdict::Unmeasured, objectives: Vec::new() },
         load: Default::default(),
         latency_us: Default::default(),
+        latency_during_us: Default::default(),
         faults: Vec::new(),
         markers: Default::default(),
         recovery: Vec::new(),
@@ -217,6 +233,33 @@ mod tests {
         assert_eq!(input.run.guarantees.verdict, GuaranteeVerdict::Holds);
         assert_eq!(input.run.slo.verdict, SloVerdict::Unmeasured);
         assert!(input.missing[0].starts_with("run.json: slo cannot be read"), "{:?}", input.missing);
+    }
+
+    #[test]
+    fn parts_that_only_faults_bring_are_kept_or_named_too() {
+        let (_dir, folder) = folder();
+        let mut document = serde_json::to_value(fixture::faulted()).expect("a document");
+        document["slo"] = Value::from("a newer shape");
+        std::fs::write(folder.run_json(), document.to_string()).expect("written");
+        let input = ReportInput::read(&folder).expect("a report is possible");
+        assert_eq!((input.run.latency_during_us.len(), input.run.recovery.len()), (3, 2));
+        document["latency_during_us"] = Value::from(7);
+        std::fs::write(folder.run_json(), document.to_string()).expect("written");
+        let input = ReportInput::read(&folder).expect("a report is possible");
+        assert!(input.missing[0].starts_with("run.json: latency_during_us cannot be read"), "{:?}", input.missing);
+        assert_eq!(input.run.recovery.len(), 2);
+    }
+
+    #[test]
+    fn of_a_run_that_broke_off_the_last_line_of_each_fault_counts() {
+        let (_dir, folder) = folder();
+        let faults = fixture::faulted().faults;
+        let begun = FaultRecord { healed_ms: None, heal_witnessed: None, ..faults[0].clone() };
+        let lines = [&begun, &faults[1], &faults[0]].map(|mark| serde_json::to_string(mark).expect("a line"));
+        std::fs::write(folder.faults(), lines.join("\n")).expect("written");
+        std::fs::write(folder.scenario(), "seed = 7\n").expect("written");
+        let input = ReportInput::read(&folder).expect("a report is possible");
+        assert_eq!(input.run.faults, faults[..2]);
     }
 
     #[test]

@@ -1,10 +1,14 @@
 //! The rows that terminal, Markdown and HTML share.
 //!
-//! In: `run.json`. Out: [`TextTable`]s, already formatted. Elsewhere: how a table is drawn (each format), how figures came about (`load`,
-//! `check`).
+//! In: `run.json`. Out: [`TextTable`]s, already formatted. Elsewhere: tables of faults (`tables::faults`), how a table is drawn (each
+//! format), how figures came about (`load`, `check`).
 
-use bankstorm_record::run_json::{CheckResult, GuaranteeVerdict, Latency, RunJson};
+mod faults;
 
+use bankstorm_record::run_json::{CheckResult, GuaranteeVerdict, Latency, RunJson, SloVerdict};
+use serde_json::Value;
+
+pub(crate) use self::faults::{during, faults, recovery, unsettled_recovery};
 use crate::words::{self, Tone, count, ms};
 
 /// A table of text.
@@ -120,7 +124,11 @@ pub(crate) fn objectives(run: &RunJson) -> TextTable {
     ]);
     let rows = run.slo.objectives.iter().map(|objective| {
         let (word, tone) = words::slo(objective.verdict);
-        let measured = objective.measured_us.map_or_else(|| "-".to_owned(), ms);
+        let measured = match (objective.measured_us, objective.verdict) {
+            (Some(us), _) => ms(us),
+            (None, SloVerdict::Missed) => "not reached".to_owned(),
+            (None, _) => "-".to_owned(),
+        };
         let cells =
             vec![word.to_owned(), objective.name.clone(), ms(objective.limit_us), measured, objective.during.clone()];
         Row { cells, tone: Some((0, tone)), minor: false }
@@ -133,13 +141,13 @@ pub(crate) fn guarantee_checks(run: &RunJson) -> impl Iterator<Item = &CheckResu
     run.guarantees.checks.iter().filter(|check| !is_validity(check))
 }
 
-/// The checks of the run itself, V2 and V3: a failure makes it not believable and says nothing of the bank.
+/// The checks of the run itself, V2 and V3: a failure makes it not believable and says nothing of the bank. V1 is a guarantee.
 pub(crate) fn validity_checks(run: &RunJson) -> impl Iterator<Item = &CheckResult> {
     run.guarantees.checks.iter().filter(|check| is_validity(check))
 }
 
-fn is_validity(check: &CheckResult) -> bool {
-    check.id.starts_with('V')
+pub(crate) fn is_validity(check: &CheckResult) -> bool {
+    ["V2", "V3"].contains(&check.id.as_str())
 }
 
 /// Guarantees with counts.
@@ -180,44 +188,23 @@ pub(crate) fn witnesses(run: &RunJson) -> Vec<(&CheckResult, &str)> {
     of(GuaranteeVerdict::Violated).chain(of(GuaranteeVerdict::Unknown)).collect()
 }
 
-/// Faults, unplanned ones flagged. Moments are seconds since `zero_ms`.
-pub(crate) fn faults(run: &RunJson, zero_ms: i64) -> TextTable {
-    let head = columns(&[
-        ("fault", false),
-        ("kind", false),
-        ("place", false),
-        ("planned", false),
-        ("from, s", true),
-        ("healed, s", true),
-        ("witnessed by", false),
-    ]);
-    let second =
-        |ms: Option<i64>| ms.map_or_else(|| "-".to_owned(), |ms| format!("{:.1}", (ms - zero_ms) as f64 / 1000.0));
-    let rows = run.faults.iter().map(|fault| {
-        let (planned, tone) = match (fault.planned, fault.fired) {
-            (true, true) => ("planned", None),
-            (true, false) => ("planned, NOT FIRED", Some((3, Tone::Warn))),
-            (false, _) => ("UNPLANNED", Some((3, Tone::Bad))),
-        };
-        let cells = vec![
-            fault.id.clone(),
-            fault.kind.clone(),
-            fault.place.clone(),
-            planned.to_owned(),
-            second(fault.started_ms),
-            second(fault.healed_ms),
-            fault.witnessed.clone().unwrap_or_else(|| "nothing".to_owned()),
-        ];
-        Row { cells, tone, minor: false }
-    });
-    TextTable { head, rows: rows.collect() }
-}
-
 /// CPU seconds per process over the measured phase, largest first.
 pub(crate) fn cpu(run: &RunJson) -> Vec<(String, f64)> {
     let mut all: Vec<_> = run.system.cpu_seconds.iter().map(|(name, seconds)| (name.clone(), *seconds)).collect();
     all.sort_by(|a, b| b.1.total_cmp(&a.1));
     all
+}
+
+/// What the services ran in, from the machine facts: `engine` and `Docker 20.10.24`.
+pub(crate) fn environment(machine: &Value) -> Vec<(&str, &str)> {
+    let facts = machine.get("environment").and_then(Value::as_object);
+    facts.into_iter().flatten().filter_map(|(name, value)| Some((name.as_str(), value.as_str()?))).collect()
+}
+
+/// Said once where an image is a stand-in.
+pub(crate) fn stand_ins(machine: &Value) -> Option<&'static str> {
+    let any = environment(machine).iter().any(|(_, value)| value.contains("stand-in"));
+    any.then_some("Images marked stand-in were built from distribution packages, not pulled.")
 }
 
 /// When measuring began, in milliseconds since the origin; 0 where no phase says so.
@@ -235,9 +222,10 @@ mod tests {
         let mut run = fixture::invalid();
         let ids = |table: TextTable| table.rows.into_iter().map(|row| row.cells[1].clone()).collect::<Vec<_>>();
         assert_eq!(ids(validity(&run)), ["V2", "V3"]);
-        assert_eq!(ids(guarantees(&run)).len(), 13);
+        assert_eq!(ids(guarantees(&run)).len(), 14);
+        assert_eq!(ids(guarantees(&run))[13], "V1", "deadlocks are the bank's");
         assert_eq!(witnesses(&run), []);
-        run.guarantees.checks[14].first = Some("another finding".to_owned());
+        run.guarantees.checks[15].first = Some("another finding".to_owned());
         assert_eq!(witnesses(&run).len(), 1);
     }
 }

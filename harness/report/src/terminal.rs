@@ -34,11 +34,13 @@ pub fn summary(run: &RunJson, folder: &RunFolder, colour: bool) -> String {
         let (bounds, all) = (words::count(bounds), words::count(all));
         out.wrapped(&format!("{what}: {bounds} of {all} values are upper bounds or cut-offs."), INDENT);
     }
+    out.table("Latency by part of the run, each operation in the part in which it was due", &tables::during(run));
     out.table("Objectives", &tables::objectives(run));
     out.table("Guarantees", &tables::guarantees(run));
     out.table("Validity", &tables::validity(run));
     let zero_ms = tables::measure_start_ms(run);
-    out.table("Faults (seconds since measuring began)", &tables::faults(run, zero_ms));
+    out.table("Faults (seconds since measuring began)", &tables::faults(&run.faults, zero_ms));
+    out.table("Recovery (since the heal)", &tables::recovery(run));
     out.system(run);
     out.files(folder);
     out.text
@@ -260,13 +262,20 @@ mod tests {
     }
 
     #[test]
+    fn faulted() {
+        insta::assert_snapshot!(shown(&fixture::faulted()));
+    }
+
+    #[test]
     fn inconclusive() {
         insta::assert_snapshot!(shown(&fixture::inconclusive()));
     }
 
     #[test]
     fn colours_only_when_asked_and_without_moving_a_column() {
-        for run in [fixture::held(), fixture::invalid(), fixture::violated(), fixture::inconclusive()] {
+        for run in
+            [fixture::held(), fixture::invalid(), fixture::violated(), fixture::faulted(), fixture::inconclusive()]
+        {
             let folder = RunFolder::new("runs/x");
             let coloured = summary(&run, &folder, true);
             let plain = summary(&run, &folder, false);
@@ -284,7 +293,9 @@ mod tests {
         let mut run = fixture::violated();
         run.guarantees.checks[0].first = Some(format!("\u{1b}[2J {}", "long words without an end ".repeat(30)));
         run.validity.reasons = vec!["x".repeat(500)];
+        run.faults = fixture::faulted().faults;
         run.faults[0].witnessed = Some("a log line that says a good deal ".repeat(8));
+        run.faults[1].problem = Some("not ready within 30 s; ".repeat(8));
         for line in shown(&run).lines().filter(|line| !line.starts_with("open") && !line.starts_with("report")) {
             assert!(line.chars().count() <= WIDTH, "{line}");
             assert!(!line.contains('\u{1b}'));

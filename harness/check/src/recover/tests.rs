@@ -4,6 +4,7 @@ use bankstorm_record::rows::OperationRow;
 use bankstorm_record::run_json::{FaultRecord, RecoveryRecord};
 
 use super::{During, MS, Measured, recover, windows};
+use crate::validity::Disturbed;
 
 /// 10 s to 40 s.
 const MEASURED: Measured = Measured { from_ns: 10_000 * MS, ended_ns: 40_000 * MS };
@@ -161,4 +162,19 @@ fn an_operation_belongs_to_the_part_in_which_it_was_due() {
     // A recovery that was not reached lasts to the end.
     let windows = super::windows(&faults[..1], &[record("a", None)]);
     assert_eq!(windows.of(99_000 * MS), During::Recovery);
+}
+
+#[test]
+fn what_was_due_while_a_fault_was_in_force_or_recovered_from_is_counted_apart() {
+    let mut rows = steady();
+    due(&mut rows, 20_000, 40_000).for_each(|row| row.sent_ns = Some(row.intended_ns + 3 * MS));
+    due(&mut rows, 20_000, 21_000).for_each(|row| (row.sent_ns, row.outcome) = (None, None));
+    // Refused at once: not sent, and not missed either.
+    due(&mut rows, 21_000, 21_500).for_each(|row| (row.sent_ns, row.outcome) = (None, Some("failed".to_owned())));
+    let recovered =
+        RecoveryRecord { first_ok_ms: Some(0), rate_90_ms: Some(500), lag_normal_ms: Some(0), ..Default::default() };
+    let disturbed = windows(&[fault("", 20_000, Some(22_000))], &[recovered]).disturbed(&rows);
+    assert_eq!((disturbed.planned, disturbed.sent, disturbed.missed), (250, 100, 100));
+    assert_eq!(disturbed.send_lag_p99_us, Some(3_000));
+    assert_eq!(windows(&[], &[]).disturbed(&rows), Disturbed::default());
 }

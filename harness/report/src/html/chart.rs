@@ -1,20 +1,21 @@
 //! One chart as inline SVG: lines over seconds, limits, faults.
 //!
 //! In: a [`Chart`]. Out: a [`Drawn`] chart: the SVG of the plot, and tick labels that the page places around it as text. Elsewhere: which
-//! charts there are (`html::curves`), their look (`templates/report.css`).
+//! charts there are (`html::curves`), faults in lanes of their own (`html::lanes`), their look (`templates/report.css`).
 //!
 //! The plot stretches to the page's width while text keeps its size, hence no text inside the SVG but titles. Long runs are drawn in at
 //! most [`POINTS`] points.
 
 use std::fmt::Write as _;
 
+use crate::html::scale::Scale;
 use crate::words::escape;
 
 /// The most points of a line; further seconds share one.
 const POINTS: usize = 240;
 /// The plot's own coordinates.
 const WIDTH: f64 = 1000.0;
-const HEIGHT: f64 = 240.0;
+pub(super) const HEIGHT: f64 = 240.0;
 
 /// How several seconds become one point.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -41,12 +42,16 @@ pub(crate) struct Line {
 /// A span that is marked in every chart: a fault.
 #[derive(Clone, Debug)]
 pub(crate) struct Mark {
-    /// Its name.
+    /// The fault's id.
+    pub(crate) id: String,
+    /// What it is and where.
     pub(crate) label: String,
     /// Begin, in seconds.
     pub(crate) from_s: f64,
     /// End, in seconds; to the end of the chart where it is not known.
     pub(crate) to_s: Option<f64>,
+    /// When the bank had recovered, in seconds; absent for a fault that was not healed or not planned.
+    pub(crate) recovered_s: Option<f64>,
     /// Whether the scenario planned it.
     pub(crate) planned: bool,
 }
@@ -118,71 +123,6 @@ pub(crate) struct Drawn {
     pub(crate) legend: Vec<Legend>,
 }
 
-/// From values to the plot's own y.
-#[derive(Clone, Copy, Debug)]
-struct Scale {
-    low: f64,
-    high: f64,
-    log: bool,
-}
-
-impl Scale {
-    fn of(chart: &Chart) -> Self {
-        let values = || chart.lines.iter().flat_map(|line| line.values.iter().flatten().copied());
-        let high = values().chain(chart.limits.iter().map(|(_, v)| *v)).fold(0.0, f64::max);
-        let lowest = values().filter(|v| *v > 0.0).fold(f64::INFINITY, f64::min);
-        if chart.may_be_log && lowest.is_finite() && high > 30.0 * lowest {
-            return Self { low: floor_125(lowest), high: ceil_125(high), log: true };
-        }
-        let high = if high > 0.0 { high } else { 1.0 };
-        let step = ceil_125(high / 5.0);
-        Self { low: 0.0, high: (high / step).ceil() * step, log: false }
-    }
-
-    /// 0 at the bottom, 1 at the top.
-    fn share(&self, value: f64) -> f64 {
-        let share = match self.log {
-            true => (value.max(self.low) / self.low).ln() / (self.high / self.low).ln(),
-            false => (value - self.low) / (self.high - self.low),
-        };
-        share.clamp(0.0, 1.0)
-    }
-
-    fn y(&self, value: f64) -> f64 {
-        HEIGHT * (1.0 - self.share(value))
-    }
-
-    fn ticks(&self) -> Vec<f64> {
-        if !self.log {
-            let step = ceil_125(self.high / 5.0);
-            return (0..=5).map(|i| f64::from(i) * step).filter(|v| *v <= self.high * 1.001).collect();
-        }
-        let decades = (self.high / self.low).log10();
-        let steps: &[f64] = if decades > 2.5 { &[1.0] } else { &[1.0, 2.0, 5.0] };
-        let mut ticks = Vec::new();
-        let mut decade = 10_f64.powf(self.low.log10().floor());
-        while decade <= self.high * 1.001 {
-            ticks.extend(
-                steps.iter().map(|s| s * decade).filter(|v| (self.low * 0.999..=self.high * 1.001).contains(v)),
-            );
-            decade *= 10.0;
-        }
-        ticks
-    }
-}
-
-/// The smallest of 1, 2, 5 times a power of ten that is not below `value`.
-fn ceil_125(value: f64) -> f64 {
-    let decade = 10_f64.powf(value.log10().floor());
-    [1.0, 2.0, 5.0, 10.0].into_iter().map(|s| s * decade).find(|v| *v >= value * 0.999_999).unwrap_or(10.0 * decade)
-}
-
-/// The largest of 1, 2, 5 times a power of ten that is not above `value`.
-fn floor_125(value: f64) -> f64 {
-    let decade = 10_f64.powf(value.log10().floor());
-    [5.0, 2.0, 1.0].into_iter().map(|s| s * decade).find(|v| *v <= value * 1.000_001).unwrap_or(decade)
-}
-
 /// A number as short as its size allows.
 pub(crate) fn short(value: f64) -> String {
     let digits = match value.abs() {
@@ -234,6 +174,13 @@ pub(crate) fn draw(mut chart: Chart, frame: &Frame) -> Drawn {
         let width = (right - left).max(3.0);
         let _ =
             write!(svg, "<rect class=\"{class}\" x=\"{left:.1}\" y=\"0\" width=\"{width:.1}\" height=\"{HEIGHT}\"/>");
+        let after = mark.recovered_s.map_or(0.0, |recovered| x(recovered) - right);
+        if after > 0.0 {
+            let _ = write!(
+                svg,
+                "<rect class=\"fault recovering\" x=\"{right:.1}\" y=\"0\" width=\"{after:.1}\" height=\"{HEIGHT}\"/>"
+            );
+        }
     }
     for tick in scale.ticks() {
         let y = scale.y(tick);
@@ -354,16 +301,14 @@ fn legend(chart: &Chart, highest: &[Option<f64>], frame: &Frame) -> Vec<Legend> 
     for (label, value) in &chart.limits {
         legend.push(Legend { class: "limit".to_owned(), label: label.clone(), note: short(*value) });
     }
-    if frame.marks.iter().any(|mark| mark.planned) {
-        legend.push(Legend { class: "band fault".to_owned(), label: "planned fault".to_owned(), note: String::new() });
-    }
-    if frame.marks.iter().any(|mark| !mark.planned) {
-        legend.push(Legend {
-            class: "band unplanned".to_owned(),
-            label: "unplanned fault".to_owned(),
-            note: String::new(),
-        });
-    }
+    let mut band = |class: &str, label: &str, is_such: fn(&Mark) -> bool| {
+        if frame.marks.iter().any(is_such) {
+            legend.push(Legend { class: format!("band {class}"), label: label.to_owned(), note: String::new() });
+        }
+    };
+    band("planned", "planned fault", |mark| mark.planned);
+    band("recovering", "recovering from it", |mark| mark.recovered_s.is_some());
+    band("unplanned", "unplanned fault", |mark| !mark.planned);
     legend
 }
 

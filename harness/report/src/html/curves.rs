@@ -1,6 +1,7 @@
 //! Which charts a report has.
 //!
-//! In: seconds and samples. Out: charts, ready to draw, all over the same span of time. Elsewhere: drawing (`html::chart`).
+//! In: seconds and samples. Out: charts, drawn, all over the same span of time, and the fault lanes that belong under each of them.
+//! Elsewhere: drawing (`html::chart`, `html::lanes`).
 
 use std::collections::BTreeMap;
 
@@ -9,6 +10,7 @@ use bankstorm_record::marks::SampleRow;
 use bankstorm_record::run_json::RunJson;
 
 use crate::html::chart::{Chart, Drawn, Frame, Join, Line, Mark, draw};
+use crate::html::lanes::{self, Lane};
 use crate::series::SecondPoint;
 use crate::stored::ReportInput;
 use crate::tables;
@@ -18,10 +20,10 @@ const AFTER_S: f64 = 10.0;
 /// How many lines a chart may have; further processes are added up in the last.
 const LINES: usize = 8;
 
-/// Every chart that there are figures for.
-pub(crate) fn draw_all(input: &ReportInput) -> Vec<Drawn> {
+/// Every chart that there are figures for, and the lanes under each.
+pub(crate) fn draw_all(input: &ReportInput) -> (Vec<Drawn>, Vec<Lane>) {
     let zero_s = tables::measure_start_ms(&input.run) as f64 / 1000.0;
-    let Some(domain_s) = domain(&input.series, &input.samples, zero_s) else { return Vec::new() };
+    let Some(domain_s) = domain(&input.series, &input.samples, zero_s) else { return Default::default() };
     let frame = Frame { domain_s, marks: marks(&input.run, zero_s) };
     let inside = |sample: &&SampleRow| (domain_s.0..=domain_s.1).contains(&second(sample, zero_s));
     let samples: Vec<&SampleRow> = input.samples.iter().filter(inside).collect();
@@ -30,7 +32,7 @@ pub(crate) fn draw_all(input: &ReportInput) -> Vec<Drawn> {
         charts.extend([response(input), visible(input), rate(&input.series)]);
     }
     charts.extend(sampled(&samples, zero_s));
-    charts.into_iter().map(|chart| draw(chart, &frame)).collect()
+    (charts.into_iter().map(|chart| draw(chart, &frame)).collect(), lanes::draw(&frame))
 }
 
 /// When it was taken, in seconds since measuring began.
@@ -53,9 +55,16 @@ fn domain(series: &[SecondPoint], samples: &[SampleRow], zero_s: f64) -> Option<
 
 fn marks(run: &RunJson, zero_s: f64) -> Vec<Mark> {
     let second = |ms: i64| ms as f64 / 1000.0 - zero_s;
+    let load_ended_ms = run.phases.iter().find(|phase| phase.name == "measure").map(|phase| phase.end_ms);
     let mark = |fault: &bankstorm_record::run_json::FaultRecord| {
+        let recovery = run.recovery.iter().find(|record| record.fault == fault.id);
+        let recovered_ms = recovery.zip(fault.healed_ms).and_then(|(record, healed_ms)| {
+            record.recovered_ms().map(|ms| healed_ms.saturating_add(ms)).or(load_ended_ms)
+        });
         Some(Mark {
+            id: fault.id.clone(),
             label: format!("{} {}", fault.kind, fault.place),
+            recovered_s: recovered_ms.map(second),
             from_s: second(fault.started_ms?),
             // An unplanned death that nothing heals is marked where it happened, not to the end of time.
             to_s: fault.healed_ms.or(fault.started_ms.filter(|_| !fault.planned)).map(second),
@@ -102,7 +111,11 @@ fn limits(run: &RunJson, latency: &str) -> Vec<(String, f64)> {
     let of = run.slo.objectives.iter().filter(|objective| is_of(&objective.name));
     of.map(|objective| {
         let figure = objective.name.rsplit('.').next().unwrap_or_default();
-        (format!("objective for {figure}"), objective.limit_us as f64 / 1000.0)
+        let during = match objective.during.as_str() {
+            "steady" => String::new(),
+            during => format!(", {during}"),
+        };
+        (format!("objective for {figure}{during}"), objective.limit_us as f64 / 1000.0)
     })
     .collect()
 }
@@ -242,7 +255,7 @@ mod tests {
     #[test]
     fn a_whole_run_has_six_charts_and_a_broken_one_those_it_has_figures_for() {
         let mut input = fixture::input(fixture::held());
-        let ids = |input: &ReportInput| draw_all(input).into_iter().map(|chart| chart.id).collect::<Vec<_>>();
+        let ids = |input: &ReportInput| draw_all(input).0.into_iter().map(|chart| chart.id).collect::<Vec<_>>();
         assert_eq!(ids(&input), ["response", "visible", "rate", "lag", "cpu", "processes"]);
         input.series.clear();
         assert_eq!(ids(&input), ["lag", "cpu", "processes"]);

@@ -1,0 +1,172 @@
+//! What faults did, as tables: the faults themselves, recovery after each, latencies by part of the run.
+//!
+//! In: `run.json`. Out: [`TextTable`]s. Elsewhere: how recovery is measured (`check::recover`), fault lanes (`html::lanes`).
+
+use std::collections::BTreeMap;
+
+use bankstorm_record::run_json::{FaultRecord, Latency, RunJson};
+
+use super::{Row, TextTable, columns};
+use crate::words::{Tone, count, ms};
+
+/// The parts of a run in the order of reports; the whole comes last.
+const PARTS: [&str; 3] = ["steady", "fault", "recovery"];
+
+/// Latencies that are told by part: key, label, and which figures of them.
+const BY_PART: [(&str, &str, &[Figure]); 3] = [
+    ("response", "response", &[("p50", |l| l.p50), ("p99", |l| l.p99), ("max", |l| l.max)]),
+    ("visible", "visible", &[("p50", |l| l.p50), ("p99", |l| l.p99), ("max", |l| l.max)]),
+    ("send_lag", "send lag", &[("p99", |l| l.p99)]),
+];
+
+type Figure = (&'static str, fn(&Latency) -> u64);
+type Kinds = BTreeMap<String, Latency>;
+
+/// Faults, unplanned ones flagged, each with further lines for what healed it and what went wrong with it. Moments are seconds since
+/// `zero_ms`.
+pub(crate) fn faults(faults: &[FaultRecord], zero_ms: i64) -> TextTable {
+    let head = columns(&[
+        ("fault", false),
+        ("kind", false),
+        ("place", false),
+        ("planned", false),
+        ("from, s", true),
+        ("healed, s", true),
+        ("witnessed by", false),
+    ]);
+    let second =
+        |ms: Option<i64>| ms.map_or_else(|| "-".to_owned(), |ms| format!("{:.1}", (ms - zero_ms) as f64 / 1000.0));
+    let mut rows = Vec::new();
+    for fault in faults {
+        let (planned, tone) = match (fault.planned, fault.fired) {
+            (true, true) => ("planned", None),
+            (true, false) => ("NOT FIRED", Some((3, Tone::Warn))),
+            (false, _) => ("UNPLANNED", Some((3, Tone::Bad))),
+        };
+        let cells = vec![
+            fault.id.clone(),
+            fault.kind.clone(),
+            fault.place.clone(),
+            planned.to_owned(),
+            second(fault.started_ms),
+            second(fault.healed_ms),
+            fault.witnessed.clone().unwrap_or_else(|| "nothing".to_owned()),
+        ];
+        rows.push(Row { cells, tone, minor: false });
+        for (word, text) in [("healed", &fault.heal_witnessed), ("PROBLEM", &fault.problem)] {
+            rows.extend(text.as_ref().map(|text| {
+                let mut cells = vec![String::new(); 6];
+                cells.push(format!("{word}: {text}"));
+                Row { cells, tone: None, minor: true }
+            }));
+        }
+    }
+    TextTable { head, rows }
+}
+
+/// Recovery after each planned fault, in milliseconds since its heal.
+pub(crate) fn recovery(run: &RunJson) -> TextTable {
+    let head = columns(&[
+        ("fault", false),
+        ("kind", false),
+        ("place", false),
+        ("first ok, ms", true),
+        ("90 % of the rate, ms", true),
+        ("lag normal, ms", true),
+    ]);
+    let time =
+        |ms: Option<i64>| ms.and_then(|ms| u64::try_from(ms).ok()).map_or_else(|| "not reached".to_owned(), count);
+    let rows = run.recovery.iter().map(|record| {
+        let fault = run.faults.iter().find(|fault| fault.id == record.fault);
+        let of = |word: fn(&FaultRecord) -> &String| fault.map_or_else(|| "-".to_owned(), |fault| word(fault).clone());
+        Row::plain(vec![
+            record.fault.clone(),
+            of(|fault| &fault.kind),
+            of(|fault| &fault.place),
+            time(record.first_ok_ms),
+            time(record.rate_90_ms),
+            time(record.lag_normal_ms),
+        ])
+    });
+    TextTable { head, rows: rows.collect() }
+}
+
+/// Whether a recovery was not seen to its end, so that what follows its fault is all called recovery.
+pub(crate) fn unsettled_recovery(run: &RunJson) -> bool {
+    run.recovery.iter().any(|record| record.recovered_ms().is_none())
+}
+
+/// Latencies by part of the run, side by side with the whole; no rows unless a planned fault fired.
+pub(crate) fn during(run: &RunJson) -> TextTable {
+    let head = columns(&[
+        ("ms", false),
+        ("figure", false),
+        ("steady", true),
+        ("fault", true),
+        ("recovery", true),
+        ("all", true),
+    ]);
+    let mut rows = Vec::new();
+    if run.latency_during_us.is_empty() {
+        return TextTable { head, rows };
+    }
+    let several = run.latency_us.len() > 1;
+    for (op, whole) in &run.latency_us {
+        let kinds = |part: &str| run.latency_during_us.get(part).and_then(|ops| ops.get(op));
+        let parts: [Option<&Kinds>; 4] = [kinds(PARTS[0]), kinds(PARTS[1]), kinds(PARTS[2]), Some(whole)];
+        for (key, label, figures) in BY_PART {
+            let of = parts.map(|kinds| kinds.and_then(|kinds| kinds.get(key)).filter(|latency| latency.count > 0));
+            let label = if several { format!("{op} {label}") } else { label.to_owned() };
+            let row = |figure: &str, show: &dyn Fn(&Latency) -> String| {
+                let cells = of.map(|latency| latency.map_or_else(|| "-".to_owned(), show));
+                Row::plain([label.clone(), figure.to_owned()].into_iter().chain(cells).collect())
+            };
+            rows.extend(figures.iter().map(|(name, figure)| row(name, &|latency| ms(figure(latency)))));
+            rows.push(Row { minor: true, ..row("count", &|latency| count(latency.count)) });
+        }
+    }
+    TextTable { head, rows }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::fixture;
+
+    fn cells(table: &TextTable) -> Vec<Vec<&str>> {
+        table.rows.iter().map(|row| row.cells.iter().map(String::as_str).collect()).collect()
+    }
+
+    #[test]
+    fn what_healed_a_fault_and_what_went_wrong_with_it_are_told() {
+        let table = faults(&fixture::faulted().faults, 8_000);
+        let rows = cells(&table);
+        assert_eq!(
+            rows[0],
+            ["fault-0", "node.kill", "core", "planned", "11.0", "12.0", "process 4711 killed by SIGKILL"]
+        );
+        assert_eq!(rows[1], ["", "", "", "", "", "", "healed: answers since 20.012 s"]);
+        assert_eq!(rows[4][3..], ["NOT FIRED", "-", "-", "nothing"]);
+        assert_eq!(rows[5][6], "PROBLEM: its moment never came: load ended before");
+        assert_eq!((rows[6][3], rows.len()), ("UNPLANNED", 7));
+    }
+
+    #[test]
+    fn a_recovery_that_was_not_reached_is_no_zero() {
+        let run = fixture::faulted();
+        let table = recovery(&run);
+        assert_eq!(cells(&table)[0], ["fault-0", "node.kill", "core", "31", "1,200", "2,400"]);
+        assert_eq!(cells(&table)[1][3..], ["2", "0", "not reached"]);
+        assert!(unsettled_recovery(&run));
+    }
+
+    #[test]
+    fn the_parts_of_a_run_stand_beside_the_whole() {
+        let table = during(&fixture::faulted());
+        let rows = cells(&table);
+        assert_eq!(rows[1], ["response", "p99", "4.10", "1,048", "612", "611"]);
+        assert_eq!(rows[3], ["response", "count", "4,650", "750", "600", "6,000"]);
+        assert!(rows.iter().any(|row| row[..2] == ["send lag", "p99"]), "what is left out of its limit is shown");
+        assert!(during(&fixture::held()).rows.is_empty());
+    }
+}
