@@ -16,7 +16,7 @@ use std::process::ExitCode;
 use std::sync::Arc;
 
 use bankstorm_contracts::event::ENTRIES_TOPIC;
-use bankstorm_environment::{Local, Needs, Quiet, Topic, reaper};
+use bankstorm_environment::{EnvironmentKind, HARNESS, Needs, Quiet, Topic, reaper, start};
 use libtest_mimic::{Arguments, Trial};
 use tokio::runtime::{Builder, Runtime};
 
@@ -48,7 +48,7 @@ fn main() -> ExitCode {
     reaper::hook();
     let arguments = Arguments::from_args();
     let runtime = Arc::new(Builder::new_multi_thread().worker_threads(2).enable_all().build().expect("a runtime"));
-    let local = (!arguments.list).then(|| {
+    let environment = (!arguments.list).then(|| {
         let needs = Needs {
             databases: vec!["core".to_owned(), "channel".to_owned()],
             brokers: 1,
@@ -56,17 +56,17 @@ fn main() -> ExitCode {
             topics: vec![Topic { name: ENTRIES_TOPIC.to_owned(), partitions: 2 }],
             ..Needs::for_test("adapters")
         };
-        runtime.block_on(Local::start(needs, Arc::new(Quiet))).expect("the environment comes up")
+        runtime.block_on(start(EnvironmentKind::Local, needs, Arc::new(Quiet))).expect("the environment comes up")
     });
     let place = Place {
         runtime: Arc::clone(&runtime),
-        core: local.as_ref().map(|local| local.database("core")).unwrap_or_default(),
-        channel: local.as_ref().map(|local| local.database("channel")).unwrap_or_default(),
-        kafka: local.as_ref().map(|local| local.kafka("tests")).unwrap_or_default(),
+        core: environment.as_ref().map(|up| up.database("core", HARNESS)).unwrap_or_default(),
+        channel: environment.as_ref().map(|up| up.database("channel", HARNESS)).unwrap_or_default(),
+        kafka: environment.as_ref().map(|up| up.kafka("tests")).unwrap_or_default(),
     };
     let conclusion = libtest_mimic::run(&arguments, trials(&place));
-    if let Some(local) = local {
-        runtime.block_on(local.stop()).expect("the environment goes down");
+    if let Some(environment) = environment {
+        runtime.block_on(environment.stop()).expect("the environment goes down");
     }
     conclusion.exit_code()
 }

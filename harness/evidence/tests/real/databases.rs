@@ -3,8 +3,10 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use bankstorm_environment::{Local, Needs, Quiet};
-use bankstorm_evidence::{Converged, EvidenceError, collect_channel, collect_core, wait_converged};
+use bankstorm_environment::{Environment, EnvironmentKind, HARNESS, Needs, Quiet, start};
+use bankstorm_evidence::{
+    Converged, EvidenceError, collect_channel, collect_core, count_logged, read_deadlocks, wait_converged,
+};
 use bankstorm_record::folder::RunFolder;
 use bankstorm_record::folder_source::FolderSource;
 use bankstorm_record::save::sha256_file;
@@ -43,7 +45,7 @@ const CHANNEL_ROWS: &str = "
 ";
 
 struct Bank {
-    local: Local,
+    environment: Box<dyn Environment>,
     core: Client,
     channel: Client,
 }
@@ -60,11 +62,12 @@ async fn connect(url: &str) -> Client {
 async fn bank(name: &str) -> Bank {
     let databases = vec!["core".to_owned(), "channel".to_owned()];
     let needs = Needs { databases, ..Needs::for_test(name) };
-    let local = Local::start(needs, Arc::new(Quiet)).await.expect("databases came up");
-    let (core, channel) = (connect(&local.database("core")).await, connect(&local.database("channel")).await);
+    let environment = start(EnvironmentKind::Local, needs, Arc::new(Quiet)).await.expect("databases came up");
+    let core = connect(&environment.database("core", HARNESS)).await;
+    let channel = connect(&environment.database("channel", HARNESS)).await;
     core.batch_execute(&format!("{CORE}{CORE_ROWS}")).await.expect("core's rows");
     channel.batch_execute(&format!("{CHANNEL}{CHANNEL_ROWS}")).await.expect("the channel's rows");
-    Bank { local, core, channel }
+    Bank { environment, core, channel }
 }
 
 fn all<T>(rows: Rows<'_, T>) -> Vec<T> {
@@ -75,8 +78,11 @@ pub(crate) async fn evidence() {
     let bank = bank("evidence-databases").await;
     let root = tempfile::tempdir().expect("a temporary folder");
     let folder = RunFolder::new(root.path());
-    let mut evidence = collect_core(&bank.local.database("core"), |_| 1, &folder).await.expect("core's evidence");
-    evidence.extend(collect_channel(&bank.local.database("channel"), &folder).await.expect("the channel's evidence"));
+    let mut evidence =
+        collect_core(&bank.environment.database("core", HARNESS), |_| 1, &folder).await.expect("core's evidence");
+    evidence.extend(
+        collect_channel(&bank.environment.database("channel", HARNESS), &folder).await.expect("the channel's evidence"),
+    );
     for (name, file) in &evidence {
         assert_eq!(file.sha256, sha256_file(folder.evidence_file(name)).expect("hashed"), "{name}");
     }
@@ -86,7 +92,7 @@ pub(crate) async fn evidence() {
     let source = FolderSource::new(folder);
     core_is_as_stored(&source);
     channel_is_as_stored(&source);
-    bank.local.stop().await.expect("stopped");
+    bank.environment.stop().await.expect("stopped");
 }
 
 fn core_is_as_stored(source: &FolderSource) {
@@ -133,7 +139,7 @@ fn channel_is_as_stored(source: &FolderSource) {
 
 pub(crate) async fn convergence() {
     let bank = bank("evidence-convergence").await;
-    let urls = (bank.local.database("core"), bank.local.database("channel"));
+    let urls = (bank.environment.database("core", HARNESS), bank.environment.database("channel", HARNESS));
     let behind = wait_converged(&urls.0, &urls.1, Duration::from_millis(300)).await.expect("an answer");
     assert!(matches!(behind, Converged { behind: 1, unsent: 1, .. }), "{behind:?}");
     assert!(!behind.is_complete() && behind.took >= Duration::from_millis(300), "{behind:?}");
@@ -150,5 +156,40 @@ pub(crate) async fn convergence() {
     bank.core.batch_execute("DROP TABLE outbox").await.expect("dropped");
     let error = wait_converged(&urls.0, &urls.1, Duration::ZERO).await.expect_err("no such table");
     assert!(matches!(error, EvidenceError::Database { .. }) && error.to_string().contains("\"outbox\""), "{error}");
-    bank.local.stop().await.expect("stopped");
+    bank.environment.stop().await.expect("stopped");
+}
+
+pub(crate) async fn deadlock() {
+    let root = tempfile::tempdir().expect("a temporary folder");
+    let folder = RunFolder::new(root.path());
+    let needs = Needs {
+        databases: vec!["core".to_owned()],
+        run_dir: Some(root.path().to_owned()),
+        ..Needs::for_test("deadlock")
+    };
+    let local = Local::start(needs, Arc::new(Quiet)).await.expect("a database came up");
+    let url = local.database("core");
+    let log = folder.logs().join("postgres-core.log");
+    assert_eq!(read_deadlocks(&url).await.expect("an answer"), 0);
+    assert_eq!(count_logged(&log).expect("a log"), 0);
+
+    let (one, other) = (connect(&url).await, connect(&url).await);
+    one.batch_execute("CREATE TABLE lock (no int); INSERT INTO lock VALUES (1), (2)").await.expect("two rows");
+    let take = |no: u8| format!("UPDATE lock SET no = no WHERE no = {no}");
+    for (session, no) in [(&one, 1), (&other, 2)] {
+        session.batch_execute(&format!("BEGIN; {}", take(no))).await.expect("a row each");
+    }
+    let (first, second) = (take(2), take(1));
+    let (first, second) = tokio::join!(one.batch_execute(&first), other.batch_execute(&second));
+    assert!(first.is_err() != second.is_err(), "one of them was ended: {first:?} {second:?}");
+    assert_eq!(count_logged(&log).expect("a log"), 1);
+    // A session reports what it counted at its end at the latest.
+    drop((one, other));
+    let counted = async {
+        while read_deadlocks(&url).await.expect("an answer") == 0 {
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(30), counted).await.expect("the counter rose within 30 s");
+    local.stop().await.expect("stopped");
 }

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use bankstorm_contracts::event::{ENTRIES_TOPIC, encode, key};
 use bankstorm_contracts::{AccountNo, Entry, EntryKind, TransferId, WallMicros, Won};
-use bankstorm_environment::{Local, Needs, Quiet, Topic};
+use bankstorm_environment::{EnvironmentKind, HARNESS, Needs, Quiet, Topic, start};
 use bankstorm_evidence::collect_topic;
 use bankstorm_evidence::sampler::{Sampler, Targets};
 use bankstorm_record::clock::Origin;
@@ -59,12 +59,12 @@ fn commit(bootstrap: &str, offset: i64) {
 pub(crate) async fn topic_and_lag() {
     let needs = Needs {
         brokers: 1,
-        kafka_clients: vec!["harness".to_owned()],
+        kafka_clients: vec![HARNESS.to_owned()],
         topics: vec![Topic { name: ENTRIES_TOPIC.to_owned(), partitions: PARTITIONS as u32 }],
         ..Needs::for_test("evidence-topic")
     };
-    let local = Local::start(needs, Arc::new(Quiet)).await.expect("a broker came up");
-    let bootstrap = local.kafka("harness");
+    let environment = start(EnvironmentKind::Local, needs, Arc::new(Quiet)).await.expect("a broker came up");
+    let bootstrap = environment.kafka(HARNESS);
     produce(&bootstrap).await;
     let root = tempfile::tempdir().expect("a temporary folder");
     let folder = RunFolder::new(root.path());
@@ -87,11 +87,12 @@ pub(crate) async fn topic_and_lag() {
     }
 
     commit(&bootstrap, 100);
-    let targets = Targets { pids: local.pids(), kafka: bootstrap, group: "channel".to_owned(), ..Targets::default() };
+    let targets =
+        Targets { pids: environment.pids(), kafka: bootstrap, group: "channel".to_owned(), ..Targets::default() };
     let sampler = Sampler::start(targets, Origin::now(), &folder).expect("a sampler");
     let summary = sampler.stop().await;
     assert_eq!(summary.lag_end, Some(ENTRIES as u64 + 1 - 100));
-    assert!(summary.rss_max_bytes["kafka"] > 0 && summary.cpu_seconds.contains_key("harness"), "{summary:?}");
+    assert!(summary.rss_max_bytes["kafka-1"] > 0 && summary.cpu_seconds.contains_key("harness"), "{summary:?}");
     assert_eq!(read_samples(&folder).expect("samples").len() as u64, summary.samples);
-    local.stop().await.expect("stopped");
+    environment.stop().await.expect("stopped");
 }
