@@ -75,7 +75,7 @@ pub(super) struct Up {
 }
 
 /// Refuses needs that contradict themselves.
-pub(super) fn validate(needs: &Needs) -> Result<(), EnvironmentError> {
+pub(crate) fn validate(needs: &Needs) -> Result<(), EnvironmentError> {
     let refuse = |field, value: String, accepted| Err(EnvironmentError::Needs { field, value, accepted });
     if ![0, 1, 3].contains(&needs.brokers) {
         return refuse("brokers", needs.brokers.to_string(), "0, 1 or 3");

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use futures_util::future::{join_all, try_join_all};
 use nix::sys::signal::Signal;
+use tokio::time::Instant;
 
 use super::kafka_config::{self, BROKER, BrokerConfig, CLUSTER_ID, Listener, broker_name, listener_name};
 use super::launch::Launcher;
@@ -78,7 +79,8 @@ pub(super) async fn start(
             tracing::info!(taken, "a port was taken meanwhile, trying others for all brokers");
             continue;
         }
-        cluster.create_topics(&ports, needs).await?;
+        let topics = cluster.create_topics(&ports, needs).await;
+        topics.inspect_err(|error| launcher.progress.failed(&broker_name(1), &error.first_line()))?;
         for folder in &folders {
             launcher.reaper.watch(&folder.name);
         }
@@ -140,7 +142,15 @@ impl Cluster<'_> {
                 stop: (Signal::SIGTERM, STOP_LIMIT),
             };
             nodes.note(&folder.name, plan.clone());
-            self.launcher.telling(&folder.name, plan.start(self.launcher, READY_LIMIT)).await
+            let begun = Instant::now();
+            let started = plan.start(self.launcher, READY_LIMIT).await;
+            match &started {
+                Ok(_) => self.launcher.progress.ready(&folder.name, begun.elapsed()),
+                // Not told as a failure: all are started again, with other ports.
+                Err(EnvironmentError::PortTaken { .. }) => {}
+                Err(error) => self.launcher.progress.failed(&folder.name, &error.first_line()),
+            }
+            started
         });
         match try_join_all(starts).await {
             Ok(_) => Ok(None),

@@ -1,5 +1,7 @@
 //! What every start has in common: spawn, wait with a limit, tell of it, and turn trouble into an error with the last log lines.
 
+use std::fs::File;
+use std::io::{Read, Seek, SeekFrom};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -8,13 +10,11 @@ use tokio::time::{Instant, sleep, timeout_at};
 
 use crate::EnvironmentError;
 use crate::error::LastLines;
-use crate::progress::Progress;
+use crate::progress::{self, Progress};
 use crate::reaper::{Reaper, Spawn};
 
 /// Between two looks at something that has no event (a log line, a port).
 const LOOK_AGAIN: Duration = Duration::from_millis(20);
-/// Between two lines about a wait that lasts.
-const TELL_AGAIN: Duration = Duration::from_secs(3);
 
 /// Borrowed from the environment while something starts.
 pub(super) struct Launcher<'a> {
@@ -109,15 +109,7 @@ impl Launcher<'_> {
 
     /// Waits for `what` and says every few seconds that it still does.
     async fn told<T>(&self, name: &str, waiting_for: &str, limit: Duration, what: impl Future<Output = T>) -> T {
-        let begun = Instant::now();
-        tokio::pin!(what);
-        loop {
-            tokio::select! {
-                biased;
-                result = &mut what => return result,
-                () = sleep(TELL_AGAIN) => self.progress.waiting(name, waiting_for, begun.elapsed(), limit),
-            }
-        }
+        progress::told(self.progress, name, waiting_for, limit, what).await
     }
 
     /// Wraps the whole start of `name`: tells when it is ready or why it is not.
@@ -126,25 +118,23 @@ impl Launcher<'_> {
         name: &str,
         start: impl Future<Output = Result<T, EnvironmentError>>,
     ) -> Result<T, EnvironmentError> {
-        let begun = Instant::now();
-        let result = start.await;
-        match &result {
-            Ok(_) => self.progress.ready(name, begun.elapsed()),
-            Err(error) => {
-                let text = error.to_string();
-                self.progress.failed(name, text.lines().next().unwrap_or_default());
-            }
-        }
-        result
+        progress::telling(self.progress, name, start).await
     }
 }
 
 /// Length of a log by now; what a later attempt writes comes after it.
-pub(super) fn log_length(log: &Path) -> usize {
-    std::fs::metadata(log).map_or(0, |metadata| metadata.len() as usize)
+pub(super) fn log_length(log: &Path) -> u64 {
+    std::fs::metadata(log).map_or(0, |metadata| metadata.len())
 }
 
 /// Whether the log of a process contains `needle` after its first `from` bytes.
-pub(super) fn log_contains(log: &Path, from: usize, needle: &str) -> bool {
-    std::fs::read(log).is_ok_and(|raw| String::from_utf8_lossy(raw.get(from..).unwrap_or_default()).contains(needle))
+pub(super) fn log_contains(log: &Path, from: u64, needle: &str) -> bool {
+    let read = || {
+        let mut file = File::open(log)?;
+        file.seek(SeekFrom::Start(from))?;
+        let mut raw = Vec::new();
+        file.read_to_end(&mut raw)?;
+        Ok::<_, std::io::Error>(raw)
+    };
+    read().is_ok_and(|raw| String::from_utf8_lossy(&raw).contains(needle))
 }

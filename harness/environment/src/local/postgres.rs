@@ -20,7 +20,14 @@ use crate::reaper::Spawn;
 use crate::tools::Postgres;
 
 /// The role that the run uses, and the only one.
-const ROLE: &str = "bankstorm";
+pub(crate) const ROLE: &str = "bankstorm";
+/// Settings of the server, wherever it runs; durability is as PostgreSQL has it.
+pub(crate) const SETTINGS: &[(&str, &str)] = &[
+    // Commit times are evidence.
+    ("track_commit_timestamp", "on"),
+    ("max_connections", "60"),
+    ("shared_buffers", "128MB"),
+];
 const INITDB_LIMIT: Duration = Duration::from_secs(60);
 const READY_LIMIT: Duration = Duration::from_secs(30);
 /// After a SIGKILL the log since the last checkpoint is replayed first.
@@ -32,12 +39,12 @@ const READY_LINE: &str = "database system is ready to accept connections";
 const PORT_TRIES: u32 = 5;
 
 /// Name of the process, its log and its folder.
-pub(super) fn process_name(database: &str) -> String {
+pub(crate) fn process_name(database: &str) -> String {
     format!("postgres-{database}")
 }
 
 /// Connection string for tokio-postgres.
-pub(super) fn address(port: u16, database: &str) -> String {
+pub(crate) fn address(port: u16, database: &str) -> String {
     format!("host=127.0.0.1 port={port} user={ROLE} dbname={database}")
 }
 
@@ -133,15 +140,12 @@ fn server_arguments(data: &Path, port: u16) -> Vec<String> {
         ("listen_addresses", "127.0.0.1".to_owned()),
         ("unix_socket_directories", String::new()),
         ("port", port.to_string()),
-        // Commit times are evidence.
-        ("track_commit_timestamp", "on".to_owned()),
-        ("max_connections", "60".to_owned()),
-        ("shared_buffers", "128MB".to_owned()),
         // Files below the data folder, which go with it; the default's lie in /dev/shm and outlive a SIGKILL. Only parallel queries and
         // the statistics of many tables use them.
         ("dynamic_shared_memory_type", "mmap".to_owned()),
     ];
-    for (name, value) in settings {
+    let shared = SETTINGS.iter().map(|(name, value)| (*name, (*value).to_owned()));
+    for (name, value) in settings.into_iter().chain(shared) {
         args.push("-c".to_owned());
         args.push(format!("{name}={value}"));
     }

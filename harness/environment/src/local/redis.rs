@@ -15,7 +15,7 @@ use crate::reaper::Spawn;
 use crate::tools::Tool;
 
 /// Name of the process, its log and its folder.
-pub(super) const NAME: &str = "redis";
+pub(crate) const NAME: &str = "redis";
 const READY_LIMIT: Duration = Duration::from_secs(15);
 const STOP_LIMIT: Duration = Duration::from_secs(10);
 /// Ports are picked before they are bound, so another process can be faster.
@@ -55,7 +55,7 @@ fn arguments(port: u16) -> Vec<String> {
 }
 
 /// Whether PING is answered; it is refused while data is being read.
-pub(super) async fn answers(address: &str) -> bool {
+pub(crate) async fn answers(address: &str) -> bool {
     let ask = async {
         let mut stream = TcpStream::connect(address).await?;
         stream.write_all(b"PING\r\n").await?;

@@ -48,7 +48,7 @@ pub(super) async fn start(launcher: &Launcher<'_>, plans: Vec<(String, Plan)>) -
 }
 
 /// A GET by hand: the only HTTP that this room speaks.
-pub(super) async fn answers_ok(host: &str, path: &str) -> bool {
+pub(crate) async fn answers_ok(host: &str, path: &str) -> bool {
     let ask = async {
         let mut stream = TcpStream::connect(host).await?;
         let request = format!("GET {path} HTTP/1.1\r\nhost: {host}\r\nconnection: close\r\n\r\n");

@@ -10,12 +10,12 @@ use libtest_mimic::Failed;
 use nix::sys::signal::kill;
 use nix::unistd::Pid;
 
-use super::roles::HARNESS;
-use super::support::{alive_in, assert_dead, assert_gone, databases, on_runtime, start};
+use super::roles::{FROZEN_HARNESS, SMALL_HARNESS};
+use super::support::{alive_in, assert_dead, assert_gone, databases, on_runtime, segments_of, start};
 
 /// A small harness with everything up: it, its folder, and the process ids by name.
-fn small_harness() -> Result<(Child, PathBuf, BTreeMap<String, i32>), Failed> {
-    let mut harness = Command::new(std::env::current_exe()?).arg(HARNESS).stdout(Stdio::piped()).spawn()?;
+fn small_harness(role: &str) -> Result<(Child, PathBuf, BTreeMap<String, i32>), Failed> {
+    let mut harness = Command::new(std::env::current_exe()?).arg(role).stdout(Stdio::piped()).spawn()?;
     let mut lines = BufReader::new(harness.stdout.take().expect("piped")).lines();
     let folder = PathBuf::from(lines.next().expect("a line before the end")?);
     let mut pids = BTreeMap::new();
@@ -23,7 +23,9 @@ fn small_harness() -> Result<(Child, PathBuf, BTreeMap<String, i32>), Failed> {
         let (name, pid) = line.split_once(' ').expect("name and id");
         pids.insert(name.to_owned(), pid.parse()?);
     }
-    assert_eq!(pids.keys().collect::<Vec<_>>(), ["kafka", "postgres-core", "service"]);
+    let expected: &[&str] =
+        if role == FROZEN_HARNESS { &["postgres-core", "service"] } else { &["kafka-1", "postgres-core", "service"] };
+    assert_eq!(pids.keys().collect::<Vec<_>>(), expected);
     assert!(alive_in(&folder).len() > 3, "PostgreSQL's own children are there too");
     Ok((harness, folder, pids))
 }
@@ -33,16 +35,30 @@ fn parent_of(pid: i32) -> Pid {
 }
 
 pub(crate) fn killed_harness() -> Result<(), Failed> {
-    let (mut harness, folder, _) = small_harness()?;
+    harness_killed_as(SMALL_HARNESS)
+}
+
+pub(crate) fn killed_harness_with_frozen_nodes() -> Result<(), Failed> {
+    harness_killed_as(FROZEN_HARNESS)
+}
+
+fn harness_killed_as(role: &str) -> Result<(), Failed> {
+    let (mut harness, folder, pids) = small_harness(role)?;
+    let postgres = pids["postgres-core"] as u32;
+    assert_eq!(segments_of(postgres).len(), 1, "the look at shared memory finds what is there");
     harness.kill()?;
     harness.wait()?;
-    on_runtime(async { assert_gone(&folder).await })
+    on_runtime(async { assert_gone(&folder).await })?;
+    assert_eq!(segments_of(postgres), Vec::<String>::new());
+    Ok(())
 }
 
 pub(crate) fn killed_whole() -> Result<(), Failed> {
-    let (mut harness, folder, pids) = small_harness()?;
-    let reaper = parent_of(pids["kafka"]);
+    let (mut harness, folder, pids) = small_harness(SMALL_HARNESS)?;
+    let reaper = parent_of(pids["kafka-1"]);
     kill(reaper, Signal::SIGKILL)?;
+    // With it the database, so that its shared memory is nobody's.
+    kill(Pid::from_raw(pids["postgres-core"]), Signal::SIGKILL)?;
     harness.kill()?;
     harness.wait()?;
     // A signal is on its way when `kill` returns: a reaper that still lives would rightly be left alone.
@@ -51,16 +67,20 @@ pub(crate) fn killed_whole() -> Result<(), Failed> {
     let cleaned = orphans::clean();
     assert_eq!(cleaned.left, Vec::<String>::new());
     assert!(!orphans::known().contains(&folder));
-    on_runtime(async { assert_gone(&folder).await })
+    on_runtime(async { assert_gone(&folder).await })?;
+    assert_eq!(segments_of(pids["postgres-core"] as u32), Vec::<String>::new());
+    Ok(())
 }
 
 pub(crate) fn killed_reaper() -> Result<(), Failed> {
     on_runtime(async {
-        let local = start(databases("reaper", &["core"])).await.expect("start");
-        let folder = local.folder().to_owned();
-        let reaper = parent_of(local.pids()["postgres-core"] as i32);
+        let up = start(databases("reaper", &["core"])).await.expect("start");
+        let folder = up.folder().to_owned();
+        let mut deaths = up.deaths();
+        let reaper = parent_of(up.pids()["postgres-core"] as i32);
         kill(reaper, Signal::SIGKILL).expect("kill the reaper");
-        let error = local.stop().await.expect_err("the reaper is gone").to_string();
+        assert_eq!(deaths.recv().await, None, "a lost reaper ends the deaths");
+        let error = up.stop().await.expect_err("the reaper is gone").to_string();
         assert!(error.contains("reaper"), "{error}");
         assert_gone(&folder).await;
         assert!(!orphans::known().contains(&folder));
@@ -69,10 +89,10 @@ pub(crate) fn killed_reaper() -> Result<(), Failed> {
 
 pub(crate) fn dropped() -> Result<(), Failed> {
     on_runtime(async {
-        let local = start(databases("dropped", &["core"])).await.expect("start");
-        let folder = local.folder().to_owned();
+        let up = start(databases("dropped", &["core"])).await.expect("start");
+        let folder = up.folder().to_owned();
         assert!(!alive_in(&folder).is_empty());
-        drop(local);
+        drop(up);
         assert_gone(&folder).await;
     })
 }
