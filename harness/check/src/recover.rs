@@ -249,10 +249,9 @@ impl Windows {
         self.faults.is_empty()
     }
 
-    /// The part to which an operation belongs, by the moment at which it was due. While one fault is in force, recovering from another
-    /// does not matter.
-    pub fn of(&self, intended_ns: i64) -> During {
-        let is_in = |spans: &[(i64, i64)]| spans.iter().any(|(from, to)| (*from..*to).contains(&intended_ns));
+    /// The part in which a moment lies. While one fault is in force, recovering from another does not matter.
+    pub fn of(&self, at_ns: i64) -> During {
+        let is_in = |spans: &[(i64, i64)]| spans.iter().any(|(from, to)| (*from..*to).contains(&at_ns));
         if is_in(&self.faults) {
             During::Fault
         } else if is_in(&self.recoveries) {
@@ -262,11 +261,20 @@ impl Windows {
         }
     }
 
+    /// The part to which an operation belongs: by the moment at which it was due, but to a fault that began while it was under way, until
+    /// its answer and its entry's visibility. Otherwise a few such operations, each as slow as the fault was long, would be the whole
+    /// tail of the steady part. One that never ended counts by when it was due, so that no fault excuses it.
+    pub fn part_of(&self, row: &OperationRow) -> During {
+        let end_ns = row.visible_ns.max(row.acked_ns).unwrap_or(row.intended_ns);
+        let is_under_way = |(from, _): &(i64, i64)| row.intended_ns < *from && *from <= end_ns;
+        if self.faults.iter().any(is_under_way) { During::Fault } else { self.of(row.intended_ns) }
+    }
+
     /// What of all operations is not the generator's own doing.
     pub fn disturbed(&self, operations: &[OperationRow]) -> Disturbed {
         let mut disturbed = Disturbed::default();
         let mut lags = Vec::new();
-        for row in operations.iter().filter(|row| self.of(row.intended_ns) != During::Steady) {
+        for row in operations.iter().filter(|row| self.part_of(row) != During::Steady) {
             disturbed.planned += 1;
             disturbed.sent += u64::from(row.sent_ns.is_some());
             disturbed.missed += u64::from(row.outcome.is_none());

@@ -82,8 +82,8 @@ pub struct Facts {
     pub fault_problems: Vec<String>,
 }
 
-/// Operations that were due while a planned fault was in force or the bank recovered from one. What became of them is the bank's doing: a
-/// request that waits for a dead core holds its connection, and the next one is late or never sent.
+/// Operations that belong to a planned fault or to the recovery from one ([`crate::recover::Windows::part_of`]). What became of them is the
+/// bank's doing: a request that waits for a dead core holds its connection, and the next one is late or never sent.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Disturbed {

@@ -57,7 +57,7 @@ pub struct RunJson {
     pub load: BTreeMap<String, LoadCounts>,
     /// Operation -> `response`, `service`, `send_lag`, `sync_lag`, `visible` -> figures of the measured phase.
     pub latency_us: BTreeMap<String, BTreeMap<String, Latency>>,
-    /// `steady`, `fault`, `recovery` -> the same for the operations that were due then; empty unless a planned fault fired.
+    /// `steady`, `fault`, `recovery` -> the same for the operations that belong to that part; empty unless a planned fault fired.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub latency_during_us: BTreeMap<String, BTreeMap<String, BTreeMap<String, Latency>>>,
     /// Faults, planned and unplanned.

@@ -34,7 +34,7 @@ pub fn summary(run: &RunJson, folder: &RunFolder, colour: bool) -> String {
         let (bounds, all) = (words::count(bounds), words::count(all));
         out.wrapped(&format!("{what}: {bounds} of {all} values are upper bounds or cut-offs."), INDENT);
     }
-    out.table("Latency by part of the run, each operation in the part in which it was due", &tables::during(run));
+    out.table("Latency by part of the run (steady, fault in force, recovery)", &tables::during(run));
     out.table("Objectives", &tables::objectives(run));
     out.table("Guarantees", &tables::guarantees(run));
     out.table("Validity", &tables::validity(run));

@@ -144,7 +144,7 @@ fn only_planned_faults_that_fired_have_a_row() {
 }
 
 #[test]
-fn an_operation_belongs_to_the_part_in_which_it_was_due() {
+fn parts_follow_faults_and_their_recovery() {
     let faults = [fault("a", 20_000, Some(22_000)), fault("b", 24_000, Some(25_000)), fault("c", 30_000, None)];
     let record = |fault: &str, reached: Option<i64>| RecoveryRecord {
         fault: fault.to_owned(),
@@ -169,6 +169,7 @@ fn what_was_due_while_a_fault_was_in_force_or_recovered_from_is_counted_apart() 
     let mut rows = steady();
     due(&mut rows, 20_000, 40_000).for_each(|row| row.sent_ns = Some(row.intended_ns + 3 * MS));
     due(&mut rows, 20_000, 21_000).for_each(|row| (row.sent_ns, row.outcome) = (None, None));
+    due(&mut rows, 20_000, 21_000).for_each(|row| (row.acked_ns, row.visible_ns) = (None, None));
     // Refused at once: not sent, and not missed either.
     due(&mut rows, 21_000, 21_500).for_each(|row| (row.sent_ns, row.outcome) = (None, Some("failed".to_owned())));
     let recovered =
@@ -177,4 +178,26 @@ fn what_was_due_while_a_fault_was_in_force_or_recovered_from_is_counted_apart() 
     assert_eq!((disturbed.planned, disturbed.sent, disturbed.missed), (250, 100, 100));
     assert_eq!(disturbed.send_lag_p99_us, Some(3_000));
     assert_eq!(windows(&[], &[]).disturbed(&rows), Disturbed::default());
+}
+
+#[test]
+fn what_was_under_way_when_a_fault_began_belongs_to_it_and_what_had_ended_or_never_ends_does_not() {
+    let recovered =
+        RecoveryRecord { first_ok_ms: Some(0), rate_90_ms: Some(0), lag_normal_ms: Some(0), ..Default::default() };
+    let windows = windows(&[fault("", 20_000, Some(22_000))], &[recovered]);
+    let with = |acked_ms: Option<i64>, visible_ms: Option<i64>| {
+        let ns = |ms: i64| ms * MS;
+        OperationRow { acked_ns: acked_ms.map(ns), visible_ns: visible_ms.map(ns), ..row(19_000) }
+    };
+    let part = |row: &OperationRow| windows.part_of(row);
+    assert_eq!(part(&with(Some(19_002), Some(19_999))), During::Steady);
+    assert_eq!(part(&with(Some(19_002), Some(20_000))), During::Fault);
+    assert_eq!(part(&with(Some(30_000), Some(30_005))), During::Fault, "it waited for the whole of it");
+    assert_eq!(part(&with(Some(20_001), None)), During::Fault);
+    // Were these the fault's, a bank that loses entries at any time would look better than it is.
+    assert_eq!(part(&with(Some(19_002), None)), During::Steady);
+    assert_eq!(part(&with(None, None)), During::Steady);
+    // What was due after the fault is not the fault's, however long it took.
+    let late = OperationRow { acked_ns: Some(25_000 * MS), ..row(22_500) };
+    assert_eq!(part(&late), During::Steady);
 }

@@ -135,7 +135,7 @@ fn figures_of_load(open: &mut OpenRun, loaded: &Loaded) {
         return;
     }
     for during in During::ALL {
-        let rows = drive.operations.iter().filter(|row| windows.of(row.intended_ns) == during);
+        let rows = drive.operations.iter().filter(|row| windows.part_of(row) == during);
         let of_op = BTreeMap::from([(op.clone(), latencies(rows, &cut_offs))]);
         open.json.latency_during_us.insert(during.as_str().to_owned(), of_op);
     }
@@ -206,7 +206,7 @@ fn facts(open: &OpenRun, findings: &Findings, measured: &SamplerSummary) -> Resu
 }
 
 fn is_steady(windows: &Windows, row: &OperationRow) -> bool {
-    windows.of(row.intended_ns) == During::Steady
+    windows.part_of(row) == During::Steady
 }
 
 /// What went wrong with planned faults, where it matters: begun, and without a witness or without an end.
