@@ -69,6 +69,7 @@ pub fn doctor() -> Vec<Finding> {
     findings.extend(disk());
     findings.push(cores());
     findings.extend(memory());
+    findings.extend(containers());
     findings.push(leftovers());
     findings
 }
@@ -174,11 +175,40 @@ fn memory() -> Option<Finding> {
     None
 }
 
+/// The environment `containers`; the other one needs none of it.
+fn containers() -> Vec<Finding> {
+    const ENGINE: &str = "container engine";
+    let worse = |what, found: Option<String>, remedy| Finding {
+        what,
+        health: Health::Worse,
+        found,
+        version: None,
+        remedy: Some(remedy),
+    };
+    let seen = match crate::containers::examine() {
+        Ok(seen) => seen,
+        Err(error) => return vec![worse(ENGINE, None, format!("for --env containers: {error}"))],
+    };
+    let engine = Finding::good(ENGINE, seen.address, Some(seen.version));
+    let missing: Vec<String> = seen.images.iter().filter_map(|image| image.clone().err()).collect();
+    let present: Vec<String> = seen.images.into_iter().filter_map(Result::ok).collect();
+    let present = present.join(", ");
+    let images = if missing.is_empty() {
+        Finding::good("images", present, None)
+    } else {
+        let pulls: Vec<String> = missing.iter().map(|name| format!("docker pull {name}")).collect();
+        let remedy = format!("for --env containers: {}; without a registry: make offline-images", pulls.join(", "));
+        worse("images", Some(if present.is_empty() { "none".into() } else { present }), remedy)
+    };
+    vec![engine, images]
+}
+
 fn leftovers() -> Finding {
-    let known = orphans::known();
+    let mut known: Vec<String> = orphans::known().iter().map(|folder| folder.display().to_string()).collect();
+    known.extend(orphans::known_in_engine().into_iter().map(|run| format!("the container engine: {run}")));
     let found = match known.len() {
         0 => "none".to_owned(),
-        count => format!("{count}, the first in {}", known[0].display()),
+        count => format!("{count}, the first in {}", known[0]),
     };
     Finding::figure("runs cut down whole", found, known.is_empty(), "bankstorm doctor --clean")
 }

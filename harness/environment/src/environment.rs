@@ -14,6 +14,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use tokio::sync::mpsc::UnboundedReceiver;
 
+use crate::containers::Containers;
 use crate::local::Local;
 use crate::needs::{Needs, ServiceSpec};
 use crate::progress::Progress;
@@ -185,7 +186,7 @@ pub trait Environment: fmt::Debug + Send + Sync {
     /// It never ran, or did not become ready.
     async fn restart(&self, node: &str) -> Result<Witness, EnvironmentError>;
 
-    /// Takes a node off the network; its processes go on.
+    /// Takes a node off the network; its processes go on. The harness does not reach it either: a pinned port goes with it and comes back.
     ///
     /// # Errors
     /// The environment cannot (then the message says why), or it was not done.
@@ -221,12 +222,6 @@ pub async fn start(
 ) -> Result<Box<dyn Environment>, EnvironmentError> {
     Ok(match kind {
         EnvironmentKind::Local => Box::new(Local::start(needs, progress).await?),
-        EnvironmentKind::Containers => {
-            return Err(EnvironmentError::Needs {
-                field: "environment",
-                value: "containers".into(),
-                accepted: "local, for now",
-            });
-        }
+        EnvironmentKind::Containers => Box::new(Containers::start(needs, progress).await?),
     })
 }

@@ -139,6 +139,80 @@ pub enum EnvironmentError {
         /// Why not, and what to try.
         reason: String,
     },
+    /// No container engine answers.
+    #[error(
+        "no container engine answers at {address} ({chosen}): {reason}. Start it (`systemctl start docker`, or `dockerd` as root), or set \
+         DOCKER_HOST to the one that runs; `--env local` needs none"
+    )]
+    NoEngine {
+        /// The address that was tried.
+        address: String,
+        /// Where the address comes from.
+        chosen: &'static str,
+        /// What happened.
+        reason: String,
+    },
+    /// An engine is there, but this user may not use it.
+    #[error(
+        "this user may not use the container engine at {address}: permission denied. Join the group docker \
+         (`sudo usermod -aG docker $USER`, then log in again), or run as root"
+    )]
+    EngineDenied {
+        /// The address that was tried.
+        address: String,
+    },
+    /// The engine refused something.
+    #[error("the container engine could not {doing}: {reason}")]
+    Engine {
+        /// The verb and its object.
+        doing: String,
+        /// The engine's words.
+        reason: String,
+    },
+    /// An image is not there and cannot be fetched.
+    #[error(
+        "image {image} is not there and could not be fetched: {reason}. Fetch it (`docker pull {image}`), build stand-ins where no \
+         registry is reachable (`make offline-images`), or name another image in the scenario ([images]) or in {variable}"
+    )]
+    NoImage {
+        /// Name and tag.
+        image: String,
+        /// The registry's or the engine's words.
+        reason: String,
+        /// Environment variable that names another image.
+        variable: &'static str,
+    },
+    /// An image for other machines.
+    #[error(
+        "image {image} is made for {has}, and this engine runs {engine}: fetch it for this machine (`docker pull --platform {engine} {image}`)"
+    )]
+    WrongPlatform {
+        /// Name and tag.
+        image: String,
+        /// System and architecture of the image.
+        has: String,
+        /// Those of the engine.
+        engine: String,
+    },
+    /// The image of our services could not be built.
+    #[error("could not build the image {image} around the running executable: {reason}")]
+    ImageBuild {
+        /// Name and tag.
+        image: String,
+        /// The engine's words.
+        reason: String,
+    },
+    /// The executable does not run in the services' image.
+    #[error(
+        "the running executable does not run in the image {image}, most often because this machine's C library is newer than the image's. \
+         Build it inside (`make image`) and set BANKSTORM_IMAGE_SERVICES to what that prints. The loader says: {reason}"
+    )]
+    ImageUnfit {
+        /// Name and tag.
+        image: String,
+        /// The loader's words.
+        reason: String,
+    },
     /// Something outlived the stop.
     #[error("the environment did not go away cleanly: {what}")]
     LeftBehind {
@@ -148,6 +222,11 @@ pub enum EnvironmentError {
 }
 
 impl EnvironmentError {
+    /// Without the log lines below it.
+    pub(crate) fn first_line(&self) -> String {
+        self.to_string().lines().next().unwrap_or_default().to_owned()
+    }
+
     /// An [`EnvironmentError::Io`] from its parts.
     pub(crate) fn io(doing: &'static str, path: &Path) -> impl FnOnce(std::io::Error) -> Self {
         let path = path.to_owned();

@@ -2,7 +2,8 @@
 //!
 //! Every reaper keeps one small file in the user's state folder naming itself and the run's temporary folder; it removes the file
 //! last. A file whose reaper no longer lives belongs to a run that was cut down whole. Its processes are recognised by the marker in
-//! their environment or by a working folder inside the run's folder, never by a process id, which the kernel may have given anew.
+//! their environment or by a working folder inside the run's folder, never by a process id, which the kernel may have given anew. What a
+//! container engine holds bears labels that name the run and its reaper.
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -29,6 +30,12 @@ pub struct Cleaned {
     pub folders: Vec<PathBuf>,
     /// Processes that still lived.
     pub processes: usize,
+    /// Containers, running or not.
+    pub containers: usize,
+    /// Networks of containers.
+    pub networks: usize,
+    /// Volumes of containers.
+    pub volumes: usize,
     /// What could not be removed, and why.
     pub left: Vec<String>,
 }
@@ -68,10 +75,21 @@ pub fn known() -> Vec<PathBuf> {
     dead_entries(&state_folder()).into_iter().map(|(_, entry)| entry.folder).collect()
 }
 
-/// Stops the processes and removes the folders of all runs whose reaper is gone.
+/// Names of runs whose reaper is gone and of which the container engine still holds something; empty when no engine answers at once.
+#[must_use]
+pub fn known_in_engine() -> Vec<String> {
+    crate::containers::ownerless_runs()
+}
+
+/// Stops the processes and removes the folders and containers of all runs whose reaper is gone. An engine that does not answer at once is
+/// left alone, as is one that nobody started.
 #[must_use]
 pub fn clean() -> Cleaned {
-    clean_in(&state_folder())
+    let mut cleaned = clean_in(&state_folder());
+    let removed = crate::containers::remove_ownerless();
+    (cleaned.containers, cleaned.networks, cleaned.volumes) = (removed.containers, removed.networks, removed.volumes);
+    cleaned.left.extend(removed.left);
+    cleaned
 }
 
 pub(crate) fn clean_in(state: &Path) -> Cleaned {
@@ -123,14 +141,14 @@ pub(crate) fn remove_folder(folder: &Path) -> io::Result<()> {
 
 /// Start of a living process that is not a zombie.
 #[cfg(target_os = "linux")]
-fn started_at(pid: u32) -> Option<u64> {
+pub(crate) fn started_at(pid: u32) -> Option<u64> {
     let stat = procfs::process::Process::new(pid as i32).ok()?.stat().ok()?;
     (stat.state != 'Z').then_some(stat.starttime)
 }
 
 /// Without /proc a living process counts as the same one: then at worst something stays for the next start.
 #[cfg(not(target_os = "linux"))]
-fn started_at(pid: u32) -> Option<u64> {
+pub(crate) fn started_at(pid: u32) -> Option<u64> {
     nix::sys::signal::kill(nix::unistd::Pid::from_raw(pid as i32), None).is_ok().then_some(0)
 }
 

@@ -2,6 +2,13 @@
 
 use std::time::Duration;
 
+use tokio::time::{Instant, sleep};
+
+use crate::EnvironmentError;
+
+/// Between two lines about a wait that lasts.
+const TELL_AGAIN: Duration = Duration::from_secs(3);
+
 /// Told of each step of the start; called from several tasks at once.
 pub trait Progress: Send + Sync {
     /// `name` was started and is not ready before `waiting_for` has happened.
@@ -49,4 +56,41 @@ impl Progress for PlainProgress {
     fn failed(&self, name: &str, reason: &str) {
         eprintln!("  {name}: {reason}");
     }
+}
+
+/// Waits for `what` and says every few seconds that it still does.
+pub(crate) async fn told<T>(
+    progress: &dyn Progress,
+    name: &str,
+    waiting_for: &str,
+    limit: Duration,
+    what: impl Future<Output = T>,
+) -> T {
+    let begun = Instant::now();
+    tokio::pin!(what);
+    loop {
+        tokio::select! {
+            biased;
+            result = &mut what => return result,
+            () = sleep(TELL_AGAIN) => progress.waiting(name, waiting_for, begun.elapsed(), limit),
+        }
+    }
+}
+
+/// Wraps the whole start of `name`: tells when it is ready or why it is not.
+pub(crate) async fn telling<T>(
+    progress: &dyn Progress,
+    name: &str,
+    start: impl Future<Output = Result<T, EnvironmentError>>,
+) -> Result<T, EnvironmentError> {
+    let begun = Instant::now();
+    let result = start.await;
+    match &result {
+        Ok(_) => progress.ready(name, begun.elapsed()),
+        Err(error) => {
+            let text = error.to_string();
+            progress.failed(name, text.lines().next().unwrap_or_default());
+        }
+    }
+    result
 }

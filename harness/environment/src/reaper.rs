@@ -8,6 +8,7 @@
 
 mod child;
 pub(crate) mod client;
+mod containers;
 mod protocol;
 pub(crate) mod shared_memory;
 mod sweep;

@@ -45,6 +45,10 @@ fn clean() -> Result<u8, CliError> {
         say(&format!("removed {}", folder.display()));
     }
     say(&format!("{} folders removed, {} processes ended", cleaned.folders.len(), cleaned.processes));
+    let (containers, networks, volumes) = (cleaned.containers, cleaned.networks, cleaned.volumes);
+    if containers + networks + volumes > 0 {
+        say(&format!("{containers} containers, {networks} networks and {volumes} volumes removed"));
+    }
     if cleaned.left.is_empty() {
         return Ok(0);
     }

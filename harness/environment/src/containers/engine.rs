@@ -89,7 +89,8 @@ pub(crate) fn client(address: &str) -> Result<Docker, EnvironmentError> {
             Docker::connect_with_http(address, seconds, API_DEFAULT_VERSION)
         }
         _ => {
-            let reason = "only an engine on this machine can be used: unix:///path, or tcp://127.0.0.1:port without TLS";
+            let reason =
+                "only an engine on this machine can be used: unix:///path, or tcp://127.0.0.1:port without TLS";
             return Err(no_engine(address, reason.into()));
         }
     };
@@ -145,7 +146,9 @@ pub(crate) fn failed(doing: impl Into<String>) -> impl FnOnce(Error) -> Environm
 /// The engine's own words.
 pub(crate) fn words(error: &Error) -> String {
     match error {
-        Error::DockerResponseServerError { message, .. } | Error::DockerStreamError { error: message } => message.clone(),
+        Error::DockerResponseServerError { message, .. } | Error::DockerStreamError { error: message } => {
+            message.clone()
+        }
         other => other.to_string(),
     }
 }

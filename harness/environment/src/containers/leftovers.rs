@@ -34,8 +34,7 @@ const QUIET_LOOKS: u32 = 2;
 /// Labels of everything that the run `run` with the reaper `owner` creates.
 pub(crate) fn labels(run: &str, owner: u32) -> BTreeMap<String, String> {
     let start = started_at(owner).unwrap_or_default().to_string();
-    let all =
-        [(RUN, run.to_owned()), (OWNER_PID, owner.to_string()), (OWNER_START, start), (OWNER_SPACE, namespace())];
+    let all = [(RUN, run.to_owned()), (OWNER_PID, owner.to_string()), (OWNER_START, start), (OWNER_SPACE, namespace())];
     all.into_iter().map(|(key, value)| (key.to_owned(), value)).collect()
 }
 
@@ -157,13 +156,14 @@ async fn remove(docker: &Docker, found: &Found, removed: &mut Removed) -> Vec<St
         (format!("container {name}"), docker.remove_container(name, Some(options)).await)
     }));
     removed.containers += gone.await.into_iter().map(|(name, result)| count(name, result)).sum::<usize>();
-    let gone = join_all(found.networks.keys().map(async |name| {
-        (format!("network {name}"), docker.remove_network(name).await)
-    }));
+    let gone = join_all(
+        found.networks.keys().map(async |name| (format!("network {name}"), docker.remove_network(name).await)),
+    );
     removed.networks += gone.await.into_iter().map(|(name, result)| count(name, result)).sum::<usize>();
-    let gone = join_all(found.volumes.keys().map(async |name| {
-        (format!("volume {name}"), docker.remove_volume(name, None::<RemoveVolumeOptions>).await)
-    }));
+    let gone =
+        join_all(found.volumes.keys().map(async |name| {
+            (format!("volume {name}"), docker.remove_volume(name, None::<RemoveVolumeOptions>).await)
+        }));
     removed.volumes += gone.await.into_iter().map(|(name, result)| count(name, result)).sum::<usize>();
     trouble
 }

@@ -19,7 +19,7 @@ use tokio::net::unix::{OwnedReadHalf, OwnedWriteHalf};
 use tokio::signal::unix::{Signal as SignalStream, SignalKind, signal};
 
 use super::protocol::{Event, Exit, Request, Spawn};
-use super::{sweep, tree};
+use super::{containers, sweep, tree};
 use crate::orphans;
 
 /// A child that has not been waited for yet.
@@ -34,6 +34,8 @@ pub(super) struct State {
     pub(super) children: BTreeMap<i32, Child>,
     folder: PathBuf,
     entry: PathBuf,
+    /// Address of the engine that may hold containers of the run.
+    engine: Option<String>,
 }
 
 /// Runs the reaper to its end on the socket that is standard input.
@@ -61,7 +63,10 @@ async fn serve() -> io::Result<()> {
 
     let Some(mut state) = begin(&mut lines, &mut write).await? else { return Ok(()) };
     let asked = requests(&mut state, &mut lines, &mut write, &mut exits).await;
-    let left = sweep::everything(&mut state, &mut exits).await;
+    let mut left = sweep::everything(&mut state, &mut exits).await;
+    if let Some(engine) = &state.engine {
+        left.extend(containers::remove(engine, &state.folder).await);
+    }
     let left = tidy(&state, left);
     if asked {
         // The harness may be gone by now; then nobody is left to be told.
@@ -80,7 +85,7 @@ async fn begin(lines: &mut Lines<BufReader<OwnedReadHalf>>, write: &mut OwnedWri
     match make_folder(&parent, &prefix, &state) {
         Ok((folder, entry)) => {
             send(write, &Event::Ready { folder: folder.clone() }).await?;
-            Ok(Some(State { children: BTreeMap::new(), folder, entry }))
+            Ok(Some(State { children: BTreeMap::new(), folder, entry, engine: None }))
         }
         Err(reason) => {
             send(write, &Event::Refused { reason }).await?;
@@ -143,6 +148,10 @@ fn obey(state: &mut State, request: Request) -> Option<Event> {
             Ok(pid) => Event::Spawned { name: spawn.name, pid },
             Err(error) => Event::NotSpawned { name: spawn.name, reason: error.to_string() },
         }),
+        Request::Containers { engine } => {
+            state.engine = Some(engine);
+            None
+        }
         Request::Signal { name, signal } => {
             let target = state.children.iter().find(|(_, child)| child.name == name).map(|(pid, _)| *pid);
             if let (Some(pid), Ok(signal)) = (target, Signal::try_from(signal)) {

@@ -139,6 +139,16 @@ impl Reaper {
         receiver
     }
 
+    /// Process id of the reaper itself; `None` when it has ended.
+    pub(crate) fn pid(&self) -> Option<u32> {
+        self.process.id()
+    }
+
+    /// From now on the reaper also removes what the engine holds of this run.
+    pub(crate) async fn guard_containers(&self, engine: &str) -> Result<(), EnvironmentError> {
+        self.ask(&Request::Containers { engine: engine.to_owned() }).await
+    }
+
     /// Starts a child; its process id.
     pub(crate) async fn spawn(&self, spawn: Spawn) -> Result<u32, EnvironmentError> {
         let (name, program) = (spawn.name.clone(), spawn.program.clone());

@@ -19,6 +19,8 @@ pub(crate) enum Request {
     Signal { name: String, signal: i32 },
     /// Do something to a child and all processes below it; the answer is `Acted` with the same id.
     Act { id: u64, name: String, act: Act },
+    /// In the engine at that address lies what is labelled with the name of the run's folder: it goes with the run.
+    Containers { engine: String },
     /// Stop whatever still lives, remove the folder, say so and exit.
     Finish,
 }

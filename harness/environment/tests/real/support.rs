@@ -142,10 +142,11 @@ pub(crate) fn impossible(kind: EnvironmentKind) -> Option<String> {
 pub(crate) async fn engine(folder: &Path) -> BTreeMap<&'static str, Vec<String>> {
     let run = folder.file_name().expect("a name").to_string_lossy().into_owned();
     let mut marks = super::containers::held().await;
-    for (what, names) in &mut marks {
-        // Volumes that images declare bear no label: all of them are looked at.
-        names.retain(|name| *what == "volumes" || name.starts_with(&run));
+    for names in marks.values_mut() {
+        names.retain(|name| name.starts_with(&run));
     }
+    // Volumes that images declare bear neither name nor label.
+    marks.insert("volumes", super::containers::volumes_of(&run).await);
     marks
 }
 

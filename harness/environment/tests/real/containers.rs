@@ -1,0 +1,313 @@
+//! What `containers` alone must do: say why it cannot start, and leave nothing in the engine however a run ends.
+//!
+//! The engine is asked from outside the product, by a client of its own; "everything" is what bears a run's label, and every volume.
+
+use std::collections::BTreeMap;
+use std::io::{BufRead, BufReader, Write};
+use std::path::PathBuf;
+use std::process::{Child, Command, Stdio};
+use std::sync::Arc;
+use std::time::Duration;
+
+use bankstorm_environment::{
+    Environment, EnvironmentError, EnvironmentKind, HARNESS, Images, Needs, Quiet, Signal, orphans,
+};
+use libtest_mimic::{Failed, Trial};
+use nix::sys::signal::kill;
+use nix::unistd::Pid;
+use testcontainers_modules::testcontainers::bollard::query_parameters::{
+    ImportImageOptionsBuilder, ListContainersOptionsBuilder, ListNetworksOptionsBuilder, ListVolumesOptionsBuilder,
+    RemoveImageOptions,
+};
+use testcontainers_modules::testcontainers::bollard::{Docker, body_full};
+
+use super::probe;
+use super::support::{ask, assert_dead, databases, impossible, on_runtime, strings};
+
+/// Argument of a small harness with containers: brings everything up, prints its run and reaper, and waits to be killed.
+pub(crate) const CONTAINERS_HARNESS: &str = "__test-containers-harness";
+
+/// After a harness was killed: its reaper removes ten seconds long at most, and a busy engine takes seconds for each container.
+const ALL_GONE: Duration = Duration::from_secs(15);
+/// For a start that cannot succeed to say so, by the design.
+const REFUSED: Duration = Duration::from_secs(10);
+const LABEL: &str = "org.bankstorm.run";
+
+/// The list, ignored with the reason where there is no engine or no image.
+pub(crate) fn trials() -> Vec<Trial> {
+    type Case = fn() -> Result<(), Failed>;
+    let cases: [(&str, Case); 9] = [
+        ("an_image_that_is_nowhere_is_named", missing_image),
+        ("an_image_for_another_machine_is_refused", other_architecture),
+        ("a_taken_port_is_tried_again_with_another", taken_port),
+        ("a_service_that_exits_shows_its_last_lines", service_exits),
+        ("a_service_that_ignores_sigterm_is_killed_and_named", stubborn),
+        ("a_killed_harness_leaves_nothing_in_the_engine", killed_harness),
+        ("a_run_killed_whole_is_removed_by_a_later_clean", killed_whole),
+        ("a_start_that_is_given_up_leaves_nothing", given_up),
+        ("a_dropped_environment_leaves_nothing", dropped),
+    ];
+    let reason = impossible(EnvironmentKind::Containers);
+    let mut trials: Vec<Trial> = cases
+        .into_iter()
+        .map(|(name, case)| {
+            let trial = Trial::test(format!("containers::{name}"), case);
+            match &reason {
+                Some(reason) => trial.with_kind(reason).with_ignored_flag(true),
+                None => trial,
+            }
+        })
+        .collect();
+    // Needs no engine.
+    trials.push(Trial::test("containers::an_absent_engine_is_named_with_its_address", absent_engine));
+    trials
+}
+
+/// Everything of runs that the engine holds.
+pub(crate) async fn held() -> BTreeMap<&'static str, Vec<String>> {
+    let docker = Docker::connect_with_defaults().expect("an engine");
+    let filter = || [("label".to_owned(), vec![LABEL.to_owned()])].into_iter().collect();
+    let containers = ListContainersOptionsBuilder::new().all(true).filters(&filter()).build();
+    let containers = docker.list_containers(Some(containers)).await.expect("containers");
+    let networks = ListNetworksOptionsBuilder::new().filters(&filter()).build();
+    let networks = docker.list_networks(Some(networks)).await.expect("networks");
+    let volumes = docker.list_volumes(Some(ListVolumesOptionsBuilder::new().build())).await.expect("volumes");
+    let first = |names: Option<Vec<String>>| names.and_then(|names| names.into_iter().next()).unwrap_or_default();
+    BTreeMap::from([
+        ("containers", containers.into_iter().map(|one| first(one.names).trim_start_matches('/').to_owned()).collect()),
+        ("networks", networks.into_iter().filter_map(|one| one.name).collect()),
+        ("volumes", volumes.volumes.unwrap_or_default().into_iter().map(|one| one.name).collect()),
+    ])
+}
+
+/// Volumes of the containers of `run`.
+pub(crate) async fn volumes_of(run: &str) -> Vec<String> {
+    let docker = Docker::connect_with_defaults().expect("an engine");
+    let filter = [("label".to_owned(), vec![format!("{LABEL}={run}")])].into_iter().collect();
+    let options = ListContainersOptionsBuilder::new().all(true).filters(&filter).build();
+    let containers = docker.list_containers(Some(options)).await.expect("containers");
+    containers.into_iter().flat_map(|one| one.mounts.unwrap_or_default()).filter_map(|mount| mount.name).collect()
+}
+
+/// What there is now and was not `before`.
+async fn new_since(before: &BTreeMap<&'static str, Vec<String>>) -> Vec<String> {
+    let new = |(what, names): (&'static str, Vec<String>)| {
+        let known = &before[what];
+        names
+            .into_iter()
+            .filter(|name| !known.contains(name))
+            .map(move |name| format!("{what}: {name}"))
+            .collect::<Vec<_>>()
+    };
+    held().await.into_iter().flat_map(new).collect()
+}
+
+/// Waits until the engine holds no more than `before`.
+async fn assert_gone(before: &BTreeMap<&'static str, Vec<String>>) {
+    let gone = async {
+        while !new_since(before).await.is_empty() {
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+    };
+    if tokio::time::timeout(ALL_GONE, gone).await.is_err() {
+        panic!("still there: {:#?}", new_since(before).await);
+    }
+}
+
+async fn start(needs: Needs) -> Result<Box<dyn Environment>, EnvironmentError> {
+    bankstorm_environment::start(EnvironmentKind::Containers, needs, Arc::new(Quiet)).await
+}
+
+/// A start that must fail in time and leave nothing; what it says.
+async fn refused(needs: Needs) -> String {
+    let before = held().await;
+    let failed = tokio::time::timeout(REFUSED, start(needs)).await.expect("said in time");
+    let error = failed.expect_err("it cannot start").to_string();
+    assert_eq!(new_since(&before).await, Vec::<String>::new());
+    error
+}
+
+fn absent_engine() -> Result<(), Failed> {
+    let output = Command::new(std::env::current_exe()?)
+        .arg(CONTAINERS_HARNESS)
+        .env("DOCKER_HOST", "unix:///no/such/docker.sock")
+        .output()?;
+    let said = String::from_utf8_lossy(&output.stdout);
+    for part in ["unix:///no/such/docker.sock (DOCKER_HOST)", "no such socket", "systemctl start docker"] {
+        assert!(said.contains(part), "no `{part}` in: {said}");
+    }
+    Ok(())
+}
+
+fn missing_image() -> Result<(), Failed> {
+    on_runtime(async {
+        let mut needs = databases("missing", &["core"]);
+        needs.images = Images { postgres: Some("bankstorm-no-such-image:1".into()), ..Images::default() };
+        let error = refused(needs).await;
+        for part in
+            ["image bankstorm-no-such-image:1 is not there", "docker pull bankstorm-no-such-image:1", "[images]"]
+        {
+            assert!(error.contains(part), "no `{part}` in: {error}");
+        }
+    })
+}
+
+/// An image without layers that says it is made for another machine, as an archive that the engine loads.
+fn foreign_image(name: &str) -> Vec<u8> {
+    let folder = tempfile::tempdir().expect("temporary folder");
+    let write = |file: &str, text: &str| std::fs::write(folder.path().join(file), text).expect("write");
+    let config = r#"{"architecture":"s390x","os":"linux","config":{},"rootfs":{"type":"layers","diff_ids":[]}}"#;
+    write("config.json", config);
+    write("manifest.json", &format!(r#"[{{"Config":"config.json","RepoTags":["{name}"],"Layers":[]}}]"#));
+    let files = ["config.json", "manifest.json"];
+    Command::new("tar").arg("-C").arg(folder.path()).arg("-c").args(files).output().expect("tar").stdout
+}
+
+fn other_architecture() -> Result<(), Failed> {
+    const IMAGE: &str = "bankstorm-test-other-machine:1";
+    on_runtime(async {
+        let docker = Docker::connect_with_defaults().expect("an engine");
+        let options = ImportImageOptionsBuilder::new().quiet(true).build();
+        let mut steps = std::pin::pin!(docker.import_image(options, body_full(foreign_image(IMAGE).into()), None));
+        while let Some(step) = futures_util::StreamExt::next(&mut steps).await {
+            step.expect("loaded");
+        }
+        let mut needs = Needs { redis: true, ..Needs::for_test("other") };
+        needs.images.redis = Some(IMAGE.into());
+        let error = refused(needs).await;
+        docker.remove_image(IMAGE, None::<RemoveImageOptions>, None).await.expect("removed");
+        assert!(error.contains(IMAGE) && error.contains("is made for linux/s390x"), "{error}");
+    })
+}
+
+fn taken_port() -> Result<(), Failed> {
+    let holder = std::net::TcpListener::bind("127.0.0.1:0")?;
+    let port = holder.local_addr()?.port();
+    on_runtime(async {
+        let before = held().await;
+        bankstorm_environment::ports::answer_next(port);
+        let up = start(databases("taken", &["core"])).await.expect("another port");
+        let address = up.database("core", HARNESS);
+        assert!(!address.contains(&format!("port={port} ")), "{address}");
+        assert_eq!(ask(&address, "select 1").await, "1");
+        up.stop().await.expect("stop");
+        assert_eq!(new_since(&before).await, Vec::<String>::new());
+    })
+}
+
+fn service_exits() -> Result<(), Failed> {
+    on_runtime(async {
+        let needs = Needs { services: strings(&["core"]), ..Needs::for_test("exits") };
+        let up = start(needs).await.expect("start");
+        let spec = probe::spec(up.as_ref(), "core", "exit", &[]);
+        let error = up.start_services(vec![spec]).await.expect_err("it exits").to_string();
+        for part in
+            ["core ended (exit code 7) while it was waited for 200 from http://127.0.0.1:", "the service's last words"]
+        {
+            assert!(error.contains(part), "no `{part}` in: {error}");
+        }
+        // A name is free again after an end.
+        up.start_services(vec![probe::spec(up.as_ref(), "core", "stay", &[])]).await.expect("again");
+        up.stop().await.expect("stop");
+    })
+}
+
+fn stubborn() -> Result<(), Failed> {
+    on_runtime(async {
+        let before = held().await;
+        let up = start(Needs { services: strings(&["core"]), ..Needs::for_test("stubborn") }).await.expect("start");
+        up.start_services(vec![probe::spec(up.as_ref(), "core", "deaf", &[])]).await.expect("service");
+        let error = up.stop().await.expect_err("it is deaf").to_string();
+        assert!(error.contains("core did not end within 10 s of SIGTERM and was killed"), "{error}");
+        assert_eq!(new_since(&before).await, Vec::<String>::new());
+    })
+}
+
+/// A small harness with a database, a broker and a service: prints its folder and its reaper, then waits to be killed.
+pub(crate) fn harness() -> ! {
+    let kept = on_runtime(async {
+        let mut needs = databases("killed", &["core"]);
+        needs.brokers = 1;
+        needs.kafka_clients = strings(&["service"]);
+        needs.services = strings(&["service"]);
+        let up = match start(needs).await {
+            Ok(up) => up,
+            Err(error) => return println!("{error}"),
+        };
+        up.start_services(vec![probe::spec(up.as_ref(), "service", "stay", &[])]).await.expect("service");
+        println!("{}\nup", up.folder().display());
+        std::io::stdout().flush().expect("flush");
+        std::future::pending::<()>().await;
+    });
+    std::process::exit(i32::from(kept.is_err()));
+}
+
+/// That harness, up, with its folder and its reaper.
+fn small_harness() -> Result<(Child, PathBuf, Pid), Failed> {
+    let mut harness = Command::new(std::env::current_exe()?).arg(CONTAINERS_HARNESS).stdout(Stdio::piped()).spawn()?;
+    let mut lines = BufReader::new(harness.stdout.take().expect("piped")).lines();
+    let folder = PathBuf::from(lines.next().expect("a line before the end")?);
+    assert_eq!(lines.next().expect("a second line")?, "up", "{}", folder.display());
+    let children = procfs::process::all_processes()?.flatten().filter_map(|process| process.stat().ok());
+    let mut children = children.filter(|stat| stat.ppid == harness.id() as i32);
+    let reaper = Pid::from_raw(children.next().expect("a reaper").pid);
+    Ok((harness, folder, reaper))
+}
+
+fn killed_harness() -> Result<(), Failed> {
+    on_runtime(async {
+        let before = held().await;
+        let (mut harness, folder, _) = small_harness().expect("up");
+        assert!(new_since(&before).await.len() > 4, "three containers, a network and volumes");
+        harness.kill().expect("kill");
+        harness.wait().expect("wait");
+        assert_gone(&before).await;
+        super::support::assert_gone(&folder).await;
+    })
+}
+
+fn killed_whole() -> Result<(), Failed> {
+    on_runtime(async {
+        let before = held().await;
+        let (mut harness, folder, reaper) = small_harness().expect("up");
+        kill(reaper, Signal::SIGKILL).expect("kill the reaper");
+        harness.kill().expect("kill");
+        harness.wait().expect("wait");
+        assert_dead(reaper.as_raw()).await;
+        let run = folder.file_name().expect("a name").to_string_lossy().into_owned();
+        assert!(orphans::known_in_engine().contains(&run), "{run}");
+        let cleaned = orphans::clean();
+        assert_eq!(cleaned.left, Vec::<String>::new());
+        assert!(cleaned.containers >= 3 && cleaned.networks >= 1, "{cleaned:?}");
+        assert_eq!(new_since(&before).await, Vec::<String>::new());
+        assert!(!folder.exists() && orphans::known_in_engine().is_empty());
+    })
+}
+
+fn given_up() -> Result<(), Failed> {
+    on_runtime(async {
+        let before = held().await;
+        let needs = databases("given-up", &["core", "channel"]);
+        // In the midst of it, wherever that is: requests to the engine are under way.
+        let midst = async {
+            while new_since(&before).await.is_empty() {
+                tokio::time::sleep(Duration::from_millis(5)).await;
+            }
+        };
+        tokio::select! {
+            up = start(needs) => panic!("it was faster: {up:?}"),
+            () = midst => {}
+        }
+        assert_gone(&before).await;
+    })
+}
+
+fn dropped() -> Result<(), Failed> {
+    let before = tokio::runtime::Runtime::new()?.block_on(held());
+    // The runtime ends with it, as at the end of a harness that panics.
+    on_runtime(async {
+        let up = start(databases("dropped", &["core"])).await.expect("start");
+        drop(up);
+    })?;
+    on_runtime(async { assert_gone(&before).await })
+}
