@@ -1,6 +1,6 @@
 //! The topic, and the lag that the sampler sees.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use bankstorm_contracts::event::{ENTRIES_TOPIC, encode, key};
@@ -87,8 +87,8 @@ pub(crate) async fn topic_and_lag() {
     }
 
     commit(&bootstrap, 100);
-    let targets =
-        Targets { pids: environment.pids(), kafka: bootstrap, group: "channel".to_owned(), ..Targets::default() };
+    let pids = Arc::new(Mutex::new(environment.pids()));
+    let targets = Targets { pids, kafka: bootstrap, group: "channel".to_owned(), ..Targets::default() };
     let sampler = Sampler::start(targets, Origin::now(), &folder).expect("a sampler");
     let summary = sampler.stop().await;
     assert_eq!(summary.lag_end, Some(ENTRIES as u64 + 1 - 100));
