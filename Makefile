@@ -37,6 +37,7 @@ offline-images: ## where no image registry is reachable: build stand-ins for the
 
 image: ## compile the services' image inside a container: bankstorm:source, for BANKSTORM_IMAGE_SERVICES
 	docker build -f deploy/Dockerfile -t bankstorm:source .
+	@echo "built; to use it: export BANKSTORM_IMAGE_SERVICES=bankstorm:source"
 
 fmt: ## format all code
 	cargo fmt --all

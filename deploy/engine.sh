@@ -3,8 +3,8 @@
 #
 # `engine.sh start FOLDER`: with an engine that answers, nothing. Otherwise, as root, docker.io and debootstrap are installed by apt where
 # they are absent, and dockerd is started with its pid file and log in FOLDER, a private one. `engine.sh stop FOLDER` ends what that
-# call started, and only that. Where no engine can be had one line says why, and the exit code is 0: container tests are then listed as
-# ignored. Exit 2: called wrongly.
+# call started, and only that; packages and images stay for the next time. Where no engine can be had one line says why, and the exit
+# code is 0: container tests are then listed as ignored. Exit 2: called wrongly.
 set -eu
 
 start_limit_s=60
@@ -81,6 +81,8 @@ ended() {
 stop() {
 	[ -s "$folder/dockerd.pid" ] || return 0
 	engine=$(cat "$folder/dockerd.pid")
+	# A number may belong to somebody else by now.
+	[ "$(cat "/proc/$engine/comm" 2>/dev/null)" = dockerd ] || return 0
 	# dockerd starts a containerd as its child and ends it; asked for now, because afterwards nobody is its parent.
 	helpers=$(ps -o pid= --ppid "$engine" 2>/dev/null || true)
 	kill -TERM "$engine" 2>/dev/null || true

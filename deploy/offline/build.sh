@@ -58,7 +58,8 @@ missing() {
 check_engine() {
 	have docker || stop "no docker client: install an engine first, e.g.  apt-get install docker.io"
 	docker info >/dev/null 2>&1 ||
-		stop "no container engine answers ($(docker info 2>&1 >/dev/null | tail -n 1)): start it, e.g.  service docker start"
+		stop "no container engine answers ($(docker info 2>&1 >/dev/null | tail -n 1)): start it, e.g.  service docker start; where one
+    runs and refuses you:  sudo make offline-images"
 }
 
 check_machine() {
