@@ -150,7 +150,7 @@ async fn bring_up(
     let events = events::follow(run);
     watch_reaper(reaper, run);
     let services_image = async {
-        let wanted = (!needs.services.is_empty()).then(|| needs.images.services.as_ref());
+        let wanted = (!needs.services.is_empty()).then_some(needs.images.services.as_ref());
         let image = wanted.map(|name| services_image::get(&run.engine, name, run.progress.as_ref()));
         OptionFuture::from(image).await.transpose()
     };

@@ -24,12 +24,27 @@ const OWNER_START: &str = "org.bankstorm.owner-start";
 /// Process ids mean something within their namespace only: a harness in a container cannot judge those of another one.
 const OWNER_SPACE: &str = "org.bankstorm.owner-pid-namespace";
 
-/// Between two looks that find nothing: a request that was under way when the harness ended may still bring something.
+/// Between two looks that find nothing.
 const LOOK_AGAIN: Duration = Duration::from_millis(300);
 /// After a removal: the engine may need a moment before a network has no more members.
 const REMOVE_AGAIN: Duration = Duration::from_millis(50);
-/// Looks in a row that must find nothing.
-const QUIET_LOOKS: u32 = 2;
+/// How many looks in a row must find nothing before nothing more is expected.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Expect {
+    /// Everything that was asked of the engine was answered, but for what was given up in a failed start.
+    Little,
+    /// The harness was cut off: what it asked for last may come into being a second later, on a busy machine.
+    Latecomers,
+}
+
+impl Expect {
+    fn quiet_looks(self) -> u32 {
+        match self {
+            Self::Little => 2,
+            Self::Latecomers => 6,
+        }
+    }
+}
 
 /// Labels of everything that the run `run` with the reaper `owner` creates.
 pub(crate) fn labels(run: &str, owner: u32) -> BTreeMap<String, String> {
@@ -110,8 +125,8 @@ async fn look(docker: &Docker, label: &str) -> Result<Found, Error> {
     })
 }
 
-/// Removes what the run `run` has until two looks in a row find nothing, at most `limit`.
-pub(crate) async fn remove_run(docker: &Docker, run: &str, limit: Duration) -> Removed {
+/// Removes what the run `run` has until nothing more is expected, at most `limit`.
+pub(crate) async fn remove_run(docker: &Docker, run: &str, expect: Expect, limit: Duration) -> Removed {
     let label = format!("{RUN}={run}");
     let deadline = Instant::now() + limit;
     let (mut removed, mut quiet) = (Removed::default(), 0);
@@ -119,7 +134,7 @@ pub(crate) async fn remove_run(docker: &Docker, run: &str, limit: Duration) -> R
         let (pause, trouble) = match timeout_at(deadline, look(docker, &label)).await {
             Ok(Ok(found)) if found.is_empty() => {
                 quiet += 1;
-                if quiet == QUIET_LOOKS {
+                if quiet == expect.quiet_looks() {
                     return removed;
                 }
                 (LOOK_AGAIN, Vec::new())

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::engine::{Engine, address, client, may_answer};
 use super::images::{BASE, Found, KAFKA, POSTGRES, Part, REDIS, SERVICES, fits, present};
-use super::leftovers::{Removed, ownerless, remove_run};
+use super::leftovers::{Expect, Removed, ownerless, remove_run};
 use crate::EnvironmentError;
 
 /// For an engine to say what it holds: whoever asks does not need one, and must not wait.
@@ -98,7 +98,7 @@ pub(crate) fn remove_ownerless() -> Removed {
             Err(error) => return Removed { left: vec![error.to_string()], ..all },
         };
         for run in runs {
-            let removed = remove_run(&docker, &run, REMOVAL).await;
+            let removed = remove_run(&docker, &run, Expect::Little, REMOVAL).await;
             all.containers += removed.containers;
             all.networks += removed.networks;
             all.volumes += removed.volumes;

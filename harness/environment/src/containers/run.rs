@@ -208,7 +208,9 @@ fn settle(host: &mut HostConfig, init: bool) {
     }
     host.publish_all_ports = Some(false);
     // A driver whose output can be read back, whatever the engine's default is.
-    host.log_config = Some(HostConfigLogConfig { typ: Some("json-file".into()), config: None });
+    // Nor is anything rotated away: what a restart wrote is found behind what was there before.
+    let whole = [("max-size".to_owned(), "100g".to_owned())].into_iter().collect();
+    host.log_config = Some(HostConfigLogConfig { typ: Some("json-file".into()), config: Some(whole) });
     // The first process of a container gets no signal that it has no handler for; the engine's init passes them on to the second one.
     host.init = init.then_some(true);
 }

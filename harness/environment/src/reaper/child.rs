@@ -65,7 +65,7 @@ async fn serve() -> io::Result<()> {
     let asked = requests(&mut state, &mut lines, &mut write, &mut exits).await;
     let mut left = sweep::everything(&mut state, &mut exits).await;
     if let Some(engine) = &state.engine {
-        left.extend(containers::remove(engine, &state.folder).await);
+        left.extend(containers::remove(engine, &state.folder, asked).await);
     }
     let left = tidy(&state, left);
     if asked {
