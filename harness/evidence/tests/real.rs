@@ -15,6 +15,7 @@ fn main() {
     let trials = vec![
         Trial::test("databases_become_sorted_evidence_of_one_snapshot", || run(real::databases::evidence())),
         Trial::test("convergence_is_seen_and_a_limit_says_what_was_behind", || run(real::databases::convergence())),
+        Trial::test("a_deadlock_is_counted_by_its_database_and_told_in_its_log", || run(real::databases::deadlock())),
         Trial::test("topic_and_lag_are_those_of_the_broker", || run(real::kafka::topic_and_lag())),
     ];
     libtest_mimic::run(&arguments, trials).exit();

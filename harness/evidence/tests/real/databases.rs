@@ -167,8 +167,8 @@ pub(crate) async fn deadlock() {
         run_dir: Some(root.path().to_owned()),
         ..Needs::for_test("deadlock")
     };
-    let local = Local::start(needs, Arc::new(Quiet)).await.expect("a database came up");
-    let url = local.database("core");
+    let environment = start(EnvironmentKind::Local, needs, Arc::new(Quiet)).await.expect("a database came up");
+    let url = environment.database("core", HARNESS);
     let log = folder.logs().join("postgres-core.log");
     assert_eq!(read_deadlocks(&url).await.expect("an answer"), 0);
     assert_eq!(count_logged(&log).expect("a log"), 0);
@@ -191,5 +191,5 @@ pub(crate) async fn deadlock() {
         }
     };
     tokio::time::timeout(Duration::from_secs(30), counted).await.expect("the counter rose within 30 s");
-    local.stop().await.expect("stopped");
+    environment.stop().await.expect("stopped");
 }
