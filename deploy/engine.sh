@@ -55,11 +55,10 @@ start() {
 	# A session of its own, so that Ctrl-C at the terminal does not end it before its containers are cleaned up.
 	setsid dockerd --pidfile "$folder/dockerd.pid" >"$folder/dockerd.log" 2>&1 &
 	launched=$!
-	tries=0
+	begun=$(date +%s)
 	until answers; do
 		kill -0 $launched 2>/dev/null || none "dockerd ended at once ($(grep -v level=info "$folder/dockerd.log" | tail -n 1))"
-		tries=$((tries + 1))
-		if [ $tries -gt $start_limit_s ]; then
+		if [ $(($(date +%s) - begun)) -gt $start_limit_s ]; then
 			stop
 			none "dockerd did not answer within $start_limit_s s ($(grep -v level=info "$folder/dockerd.log" | tail -n 1))"
 		fi

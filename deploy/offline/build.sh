@@ -199,7 +199,7 @@ give() {
 	slim "$root"
 	rm -f "$work/tar-failed"
 	id=$({ tar --numeric-owner --exclude='./dev/*' --exclude='./proc/*' --exclude='./sys/*' -C "$root" -c . || : >"$work/tar-failed"; } |
-		docker import "$@" -)
+		docker import "$@" -) || stop "the engine did not take $image; its words are above"
 	[ ! -f "$work/tar-failed" ] || stop "packing $image failed; the words of tar are above"
 	if [ -n "${stop_signal:-}" ]; then
 		# Older engines know no STOPSIGNAL while importing; a container's own one is kept when it is committed.
