@@ -122,6 +122,23 @@ fn times_of_other_faults_are_no_measure_of_what_was_usual() {
     thinner.retain(|row| row.intended_ns < 22_000 * MS || row.intended_ns / (10 * MS) % 5 != 0);
     assert_eq!(after(&rows, &all)[2][1], Some(0));
     assert_eq!(after(&thinner, &all)[2][1], None);
+    // What was answered while they were in force does not raise what was usual either.
+    assert_eq!(after(&steady(), &all)[2][1], Some(0));
+}
+
+#[test]
+fn the_warm_up_is_no_measure_of_what_was_usual() {
+    // A fault one second into the measured phase; four fifths of the rate afterwards are enough only if silence before it counts.
+    let mut rows = steady();
+    rows.retain(|row| row.intended_ns < 12_000 * MS || row.intended_ns / (10 * MS) % 5 != 0);
+    assert_eq!(after(&rows, &[fault("a", 11_000, Some(12_000))])[0][1], None);
+}
+
+#[test]
+fn times_are_rounded_up() {
+    let mut rows = steady();
+    due(&mut rows, 22_000, 22_010).for_each(|row| row.acked_ns = row.acked_ns.map(|at| at + 1));
+    assert_eq!(after(&rows, &[fault("a", 20_000, Some(22_000))])[0][0], Some(3));
 }
 
 #[test]
@@ -137,7 +154,7 @@ fn nothing_before_the_fault_or_no_second_after_it_is_not_reached() {
 #[test]
 fn only_planned_faults_that_fired_have_a_row() {
     let unplanned = FaultRecord { planned: false, ..fault("u", 20_000, Some(21_000)) };
-    let idle = FaultRecord { fired: false, started_ms: None, ..fault("b", 0, None) };
+    let idle = FaultRecord { fired: false, ..fault("b", 22_000, None) };
     let found = recover(&steady(), &[unplanned.clone(), idle.clone(), fault("c", 25_000, Some(26_000))], MEASURED);
     assert_eq!(found.iter().map(|record| record.fault.as_str()).collect::<Vec<_>>(), ["c"]);
     assert!(windows(&[unplanned, idle], &[]).is_empty());
