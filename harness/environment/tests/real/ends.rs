@@ -10,7 +10,7 @@ use libtest_mimic::Failed;
 use nix::sys::signal::kill;
 use nix::unistd::Pid;
 
-use super::roles::{FROZEN_HARNESS, SMALL_HARNESS};
+use super::roles::{FROZEN_HARNESS, LIGHT_HARNESS, SMALL_HARNESS};
 use super::support::{alive_in, assert_dead, assert_gone, databases, on_runtime, segments_of, start};
 
 /// A small harness with everything up: it, its folder, and the process ids by name.
@@ -24,7 +24,7 @@ fn small_harness(role: &str) -> Result<(Child, PathBuf, BTreeMap<String, i32>), 
         pids.insert(name.to_owned(), pid.parse()?);
     }
     let expected: &[&str] =
-        if role == FROZEN_HARNESS { &["postgres-core", "service"] } else { &["kafka-1", "postgres-core", "service"] };
+        if role == SMALL_HARNESS { &["kafka-1", "postgres-core", "service"] } else { &["postgres-core", "service"] };
     assert_eq!(pids.keys().collect::<Vec<_>>(), expected);
     assert!(alive_in(&folder).len() > 3, "PostgreSQL's own children are there too");
     Ok((harness, folder, pids))
@@ -54,8 +54,8 @@ fn harness_killed_as(role: &str) -> Result<(), Failed> {
 }
 
 pub(crate) fn killed_whole() -> Result<(), Failed> {
-    let (mut harness, folder, pids) = small_harness(SMALL_HARNESS)?;
-    let reaper = parent_of(pids["kafka-1"]);
+    let (mut harness, folder, pids) = small_harness(LIGHT_HARNESS)?;
+    let reaper = parent_of(pids["service"]);
     kill(reaper, Signal::SIGKILL)?;
     // With it the database, so that its shared memory is nobody's.
     kill(Pid::from_raw(pids["postgres-core"]), Signal::SIGKILL)?;

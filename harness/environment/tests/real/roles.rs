@@ -10,7 +10,9 @@ use super::support::{self, strings};
 
 /// Argument of a small harness: brings everything up, prints its folder, and waits to be killed.
 pub(crate) const SMALL_HARNESS: &str = "__test-harness";
-/// The same with everything frozen.
+/// The same without a broker, which is one process like a service and takes seconds to start.
+pub(crate) const LIGHT_HARNESS: &str = "__test-light-harness";
+/// As the light one, with everything frozen.
 pub(crate) const FROZEN_HARNESS: &str = "__test-frozen-harness";
 /// Argument of a small harness that prints how its start failed.
 pub(crate) const FAILING_HARNESS: &str = "__test-failing-harness";
@@ -21,8 +23,9 @@ pub(crate) const TAKEN_PORT_HARNESS: &str = "__test-taken-port-harness";
 pub(crate) fn play() {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     match arguments.first().map(String::as_str) {
-        Some(SMALL_HARNESS) => harness(false),
-        Some(FROZEN_HARNESS) => harness(true),
+        Some(SMALL_HARNESS) => harness(true, false),
+        Some(LIGHT_HARNESS) => harness(false, false),
+        Some(FROZEN_HARNESS) => harness(false, true),
         Some(FAILING_HARNESS) => failing_harness(),
         Some(TAKEN_PORT_HARNESS) => taken_port_harness(&arguments[1]),
         Some(CONTAINERS_HARNESS) => containers::harness(),
@@ -39,11 +42,10 @@ fn everything(test: &str) -> Needs {
     needs
 }
 
-fn harness(frozen: bool) -> ! {
+fn harness(broker: bool, frozen: bool) -> ! {
     let kept = support::on_runtime(async {
         let mut needs = everything("killed");
-        if frozen {
-            // A broker is one process like a service, and takes seconds to start.
+        if !broker {
             (needs.brokers, needs.kafka_clients) = (0, Vec::new());
         }
         let up = support::start(needs).await.expect("start");
