@@ -122,6 +122,9 @@ fn no_engine(address: &str, reason: String) -> EnvironmentError {
 
 /// The operating system's error below an error of the client.
 fn io_kind(error: &Error) -> Option<ErrorKind> {
+    if let Error::IOError { err } = error {
+        return Some(err.kind());
+    }
     let mut cause = error.source();
     while let Some(error) = cause {
         if let Some(io) = error.downcast_ref::<std::io::Error>() {
@@ -158,7 +161,7 @@ mod tests {
     use super::*;
 
     fn io(kind: ErrorKind) -> Error {
-        Error::IOError { err: std::io::Error::other(std::io::Error::from(kind)) }
+        Error::IOError { err: kind.into() }
     }
 
     #[test]

@@ -86,6 +86,12 @@ impl Found {
         (name.to_owned(), tag.to_owned())
     }
 
+    /// `postgres:15-bookworm (stand-in)`.
+    pub(super) fn short(&self) -> String {
+        let stand_in = if self.stand_in.is_some() { " (stand-in)" } else { "" };
+        format!("{}{stand_in}", self.name)
+    }
+
     /// `postgres:15-bookworm sha256:0123456789ab (stand-in: ...)`.
     pub(super) fn fact(&self) -> String {
         let short: String = self.id.chars().take("sha256:".len() + 12).collect();
@@ -179,7 +185,9 @@ mod tests {
         };
         assert_eq!(found.fact(), "postgres:15-bookworm sha256:abababababab");
         assert_eq!(found.name_and_tag(), ("sha256".into(), "ab".repeat(32)));
+        assert_eq!(found.short(), "postgres:15-bookworm");
         found.stand_in = Some("postgresql-15 of Debian".into());
+        assert_eq!(found.short(), "postgres:15-bookworm (stand-in)");
         assert_eq!(found.fact(), "postgres:15-bookworm sha256:abababababab (stand-in: postgresql-15 of Debian)");
     }
 

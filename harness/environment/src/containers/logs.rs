@@ -74,6 +74,6 @@ mod tests {
         assert_eq!(word_after(file.path(), "Kafka version: ").as_deref(), Some("4.3.0"));
         assert_eq!(word_after(file.path(), "Redis version="), None);
         assert!(contains(file.path(), 0, "old line") && !contains(file.path(), 5, "old line"));
-        assert_eq!(length(file.path()), 52);
+        assert_eq!(length(file.path()), 51);
     }
 }

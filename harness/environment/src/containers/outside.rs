@@ -47,7 +47,7 @@ pub(crate) struct Seen {
 pub(crate) fn examine() -> Result<Seen, EnvironmentError> {
     alone(async {
         let engine = Engine::find().await?;
-        let images = images(&engine).await?.into_iter().map(|(_, found)| found.map(|found| found.fact())).collect();
+        let images = images(&engine).await?.into_iter().map(|(_, found)| found.map(|found| found.short())).collect();
         Ok(Seen { address: engine.address, version: format!("{}, {}", engine.version, engine.storage), images })
     })
 }

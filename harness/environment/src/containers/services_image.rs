@@ -27,12 +27,12 @@ const DOCKERFILE: &str = include_str!("../../../../deploy/Dockerfile");
 const TARGET: &str = "runtime";
 /// SHA-256 of the executable inside.
 const BINARY: &str = "org.bankstorm.binary";
+/// Id of the image below.
+const BASED_ON: &str = "org.bankstorm.base";
 /// Tells our images from others.
 const OURS: &str = "org.bankstorm.image=services";
-/// The engine says something at every step; a step copies one file.
-const BUILD_SILENCE: Duration = Duration::from_secs(60);
-/// For the whole request: the executable goes to the engine before the engine says anything.
-const BUILD_REQUEST: Duration = Duration::from_secs(180);
+/// Between two words of the engine. The first one comes after it has taken the executable in.
+const BUILD_SILENCE: Duration = Duration::from_secs(180);
 /// Another run may build the same name at the same moment.
 const TRIES: u32 = 3;
 /// An image without a name may be about to be used by a run that knows its id; an older one is not.
@@ -47,47 +47,59 @@ pub(super) async fn get(
     if let Some(name) = SERVICES.chosen(scenario) {
         return ensure(engine, SERVICES, &name, progress).await;
     }
-    let digest = in_background(|| sha256(&own_program())).await?;
+    let wanted = Wanted { binary: in_background(|| sha256(&own_program())).await?, base: BASE.name(None) };
     for _ in 0..TRIES {
-        if let Some(found) = current(engine, &digest).await? {
+        if let Some(found) = wanted.current(engine).await? {
             return Ok(found);
         }
-        build(engine, &digest, progress).await?;
+        build(engine, &wanted, progress).await?;
     }
     // The last build may have been the one that stayed.
-    let found = current(engine, &digest).await?;
+    let found = wanted.current(engine).await?;
     found
         .ok_or_else(|| unbuilt("other runs with other executables kept replacing it; start one after the other".into()))
 }
 
-async fn current(engine: &Engine, digest: &str) -> Result<Option<Found>, EnvironmentError> {
-    let image = present(engine, SERVICES.default).await?;
-    let holds = |labels: &Option<_>| {
-        let labels: &Option<std::collections::BTreeMap<String, String>> = labels;
-        labels.as_ref().and_then(|labels| labels.get(BINARY)).is_some_and(|held| held == digest)
-    };
-    Ok(image.and_then(|image| {
-        let labels = image.config.as_ref().and_then(|config| config.labels.clone());
-        holds(&labels.map(|labels| labels.into_iter().collect())).then(|| Found::of(SERVICES.default, image))
-    }))
+/// What the image must be made of.
+struct Wanted {
+    /// SHA-256 of the executable.
+    binary: String,
+    /// Name of the image below.
+    base: String,
+}
+
+impl Wanted {
+    /// The image by our name, when it holds this executable on this base.
+    async fn current(&self, engine: &Engine) -> Result<Option<Found>, EnvironmentError> {
+        let Some(image) = present(engine, SERVICES.default).await? else { return Ok(None) };
+        let base = present(engine, &self.base).await?.and_then(|base| base.id);
+        let labels = image.config.as_ref().and_then(|config| config.labels.clone()).unwrap_or_default();
+        let same_base = match base {
+            Some(id) => labels.get(BASED_ON) == Some(&id),
+            // It is gone since; one that somebody asked for by name is fetched.
+            None => BASE.chosen(None).is_none(),
+        };
+        let same = same_base && labels.get(BINARY) == Some(&self.binary);
+        Ok(same.then(|| Found::of(SERVICES.default, image)))
+    }
 }
 
 fn unbuilt(reason: String) -> EnvironmentError {
     EnvironmentError::ImageBuild { image: SERVICES.default.to_owned(), reason }
 }
 
-async fn build(engine: &Engine, digest: &str, progress: &dyn Progress) -> Result<(), EnvironmentError> {
-    let base = BASE.name(None);
-    ensure(engine, BASE, &base, progress).await?;
+async fn build(engine: &Engine, wanted: &Wanted, progress: &dyn Progress) -> Result<(), EnvironmentError> {
+    let base = ensure(engine, BASE, &wanted.base, progress).await?;
     let shown = format!("image {}", SERVICES.default);
     progress.started(&shown, "its build around the running executable");
     let begun = Instant::now();
     let context = in_background(|| context(&own_program())).await?;
-    let arguments = [("BASE".to_owned(), base), ("BINARY_SHA256".to_owned(), digest.to_owned())];
+    let arguments = [("BASE", wanted.base.as_str()), ("BINARY_SHA256", &wanted.binary)];
     let options = BuildImageOptionsBuilder::new()
         .t(SERVICES.default)
         .target(TARGET)
         .buildargs(&arguments.into_iter().collect())
+        .labels(&[(BASED_ON, base.id)].into_iter().collect())
         // The first builder, which every engine has: the second one needs a session.
         .version(BuilderVersion::BuilderV1)
         // No step needs one, and an engine without its default bridge still builds.
@@ -95,16 +107,14 @@ async fn build(engine: &Engine, digest: &str, progress: &dyn Progress) -> Result
         .rm(true)
         .forcerm(true)
         .build();
-    let docker = engine.docker.clone().with_timeout(BUILD_REQUEST);
+    let docker = engine.docker.clone().with_timeout(BUILD_SILENCE);
     let mut steps = std::pin::pin!(docker.build_image(options, None, Some(body_full(context.into()))));
     loop {
-        // The request itself has its limit above; between steps this one holds.
-        let limit = if begun.elapsed() < BUILD_REQUEST { BUILD_REQUEST } else { BUILD_SILENCE };
-        match timeout(limit, steps.next()).await {
+        match timeout(BUILD_SILENCE, steps.next()).await {
             Ok(Some(Ok(_))) => {}
             Ok(Some(Err(error))) => return Err(unbuilt(words(&error))),
             Ok(None) => break,
-            Err(_) => return Err(unbuilt(format!("the engine said nothing for {} s", limit.as_secs()))),
+            Err(_) => return Err(unbuilt(format!("the engine said nothing for {} s", BUILD_SILENCE.as_secs()))),
         }
     }
     progress.ready(&shown, begun.elapsed());
