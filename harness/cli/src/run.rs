@@ -84,12 +84,7 @@ async fn bring_up(
 }
 
 /// Everything between "the bank is up" and "the bank may be stopped".
-async fn measure(
-    open: &mut OpenRun,
-    bank: &Bank,
-    display: &Display,
-    stop: &Interrupt,
-) -> Result<Findings, CliError> {
+async fn measure(open: &mut OpenRun, bank: &Bank, display: &Display, stop: &Interrupt) -> Result<Findings, CliError> {
     open.bank_is_up(bank)?;
     let notes = Notes::open(open, display)?;
     let mark = |state: &FaultState| notes.note(state);

@@ -28,9 +28,7 @@ fn main() {
     let mut arguments = Arguments::from_args();
     arguments.test_threads = Some(1);
     let mut trials: Vec<Trial> = Vec::new();
-    for cases in
-        [usage::cases(), run::cases(), tamper::cases(), interrupt::cases(), kill::cases(), faults::cases()]
-    {
+    for cases in [usage::cases(), run::cases(), tamper::cases(), interrupt::cases(), kill::cases(), faults::cases()] {
         trials.extend(cases.into_iter().map(trial));
     }
     let engine = bankstorm_environment::containers::available_blocking();

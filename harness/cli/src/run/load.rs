@@ -75,10 +75,8 @@ async fn drive(
     let tally = Arc::new(Tally::new());
     let start_at_ns = open.json.origin.elapsed_ns() + HEAD_START_NS;
     let warm_up_ns = i64::try_from(open.scenario.phases.warm_up.as_nanos()).unwrap_or(i64::MAX);
-    let moments = Moments {
-        measure_ns: open.json.origin.monotonic_ns + start_at_ns + warm_up_ns,
-        tally: Arc::clone(&tally),
-    };
+    let moments =
+        Moments { measure_ns: open.json.origin.monotonic_ns + start_at_ns + warm_up_ns, tally: Arc::clone(&tally) };
     let input = DriveInput {
         plan: Arc::clone(&open.plan),
         core_url: bank.addresses.core_url.clone(),

@@ -25,17 +25,24 @@ pub(crate) fn cases() -> Vec<Case> {
     ]
 }
 
-/// Everything of any run that the engine holds: containers and networks with our label, and volumes of any kind.
+/// What the engine holds of the runs of these trials, which bear a name of their own, and volumes that nobody uses. Somebody else's
+/// containers may come and go meanwhile.
 fn held() -> BTreeSet<String> {
-    let label = "filters=%7B%22label%22%3A%5B%22org.bankstorm.run%22%5D%7D";
+    let ours = format!("name%22%3A%5B%22bankstorm-{}", name());
     let names = |answer: serde_json::Value| -> Vec<String> {
         let all = answer.as_array().cloned().unwrap_or_default();
         all.iter().map(|one| format!("{} {}", one["Names"], one["Name"])).collect()
     };
-    let mut held: BTreeSet<String> = names(ask(&format!("/containers/json?all=1&{label}"))).into_iter().collect();
-    held.extend(names(ask(&format!("/networks?{label}"))));
-    held.extend(names(ask("/volumes")["Volumes"].clone()));
+    let of = |what: &str| names(ask(&format!("/{what}filters=%7B%22{ours}%22%5D%7D")));
+    let mut held: BTreeSet<String> = of("containers/json?all=1&").into_iter().collect();
+    held.extend(of("networks?"));
+    held.extend(names(ask("/volumes?filters=%7B%22dangling%22%3A%5B%22true%22%5D%7D")["Volumes"].clone()));
     held
+}
+
+/// What the runs of these trials are called.
+fn name() -> String {
+    format!("trial-{}", std::process::id())
 }
 
 /// One question to the engine, by hand, so that the product's own client cannot hide anything.
@@ -50,13 +57,19 @@ fn ask(path: &str) -> serde_json::Value {
     serde_json::from_str(body).unwrap_or_else(|error| panic!("{path}: {error}: {answer}"))
 }
 
-/// `args` with the environment changed.
-fn in_containers<'a>(args: &[&'a str]) -> Vec<&'a str> {
-    args.iter().map(|arg| if *arg == "--env=local" { "--env=containers" } else { *arg }).collect()
+/// `args` with the environment changed, and the run's name.
+fn in_containers(args: &[&str]) -> Vec<String> {
+    let args = args.iter().map(|arg| if *arg == "--env=local" { "--env=containers" } else { arg });
+    args.map(str::to_owned).chain([format!("--set=name={}", name())]).collect()
+}
+
+fn start(args: &[&str]) -> Running {
+    let args = in_containers(args);
+    Running::start(&args.iter().map(String::as_str).collect::<Vec<_>>())
 }
 
 fn short_run_in_containers() -> (RunJson, String) {
-    let mut run = Running::start(&in_containers(&crate::support::SHORT));
+    let mut run = start(&crate::support::SHORT);
     let code = run.end_within(Duration::from_secs(120));
     assert!([0, 4, 5].contains(&code), "exit {code}: {}", run.log());
     (read_run_json(&run.folder()).expect("run.json"), run.log())
@@ -81,14 +94,14 @@ fn containers_run_the_same_plan() {
 
 fn containers_every_kind_of_node_is_broken() {
     let before = held();
-    let json = broken_and_healed("containers", "30s", &every_kind(), 6);
+    let json = broken_and_healed("containers", &name(), &every_kind(), 6);
     assert_eq!(json.environment, "containers");
     assert_eq!(held(), before, "nothing is left");
 }
 
 fn containers_ctrl_c_leaves_nothing() {
     let before = held();
-    let mut run = Running::start(&in_containers(&LONG));
+    let mut run = start(&LONG);
     run.under_load();
     assert!(held().len() > before.len() + 5, "databases, broker and services: {:?}", held());
     kill(Pid::from_raw(i32::try_from(run.child.id()).expect("a process id")), Signal::SIGINT).expect("our child");
@@ -99,7 +112,7 @@ fn containers_ctrl_c_leaves_nothing() {
 
 fn containers_kill_9_of_the_harness_leaves_nothing() {
     let before = held();
-    let mut run = Running::start(&in_containers(&LONG));
+    let mut run = start(&LONG);
     run.under_load();
     run.child.kill().expect("our child");
     let end = monotonic_ns() + 15_000_000_000;
@@ -116,7 +129,8 @@ fn containers_a_start_that_fails_leaves_nothing() {
     let before = held();
     let home = tempfile::tempdir().expect("a temporary folder");
     let begun = monotonic_ns();
-    let failed = crate::support::bankstorm(&in_containers(&crate::support::SHORT))
+    let failed = crate::support::bankstorm(&[])
+        .args(in_containers(&crate::support::SHORT))
         .args(["--set=images.kafka=bankstorm-no-such-image:1", "--out"])
         .arg(home.path())
         .output()

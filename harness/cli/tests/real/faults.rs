@@ -21,9 +21,9 @@ pub(crate) fn cases() -> Vec<Case> {
 }
 
 /// A bank of one broker and two channels, and what is done to it.
-fn scenario(folder: &Path, measure: &str, faults: &str) -> String {
+fn scenario(folder: &Path, name: &str, measure: &str, faults: &str) -> String {
     let text = format!(
-        "seed = 7\n\
+        "name = \"{name}\"\nseed = 7\n\
          [phases]\nwarm_up = \"2s\"\nmeasure = \"{measure}\"\n\
          [accounts]\ncount = 1000\n\
          [[load]]\nop = \"deposit\"\nrate = \"300/s\"\n{faults}"
@@ -51,13 +51,13 @@ pub(crate) fn every_kind() -> String {
 }
 
 fn every_kind_of_node_is_broken() {
-    broken_and_healed("local", "30s", &every_kind(), 6);
+    broken_and_healed("local", "faults", &every_kind(), 6);
 }
 
 /// Runs with these faults and looks at what is told of them.
-pub(crate) fn broken_and_healed(environment: &str, measure: &str, faults: &str, count: usize) -> RunJson {
+pub(crate) fn broken_and_healed(environment: &str, name: &str, faults: &str, count: usize) -> RunJson {
     let home = tempfile::tempdir().expect("a temporary folder");
-    let file = scenario(home.path(), measure, faults);
+    let file = scenario(home.path(), name, "30s", faults);
     let mut run = Running::start(&["run", &file, "--live=plain", "--env", environment]);
     let code = run.end_within(Duration::from_secs(180));
     let json = run.json();
@@ -96,7 +96,7 @@ fn a_fault_without_a_witness_is_inconclusive() {
     let home = tempfile::tempdir().expect("a temporary folder");
     // The second one finds nobody to kill.
     let faults = fault("node.kill", "channel-1", "nth = 700") + &fault("node.kill", "channel-1", "nth = 1200");
-    let file = scenario(home.path(), "4s", &faults);
+    let file = scenario(home.path(), "faults", "4s", &faults);
     let mut run = Running::start(&["run", &file, "--live=plain"]);
     let code = run.end_within(Duration::from_secs(120));
     let json = run.json();
@@ -112,7 +112,7 @@ fn a_fault_without_a_witness_is_inconclusive() {
 
 fn a_fault_at_a_place_that_is_not_there_is_refused() {
     let home = tempfile::tempdir().expect("a temporary folder");
-    let file = scenario(home.path(), "4s", &fault("node.kill", "channel-9", "at = \"1s\""));
+    let file = scenario(home.path(), "faults", "4s", &fault("node.kill", "channel-9", "at = \"1s\""));
     let refused = crate::support::output(&["run", &file]);
     let said = crate::support::text(&refused);
     assert_eq!(crate::support::code(&refused), 2, "{said}");
