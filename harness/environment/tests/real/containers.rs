@@ -1,10 +1,10 @@
 //! What `containers` alone must do: say why it cannot start, and leave nothing in the engine however a run ends.
 //!
-//! The engine is asked from outside the product, by a client of its own; "everything" is what bears a run's label, and every volume.
+//! The engine is asked from outside the product, by a client of its own. Every trial looks for its own runs alone.
 
 use std::collections::BTreeMap;
 use std::io::{BufRead, BufReader, Write};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
 use std::time::Duration;
@@ -22,7 +22,7 @@ use testcontainers_modules::testcontainers::bollard::query_parameters::{
 use testcontainers_modules::testcontainers::bollard::{Docker, body_full};
 
 use super::probe;
-use super::support::{ask, assert_dead, databases, impossible, on_runtime, strings};
+use super::support::{ask, assert_dead, impossible, on_runtime, strings};
 
 /// Argument of a small harness with containers: brings everything up, prints its run and reaper, and waits to be killed.
 pub(crate) const CONTAINERS_HARNESS: &str = "__test-containers-harness";
@@ -63,24 +63,39 @@ pub(crate) fn trials() -> Vec<Trial> {
     trials
 }
 
-/// Everything of runs that the engine holds.
-pub(crate) async fn held() -> BTreeMap<&'static str, Vec<String>> {
+/// A name that no other process gives to its runs: others may use the same engine.
+fn named(test: &str) -> Needs {
+    Needs::for_test(&format!("{test}-{}", std::process::id()))
+}
+
+/// How the names of all runs of `needs` begin.
+fn prefix(needs: &Needs) -> String {
+    format!("bankstorm-{}-", needs.name)
+}
+
+/// Containers and networks with a run's label whose names begin so.
+pub(crate) async fn held(prefix: &str) -> BTreeMap<&'static str, Vec<String>> {
     let docker = Docker::connect_with_defaults().expect("an engine");
     let filter = || [("label".to_owned(), vec![LABEL.to_owned()])].into_iter().collect();
     let containers = ListContainersOptionsBuilder::new().all(true).filters(&filter()).build();
     let containers = docker.list_containers(Some(containers)).await.expect("containers");
     let networks = ListNetworksOptionsBuilder::new().filters(&filter()).build();
     let networks = docker.list_networks(Some(networks)).await.expect("networks");
-    let volumes = docker.list_volumes(Some(ListVolumesOptionsBuilder::new().build())).await.expect("volumes");
     let first = |names: Option<Vec<String>>| names.and_then(|names| names.into_iter().next()).unwrap_or_default();
-    BTreeMap::from([
-        ("containers", containers.into_iter().map(|one| first(one.names).trim_start_matches('/').to_owned()).collect()),
-        ("networks", networks.into_iter().filter_map(|one| one.name).collect()),
-        ("volumes", volumes.volumes.unwrap_or_default().into_iter().map(|one| one.name).collect()),
-    ])
+    let containers = containers.into_iter().map(|one| first(one.names).trim_start_matches('/').to_owned());
+    let networks = networks.into_iter().filter_map(|one| one.name);
+    let ours = |name: &String| name.starts_with(prefix);
+    BTreeMap::from([("containers", containers.filter(ours).collect()), ("networks", networks.filter(ours).collect())])
 }
 
-/// Volumes of the containers of `run`.
+/// Every volume.
+pub(crate) async fn volumes() -> Vec<String> {
+    let docker = Docker::connect_with_defaults().expect("an engine");
+    let volumes = docker.list_volumes(Some(ListVolumesOptionsBuilder::new().build())).await.expect("volumes");
+    volumes.volumes.unwrap_or_default().into_iter().map(|one| one.name).collect()
+}
+
+/// Volumes of the containers of `run`, which bear neither name nor label.
 pub(crate) async fn volumes_of(run: &str) -> Vec<String> {
     let docker = Docker::connect_with_defaults().expect("an engine");
     let filter = [("label".to_owned(), vec![format!("{LABEL}={run}")])].into_iter().collect();
@@ -89,28 +104,22 @@ pub(crate) async fn volumes_of(run: &str) -> Vec<String> {
     containers.into_iter().flat_map(|one| one.mounts.unwrap_or_default()).filter_map(|mount| mount.name).collect()
 }
 
-/// What there is now and was not `before`.
-async fn new_since(before: &BTreeMap<&'static str, Vec<String>>) -> Vec<String> {
-    let new = |(what, names): (&'static str, Vec<String>)| {
-        let known = &before[what];
-        names
-            .into_iter()
-            .filter(|name| !known.contains(name))
-            .map(move |name| format!("{what}: {name}"))
-            .collect::<Vec<_>>()
-    };
-    held().await.into_iter().flat_map(new).collect()
+/// What is there of runs whose names begin so, and of these volumes.
+async fn left(prefix: &str, marked: &[String]) -> Vec<String> {
+    let mut left: Vec<String> = held(prefix).await.into_values().flatten().collect();
+    left.extend(volumes().await.into_iter().filter(|volume| marked.contains(volume)));
+    left
 }
 
-/// Waits until the engine holds no more than `before`.
-async fn assert_gone(before: &BTreeMap<&'static str, Vec<String>>) {
+/// Waits until nothing of it is left.
+async fn assert_gone(prefix: &str, marked: &[String]) {
     let gone = async {
-        while !new_since(before).await.is_empty() {
+        while !left(prefix, marked).await.is_empty() {
             tokio::time::sleep(Duration::from_millis(50)).await;
         }
     };
     if tokio::time::timeout(ALL_GONE, gone).await.is_err() {
-        panic!("still there: {:#?}", new_since(before).await);
+        panic!("still there: {:#?}", left(prefix, marked).await);
     }
 }
 
@@ -120,10 +129,10 @@ async fn start(needs: Needs) -> Result<Box<dyn Environment>, EnvironmentError> {
 
 /// A start that must fail in time and leave nothing; what it says.
 async fn refused(needs: Needs) -> String {
-    let before = held().await;
+    let prefix = prefix(&needs);
     let failed = tokio::time::timeout(REFUSED, start(needs)).await.expect("said in time");
     let error = failed.expect_err("it cannot start").to_string();
-    assert_eq!(new_since(&before).await, Vec::<String>::new());
+    assert_eq!(left(&prefix, &[]).await, Vec::<String>::new());
     error
 }
 
@@ -141,7 +150,7 @@ fn absent_engine() -> Result<(), Failed> {
 
 fn missing_image() -> Result<(), Failed> {
     on_runtime(async {
-        let mut needs = databases("missing", &["core"]);
+        let mut needs = Needs { databases: strings(&["core"]), ..named("missing") };
         needs.images = Images { postgres: Some("bankstorm-no-such-image:1".into()), ..Images::default() };
         let error = refused(needs).await;
         for part in
@@ -172,7 +181,7 @@ fn other_architecture() -> Result<(), Failed> {
         while let Some(step) = futures_util::StreamExt::next(&mut steps).await {
             step.expect("loaded");
         }
-        let mut needs = Needs { redis: true, ..Needs::for_test("other") };
+        let mut needs = Needs { redis: true, ..named("other") };
         needs.images.redis = Some(IMAGE.into());
         let error = refused(needs).await;
         docker.remove_image(IMAGE, None::<RemoveImageOptions>, None).await.expect("removed");
@@ -184,20 +193,21 @@ fn taken_port() -> Result<(), Failed> {
     let holder = std::net::TcpListener::bind("127.0.0.1:0")?;
     let port = holder.local_addr()?.port();
     on_runtime(async {
-        let before = held().await;
+        let needs = Needs { databases: strings(&["core"]), ..named("taken") };
+        let prefix = prefix(&needs);
         bankstorm_environment::ports::answer_next(port);
-        let up = start(databases("taken", &["core"])).await.expect("another port");
+        let up = start(needs).await.expect("another port");
         let address = up.database("core", HARNESS);
         assert!(!address.contains(&format!("port={port} ")), "{address}");
         assert_eq!(ask(&address, "select 1").await, "1");
         up.stop().await.expect("stop");
-        assert_eq!(new_since(&before).await, Vec::<String>::new());
+        assert_eq!(left(&prefix, &[]).await, Vec::<String>::new());
     })
 }
 
 fn service_exits() -> Result<(), Failed> {
     on_runtime(async {
-        let needs = Needs { services: strings(&["core"]), ..Needs::for_test("exits") };
+        let needs = Needs { services: strings(&["core"]), ..named("exits") };
         let up = start(needs).await.expect("start");
         let spec = probe::spec(up.as_ref(), "core", "exit", &[]);
         let error = up.start_services(vec![spec]).await.expect_err("it exits").to_string();
@@ -214,19 +224,20 @@ fn service_exits() -> Result<(), Failed> {
 
 fn stubborn() -> Result<(), Failed> {
     on_runtime(async {
-        let before = held().await;
-        let up = start(Needs { services: strings(&["core"]), ..Needs::for_test("stubborn") }).await.expect("start");
+        let needs = Needs { services: strings(&["core"]), ..named("stubborn") };
+        let prefix = prefix(&needs);
+        let up = start(needs).await.expect("start");
         up.start_services(vec![probe::spec(up.as_ref(), "core", "deaf", &[])]).await.expect("service");
         let error = up.stop().await.expect_err("it is deaf").to_string();
         assert!(error.contains("core did not end within 10 s of SIGTERM and was killed"), "{error}");
-        assert_eq!(new_since(&before).await, Vec::<String>::new());
+        assert_eq!(left(&prefix, &[]).await, Vec::<String>::new());
     })
 }
 
 /// A small harness with a database, a broker and a service: prints its folder and its reaper, then waits to be killed.
 pub(crate) fn harness() -> ! {
     let kept = on_runtime(async {
-        let mut needs = databases("killed", &["core"]);
+        let mut needs = Needs { databases: strings(&["core"]), ..named("killed") };
         needs.brokers = 1;
         needs.kafka_clients = strings(&["service"]);
         needs.services = strings(&["service"]);
@@ -254,43 +265,47 @@ fn small_harness() -> Result<(Child, PathBuf, Pid), Failed> {
     Ok((harness, folder, reaper))
 }
 
+fn run_of(folder: &Path) -> String {
+    folder.file_name().expect("a name").to_string_lossy().into_owned()
+}
+
 fn killed_harness() -> Result<(), Failed> {
     on_runtime(async {
-        let before = held().await;
         let (mut harness, folder, _) = small_harness().expect("up");
-        assert!(new_since(&before).await.len() > 4, "three containers, a network and volumes");
+        let run = run_of(&folder);
+        let marked = volumes_of(&run).await;
+        assert!(marked.len() >= 2 && held(&run).await["containers"].len() == 3, "the looks find what is there");
         harness.kill().expect("kill");
         harness.wait().expect("wait");
-        assert_gone(&before).await;
+        assert_gone(&run, &marked).await;
         super::support::assert_gone(&folder).await;
     })
 }
 
 fn killed_whole() -> Result<(), Failed> {
     on_runtime(async {
-        let before = held().await;
         let (mut harness, folder, reaper) = small_harness().expect("up");
+        let run = run_of(&folder);
+        let marked = volumes_of(&run).await;
         kill(reaper, Signal::SIGKILL).expect("kill the reaper");
         harness.kill().expect("kill");
         harness.wait().expect("wait");
         assert_dead(reaper.as_raw()).await;
-        let run = folder.file_name().expect("a name").to_string_lossy().into_owned();
-        assert!(orphans::known_in_engine().contains(&run), "{run}");
+        // The start of another run may be faster with it; then there is nothing left to do for this call.
         let cleaned = orphans::clean();
         assert_eq!(cleaned.left, Vec::<String>::new());
-        assert!(cleaned.containers >= 3 && cleaned.networks >= 1, "{cleaned:?}");
-        assert_eq!(new_since(&before).await, Vec::<String>::new());
-        assert!(!folder.exists() && orphans::known_in_engine().is_empty());
+        assert_gone(&run, &marked).await;
+        assert!(!folder.exists() && !orphans::known_in_engine().contains(&run));
     })
 }
 
 fn given_up() -> Result<(), Failed> {
     on_runtime(async {
-        let before = held().await;
-        let needs = databases("given-up", &["core", "channel"]);
+        let needs = Needs { databases: strings(&["core", "channel"]), ..named("given-up") };
+        let prefix = prefix(&needs);
         // In the midst of it, wherever that is: requests to the engine are under way.
         let midst = async {
-            while new_since(&before).await.is_empty() {
+            while left(&prefix, &[]).await.is_empty() {
                 tokio::time::sleep(Duration::from_millis(5)).await;
             }
         };
@@ -298,16 +313,17 @@ fn given_up() -> Result<(), Failed> {
             up = start(needs) => panic!("it was faster: {up:?}"),
             () = midst => {}
         }
-        assert_gone(&before).await;
+        assert_gone(&prefix, &[]).await;
     })
 }
 
 fn dropped() -> Result<(), Failed> {
-    let before = tokio::runtime::Runtime::new()?.block_on(held());
+    let needs = Needs { databases: strings(&["core"]), ..named("dropped") };
+    let prefix = prefix(&needs);
     // The runtime ends with it, as at the end of a harness that panics.
     on_runtime(async {
-        let up = start(databases("dropped", &["core"])).await.expect("start");
+        let up = start(needs).await.expect("start");
         drop(up);
     })?;
-    on_runtime(async { assert_gone(&before).await })
+    on_runtime(async { assert_gone(&prefix, &[]).await })
 }

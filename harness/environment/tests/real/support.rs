@@ -141,18 +141,15 @@ pub(crate) fn impossible(kind: EnvironmentKind) -> Option<String> {
 /// Containers, networks and volumes of the run with that folder.
 pub(crate) async fn engine(folder: &Path) -> BTreeMap<&'static str, Vec<String>> {
     let run = folder.file_name().expect("a name").to_string_lossy().into_owned();
-    let mut marks = super::containers::held().await;
-    for names in marks.values_mut() {
-        names.retain(|name| name.starts_with(&run));
-    }
-    // Volumes that images declare bear neither name nor label.
+    let mut marks = super::containers::held(&run).await;
     marks.insert("volumes", super::containers::volumes_of(&run).await);
     marks
 }
 
 /// Those of `marks` that the engine still has.
 pub(crate) async fn engine_has(marks: &BTreeMap<&'static str, Vec<String>>) -> BTreeMap<&'static str, Vec<String>> {
-    let mut held = super::containers::held().await;
+    let mut held = super::containers::held("").await;
+    held.insert("volumes", super::containers::volumes().await);
     for (what, names) in &mut held {
         names.retain(|name| marks.get(what).is_some_and(|marks| marks.contains(name)));
     }
