@@ -12,6 +12,7 @@ mod faults;
 mod load;
 mod open;
 mod phases;
+mod plan;
 mod watch;
 mod watchdog;
 
@@ -39,7 +40,7 @@ use self::watch::Watch;
 use self::watchdog::Watchdog;
 
 /// The time that a step may take once the user or the environment asked to stop.
-const HURRIED: Duration = Duration::from_millis(1_500);
+const HURRIED: Duration = Duration::from_secs(1);
 /// After an interrupt everything is gone within ten seconds. Counted from it: the last sample, the evidence, and the bank's stop.
 const SAMPLED_BY: Duration = Duration::from_secs(5);
 const COLLECTED_BY: Duration = Duration::from_millis(6_500);

@@ -58,7 +58,8 @@ pub(crate) struct Lookups {
 pub(crate) struct LookedUp {
     pub(crate) pages: Vec<PageRow>,
     pub(crate) first_reads: Vec<VisibleRow>,
-    pub(crate) given_up: u64,
+    /// Operations whose entry was never shown within the limit.
+    pub(crate) given_up: Vec<u64>,
 }
 
 /// Connections to one instance that are not in use.
@@ -99,7 +100,7 @@ impl Lookups {
                             let (instances, until) = (Arc::clone(&instances), Instant::now() + self.limit);
                             waiting.push_back(Lookup { job, instances, turn, origin: self.origin, until });
                         }
-                        Some(_) => all.given_up += 1,
+                        Some(job) => all.given_up.push(job.op),
                         None => more = false,
                     },
                     else => break,
@@ -114,7 +115,7 @@ impl LookedUp {
     fn add(&mut self, one: Self, tally: &Tally) {
         self.pages.extend(one.pages);
         self.first_reads.extend(one.first_reads);
-        self.given_up += one.given_up;
+        self.given_up.extend(one.given_up);
         tally.add(Count::Lookup);
     }
 }
@@ -138,7 +139,7 @@ impl Lookup {
             () = stop.raised() => {}
             () = self.until_shown(&mut seen) => {}
         }
-        seen.given_up = u64::from(seen.first_reads.is_empty());
+        seen.given_up.extend(seen.first_reads.is_empty().then_some(self.job.op));
         seen
     }
 

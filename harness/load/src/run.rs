@@ -79,7 +79,7 @@ pub struct DriveResult {
     /// First reads that showed a looked-up entry, instance `harness`: upper bounds of its visible time. Sorted by (account, `to_seq`).
     pub first_reads: Vec<VisibleRow>,
     /// Lookups that were given up at their limit.
-    pub lookups_given_up: u64,
+    pub lookups_given_up: Vec<u64>,
     /// When the plan began, in nanoseconds since the origin.
     pub started_ns: i64,
     /// When measuring began.

@@ -3,7 +3,7 @@
 //! In: `http://host:port/path`. Out: an exit code. Elsewhere: what is healthy (each service).
 
 use std::io::{Read, Write};
-use std::net::TcpStream;
+use std::net::{TcpStream, ToSocketAddrs};
 use std::time::Duration;
 
 use crate::error::CliError;
@@ -26,7 +26,8 @@ pub(crate) fn run(url: &str) -> Result<u8, CliError> {
 
 /// The first bytes of the answer, which hold its status.
 fn ask(host: &str, path: &str) -> std::io::Result<String> {
-    let mut stream = TcpStream::connect(host)?;
+    let address = host.to_socket_addrs()?.next().ok_or(std::io::ErrorKind::AddrNotAvailable)?;
+    let mut stream = TcpStream::connect_timeout(&address, LIMIT)?;
     stream.set_read_timeout(Some(LIMIT))?;
     write!(stream, "GET /{path} HTTP/1.1\r\nhost: {host}\r\nconnection: close\r\n\r\n")?;
     let mut status = [0_u8; 12];

@@ -3,7 +3,7 @@
 //! In: what load, sampler, watchdog and collectors saw. Out: a complete run.json, facts.json and the exit code. Elsewhere: how a run is
 //! judged (`crate::judge`).
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use bankstorm_check::objectives::RECOVERY;
 use bankstorm_check::recover::{self, During, Measured, Windows};
@@ -16,7 +16,7 @@ use bankstorm_record::clock::wall_us;
 use bankstorm_record::latency::CutOffs;
 use bankstorm_record::marks::read_samples;
 use bankstorm_record::rows::OperationRow;
-use bankstorm_record::run_json::{FaultRecord, Latency, ObjectiveResult, SloVerdict};
+use bankstorm_record::run_json::{Latency, ObjectiveResult, SloVerdict};
 use bankstorm_record::save::{sha256_file, write_json, write_run_json};
 use bankstorm_scenario::resolved::{LatencyKind, Op};
 
@@ -27,6 +27,7 @@ use crate::progress::Display;
 use super::collect::Collected;
 use super::load::Loaded;
 use super::open::{OpenRun, rfc3339};
+use super::plan;
 use super::watchdog::Seen;
 
 /// Everything that was seen.
@@ -58,7 +59,7 @@ pub(crate) fn judge(open: &mut OpenRun, findings: &Findings, display: &Display) 
     let stored = StoredFacts {
         facts: facts(open, findings, &measured)?,
         incomplete: is_incomplete(open, findings),
-        problems: problems(findings),
+        problems: problems(open, findings),
         generator: generator(&findings.loaded.drive),
     };
     write_json(open.folder.facts(), &stored).map_err(environment)?;
@@ -80,14 +81,23 @@ fn keep_priority(open: &mut OpenRun, generator: &GeneratorFacts) -> Result<(), C
 }
 
 /// What makes a run inconclusive besides its facts.
-fn problems(findings: &Findings) -> Vec<String> {
+fn problems(open: &OpenRun, findings: &Findings) -> Vec<String> {
     let mut problems = findings.collected.problems.clone();
     problems.extend(findings.loaded.unhealed.iter().cloned());
-    let given_up = findings.loaded.drive.lookups_given_up;
+    let given_up = steady_lookups_given_up(open, findings);
     if given_up > 0 && !findings.interrupted {
         problems.push(format!("{given_up} lookups never saw their deposit in a channel's history, limit 0"));
     }
     problems
+}
+
+/// Lookups that found nothing although no fault explains it: while a copy stands still, its customers see nothing new.
+fn steady_lookups_given_up(open: &OpenRun, findings: &Findings) -> usize {
+    let windows = recover::windows(&open.json.faults, &open.json.recovery);
+    let drive = &findings.loaded.drive;
+    let given_up: BTreeSet<u64> = drive.lookups_given_up.iter().copied().collect();
+    let steady = drive.operations.iter().filter(|row| given_up.contains(&row.op) && is_steady(&windows, row));
+    steady.count()
 }
 
 fn generator(drive: &DriveResult) -> serde_json::Value {
@@ -105,7 +115,7 @@ fn generator(drive: &DriveResult) -> serde_json::Value {
         "pacing_lag_ns": {"p50": pacing_lag.p50_ns, "p99": pacing_lag.p99_ns, "max": pacing_lag.max_ns, "count": pacing_lag.count},
         "ring_full": ring_full,
         "open_files_max": open_files_max,
-        "lookups_given_up": drive.lookups_given_up,
+        "lookups_given_up": drive.lookups_given_up.len(),
     })
 }
 
@@ -119,7 +129,8 @@ fn is_incomplete(open: &OpenRun, findings: &Findings) -> bool {
     let is_open = |row: &OperationRow| row.outcome.is_some() && row.resolved.is_none();
     // An unresolved deposit may still be posted while the evidence is read.
     let unresolved = findings.loaded.drive.operations.iter().any(is_open);
-    unresolved || ((findings.interrupted || open.lost.is_some()) && !converged)
+    let cut_off = findings.interrupted || open.lost.is_some() || !findings.loaded.unhealed.is_empty();
+    unresolved || (cut_off && !converged)
 }
 
 fn figures_of_load(open: &mut OpenRun, loaded: &Loaded) {
@@ -165,7 +176,6 @@ fn facts(open: &OpenRun, findings: &Findings, measured: &SamplerSummary) -> Resu
     let send_lag = &steady["deposit"]["send_lag"];
     let response = open.scenario.slo.iter().filter(|objective| objective.latency == LatencyKind::Response);
     let logs = scan_logs(&open.folder).map_err(environment)?;
-    let unwitnessed = open.json.faults.iter().filter(|fault| fault.planned && fault.witnessed.is_none());
     Ok(Facts {
         planned: rows.len() as u64,
         sent: count(|row| row.sent_ns.is_some()),
@@ -194,30 +204,19 @@ fn facts(open: &OpenRun, findings: &Findings, measured: &SamplerSummary) -> Resu
         interrupted: findings.interrupted,
         environment_lost: open.lost.clone(),
         planned_faults: open.json.faults.iter().filter(|fault| fault.planned).count() as u64,
-        faults_without_witness: unwitnessed.map(|fault| fault.id.clone()).collect(),
+        faults_without_witness: plan::without_witness(open),
         markers: open.scenario.markers.iter().map(|name| (name.clone(), fired(open, name))).collect(),
         evidence_mismatches: Vec::new(),
         machine: machine(open, measured),
         disturbed: windows.disturbed(rows),
         in_flight_max: Some(figures::in_flight_max(rows.iter().filter(|row| is_steady(&windows, row)))),
         connections: Some(open.scenario.load.iter().map(|load| u64::from(load.connections)).sum()),
-        fault_problems: fault_problems(open),
+        fault_problems: plan::problems(open, findings.interrupted),
     })
 }
 
 fn is_steady(windows: &Windows, row: &OperationRow) -> bool {
     windows.part_of(row) == During::Steady
-}
-
-/// What went wrong with planned faults, where it matters: begun, and without a witness or without an end.
-fn fault_problems(open: &OpenRun) -> Vec<String> {
-    let planned = open.json.faults.iter().filter(|fault| fault.planned && (fault.fired || fault.problem.is_some()));
-    let broken = planned.filter(|fault| fault.witnessed.is_none() || fault.healed_ms.is_none());
-    broken
-        .map(|FaultRecord { id, kind, place, problem, .. }| {
-            format!("{id} ({kind} {place}): {}", problem.as_deref().unwrap_or("cut short"))
-        })
-        .collect()
 }
 
 fn fired(open: &OpenRun, marker: &str) -> u64 {

@@ -18,6 +18,7 @@ use crate::progress::Display;
 use crate::stop::Interrupt;
 
 use super::HURRIED;
+use super::load::hurried_end;
 use super::open::OpenRun;
 
 /// Tells of every step of a fault as it happens.
@@ -60,9 +61,9 @@ impl Notes {
     /// Keeps a step at once, and says it.
     pub(crate) fn note(&self, state: &FaultState) {
         let FaultState { id, kind, place, .. } = state;
-        self.display.line(&match (&state.problem, &state.heal_witness, &state.witnessed) {
-            (Some(problem), _, _) => format!("{id} {kind} {place}: {problem}"),
-            (None, Some(healed), _) => format!("{id} {kind} {place} healed: {healed}"),
+        self.display.line(&match (&state.heal_witness, &state.problem, &state.witnessed) {
+            (Some(healed), _, _) => format!("{id} {kind} {place} healed: {healed}"),
+            (None, Some(problem), _) => format!("{id} {kind} {place}: {problem}"),
             (None, None, Some(witness)) => format!("{id} {kind} {place}: {witness}"),
             (None, None, None) => format!("{id} {kind} {place} fires"),
         });
@@ -87,7 +88,11 @@ pub(crate) async fn heal(
     let phase = open.phases.begin("heal", &open.json.origin);
     let limit = if stop.load.is_raised() { HURRIED } else { open.scenario.phases.heal };
     let shown = display.phase(&format!("healing what is still broken, at most {} s", limit.as_secs_f64()));
-    let problems = conductor.heal_all(bank, limit).await;
+    let problems = tokio::select! {
+        biased;
+        problems = conductor.heal_all(bank, limit) => problems,
+        () = hurried_end(&stop.load, limit) => vec!["the heal phase was cut short".to_owned()],
+    };
     drop(shown);
     open.phases.end(phase, &open.json.origin);
     problems

@@ -146,7 +146,7 @@ async fn resolve(open: &mut OpenRun, bank: &Bank, display: &Display, stop: &Inte
 }
 
 /// Completes a short while after the stop was raised.
-async fn hurried_end(stop: &Stop, limit: Duration) {
+pub(super) async fn hurried_end(stop: &Stop, limit: Duration) {
     stop.raised().await;
     tokio::time::sleep(HURRIED.min(limit) + Duration::from_millis(100)).await;
 }

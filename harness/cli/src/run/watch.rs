@@ -3,7 +3,8 @@
 //! In: deaths from the environment. Out: fault records, and what was lost. Elsewhere: planned faults (`faults`), whose deaths the environment
 //! does not report.
 
-use std::sync::{Arc, Mutex};
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use bankstorm_environment::Death;
 use bankstorm_load::Stop;
@@ -39,7 +40,7 @@ impl Watch {
         let seen = Arc::new(Mutex::new(Watched::default()));
         let noted = Arc::clone(&seen);
         let origin = open.json.origin;
-        let mut left = Left { channels: bank.addresses.channels.len(), brokers: open.scenario.system.kafka_brokers };
+        let mut living = Living::new(bank.pids(), open.scenario.system.kafka_brokers);
         let mut marks = FaultMarks::faults(&open.folder);
         #[expect(clippy::disallowed_methods, reason = "the harness's own task; ended by Watch::end")]
         let task = tokio::spawn(async move {
@@ -51,7 +52,7 @@ impl Watch {
                     tracing::warn!(%error, "faults.ndjson");
                 }
                 note(&format!("{} ended by itself: {}", death.name, death.exit));
-                let ends_the_bank = left.ends_the_bank(&death.name);
+                let ends_the_bank = living.ends_the_bank(&death);
                 let mut noted = noted.lock().expect("no panic while noting");
                 noted.deaths.push(fault);
                 if ends_the_bank && noted.lost.is_none() {
@@ -76,23 +77,32 @@ impl Watch {
     }
 }
 
-/// What the bank can still spare.
-struct Left {
-    channels: usize,
+/// Who is left of those of whom there are several.
+struct Living {
+    /// Up to date but for deaths that nobody planned.
+    pids: Arc<Mutex<BTreeMap<String, u32>>>,
+    dead: BTreeMap<String, u32>,
     brokers: u32,
 }
 
-impl Left {
-    /// Takes a dead node off, and says whether there is no bank without it: one channel of several and one broker of three can be spared.
-    fn ends_the_bank(&mut self, name: &str) -> bool {
-        if name.starts_with("channel-") {
-            self.channels = self.channels.saturating_sub(1);
-            self.channels == 0
-        } else if name.starts_with("kafka-") {
-            self.brokers = self.brokers.saturating_sub(1);
-            self.brokers < 2
-        } else {
-            true
+impl Living {
+    const fn new(pids: Arc<Mutex<BTreeMap<String, u32>>>, brokers: u32) -> Self {
+        Self { pids, dead: BTreeMap::new(), brokers }
+    }
+
+    /// Takes a death in, and says whether there is no bank without it: the last channel, the majority of the brokers, or one of which
+    /// there is but one. Nodes that a planned fault holds down do not count as left either.
+    fn ends_the_bank(&mut self, death: &Death) -> bool {
+        self.dead.insert(death.name.clone(), death.pid);
+        let pids = self.pids.lock().unwrap_or_else(PoisonError::into_inner);
+        let left = |kind: &str| {
+            let alive = pids.iter().filter(|(name, pid)| name.starts_with(kind) && self.dead.get(*name) != Some(*pid));
+            u32::try_from(alive.count()).unwrap_or(u32::MAX)
+        };
+        match death.name.as_str() {
+            name if name.starts_with("channel-") => left("channel-") == 0,
+            name if name.starts_with("kafka-") => left("kafka-") <= self.brokers / 2,
+            _ => true,
         }
     }
 }
@@ -114,4 +124,34 @@ fn unplanned(death: &Death, origin: &Origin, number: usize) -> FaultRecord {
 fn tail(death: &Death) -> String {
     let lines: Vec<String> = death.last_lines.iter().rev().take(10).rev().map(|line| format!("\n    {line}")).collect();
     lines.concat()
+}
+
+#[cfg(test)]
+mod tests {
+    use bankstorm_environment::Exit;
+
+    use super::*;
+
+    fn death(name: &str, pid: u32) -> Death {
+        Death { name: name.to_owned(), pid, exit: Exit::Code(1), at_monotonic_ns: 0, last_lines: Vec::new() }
+    }
+
+    #[test]
+    fn the_last_channel_and_the_majority_of_brokers_end_the_bank() {
+        let pids: BTreeMap<String, u32> =
+            [("channel-0", 1), ("channel-1", 2), ("kafka-1", 3), ("kafka-2", 4), ("kafka-3", 5)]
+                .map(|(name, pid)| (name.to_owned(), pid))
+                .into();
+        let pids = Arc::new(Mutex::new(pids));
+        let mut living = Living::new(Arc::clone(&pids), 3);
+        assert!(!living.ends_the_bank(&death("channel-0", 1)));
+        assert!(!living.ends_the_bank(&death("kafka-1", 3)));
+        assert!(living.ends_the_bank(&death("core", 9)));
+        // A planned fault has started channel-0 again, then holds channel-1 down when the new channel-0 dies too.
+        pids.lock().expect("ours alone").insert("channel-0".to_owned(), 11);
+        pids.lock().expect("ours alone").remove("channel-1");
+        assert!(living.ends_the_bank(&death("channel-0", 11)));
+        pids.lock().expect("ours alone").remove("kafka-2");
+        assert!(living.ends_the_bank(&death("kafka-3", 5)));
+    }
 }

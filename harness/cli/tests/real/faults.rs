@@ -21,7 +21,7 @@ pub(crate) fn cases() -> Vec<Case> {
 }
 
 /// A bank of one broker and two channels, and what is done to it.
-fn scenario(folder: &Path, name: &str, measure: &str, faults: &str) -> String {
+pub(crate) fn scenario(folder: &Path, name: &str, measure: &str, faults: &str) -> String {
     let text = format!(
         "name = \"{name}\"\nseed = 7\n\
          [phases]\nwarm_up = \"2s\"\nmeasure = \"{measure}\"\n\
@@ -33,19 +33,20 @@ fn scenario(folder: &Path, name: &str, measure: &str, faults: &str) -> String {
     file.display().to_string()
 }
 
-fn fault(kind: &str, place: &str, when: &str) -> String {
+/// One `[[fault]]`.
+pub(crate) fn fault(kind: &str, place: &str, when: &str) -> String {
     format!("[[fault]]\nkind = \"{kind}\"\nplace = \"{place}\"\n{when}\n")
 }
 
 /// One fault after the other, at nodes of every kind.
 pub(crate) fn every_kind() -> String {
     [
-        fault("node.kill", "channel-0", "at = \"1s\"\nlasts = \"2s\""),
+        fault("node.kill", "channel-0", "at = \"2s\"\nlasts = \"2s\""),
         fault("node.kill", "core", "at = \"6s\"\nlasts = \"1s\""),
-        fault("node.kill", "postgres-channel", "at = \"11s\"\nlasts = \"1s\""),
-        fault("node.pause", "postgres-core", "at = \"16s\"\nlasts = \"1s\""),
-        fault("node.pause", "kafka-1", "at = \"20s\"\nlasts = \"2s\""),
-        fault("node.restart", "channel-1", "nth = 8400"),
+        fault("node.kill", "postgres-channel", "at = \"10s\"\nlasts = \"1s\""),
+        fault("node.pause", "postgres-core", "at = \"14s\"\nlasts = \"1s\""),
+        fault("node.pause", "kafka-1", "at = \"17s\"\nlasts = \"2s\""),
+        fault("node.restart", "channel-1", "nth = 7200"),
     ]
     .concat()
 }
@@ -94,7 +95,7 @@ fn in_full(fault: &FaultRecord) -> bool {
 
 fn a_fault_without_a_witness_is_inconclusive() {
     let home = tempfile::tempdir().expect("a temporary folder");
-    // The second one finds nobody to kill.
+    // The second one finds its place still held by the first.
     let faults = fault("node.kill", "channel-1", "nth = 700") + &fault("node.kill", "channel-1", "nth = 1200");
     let file = scenario(home.path(), "faults", "4s", &faults);
     let mut run = Running::start(&["run", &file, "--live=plain"]);

@@ -2,14 +2,20 @@
 
 use std::time::Duration;
 
+use bankstorm_record::folder::RunFolder;
+use bankstorm_record::marks::read_faults;
 use bankstorm_record::run_json::{GuaranteeVerdict, ValidityVerdict};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
+use crate::faults::{fault, scenario};
 use crate::support::{Case, LONG, Running, descendants, run_folder, survivors};
 
 pub(crate) fn cases() -> Vec<Case> {
-    vec![("ctrl_c_is_inconclusive_and_leaves_nothing", ctrl_c_is_inconclusive_and_leaves_nothing)]
+    vec![
+        ("ctrl_c_is_inconclusive_and_leaves_nothing", ctrl_c_is_inconclusive_and_leaves_nothing),
+        ("ctrl_c_with_faults_in_force_heals_them_and_keeps_evidence", ctrl_c_with_faults_in_force_keeps_evidence),
+    ]
 }
 
 fn ctrl_c_is_inconclusive_and_leaves_nothing() {
@@ -33,4 +39,31 @@ fn ctrl_c_is_inconclusive_and_leaves_nothing() {
     assert!(run.folder().report_html().is_file());
     assert_eq!(survivors(&family), vec![], "no process is left");
     assert!(!folder.exists(), "{} is left", folder.display());
+}
+
+fn ctrl_c_with_faults_in_force_keeps_evidence() {
+    let home = tempfile::tempdir().expect("a temporary folder");
+    // Neither ends before the run does.
+    let faults = fault("node.pause", "postgres-channel", "at = \"1s\"\nlasts = \"13s\"")
+        + &fault("node.kill", "core", "at = \"2s\"\nlasts = \"12s\"");
+    let file = scenario(home.path(), "faults", "15s", &faults);
+    let mut run = Running::start(&["run", &file, "--live=plain"]);
+    run.wait_for("both witnesses", Duration::from_secs(90), |home| {
+        let run = std::fs::read_dir(home).ok()?.next()?;
+        let marks = read_faults(&RunFolder::new(run.ok()?.path())).ok()?;
+        let proved = |id: &str| marks.iter().any(|mark| mark.id == id && mark.witnessed.is_some());
+        (proved("fault-0") && proved("fault-1")).then_some(())
+    });
+    let pid = i32::try_from(run.child.id()).expect("a process id");
+    let family = descendants(pid);
+    kill(Pid::from_raw(pid), Signal::SIGINT).expect("our child");
+    let code = run.end_within(Duration::from_secs(12));
+    assert_eq!(code, 4, "{}", run.log());
+    let json = run.json();
+    assert_ne!(json.guarantees.verdict, GuaranteeVerdict::Violated, "{:?}", json.guarantees);
+    for fault in &json.faults {
+        assert!(fault.healed_ms.is_some(), "healed before the evidence was read: {fault:?}\n{}", run.log());
+    }
+    assert!(json.evidence.contains_key("core_entry"), "{:?}\n{}", json.evidence, run.log());
+    assert_eq!(survivors(&family), vec![], "no process is left");
 }
