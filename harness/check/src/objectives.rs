@@ -106,20 +106,24 @@ fn latency_us(objective: &Objective, figures: Figures<'_>) -> Option<u64> {
     figure_us(latency, &objective.figure).filter(|_| latency.count > 0)
 }
 
-/// The worst over all planned faults that fired.
+/// The worst over all planned faults that fired. A time that could not be reached for want of anything to compare with is not the bank's
+/// doing: it leaves the objective unmeasured, unless another fault misses it.
 fn recovery_us(objective: &Objective, recovery: &[RecoveryRecord]) -> Found {
-    let time: fn(&RecoveryRecord) -> Option<i64> = match objective.latency.as_str() {
-        "first_ok" => |record| record.first_ok_ms,
-        "rate_90" => |record| record.rate_90_ms,
-        "lag_normal" => |record| record.lag_normal_ms,
+    let (time, compares): (fn(&RecoveryRecord) -> Option<i64>, bool) = match objective.latency.as_str() {
+        "first_ok" => (|record| record.first_ok_ms, false),
+        "rate_90" => (|record| record.rate_90_ms, true),
+        "lag_normal" => (|record| record.lag_normal_ms, true),
         _ => return Found::Nothing,
     };
-    if recovery.is_empty() {
-        return Found::Nothing;
+    let (reached, others): (Vec<_>, Vec<_>) = recovery.iter().partition(|record| time(record).is_some());
+    if others.iter().any(|record| !compares || record.baseline_ms > 0) {
+        return Found::NotReached;
     }
-    let times: Option<Vec<i64>> = recovery.iter().map(time).collect();
-    let worst = times.map(|times| times.into_iter().max().unwrap_or(0));
-    worst.map_or(Found::NotReached, |ms| Found::Us(u64::try_from(ms).unwrap_or(0).saturating_mul(1_000)))
+    let worst_us = |ms: i64| u64::try_from(ms).unwrap_or(0).saturating_mul(1_000);
+    match reached.into_iter().filter_map(time).max().map(worst_us) {
+        Some(worst) if others.is_empty() || worst > objective.limit_us => Found::Us(worst),
+        _ => Found::Nothing,
+    }
 }
 
 /// A figure by its name; the mean is rounded up, so that rounding never meets an objective. `None` for a name that does not exist.
@@ -218,7 +222,12 @@ mod tests {
 
     #[test]
     fn recovery_is_judged_by_its_worst_fault_and_missed_when_not_reached() {
-        let record = |first_ok_ms, rate_90_ms| RecoveryRecord { first_ok_ms, rate_90_ms, ..RecoveryRecord::default() };
+        let record = |first_ok_ms, rate_90_ms| RecoveryRecord {
+            first_ok_ms,
+            rate_90_ms,
+            baseline_ms: 5_000,
+            ..RecoveryRecord::default()
+        };
         let judged = |time: &str, recovery: &[RecoveryRecord], validity| {
             let [op, latency] = ["recovery", time].map(str::to_owned);
             let name = format!("{op}.{latency}");
@@ -242,5 +251,14 @@ mod tests {
         assert_eq!(judged("first_ok", &[], valid), (None, SloVerdict::Unmeasured), "no fault fired");
         assert_eq!(judged("sometime", &two, valid), (None, SloVerdict::Unmeasured));
         assert_eq!(judged("rate_90", &two, ValidityVerdict::Inconclusive), (None, SloVerdict::Unmeasured));
+        // Nothing to compare with is neither met nor missed; what was missed elsewhere, or needs no comparison, is.
+        let bare = RecoveryRecord { baseline_ms: 0, ..record(None, None) };
+        let with_bare = |other| [other, bare.clone()];
+        assert_eq!(judged("rate_90", &with_bare(record(None, Some(100))), valid), (None, SloVerdict::Unmeasured));
+        assert_eq!(judged("lag_normal", std::slice::from_ref(&bare), valid), (None, SloVerdict::Unmeasured));
+        assert_eq!(judged("rate_90", &with_bare(record(None, Some(701))), valid), (Some(701_000), SloVerdict::Missed));
+        assert_eq!(judged("rate_90", &with_bare(record(None, None)), valid), (None, SloVerdict::Missed));
+        assert_eq!(judged("lag_normal", &with_bare(record(None, None)), valid), (None, SloVerdict::Missed));
+        assert_eq!(judged("first_ok", &with_bare(record(Some(20), None)), valid), (None, SloVerdict::Missed));
     }
 }

@@ -3,19 +3,25 @@
 //! In: operations, fault records, the measured phase. Out: [`RecoveryRecord`]s and [`Windows`]. Elsewhere: objectives on them
 //! (`objectives`), figures of each part (`load::figures`), who strikes and heals (`faults`, `cli`).
 //!
-//! The three moments after a heal, each counted from it:
+//! The three moments after a heal, each counted from it. The first two look at answers to operations that were *due* after the heal only:
+//! the flood of answers to what had piled up is no sign of recovery.
 //!
 //! | moment | definition |
 //! |---|---|
-//! | first ok | the first answer ok to an operation that was *due* after the heal; answers to what had piled up do not count |
-//! | rate 90 | the start of the first whole second with at least 90 % of the ok answers a second before the fault |
+//! | first ok | the first answer ok to an operation that was due after the heal |
+//! | rate 90 | the start of the first whole second with at least 90 % of the ok answers a second before the fault, counting answers to operations that were due after the heal |
 //! | lag normal | the start of the first whole second in which something was answered ok and the p99 of sync lag of what was answered in it is at most the one before the fault, rounded up to a whole millisecond, the resolution of these times |
 //!
-//! Whole seconds slide by 100 ms and end before load does. "Before the fault" is up to [`BEFORE_NS`] of the measured phase; times when
-//! another fault was in force are left out, and so is the lag of what was not visible before a fault began. Where nothing is left there is
-//! nothing to reach. An operation that never became visible has endless lag after a fault, and is left out before it: neither flatters.
+//! Whole seconds slide by 100 ms and end before load does.
+//!
+//! "Before the fault" is the last [`BEFORE_NS`] of *quiet* time: of the measured phase, without the times from the beginning of every
+//! earlier fault until the bank had recovered from it, however far that reaches back. What recovery was not reached from is never quiet
+//! again. Nobody heals an unplanned death, and recovery from it is not measured: it disturbs for [`UNPLANNED_NS`] at most, or no later fault
+//! could be compared with anything. With less than [`QUIET_LEAST_NS`] of quiet time, or without an answer ok in it, there is nothing to
+//! compare with: rate 90 and lag normal are absent, and [`RecoveryRecord::baseline_ms`] is 0. The lag of what was not visible before a fault
+//! began is left out. An operation that never became visible has endless lag after a fault, and is left out before it: neither flatters.
 
-use bankstorm_record::latency::{microseconds, nearest_rank};
+use bankstorm_record::latency::{Kind, microseconds, nearest_rank};
 use bankstorm_record::rows::OperationRow;
 use bankstorm_record::run_json::{FaultRecord, PhaseSpan, RecoveryRecord};
 
@@ -25,8 +31,12 @@ const MS: i64 = 1_000_000;
 const SECOND: i64 = 1_000 * MS;
 /// How far whole seconds slide.
 const STEP: i64 = 100 * MS;
-/// The most that is looked at before a fault, in nanoseconds.
+/// The most quiet time that is looked at before a fault, in nanoseconds.
 pub const BEFORE_NS: i64 = 5 * SECOND;
+/// The least quiet time that is something to compare with, in nanoseconds.
+pub const QUIET_LEAST_NS: i64 = SECOND;
+/// The longest that an unplanned fault disturbs quiet time, in nanoseconds.
+pub const UNPLANNED_NS: i64 = 10 * SECOND;
 /// The share of the rate before the fault that counts as recovered.
 pub const RATE_SHARE: f64 = 0.9;
 
@@ -50,34 +60,53 @@ impl Measured {
 /// The recovery times after every planned fault that fired, in the order of `faults`. One that was never healed reached nothing.
 pub fn recover(operations: &[OperationRow], faults: &[FaultRecord], measured: Measured) -> Vec<RecoveryRecord> {
     let acks = acks(operations);
-    let strikes: Vec<(&FaultRecord, Span)> =
-        faults.iter().filter_map(|fault| Some((fault, Span::of(fault)?))).collect();
-    let planned = strikes.iter().enumerate().filter(|(_, (fault, _))| fault.planned);
-    planned
-        .map(|(index, (fault, span))| {
-            let others = strikes.iter().enumerate().filter(|(other, _)| *other != index);
-            let others: Vec<Span> = others.map(|(_, (_, span))| *span).collect();
-            let record = RecoveryRecord { fault: fault.id.clone(), ..RecoveryRecord::default() };
-            if fault.healed_ms.is_none() {
-                return record;
-            }
-            let before = Before::look(&acks, *span, &others, measured);
-            let first_ok = acks.iter().find(|ack| ack.intended_ns >= span.to);
-            RecoveryRecord {
-                first_ok_ms: first_ok.map(|ack| millis(ack.acked_ns - span.to)),
-                rate_90_ms: before.rate_per_s.and_then(|rate| {
-                    first_second(&acks, span.to, measured, |acks| acks.len() as f64 >= rate * RATE_SHARE)
-                }),
-                lag_normal_ms: before
-                    .lag_p99_ns
-                    .and_then(|lag| first_second(&acks, span.to, measured, |acks| has_normal_lag(acks, lag))),
-                ..record
-            }
-        })
-        .collect()
+    let mut strikes: Vec<(usize, Span)> =
+        faults.iter().enumerate().filter_map(|(index, fault)| Some((index, Span::of(fault)?))).collect();
+    // In the order of time: what was usual before a fault depends on when the bank had recovered from those before.
+    strikes.sort_by_key(|(_, span)| span.from);
+    let (mut disturbed, mut found) = (Vec::new(), Vec::new());
+    for (index, span) in strikes {
+        let fault = &faults[index];
+        if !fault.planned {
+            disturbed.push(Span { to: span.to.min(span.from.saturating_add(UNPLANNED_NS)), ..span });
+            continue;
+        }
+        let before = Before::look(&acks, span, &disturbed, measured);
+        let record = after(&acks, fault, span, before.as_ref(), measured);
+        disturbed.push(Span { to: recovered_ns(span, Some(&record)), ..span });
+        found.push((index, record));
+    }
+    found.sort_by_key(|(index, _)| *index);
+    found.into_iter().map(|(_, record)| record).collect()
 }
 
-/// A time in which a fault was in force.
+/// The moments after one fault.
+fn after(acks: &[Ack], fault: &FaultRecord, span: Span, before: Option<&Before>, measured: Measured) -> RecoveryRecord {
+    let baseline_ms = before.map_or(0, |before| before.quiet_ns / MS);
+    let record = RecoveryRecord { fault: fault.id.clone(), baseline_ms, ..RecoveryRecord::default() };
+    if fault.healed_ms.is_none() {
+        return record;
+    }
+    let is_fresh = |ack: &&Ack| ack.intended_ns >= span.to;
+    let has_rate = |acks: &[Ack], rate: f64| acks.iter().filter(is_fresh).count() as f64 >= rate * RATE_SHARE;
+    RecoveryRecord {
+        first_ok_ms: acks.iter().find(is_fresh).map(|ack| millis(ack.acked_ns - span.to)),
+        rate_90_ms: before
+            .and_then(|before| first_second(acks, span.to, measured, |acks| has_rate(acks, before.rate_per_s))),
+        lag_normal_ms: before
+            .and_then(|before| before.lag_p99_ns)
+            .and_then(|lag| first_second(acks, span.to, measured, |acks| has_normal_lag(acks, lag))),
+        ..record
+    }
+}
+
+/// When the bank had recovered from a fault; the end of time where that was not seen.
+fn recovered_ns(span: Span, record: Option<&RecoveryRecord>) -> i64 {
+    let recovered_ms = record.and_then(RecoveryRecord::recovered_ms);
+    recovered_ms.map_or(i64::MAX, |ms| span.to.saturating_add(ms.saturating_mul(MS)))
+}
+
+/// A time in which a fault was in force, or in which the bank was not itself because of one.
 #[derive(Clone, Copy)]
 struct Span {
     from: i64,
@@ -91,10 +120,6 @@ impl Span {
         let from = fault.started_ms.filter(|_| fault.fired)?.saturating_mul(MS);
         let to = fault.healed_ms.map_or(i64::MAX, |healed_ms| healed_ms.saturating_mul(MS));
         Some(Self { from, to })
-    }
-
-    const fn holds(&self, at: i64) -> bool {
-        self.from <= at && at < self.to
     }
 
     const fn touches(&self, from: i64, to: i64) -> bool {
@@ -127,44 +152,54 @@ fn within(acks: &[Ack], from: i64, to: i64) -> &[Ack] {
     &acks[from..index(to).max(from)]
 }
 
-/// What was usual before a fault; absent where there was nothing to go by.
+/// What was usual before a fault.
 struct Before {
-    rate_per_s: Option<f64>,
+    quiet_ns: i64,
+    rate_per_s: f64,
+    /// Absent where nothing became visible undisturbed.
     lag_p99_ns: Option<u64>,
 }
 
 impl Before {
-    fn look(acks: &[Ack], fault: Span, others: &[Span], measured: Measured) -> Self {
-        let (from, to) = (measured.from_ns.max(fault.from - BEFORE_NS), fault.from);
-        let quiet_ns = to - from - covered(others, from, to);
-        let acks = within(acks, from, to).iter().filter(|ack| !others.iter().any(|other| other.holds(ack.acked_ns)));
-        let (mut count, mut lags) = (0_u64, Vec::new());
-        for ack in acks {
-            count += 1;
-            let visible = ack.visible_ns.filter(|visible_ns| {
-                let touched = |span: &Span| span.touches(ack.acked_ns, *visible_ns);
-                !touched(&fault) && !others.iter().any(touched)
-            });
-            lags.extend(visible.map(|visible_ns| lag_ns(ack, visible_ns)));
+    /// `disturbed` are the times of earlier faults. `None` where there is too little to go by.
+    fn look(acks: &[Ack], fault: Span, disturbed: &[Span], measured: Measured) -> Option<Self> {
+        let quiet = quiet(disturbed, measured.from_ns, fault.from);
+        let quiet_ns = quiet.iter().map(|(from, to)| to - from).sum();
+        let usual: Vec<&Ack> = quiet.iter().flat_map(|(from, to)| within(acks, *from, *to)).collect();
+        if quiet_ns < QUIET_LEAST_NS || usual.is_empty() {
+            return None;
         }
+        let undisturbed_lag = |ack: &Ack| {
+            let visible_ns = ack.visible_ns?;
+            let touched = |span: &Span| span.touches(ack.acked_ns, visible_ns);
+            (!touched(&fault) && !disturbed.iter().any(touched)).then(|| lag_ns(ack, visible_ns))
+        };
+        let mut lags: Vec<u64> = usual.iter().filter_map(|ack| undisturbed_lag(ack)).collect();
         lags.sort_unstable();
-        Self {
-            rate_per_s: (count > 0 && quiet_ns > 0).then(|| count as f64 * SECOND as f64 / quiet_ns as f64),
+        Some(Self {
+            quiet_ns,
+            rate_per_s: usual.len() as f64 * SECOND as f64 / quiet_ns as f64,
             lag_p99_ns: (!lags.is_empty()).then(|| nearest_rank(&lags, 990)),
-        }
+        })
     }
 }
 
-/// How much of `from..to` the spans cover together.
-fn covered(spans: &[Span], from: i64, to: i64) -> i64 {
-    let mut clipped: Vec<(i64, i64)> = spans.iter().map(|span| (span.from.max(from), span.to.min(to))).collect();
-    clipped.sort_unstable();
-    let (mut sum, mut upto) = (0, from);
-    for (begin, end) in clipped {
-        sum += (end - begin.max(upto)).max(0);
-        upto = upto.max(end);
+/// The last [`BEFORE_NS`] of `from..to` that none of the spans covers, the latest part first. Spans begin in the order given.
+fn quiet(spans: &[Span], from: i64, to: i64) -> Vec<(i64, i64)> {
+    let (mut gaps, mut upto) = (Vec::new(), from);
+    for span in spans {
+        gaps.push((upto, span.from));
+        upto = upto.max(span.to);
     }
-    sum
+    gaps.push((upto, to));
+    let mut left = BEFORE_NS;
+    let mut latest = Vec::new();
+    for (from, to) in gaps.into_iter().rev().filter(|(from, to)| from < to) {
+        let from = from.max(to.saturating_sub(left));
+        left -= to - from;
+        latest.push((from, to));
+    }
+    latest
 }
 
 /// The start of the first whole second after `healed` that is as wanted, in milliseconds since then.
@@ -235,10 +270,8 @@ pub fn windows(faults: &[FaultRecord], recovery: &[RecoveryRecord]) -> Windows {
     for fault in faults.iter().filter(|fault| fault.planned) {
         let Some(span) = Span::of(fault) else { continue };
         windows.faults.push((span.from, span.to));
-        let recovered_ms =
-            recovery.iter().find(|record| record.fault == fault.id).and_then(RecoveryRecord::recovered_ms);
-        let end = recovered_ms.map_or(i64::MAX, |ms| span.to.saturating_add(ms.saturating_mul(MS)));
-        windows.recoveries.push((span.to, end));
+        let record = recovery.iter().find(|record| record.fault == fault.id);
+        windows.recoveries.push((span.to, recovered_ns(span, record)));
     }
     windows
 }
@@ -261,20 +294,27 @@ impl Windows {
         }
     }
 
-    /// The part to which an operation belongs: by the moment at which it was due, but to a fault that began while it was under way, until
-    /// its answer and its entry's visibility. Otherwise a few such operations, each as slow as the fault was long, would be the whole
-    /// tail of the steady part. One that never ended counts by when it was due, so that no fault excuses it.
-    pub fn part_of(&self, row: &OperationRow) -> During {
-        let end_ns = row.visible_ns.max(row.acked_ns).unwrap_or(row.intended_ns);
-        let is_under_way = |(from, _): &(i64, i64)| row.intended_ns < *from && *from <= end_ns;
+    /// The part to which an operation belongs with the latency `kind`: by the moment at which it was due, but to a fault that began while
+    /// it was under way. Otherwise a few such operations, each as slow as the fault was long, would be the whole tail of the steady part.
+    ///
+    /// Under way is, for response, service and send lag, what was not answered yet, and for sync lag and visible what was not visible yet:
+    /// a fault that only delayed an entry does not excuse the answer before it. A visible time that is an upper bound proves nothing of
+    /// when the wait ended, so the answer counts there too. What never ended counts by when it was due, so that no fault excuses it.
+    pub fn part_of(&self, row: &OperationRow, kind: Kind) -> During {
+        let end_ns = match kind {
+            Kind::SyncLag | Kind::Visible if !row.visible_is_upper_bound => row.visible_ns,
+            Kind::Response | Kind::Service | Kind::SendLag | Kind::SyncLag | Kind::Visible => row.acked_ns,
+        };
+        let is_under_way =
+            |(from, _): &(i64, i64)| row.intended_ns < *from && end_ns.is_some_and(|end_ns| *from <= end_ns);
         if self.faults.iter().any(is_under_way) { During::Fault } else { self.of(row.intended_ns) }
     }
 
-    /// What of all operations is not the generator's own doing.
+    /// What of all operations is not the generator's own doing. An operation holds its connection until it is answered, so that counts.
     pub fn disturbed(&self, operations: &[OperationRow]) -> Disturbed {
         let mut disturbed = Disturbed::default();
         let mut lags = Vec::new();
-        for row in operations.iter().filter(|row| self.part_of(row) != During::Steady) {
+        for row in operations.iter().filter(|row| self.part_of(row, Kind::Response) != During::Steady) {
             disturbed.planned += 1;
             disturbed.sent += u64::from(row.sent_ns.is_some());
             disturbed.missed += u64::from(row.outcome.is_none());

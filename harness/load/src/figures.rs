@@ -74,7 +74,7 @@ pub fn figure(latency: &Latency, figure: Figure) -> u64 {
 }
 
 /// The scenario's word for a latency as what rows are read by.
-pub(crate) const fn recorded(kind: LatencyKind) -> Kind {
+pub const fn recorded(kind: LatencyKind) -> Kind {
     match kind {
         LatencyKind::Response => Kind::Response,
         LatencyKind::Service => Kind::Service,

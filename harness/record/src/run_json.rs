@@ -282,17 +282,22 @@ pub struct FaultRecord {
 }
 
 /// How long the bank took to be itself again after a planned fault, in milliseconds since its heal, rounded up. What was not reached before
-/// load ended is absent; after a fault that was never healed, everything is.
+/// load ended is absent; after a fault that was never healed, everything is; without anything to compare with, rate and lag are.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct RecoveryRecord {
     /// The fault's id.
     pub fault: String,
     /// The first answer ok to an operation that was due after the heal.
     pub first_ok_ms: Option<i64>,
-    /// The start of the first whole second with at least 90 % of the rate of ok answers before the fault.
+    /// The start of the first whole second with at least 90 % of the rate of ok answers before the fault, counting answers to operations
+    /// that were due after the heal.
     pub rate_90_ms: Option<i64>,
     /// The start of the first whole second whose sync lag was no longer than before the fault.
     pub lag_normal_ms: Option<i64>,
+    /// How much undisturbed time before the fault rate and lag were compared with, in milliseconds; 0 where there was nothing to compare
+    /// with.
+    #[serde(default)]
+    pub baseline_ms: i64,
 }
 
 impl RecoveryRecord {

@@ -3,8 +3,9 @@
 use bankstorm_record::rows::OperationRow;
 use bankstorm_record::run_json::{FaultRecord, RecoveryRecord};
 
-use super::{During, MS, Measured, recover, windows};
-use crate::validity::Disturbed;
+use super::{MS, Measured, recover, windows};
+
+mod parts;
 
 /// 10 s to 40 s.
 const MEASURED: Measured = Measured { from_ns: 10_000 * MS, ended_ns: 40_000 * MS };
@@ -46,6 +47,10 @@ fn fault(id: &str, started_ms: i64, healed_ms: Option<i64>) -> FaultRecord {
 
 fn times(record: &RecoveryRecord) -> [Option<i64>; 3] {
     [record.first_ok_ms, record.rate_90_ms, record.lag_normal_ms]
+}
+
+fn baselines(rows: &[OperationRow], faults: &[FaultRecord]) -> Vec<i64> {
+    recover(rows, faults, MEASURED).iter().map(|record| record.baseline_ms).collect()
 }
 
 fn after(rows: &[OperationRow], faults: &[FaultRecord]) -> Vec<[Option<i64>; 3]> {
@@ -109,29 +114,112 @@ fn what_the_fault_itself_delayed_does_not_make_long_lag_usual() {
     assert_eq!(after(&rows, &[fault("a", 20_000, Some(22_000))])[0][2], None);
 }
 
+/// Four fifths of what is due from `from_ms` on.
+fn thinned(mut rows: Vec<OperationRow>, from_ms: i64) -> Vec<OperationRow> {
+    rows.retain(|row| row.intended_ns < from_ms * MS || row.intended_ns / (10 * MS) % 5 != 0);
+    rows
+}
+
+#[test]
+fn the_flood_of_what_had_piled_up_is_no_rate() {
+    // What was due while the fault was in force is answered within 200 ms of the heal; after that one in two is.
+    let mut rows = steady();
+    due(&mut rows, 20_000, 22_000).for_each(|row| row.acked_ns = Some(22_000 * MS + row.intended_ns % (200 * MS)));
+    rows.retain(|row| row.intended_ns < 22_000 * MS || row.intended_ns / (10 * MS) % 2 == 0);
+    assert_eq!(after(&rows, &[fault("a", 20_000, Some(22_000))]), [[Some(2), None, Some(0)]]);
+}
+
 #[test]
 fn times_of_other_faults_are_no_measure_of_what_was_usual() {
     let mut rows = steady();
-    // From 15.5 s to 19.5 s two faults follow one another; half a second of 100 a second is left on each side of them.
-    due(&mut rows, 15_500, 19_500).for_each(|row| row.outcome = Some("failed".to_owned()));
-    let others = [fault("a", 15_500, Some(19_000)), fault("b", 18_000, Some(19_500))];
-    let mut all = others.to_vec();
+    // From 15.5 s to 18.5 s two faults follow one another, and the bank is itself again as soon as the second is healed.
+    due(&mut rows, 15_500, 18_500).for_each(|row| row.outcome = Some("failed".to_owned()));
+    let mut all = vec![fault("a", 15_500, Some(18_000)), fault("b", 17_000, Some(18_500))];
     all.push(fault("c", 20_000, Some(22_000)));
     // 80 a second afterwards is less than nine tenths of 100, and would be more than enough had the silence been counted in.
-    let mut thinner = rows.clone();
-    thinner.retain(|row| row.intended_ns < 22_000 * MS || row.intended_ns / (10 * MS) % 5 != 0);
     assert_eq!(after(&rows, &all)[2][1], Some(0));
-    assert_eq!(after(&thinner, &all)[2][1], None);
+    assert_eq!(after(&thinned(rows.clone(), 22_000), &all)[2][1], None);
     // What was answered while they were in force does not raise what was usual either.
     assert_eq!(after(&steady(), &all)[2][1], Some(0));
+    // It is looked for further back, until there are five seconds of it, and whatever the order in which faults are told.
+    assert_eq!(baselines(&rows, &all), [5_000, 5_000, 5_000]);
+    all.rotate_right(1);
+    assert_eq!(baselines(&rows, &all), [5_000, 5_000, 5_000]);
+    assert_eq!(after(&thinned(rows, 22_000), &all)[0][1], None);
+}
+
+#[test]
+fn recovery_from_an_earlier_fault_is_no_measure_of_what_was_usual() {
+    // Healed at 14 s, but half of the answers until 17 s and long lag until 18 s: itself again at 18 s, and that for two seconds.
+    let mut rows = steady();
+    rows.retain(|row| !(12_000 * MS..17_000 * MS).contains(&row.intended_ns) || row.intended_ns / (10 * MS) % 2 == 0);
+    due(&mut rows, 14_000, 18_000).for_each(|row| row.visible_ns = row.visible_ns.map(|at| at + 300 * MS));
+    let all = [fault("a", 12_000, Some(14_000)), fault("b", 20_000, Some(22_000))];
+    assert_eq!(after(&rows, &all)[0], [Some(2), Some(2_800), Some(4_000)]);
+    // Two seconds from 10 s on, and two from 18 s on.
+    assert_eq!(baselines(&rows, &all), [2_000, 4_000]);
+    assert_eq!(
+        after(&thinned(rows.clone(), 22_000), &all)[1][1],
+        None,
+        "100 a second were usual, not what recovery had"
+    );
+    due(&mut rows, 20_000, 40_000).for_each(|row| row.visible_ns = row.visible_ns.map(|at| at + 200 * MS));
+    assert_eq!(after(&rows, &all)[1][2], None, "nor was its lag");
+}
+
+#[test]
+fn what_was_never_recovered_from_is_never_quiet_again() {
+    let mut rows = steady();
+    due(&mut rows, 14_000, 40_000).for_each(|row| row.visible_ns = row.visible_ns.map(|at| at + 300 * MS));
+    let later = fault("b", 30_000, Some(32_000));
+    // What was usual is still looked for before it.
+    assert_eq!(baselines(&rows, &[fault("a", 14_000, Some(15_000)), later.clone()]), [4_000, 4_000]);
+    assert_eq!(after(&rows, &[fault("a", 14_000, Some(15_000)), later.clone()])[1], [Some(2), Some(0), None]);
+    assert_eq!(baselines(&rows, &[fault("a", 14_000, None), later.clone()]), [4_000, 4_000]);
+    assert_eq!(baselines(&rows, &[fault("a", 10_900, Some(11_000)), later]), [0, 0]);
+}
+
+#[test]
+fn less_than_a_second_is_nothing_to_compare_with() {
+    let rows = steady();
+    let with = |started_ms| {
+        let faults = [fault("a", started_ms, Some(20_000))];
+        (baselines(&rows, &faults)[0], after(&rows, &faults)[0])
+    };
+    assert_eq!(with(10_999), (0, [Some(2), None, None]));
+    assert_eq!(with(11_000), (1_000, [Some(2), Some(0), Some(0)]));
+    // Quiet time in which the bank answered nothing is none either.
+    let silent: Vec<OperationRow> = rows.iter().filter(|row| row.intended_ns >= 15_000 * MS).cloned().collect();
+    assert_eq!(baselines(&silent, &[fault("a", 15_000, Some(20_000))]), [0]);
+    // What was never healed was compared with nothing yet, but could have been.
+    assert_eq!(baselines(&rows, &[fault("a", 15_000, None)]), [5_000]);
+}
+
+#[test]
+fn an_unplanned_death_disturbs_for_ten_seconds() {
+    let rows = steady();
+    let later = fault("a", 24_000, Some(25_000));
+    let death = |id: &str, started_ms, healed_ms| FaultRecord { planned: false, ..fault(id, started_ms, healed_ms) };
+    assert_eq!(baselines(&rows, &[death("u", 12_000, None), later.clone()]), [4_000]);
+    assert_eq!(baselines(&rows, &[death("u", 14_500, None), later.clone()]), [4_500]);
+    assert_eq!(baselines(&rows, &[death("u", 12_000, Some(13_000)), later.clone()]), [5_000]);
+    assert_eq!(baselines(&rows, &[death("u", 10_000, None), death("v", 10_000, None), later]), [4_000]);
+    // An answer before it whose entry became visible after it is no usual lag.
+    let mut rows = steady();
+    due(&mut rows, 17_950, 18_000).for_each(|row| row.visible_ns = row.visible_ns.map(|at| at + 300 * MS));
+    due(&mut rows, 24_000, 40_000).for_each(|row| row.visible_ns = row.visible_ns.map(|at| at + 300 * MS));
+    let with = [death("u", 18_000, Some(18_200)), fault("a", 22_000, Some(23_000))];
+    assert_eq!(after(&rows, &with)[0], [Some(2), Some(0), Some(0)]);
+    let late = [death("u", 18_000, Some(18_200)), fault("a", 22_000, Some(24_000))];
+    assert_eq!(after(&rows, &late)[0][2], None);
 }
 
 #[test]
 fn the_warm_up_is_no_measure_of_what_was_usual() {
     // A fault one second into the measured phase; four fifths of the rate afterwards are enough only if silence before it counts.
-    let mut rows = steady();
-    rows.retain(|row| row.intended_ns < 12_000 * MS || row.intended_ns / (10 * MS) % 5 != 0);
-    assert_eq!(after(&rows, &[fault("a", 11_000, Some(12_000))])[0][1], None);
+    let faults = [fault("a", 11_000, Some(12_000))];
+    assert_eq!(after(&thinned(steady(), 12_000), &faults)[0][1], None);
+    assert_eq!(baselines(&steady(), &faults), [1_000]);
 }
 
 #[test]
@@ -158,63 +246,4 @@ fn only_planned_faults_that_fired_have_a_row() {
     let found = recover(&steady(), &[unplanned.clone(), idle.clone(), fault("c", 25_000, Some(26_000))], MEASURED);
     assert_eq!(found.iter().map(|record| record.fault.as_str()).collect::<Vec<_>>(), ["c"]);
     assert!(windows(&[unplanned, idle], &[]).is_empty());
-}
-
-#[test]
-fn parts_follow_faults_and_their_recovery() {
-    let faults = [fault("a", 20_000, Some(22_000)), fault("b", 24_000, Some(25_000)), fault("c", 30_000, None)];
-    let record = |fault: &str, reached: Option<i64>| RecoveryRecord {
-        fault: fault.to_owned(),
-        first_ok_ms: Some(10),
-        rate_90_ms: Some(500),
-        lag_normal_ms: reached,
-    };
-    let windows = windows(&faults, &[record("a", Some(2_500)), record("b", Some(700)), record("c", None)]);
-    assert!(!windows.is_empty());
-    let at = |ms: i64| windows.of(ms * MS);
-    assert_eq!([at(19_999), at(20_000), at(21_999)], [During::Steady, During::Fault, During::Fault]);
-    assert_eq!([at(22_000), at(23_999), at(24_000)], [During::Recovery, During::Recovery, During::Fault]);
-    assert_eq!([at(25_000), at(25_699), at(25_700)], [During::Recovery, During::Recovery, During::Steady]);
-    assert_eq!([at(29_999), at(30_000), at(99_000)], [During::Steady, During::Fault, During::Fault]);
-    // A recovery that was not reached lasts to the end.
-    let windows = super::windows(&faults[..1], &[record("a", None)]);
-    assert_eq!(windows.of(99_000 * MS), During::Recovery);
-}
-
-#[test]
-fn what_was_due_while_a_fault_was_in_force_or_recovered_from_is_counted_apart() {
-    let mut rows = steady();
-    due(&mut rows, 20_000, 40_000).for_each(|row| row.sent_ns = Some(row.intended_ns + 3 * MS));
-    due(&mut rows, 20_000, 21_000).for_each(|row| (row.sent_ns, row.outcome) = (None, None));
-    due(&mut rows, 20_000, 21_000).for_each(|row| (row.acked_ns, row.visible_ns) = (None, None));
-    // Refused at once: not sent, and not missed either.
-    due(&mut rows, 21_000, 21_500).for_each(|row| (row.sent_ns, row.outcome) = (None, Some("failed".to_owned())));
-    let recovered =
-        RecoveryRecord { first_ok_ms: Some(0), rate_90_ms: Some(500), lag_normal_ms: Some(0), ..Default::default() };
-    let disturbed = windows(&[fault("", 20_000, Some(22_000))], &[recovered]).disturbed(&rows);
-    assert_eq!((disturbed.planned, disturbed.sent, disturbed.missed), (250, 100, 100));
-    assert_eq!(disturbed.send_lag_p99_us, Some(3_000));
-    assert_eq!(windows(&[], &[]).disturbed(&rows), Disturbed::default());
-}
-
-#[test]
-fn what_was_under_way_when_a_fault_began_belongs_to_it_and_what_had_ended_or_never_ends_does_not() {
-    let recovered =
-        RecoveryRecord { first_ok_ms: Some(0), rate_90_ms: Some(0), lag_normal_ms: Some(0), ..Default::default() };
-    let windows = windows(&[fault("", 20_000, Some(22_000))], &[recovered]);
-    let with = |acked_ms: Option<i64>, visible_ms: Option<i64>| {
-        let ns = |ms: i64| ms * MS;
-        OperationRow { acked_ns: acked_ms.map(ns), visible_ns: visible_ms.map(ns), ..row(19_000) }
-    };
-    let part = |row: &OperationRow| windows.part_of(row);
-    assert_eq!(part(&with(Some(19_002), Some(19_999))), During::Steady);
-    assert_eq!(part(&with(Some(19_002), Some(20_000))), During::Fault);
-    assert_eq!(part(&with(Some(30_000), Some(30_005))), During::Fault, "it waited for the whole of it");
-    assert_eq!(part(&with(Some(20_001), None)), During::Fault);
-    // Were these the fault's, a bank that loses entries at any time would look better than it is.
-    assert_eq!(part(&with(Some(19_002), None)), During::Steady);
-    assert_eq!(part(&with(None, None)), During::Steady);
-    // What was due after the fault is not the fault's, however long it took.
-    let late = OperationRow { acked_ns: Some(25_000 * MS), ..row(22_500) };
-    assert_eq!(part(&late), During::Steady);
 }

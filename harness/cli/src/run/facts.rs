@@ -13,7 +13,7 @@ use bankstorm_evidence::sampler::{SamplerSummary, summarise};
 use bankstorm_load::run::{GeneratorFacts, ThreadFacts};
 use bankstorm_load::{DriveResult, figures};
 use bankstorm_record::clock::wall_us;
-use bankstorm_record::latency::CutOffs;
+use bankstorm_record::latency::{CutOffs, Kind};
 use bankstorm_record::marks::read_samples;
 use bankstorm_record::rows::OperationRow;
 use bankstorm_record::run_json::{Latency, ObjectiveResult, SloVerdict};
@@ -85,7 +85,7 @@ fn problems(open: &OpenRun, findings: &Findings) -> Vec<String> {
     let mut problems = findings.collected.problems.clone();
     problems.extend(findings.loaded.unhealed.iter().cloned());
     let given_up = steady_lookups_given_up(open, findings);
-    if given_up > 0 && !findings.interrupted {
+    if given_up > 0 && !findings.interrupted && open.lost.is_none() {
         problems.push(format!("{given_up} lookups never saw their deposit in a channel's history, limit 0"));
     }
     problems
@@ -96,7 +96,8 @@ fn steady_lookups_given_up(open: &OpenRun, findings: &Findings) -> usize {
     let windows = recover::windows(&open.json.faults, &open.json.recovery);
     let drive = &findings.loaded.drive;
     let given_up: BTreeSet<u64> = drive.lookups_given_up.iter().copied().collect();
-    let steady = drive.operations.iter().filter(|row| given_up.contains(&row.op) && is_steady(&windows, row));
+    let steady =
+        drive.operations.iter().filter(|row| given_up.contains(&row.op) && is_steady(&windows, row, Kind::Visible));
     steady.count()
 }
 
@@ -138,7 +139,7 @@ fn figures_of_load(open: &mut OpenRun, loaded: &Loaded) {
     let op = Op::Deposit.as_str().to_owned();
     open.json.load.insert(op.clone(), figures::counts(&drive.operations));
     let cut_offs = CutOffs::of(&open.phases.spans()).unwrap_or_else(|| drive.cut_offs());
-    open.json.latency_us.insert(op.clone(), latencies(drive.operations.iter(), &cut_offs));
+    open.json.latency_us.insert(op.clone(), latencies(|_| drive.operations.iter(), &cut_offs));
     let Some(measured) = Measured::of(&open.phases.spans()) else { return };
     open.json.recovery = recover::recover(&drive.operations, &open.json.faults, measured);
     let windows = recover::windows(&open.json.faults, &open.json.recovery);
@@ -146,19 +147,22 @@ fn figures_of_load(open: &mut OpenRun, loaded: &Loaded) {
         return;
     }
     for during in During::ALL {
-        let rows = drive.operations.iter().filter(|row| windows.part_of(row) == during);
+        let rows = |kind| {
+            let (windows, kind) = (&windows, figures::recorded(kind));
+            drive.operations.iter().filter(move |row| windows.part_of(row, kind) == during)
+        };
         let of_op = BTreeMap::from([(op.clone(), latencies(rows, &cut_offs))]);
         open.json.latency_during_us.insert(during.as_str().to_owned(), of_op);
     }
 }
 
-/// Every latency of these rows.
-fn latencies<'a>(
-    rows: impl Iterator<Item = &'a OperationRow> + Clone,
+/// Every latency, each of its own rows.
+fn latencies<'a, Rows: Iterator<Item = &'a OperationRow>>(
+    rows: impl Fn(LatencyKind) -> Rows,
     cut_offs: &CutOffs,
 ) -> BTreeMap<String, Latency> {
     let kinds = LatencyKind::ALL.into_iter();
-    kinds.map(|kind| (kind.as_str().to_owned(), figures::latency(rows.clone(), kind, cut_offs))).collect()
+    kinds.map(|kind| (kind.as_str().to_owned(), figures::latency(rows(kind), kind, cut_offs))).collect()
 }
 
 fn measured_samples(open: &OpenRun) -> SamplerSummary {
@@ -189,8 +193,8 @@ fn facts(open: &OpenRun, findings: &Findings, measured: &SamplerSummary) -> Resu
         wall_step_us: findings.watchdog.map(|seen| seen.wall_step_us),
         wall_drift_us: findings.watchdog.map(|seen| seen.wall_drift_us),
         stall_max_us: findings.watchdog.map(|seen| seen.stall_max_us),
-        warm_up: warm_up(findings, &windows, |row| row.acked_ns),
-        warm_up_visible: warm_up(findings, &windows, |row| row.visible_ns),
+        warm_up: warm_up(findings, &windows, Kind::Response, |row| row.acked_ns),
+        warm_up_visible: warm_up(findings, &windows, Kind::Visible, |row| row.visible_ns),
         lag_end_records: findings.sampled.lag_end,
         logs_scanned: std::fs::read_dir(open.folder.logs()).map_or(0, |logs| logs.count() as u64),
         log_hits: logs
@@ -209,14 +213,14 @@ fn facts(open: &OpenRun, findings: &Findings, measured: &SamplerSummary) -> Resu
         evidence_mismatches: Vec::new(),
         machine: machine(open, measured),
         disturbed: windows.disturbed(rows),
-        in_flight_max: Some(figures::in_flight_max(rows.iter().filter(|row| is_steady(&windows, row)))),
+        in_flight_max: Some(figures::in_flight_max(rows.iter().filter(|row| is_steady(&windows, row, Kind::Response)))),
         connections: Some(open.scenario.load.iter().map(|load| u64::from(load.connections)).sum()),
         fault_problems: plan::problems(open, findings.interrupted),
     })
 }
 
-fn is_steady(windows: &Windows, row: &OperationRow) -> bool {
-    windows.part_of(row) == During::Steady
+fn is_steady(windows: &Windows, row: &OperationRow, kind: Kind) -> bool {
+    windows.part_of(row, kind) == During::Steady
 }
 
 fn fired(open: &OpenRun, marker: &str) -> u64 {
@@ -228,12 +232,17 @@ fn micros(duration: std::time::Duration) -> u64 {
 }
 
 /// Medians of a latency: of the warm-up's last two seconds, and of the measured phase.
-fn warm_up(findings: &Findings, windows: &Windows, end_ns: fn(&OperationRow) -> Option<i64>) -> Option<WarmUp> {
+fn warm_up(
+    findings: &Findings,
+    windows: &Windows,
+    kind: Kind,
+    end_ns: fn(&OperationRow) -> Option<i64>,
+) -> Option<WarmUp> {
     let drive = &findings.loaded.drive;
     let tail_from = drive.measure_ns - 2_000_000_000;
     let is_tail = |row: &&OperationRow| row.phase == "warm_up" && row.intended_ns >= tail_from;
     let tail_p50_us = median_us(drive.operations.iter().filter(is_tail), end_ns)?;
-    let measured = drive.operations.iter().filter(|row| row.phase == "measure" && is_steady(windows, row));
+    let measured = drive.operations.iter().filter(|row| row.phase == "measure" && is_steady(windows, row, kind));
     let measure_p50_us = median_us(measured, end_ns)?;
     Some(WarmUp { tail_p50_us, measure_p50_us })
 }

@@ -69,6 +69,8 @@ fn a_document_of_a_run_without_faults_reads_and_looks_as_before_there_were_any()
         "started_ms": 1, "healed_ms": null}"#;
     let fault: FaultRecord = serde_json::from_str(fault).expect("read");
     assert_eq!((fault.heal_witnessed, fault.problem), (None, None));
+    let recovery = r#"{"fault": "u1", "first_ok_ms": 1, "rate_90_ms": null, "lag_normal_ms": null}"#;
+    assert_eq!(serde_json::from_str::<RecoveryRecord>(recovery).expect("read").baseline_ms, 0);
 }
 
 #[test]
@@ -88,7 +90,7 @@ fn what_faults_did_survives_a_round_trip() {
 #[test]
 fn a_bank_has_recovered_once_the_last_of_the_three_was_reached() {
     let whole =
-        RecoveryRecord { fault: String::new(), first_ok_ms: Some(5), rate_90_ms: Some(900), lag_normal_ms: Some(300) };
+        RecoveryRecord { first_ok_ms: Some(5), rate_90_ms: Some(900), lag_normal_ms: Some(300), ..Default::default() };
     assert_eq!(whole.recovered_ms(), Some(900));
     assert_eq!(RecoveryRecord { lag_normal_ms: None, ..whole }.recovered_ms(), None);
 }
