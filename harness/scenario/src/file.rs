@@ -197,13 +197,13 @@ pub struct Fault {
     pub kind: String,
     /// To which node: `core`, `channel-0`, `postgres-core`, `postgres-channel`, `kafka-1` ..
     pub place: String,
-    /// When: this long after the measured phase began. Exactly one of `at` and `nth` is given.
+    /// When: this long after the measured phase began, a second at least. Exactly one of `at` and `nth` is given.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub at: Option<DurationText>,
-    /// When: once this many operations were sent, warm-up included.
+    /// When: once this many operations were sent, warm-up included; not before the measured phase is a second old.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub nth: Option<i64>,
-    /// For how long: `node.pause` needs it, `node.kill` lasts until the heal phase without it, `node.restart` refuses it.
+    /// For how long, and until load ends at most: `node.pause` needs it, `node.kill` lasts until the heal phase without it, `node.restart` refuses it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub lasts: Option<DurationText>,
 }

@@ -96,8 +96,8 @@ fn in_full(fault: &FaultRecord) -> bool {
 fn a_fault_without_a_witness_is_inconclusive() {
     let home = tempfile::tempdir().expect("a temporary folder");
     // The second one finds its place still held by the first.
-    let faults = fault("node.kill", "channel-1", "nth = 700") + &fault("node.kill", "channel-1", "nth = 1200");
-    let file = scenario(home.path(), "faults", "4s", &faults);
+    let faults = fault("node.kill", "channel-1", "nth = 1000") + &fault("node.kill", "channel-1", "nth = 1500");
+    let file = scenario(home.path(), "faults", "6s", &faults);
     let mut run = Running::start(&["run", &file, "--live=plain"]);
     let code = run.end_within(Duration::from_secs(120));
     let json = run.json();

@@ -18,10 +18,14 @@ use crate::units::duration_text;
 const FAULTS_MAX: usize = 100;
 /// The longest that a fault may last.
 const LASTS_MAX: Duration = seconds(3_600);
+/// How much of the measured phase there is before the first fault, to compare recovery with.
+const BEFORE_MIN: Duration = seconds(1);
 
 /// What the rest of the scenario allows.
 struct Around {
-    measure: Duration,
+    phases: Phases,
+    /// Of all loads together.
+    rate_per_s: f64,
     operations: f64,
     places: Vec<String>,
 }
@@ -36,8 +40,12 @@ pub(super) fn resolve(
         let message = format!("has {} entries; accepted are {FAULTS_MAX} at most", typed.len());
         return Err(Refusal::new("fault", message));
     }
-    let around =
-        Around { measure: phases.measure, operations: planned_operations(load, phases), places: system.places() };
+    let around = Around {
+        phases: phases.clone(),
+        rate_per_s: load.iter().map(|load| load.rate_per_s).sum(),
+        operations: planned_operations(load, phases),
+        places: system.places(),
+    };
     let faults: Vec<Fault> =
         typed.iter().enumerate().map(|(index, typed)| fault(index, typed, &around)).collect::<Result<_, _>>()?;
     overlaps(&faults)?;
@@ -55,24 +63,21 @@ fn fault(index: usize, typed: &file::Fault, around: &Around) -> Result<Fault, Re
         let refusal = Refusal::new(format!("fault.{index}.place"), message);
         return Err(Refusal { help: Some(nearest(&typed.place, &places)), ..refusal });
     }
-    Ok(Fault {
+    let fault = Fault {
         id: format!("fault-{index}"),
         kind,
         place: typed.place.clone(),
         trigger: trigger(index, typed, around)?,
         lasts: lasts(index, typed, kind)?,
-    })
+    };
+    ends_under_load(index, &fault, around.phases.measure)?;
+    Ok(fault)
 }
 
 fn trigger(index: usize, typed: &file::Fault, around: &Around) -> Result<Trigger, Refusal> {
     match (typed.at, typed.nth) {
-        (Some(at), None) if at.0 < around.measure => Ok(Trigger::At(at.0)),
-        (Some(at), None) => {
-            let [at, measure] = [at.0, around.measure].map(duration_text);
-            let message = format!("is \"{at}\"; accepted is less than phases.measure, which is \"{measure}\"");
-            Err(Refusal::new(format!("fault.{index}.at"), message))
-        }
-        (None, Some(nth)) => nth_trigger(index, nth, around.operations),
+        (Some(at), None) => at_trigger(index, at.0, around.phases.measure),
+        (None, Some(nth)) => nth_trigger(index, nth, around),
         (Some(_), Some(_)) => {
             Err(Refusal::new(format!("fault.{index}"), "has both `at` and `nth`; accepted is one of them"))
         }
@@ -80,16 +85,53 @@ fn trigger(index: usize, typed: &file::Fault, around: &Around) -> Result<Trigger
     }
 }
 
-/// Random arrivals may send a few more than planned, so only what is clearly above is refused: beyond five standard deviations.
-fn nth_trigger(index: usize, nth: i64, planned: f64) -> Result<Trigger, Refusal> {
-    match u64::try_from(nth) {
-        Ok(nth @ 1..) if nth as f64 <= planned + 5.0 * planned.sqrt() + 1.0 => Ok(Trigger::Nth(nth)),
-        _ => {
-            let message = format!(
-                "is {nth}; accepted are 1 to about {planned:.0}, which is what the load sends (all rates times warm_up and measure)"
-            );
-            Err(Refusal::new(format!("fault.{index}.nth"), message))
+fn at_trigger(index: usize, at: Duration, measure: Duration) -> Result<Trigger, Refusal> {
+    let [at_text, least_text, measure_text] = [at, BEFORE_MIN, measure].map(duration_text);
+    let message = if at < BEFORE_MIN {
+        format!(
+            "is \"{at_text}\"; accepted is \"{least_text}\" or later, or there would be nothing to compare recovery with"
+        )
+    } else if at >= measure {
+        format!("is \"{at_text}\"; accepted is less than phases.measure, which is \"{measure_text}\"")
+    } else {
+        return Ok(Trigger::At(at));
+    };
+    Err(Refusal::new(format!("fault.{index}.at"), message))
+}
+
+/// Random arrivals may send a few more than planned, so only what is clearly above is refused: beyond five standard deviations. What comes
+/// too early is told by the mean rate, which random arrivals keep within a few operations.
+fn nth_trigger(index: usize, nth: i64, around: &Around) -> Result<Trigger, Refusal> {
+    let planned = around.operations;
+    let least = ((around.phases.warm_up + BEFORE_MIN).as_secs_f64() * around.rate_per_s).ceil();
+    let message = match u64::try_from(nth) {
+        Ok(nth @ 1..) if (nth as f64) < least => {
+            let moment = duration_text(Duration::from_millis((nth as f64 / around.rate_per_s * 1_000.0) as u64));
+            format!(
+                "is {nth}, which is sent about {moment} after load began, in the warm-up or the first second of the measured phase: there \
+                 would be nothing to compare recovery with; accepted are {least:.0} to about {planned:.0}"
+            )
         }
+        Ok(nth @ 1..) if nth as f64 <= planned + 5.0 * planned.sqrt() + 1.0 => return Ok(Trigger::Nth(nth)),
+        _ => format!(
+            "is {nth}; accepted are {least:.0} to about {planned:.0}, which is what the load sends (all rates times warm_up and measure)"
+        ),
+    };
+    Err(Refusal::new(format!("fault.{index}.nth"), message))
+}
+
+/// A heal is only of use while load is there to tell how the bank recovers. When an `nth` fires is not known before the run.
+fn ends_under_load(index: usize, fault: &Fault, measure: Duration) -> Result<(), Refusal> {
+    match (fault.trigger, fault.lasts) {
+        (Trigger::At(at), Some(lasts)) if at + lasts > measure => {
+            let [lasts, at, measure] = [lasts, at, measure].map(duration_text);
+            let message = format!(
+                "is \"{lasts}\", which with at = \"{at}\" is past phases.measure = \"{measure}\": it would be healed after load ended, and \
+                 nobody would see the bank recover: shorten lasts or lengthen phases.measure"
+            );
+            Err(Refusal::new(format!("fault.{index}.lasts"), message))
+        }
+        _ => Ok(()),
     }
 }
 

@@ -18,8 +18,8 @@ const KILL: &str = "kind = \"node.kill\"\nplace = \"channel-0\"\nat = \"5s\"\nla
 fn faults_become_a_plan() {
     let text = with(&[
         KILL,
-        "kind = \"node.pause\"\nplace = \"postgres-channel\"\nnth = 1500\nlasts = \"5s\"",
-        "kind = \"node.restart\"\nplace = \"kafka-1\"\nat = \"0s\"",
+        "kind = \"node.pause\"\nplace = \"postgres-channel\"\nnth = 2000\nlasts = \"5s\"",
+        "kind = \"node.restart\"\nplace = \"kafka-1\"\nat = \"1s\"",
         "kind = \"node.kill\"\nplace = \"core\"\nat = \"9999ms\"",
     ]);
     let seconds = Duration::from_secs;
@@ -29,14 +29,14 @@ fn faults_become_a_plan() {
     };
     let expected = [
         fault("fault-0", Kind::NodeKill, "channel-0", Trigger::At(seconds(5)), Some(seconds(2))),
-        fault("fault-1", Kind::NodePause, "postgres-channel", Trigger::Nth(1_500), Some(seconds(5))),
-        fault("fault-2", Kind::NodeRestart, "kafka-1", Trigger::At(Duration::ZERO), None),
+        fault("fault-1", Kind::NodePause, "postgres-channel", Trigger::Nth(2_000), Some(seconds(5))),
+        fault("fault-2", Kind::NodeRestart, "kafka-1", Trigger::At(seconds(1)), None),
         fault("fault-3", Kind::NodeKill, "core", Trigger::At(Duration::from_millis(9_999)), None),
     ];
     assert_eq!(accepted(&text, &[]).faults, expected);
-    let set = accepted(&text, &["fault.0.at=3s", "fault.0.place=channel-1", "fault.1.nth=7"]);
+    let set = accepted(&text, &["fault.0.at=3s", "fault.0.place=channel-1", "fault.1.nth=1800"]);
     assert_eq!((set.faults[0].trigger, set.faults[0].place.as_str()), (Trigger::At(seconds(3)), "channel-1"));
-    assert_eq!(set.faults[1].trigger, Trigger::Nth(7));
+    assert_eq!(set.faults[1].trigger, Trigger::Nth(1_800));
     assert!(accepted(&text, &["fault=[]"]).faults.is_empty());
 }
 
@@ -81,10 +81,37 @@ fn a_trigger_is_one_that_comes() {
     assert_snapshot!(refused(&with(&[KILL]), &["fault.0.at=10s"]), @r#"--set fault.0.at=10s: fault.0.at is "10s"; accepted is less than phases.measure, which is "10s""#);
     let nth = with(&["kind = \"node.kill\"\nplace = \"core\"\nnth = 4500"]);
     assert_eq!(accepted(&nth, &["fault.0.nth=4800"]).faults[0].trigger, Trigger::Nth(4_800));
-    assert_snapshot!(refused(&nth, &["fault.0.nth=4900"]), @"--set fault.0.nth=4900: fault.0.nth is 4900; accepted are 1 to about 4500, which is what the load sends (all rates times warm_up and measure)");
+    assert_snapshot!(refused(&nth, &["fault.0.nth=4900"]), @"--set fault.0.nth=4900: fault.0.nth is 4900; accepted are 1800 to about 4500, which is what the load sends (all rates times warm_up and measure)");
     for few in ["0", "-1"] {
-        assert!(refused(&nth, &[&format!("fault.0.nth={few}")]).contains("accepted are 1 to about 4500"), "{few}");
+        assert!(refused(&nth, &[&format!("fault.0.nth={few}")]).contains("accepted are 1800 to about 4500"), "{few}");
     }
+}
+
+#[test]
+fn there_is_a_second_of_measuring_before_a_fault() {
+    assert_snapshot!(refused(&with(&[KILL]), &["fault.0.at=999ms"]), @r#"--set fault.0.at=999ms: fault.0.at is "999ms"; accepted is "1s" or later, or there would be nothing to compare recovery with"#);
+    assert_eq!(accepted(&with(&[KILL]), &["fault.0.at=1s"]).faults[0].trigger, Trigger::At(Duration::from_secs(1)));
+    // 300 a second, and 5 s of warm-up.
+    let nth = with(&["kind = \"node.kill\"\nplace = \"core\"\nnth = 1800"]);
+    assert_eq!(accepted(&nth, &[]).faults[0].trigger, Trigger::Nth(1_800));
+    assert_snapshot!(refused(&nth, &["fault.0.nth=1799"]), @"--set fault.0.nth=1799: fault.0.nth is 1799, which is sent about 5996ms after load began, in the warm-up or the first second of the measured phase: there would be nothing to compare recovery with; accepted are 1800 to about 4500");
+    assert_eq!(accepted(&nth, &["phases.warm_up=0s", "fault.0.nth=300"]).faults[0].trigger, Trigger::Nth(300));
+    assert!(refused(&nth, &["phases.warm_up=0s", "fault.0.nth=299"]).contains("about 996ms"));
+    // All loads count.
+    let two = format!("{nth}[[load]]\nop = \"deposit\"\nrate = \"100/s\"\n");
+    assert!(refused(&two, &["fault.0.nth=2399"]).contains("accepted are 2400 to about 6000"));
+    assert_eq!(accepted(&two, &["fault.0.nth=2400"]).faults[0].trigger, Trigger::Nth(2_400));
+}
+
+#[test]
+fn a_fault_is_healed_while_load_is_there_to_see_it() {
+    assert_snapshot!(refused(&with(&[KILL]), &["fault.0.lasts=5001ms"]), @r#"--set fault.0.lasts=5001ms: fault.0.lasts is "5001ms", which with at = "5s" is past phases.measure = "10s": it would be healed after load ended, and nobody would see the bank recover: shorten lasts or lengthen phases.measure"#);
+    assert_eq!(accepted(&with(&[KILL]), &["fault.0.lasts=5s"]).faults[0].lasts, Some(Duration::from_secs(5)));
+    // When an nth fires is not known, and what has no `lasts` is meant to last.
+    let nth = with(&["kind = \"node.kill\"\nplace = \"core\"\nnth = 4400\nlasts = \"9s\""]);
+    assert_eq!(accepted(&nth, &[]).faults[0].lasts, Some(Duration::from_secs(9)));
+    let lasting = with(&["kind = \"node.kill\"\nplace = \"core\"\nat = \"5s\""]);
+    assert_eq!(accepted(&lasting, &[]).faults[0].lasts, None);
 }
 
 #[test]
