@@ -54,6 +54,9 @@ pub(crate) async fn run(args: RunArgs) -> Result<u8, CliError> {
     let mut open = OpenRun::create(scenario, &args)?;
     display.line(&format!("run {}", open.json.run_id));
     display.line(&format!("plan digest {}", open.json.digests.plan));
+    if !open.json.digests.faults.is_empty() {
+        display.line(&format!("faults digest {}", open.json.digests.faults));
+    }
 
     let bank = bring_up(&mut open, args.options.env.kind(), &display, &stop).await?;
     let measured = measure(&mut open, &bank, &display, &stop).await;

@@ -129,7 +129,7 @@ mod tests {
         std::fs::create_dir_all(folder.logs()).expect("the logs' folder");
         let panics = "fine\n".to_owned() + &"thread 'x' panicked at y\n".repeat(30);
         std::fs::write(folder.logs().join("core.log"), panics).expect("written");
-        std::fs::write(folder.logs().join("kafka.log"), b"fine \xff\n").expect("written");
+        std::fs::write(folder.logs().join("kafka-1.log"), b"fine \xff\n").expect("written");
         let found = scan_logs(&folder).expect("scanned");
         assert_eq!(found.len(), 1);
         assert_eq!((found["core.log"].count, found["core.log"].first.len()), (30, 20));

@@ -87,7 +87,7 @@ fn samples() -> Vec<SampleRow> {
             ("channel-1", 10.0),
             ("postgres-core", 17.0),
             ("postgres-channel", 13.0),
-            ("kafka", 9.0),
+            ("kafka-1", 9.0),
             ("harness", 8.0),
         ];
         SampleRow {
@@ -209,7 +209,7 @@ pub(crate) fn held() -> RunJson {
             workers_total: 48,
             channel_instances: 2,
             accounts: 10_000,
-            cpu_seconds: BTreeMap::from([("core".into(), 4.21), ("channel-0".into(), 2.2), ("kafka".into(), 1.9)]),
+            cpu_seconds: BTreeMap::from([("core".into(), 4.21), ("channel-0".into(), 2.2), ("kafka-1".into(), 1.9)]),
             lag_max_records: Some(312),
         },
     }

@@ -109,7 +109,7 @@ struct Page<'a> {
     faults: TextTable,
     faults_left_out: usize,
     recovery: TextTable,
-    unsettled_recovery: bool,
+    parts: String,
     system: Vec<(&'static str, String)>,
     cpu: Vec<(String, String)>,
     machine: Vec<(String, String)>,
@@ -127,7 +127,7 @@ impl<'a> Page<'a> {
         let run = &input.run;
         let (headline, meaning, tone) = words::headline(run);
         let shown = &run.faults[..run.faults.len().min(FAULTS)];
-        let faults = tables::faults(shown, tables::measure_start_ms(run));
+        let faults = tables::faults(shown, tables::measured(run));
         let mut machine = Vec::new();
         facts(&mut machine, "", &input.machine);
         let machine_left_out = machine.len().saturating_sub(FACTS);
@@ -164,7 +164,7 @@ impl<'a> Page<'a> {
             faults,
             faults_left_out: run.faults.len() - shown.len(),
             recovery: tables::recovery(run),
-            unsettled_recovery: tables::unsettled_recovery(run),
+            parts: tables::parts(run),
             system: system(run),
             cpu: tables::cpu(run).into_iter().map(|(name, seconds)| (name, format!("{seconds:.2}"))).collect(),
             machine,
@@ -375,7 +375,7 @@ mod tests {
         assert!((number("<i class=\"recovering\" style=\"left:", "%") - recovering).abs() < 0.01, "{recovering}");
         assert!(page.contains("unplanned: node.death channel-1"));
         assert!(page.contains("<h3>By part of the run</h3>") && page.contains("<h3>Recovery</h3>"));
-        assert!(page.contains("not reached") && page.contains("its moment never came"));
+        assert!(page.contains("not reached") && page.contains("moment never came") && page.contains("were steady"));
         let without = self::page(fixture::held());
         assert!(!without.contains("<div class=\"lanes\">") && !without.contains("By part of the run"));
     }

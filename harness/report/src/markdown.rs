@@ -56,19 +56,20 @@ pub fn markdown(input: &ReportInput) -> String {
         );
     }
     table(&mut out, "Latency by part of the run", &tables::during(run));
+    let parts = tables::parts(run);
+    if !parts.is_empty() {
+        let _ = writeln!(out, "\n{}", cell(&parts));
+    }
     table(&mut out, "Objectives", &tables::objectives(run));
-    table(
-        &mut out,
-        "Faults (seconds since measuring began)",
-        &tables::faults(&run.faults, tables::measure_start_ms(run)),
-    );
+    table(&mut out, "Faults (seconds since measuring began)", &tables::faults(&run.faults, tables::measured(run)));
     table(&mut out, "Recovery (since the heal)", &tables::recovery(run));
     folded(&mut out, "Guarantees", &tables::guarantees(run));
     folded(&mut out, "Validity", &tables::validity(run));
     let _ = writeln!(
         out,
-        "\nPlan digest `{}`, history digest `{}`.",
+        "\nPlan digest `{}`, faults digest `{}`, history digest `{}`.",
         digest(&run.digests.plan),
+        digest(&run.digests.faults),
         digest(&run.digests.history)
     );
     out

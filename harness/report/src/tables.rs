@@ -8,7 +8,7 @@ mod faults;
 use bankstorm_record::run_json::{CheckResult, GuaranteeVerdict, Latency, RunJson, SloVerdict};
 use serde_json::Value;
 
-pub(crate) use self::faults::{during, faults, recovery, unsettled_recovery};
+pub(crate) use self::faults::{during, faults, parts, recovery};
 use crate::words::{self, Tone, count, ms};
 
 /// A table of text.
@@ -207,9 +207,19 @@ pub(crate) fn stand_ins(machine: &Value) -> Option<&'static str> {
     any.then_some("Images marked stand-in were built from distribution packages, not pulled.")
 }
 
-/// When measuring began, in milliseconds since the origin; 0 where no phase says so.
-pub(crate) fn measure_start_ms(run: &RunJson) -> i64 {
-    run.phases.iter().find(|phase| phase.name == "measure").map_or(0, |phase| phase.start_ms)
+/// The measured phase, in milliseconds since the origin.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Measured {
+    /// When measuring began; 0 where no phase says so.
+    pub(crate) from_ms: i64,
+    /// When load ended; absent where no phase says so.
+    pub(crate) ended_ms: Option<i64>,
+}
+
+/// The measured phase of a run.
+pub(crate) fn measured(run: &RunJson) -> Measured {
+    let measure = run.phases.iter().find(|phase| phase.name == "measure");
+    Measured { from_ms: measure.map_or(0, |phase| phase.start_ms), ended_ms: measure.map(|phase| phase.end_ms) }
 }
 
 #[cfg(test)]

@@ -35,11 +35,11 @@ pub fn summary(run: &RunJson, folder: &RunFolder, colour: bool) -> String {
         out.wrapped(&format!("{what}: {bounds} of {all} values are upper bounds or cut-offs."), INDENT);
     }
     out.table("Latency by part of the run (steady, fault in force, recovery)", &tables::during(run));
+    out.wrapped(&tables::parts(run), INDENT);
     out.table("Objectives", &tables::objectives(run));
     out.table("Guarantees", &tables::guarantees(run));
     out.table("Validity", &tables::validity(run));
-    let zero_ms = tables::measure_start_ms(run);
-    out.table("Faults (seconds since measuring began)", &tables::faults(&run.faults, zero_ms));
+    out.table("Faults (seconds since measuring began)", &tables::faults(&run.faults, tables::measured(run)));
     out.table("Recovery (since the heal)", &tables::recovery(run));
     out.system(run);
     out.files(folder);

@@ -68,7 +68,7 @@ mod tests {
     use super::Machine;
 
     fn machine(busy_share: f64, steal_share: f64, core: f64) -> Machine {
-        let processes = [("core's PostgreSQL", 0.61), ("core", core), ("channel-0", 0.2), ("kafka", 0.1)];
+        let processes = [("core's PostgreSQL", 0.61), ("core", core), ("channel-0", 0.2), ("kafka-1", 0.1)];
         let processes = processes.map(|(name, share)| (name.to_owned(), share)).into();
         Machine { cores: 2, busy_share, steal_share, processes }
     }

@@ -22,7 +22,7 @@ const LINES: usize = 8;
 
 /// Every chart that there are figures for, and the lanes under each.
 pub(crate) fn draw_all(input: &ReportInput) -> (Vec<Drawn>, Vec<Lane>) {
-    let zero_s = tables::measure_start_ms(&input.run) as f64 / 1000.0;
+    let zero_s = tables::measured(&input.run).from_ms as f64 / 1000.0;
     let Some(domain_s) = domain(&input.series, &input.samples, zero_s) else { return Default::default() };
     let frame = Frame { domain_s, marks: marks(&input.run, zero_s) };
     let inside = |sample: &&SampleRow| (domain_s.0..=domain_s.1).contains(&second(sample, zero_s));
@@ -55,7 +55,7 @@ fn domain(series: &[SecondPoint], samples: &[SampleRow], zero_s: f64) -> Option<
 
 fn marks(run: &RunJson, zero_s: f64) -> Vec<Mark> {
     let second = |ms: i64| ms as f64 / 1000.0 - zero_s;
-    let load_ended_ms = run.phases.iter().find(|phase| phase.name == "measure").map(|phase| phase.end_ms);
+    let load_ended_ms = tables::measured(run).ended_ms;
     let mark = |fault: &bankstorm_record::run_json::FaultRecord| {
         let recovery = run.recovery.iter().find(|record| record.fault == fault.id);
         let recovered_ms = recovery.zip(fault.healed_ms).and_then(|(record, healed_ms)| {
