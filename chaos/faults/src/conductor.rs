@@ -4,19 +4,21 @@
 //! problems as sentences. Elsewhere: what each fault does (`catalogue`), what a step changes (`conductor/ledger`), whether a fault
 //! without a witness spoils the run (`harness/check`).
 //!
-//! Faults run beside each other as futures of one task. The caller drops [`Conductor::conduct`] when the load ends, wherever it
-//! stands, and calls [`Conductor::heal_all`]: every strike is entered in the ledger before its first await, so whatever may have
-//! taken effect is healed.
+//! Faults run beside each other as futures of one task. When the load ends the caller says so ([`Conductor::load_ended`]): nothing is
+//! begun any more, and what is under way may come to its end. Then, or at any other moment, it drops [`Conductor::conduct`] and calls
+//! [`Conductor::heal_all`]: every strike is entered in the ledger before its first await, so whatever may have taken effect is healed.
 
 mod ledger;
 #[cfg(test)]
 mod tests;
 
 use std::future::Future;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use futures_util::future::join_all;
 use serde::Serialize;
+use tokio::sync::Notify;
 
 pub use crate::catalogue::{HEAL_LIMIT, STRIKE_LIMIT};
 use crate::nodes::{Nodes, Witness, is_store};
@@ -64,19 +66,38 @@ pub struct FaultState {
 pub struct Conductor<'a> {
     mark: &'a (dyn Fn(&FaultState) + Sync),
     ledger: Ledger,
+    ended: AtomicBool,
+    end: Notify,
 }
 
 impl<'a> Conductor<'a> {
     /// A conductor of `plan`; `mark` is called with the new state after each step, while no lock is held.
     pub fn new(plan: &[Fault], mark: &'a (dyn Fn(&FaultState) + Sync)) -> Self {
-        Self { mark, ledger: Ledger::new(plan) }
+        Self { mark, ledger: Ledger::new(plan), ended: AtomicBool::new(false), end: Notify::new() }
     }
 
     /// Waits for the trigger of each fault, strikes, waits, heals. Returns when every fault is over or waits for the heal phase; a
-    /// fault whose trigger never comes keeps it waiting, so the caller drops it when the load ends.
+    /// fault whose trigger never comes keeps it waiting until [`Self::load_ended`].
     pub async fn conduct<N: Nodes>(&self, nodes: &N, load: &dyn Load) {
         let plan = self.ledger.plan();
         join_all(plan.iter().enumerate().map(|(index, fault)| self.play(index, fault, nodes, load))).await;
+    }
+
+    /// From now on nothing is begun: no fault fires, and what lasts is left to [`Self::heal_all`]. A strike or a heal that is under way
+    /// goes on, since beginning it anew would only take longer.
+    pub fn load_ended(&self) {
+        self.ended.store(true, Ordering::SeqCst);
+        self.end.notify_waiters();
+    }
+
+    async fn until_load_ended(&self) {
+        let told = self.end.notified();
+        tokio::pin!(told);
+        // Registered before the look, so that an end in between is not missed.
+        told.as_mut().enable();
+        if !self.ended.load(Ordering::SeqCst) {
+            told.await;
+        }
     }
 
     /// Heals whatever fired and is not healed, each within `limit`: first what others stand on (databases, brokers), then services.
@@ -106,7 +127,11 @@ impl<'a> Conductor<'a> {
     }
 
     async fn play<N: Nodes>(&self, index: usize, fault: &Fault, nodes: &N, load: &dyn Load) {
-        triggered(fault.trigger, load).await;
+        tokio::select! {
+            biased;
+            () = self.until_load_ended() => return,
+            () = triggered(fault.trigger, load) => {}
+        }
         let begun = self.ledger.begin_strike(index, load.now_ns());
         (self.mark)(&begun.state);
         if begun.next == Step::Over {
@@ -118,7 +143,11 @@ impl<'a> Conductor<'a> {
         (self.mark)(&ended.state);
         match (ended.next, fault.lasts) {
             (Step::Over, _) | (Step::Last, None) => return,
-            (Step::Last, Some(lasts)) => until(seen_ns.saturating_add(nanos(lasts)), load).await,
+            (Step::Last, Some(lasts)) => tokio::select! {
+                biased;
+                () = self.until_load_ended() => return,
+                () = until(seen_ns.saturating_add(nanos(lasts)), load) => {}
+            },
             (Step::Heal, _) => {}
         }
         // A heal that fails stays in the ledger, and is tried once more at the end.

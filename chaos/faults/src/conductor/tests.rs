@@ -328,3 +328,31 @@ async fn a_place_is_in_the_hands_of_one_fault_at_a_time() {
     assert!(!state.fired);
     assert_eq!(state.problem.as_deref(), Some("did not strike: fault-0 still had its hands on core"));
 }
+
+#[tokio::test(start_paused = true)]
+async fn once_load_has_ended_nothing_begins_and_what_is_under_way_comes_to_its_end() {
+    let mark = |_: &FaultState| {};
+    // When load ends at 7000 ms: one is being healed, one is striking, one lasts, and the moment of one has not come.
+    let faults = plan(&[
+        kill("core", 0, Some(1_500)),
+        (Kind::NodeRestart, "channel-0", Trigger::At(ms(1_500)), None),
+        pause("postgres-core", 1_000, 60_000),
+        kill("channel-1", 2_500, Some(1_000)),
+    ]);
+    let (conductor, nodes) = (Conductor::new(&faults, &mark), FakeNodes::new());
+    let load = load();
+    let conduct = conductor.conduct(&nodes, &load);
+    let end = async {
+        tokio::time::sleep(ms(7_000)).await;
+        conductor.load_ended();
+    };
+    tokio::join!(conduct, end);
+    assert_eq!(conductor.heal_all(&nodes, ms(5_000)).await, Vec::<String>::new());
+    let states = conductor.states();
+    assert!(states[..3].iter().all(|state| state.witnessed.is_some() && state.healed_ns.is_some()), "{states:#?}");
+    assert!(states.iter().all(|state| state.problem.is_none()), "{states:#?}");
+    assert!(!states[3].fired, "{states:#?}");
+    let restarts = nodes.calls().into_iter().filter(|call| call.contains("restart core")).count();
+    assert_eq!(restarts, 1, "a heal under way is not begun again: {:?}", nodes.calls());
+    assert!(nodes.calls().iter().any(|call| call.ends_with("resume postgres-core")), "{:?}", nodes.calls());
+}
