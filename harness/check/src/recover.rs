@@ -80,23 +80,19 @@ pub fn recover(operations: &[OperationRow], faults: &[FaultRecord], measured: Me
     found.into_iter().map(|(_, record)| record).collect()
 }
 
-/// The moments after one fault.
+/// The moments after one fault; none where it was never healed, since nothing comes after the end of time.
 fn after(acks: &[Ack], fault: &FaultRecord, span: Span, before: Option<&Before>, measured: Measured) -> RecoveryRecord {
-    let baseline_ms = before.map_or(0, |before| before.quiet_ns / MS);
-    let record = RecoveryRecord { fault: fault.id.clone(), baseline_ms, ..RecoveryRecord::default() };
-    if fault.healed_ms.is_none() {
-        return record;
-    }
     let is_fresh = |ack: &&Ack| ack.intended_ns >= span.to;
     let has_rate = |acks: &[Ack], rate: f64| acks.iter().filter(is_fresh).count() as f64 >= rate * RATE_SHARE;
     RecoveryRecord {
+        fault: fault.id.clone(),
         first_ok_ms: acks.iter().find(is_fresh).map(|ack| millis(ack.acked_ns - span.to)),
         rate_90_ms: before
             .and_then(|before| first_second(acks, span.to, measured, |acks| has_rate(acks, before.rate_per_s))),
         lag_normal_ms: before
             .and_then(|before| before.lag_p99_ns)
             .and_then(|lag| first_second(acks, span.to, measured, |acks| has_normal_lag(acks, lag))),
-        ..record
+        baseline_ms: before.map_or(0, |before| before.quiet_ns / MS),
     }
 }
 

@@ -145,6 +145,9 @@ fn times_of_other_faults_are_no_measure_of_what_was_usual() {
     assert_eq!(baselines(&rows, &all), [5_000, 5_000, 5_000]);
     all.rotate_right(1);
     assert_eq!(baselines(&rows, &all), [5_000, 5_000, 5_000]);
+    assert_eq!(after(&thinned(rows.clone(), 22_000), &all)[0][1], None);
+    // The last five seconds of it: not from before 12 s, where the bank answered half as much.
+    rows.retain(|row| row.intended_ns >= 12_000 * MS || row.intended_ns / (10 * MS) % 2 == 0);
     assert_eq!(after(&thinned(rows, 22_000), &all)[0][1], None);
 }
 
@@ -203,10 +206,12 @@ fn an_unplanned_death_disturbs_for_ten_seconds() {
     assert_eq!(baselines(&rows, &[death("u", 12_000, None), later.clone()]), [4_000]);
     assert_eq!(baselines(&rows, &[death("u", 14_500, None), later.clone()]), [4_500]);
     assert_eq!(baselines(&rows, &[death("u", 12_000, Some(13_000)), later.clone()]), [5_000]);
-    assert_eq!(baselines(&rows, &[death("u", 10_000, None), death("v", 10_000, None), later]), [4_000]);
+    assert_eq!(baselines(&rows, &[death("u", 10_000, None), death("v", 10_000, None), later.clone()]), [4_000]);
+    let within = [death("u", 12_000, None), death("v", 13_000, Some(14_000)), later];
+    assert_eq!(baselines(&rows, &within), [4_000], "the shorter one does not end the longer one");
     // An answer before it whose entry became visible after it is no usual lag.
     let mut rows = steady();
-    due(&mut rows, 17_950, 18_000).for_each(|row| row.visible_ns = row.visible_ns.map(|at| at + 300 * MS));
+    due(&mut rows, 17_900, 18_000).for_each(|row| row.visible_ns = row.visible_ns.map(|at| at + 300 * MS));
     due(&mut rows, 24_000, 40_000).for_each(|row| row.visible_ns = row.visible_ns.map(|at| at + 300 * MS));
     let with = [death("u", 18_000, Some(18_200)), fault("a", 22_000, Some(23_000))];
     assert_eq!(after(&rows, &with)[0], [Some(2), Some(0), Some(0)]);
