@@ -196,7 +196,7 @@ pub fn checks(facts: &Facts) -> Vec<CheckResult> {
 fn cut_short(facts: &Facts) -> Vec<Reason> {
     let mut reasons = Vec::new();
     if facts.interrupted {
-        reasons.push(Reason::inconclusive("interrupted by Ctrl-C: load stopped before its plan ended".to_owned()));
+        reasons.push(Reason::inconclusive("interrupted by Ctrl-C: the run ended before it was complete".to_owned()));
     }
     if let Some(lost) = &facts.environment_lost {
         reasons.push(Reason::inconclusive(format!("the environment was lost: {lost}")));

@@ -15,8 +15,7 @@ pub const EXPLAINS: &str = "Each planned fault left evidence that it happened an
 /// What was promised and did not happen.
 pub fn reasons(facts: &Facts) -> Vec<Reason> {
     let faults = facts.faults_without_witness.iter();
-    let faults =
-        faults.map(|fault| Reason::inconclusive(format!("vacuous: nothing proves that {fault}")));
+    let faults = faults.map(|fault| Reason::inconclusive(format!("vacuous: nothing proves that {fault}")));
     let markers = facts.markers.iter().filter(|(_, count)| **count == 0);
     let markers = markers.map(|(name, _)| {
         Reason::inconclusive(format!("vacuous: the declared marker {name} fired 0 times, at least 1 is required"))

@@ -84,7 +84,17 @@ async fn bring_up(
         started = Bank::start(&open.scenario, kind, Some(&open.folder), display) => started,
     };
     open.phases.end(phase, &open.json.origin);
+    if matches!(started, Err(CliError::Interrupted)) {
+        wait_for_the_reaper().await;
+    }
     started.map_err(|error| open.ended_early(error))
+}
+
+/// A start that was dropped is removed by its reaper; "everything was stopped" is said once that is so.
+pub(crate) async fn wait_for_the_reaper() {
+    if !bankstorm_environment::reaper::ended(STOPPED_BY).await {
+        note("the rest is still being removed; `bankstorm doctor` tells whether anything stayed");
+    }
 }
 
 /// Everything between "the bank is up" and "the bank may be stopped".

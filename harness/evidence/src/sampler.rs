@@ -33,12 +33,12 @@ use self::processes::ProcessReader;
 
 /// Between two samples.
 const EVERY_NS: i64 = 1_000_000_000;
-/// How long a stop goes on sampling while there is a lag: ten commits of the channel.
-const SETTLE_NS: i64 = 1_000_000_000;
+/// How long a stop goes on sampling while there is a lag: a channel that was just started again has first to get its partitions back.
+const SETTLE_NS: i64 = 10_000_000_000;
 /// Between two samples of a stop.
 const SETTLE_PAUSE: Duration = Duration::from_millis(100);
 /// How long a stop waits for the sample that is being taken: the limits of one sample together.
-const STOP_LIMIT: Duration = Duration::from_secs(10);
+const STOP_LIMIT: Duration = Duration::from_secs(20);
 
 /// Process ids by name, kept up to date by whoever restarts processes.
 pub type Pids = Arc<Mutex<BTreeMap<String, u32>>>;
@@ -80,7 +80,7 @@ impl Sampler {
         Ok(Self { stop, ended })
     }
 
-    /// Takes a last sample, a few more for at most a second while there is a lag, and says what was seen. Should the thread not end within its limit, the summary is empty and says so.
+    /// Takes a last sample, a few more for at most ten seconds while there is a lag, and says what was seen. Should the thread not end within its limit, the summary is empty and says so.
     pub async fn stop(self) -> SamplerSummary {
         // The thread may have ended by itself.
         let _ = self.stop.send(());

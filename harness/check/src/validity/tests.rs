@@ -95,7 +95,7 @@ fn a_run_that_was_cut_short_is_inconclusive_and_its_missing_part_is_no_finding()
     let stopped = Facts { interrupted: true, sent: 10, missed: 5_990, lag_end_records: None, ..Facts::sound() };
     let (verdict, reasons) = judged(&stopped);
     assert_eq!(verdict, ValidityVerdict::Inconclusive);
-    assert_eq!(reasons, ["interrupted by Ctrl-C: load stopped before its plan ended"]);
+    assert_eq!(reasons, ["interrupted by Ctrl-C: the run ended before it was complete"]);
     let lost = Facts { environment_lost: Some("kafka exited with signal 9".to_owned()), ..Facts::sound() };
     assert_eq!(judged(&lost).1, ["the environment was lost: kafka exited with signal 9"]);
 }

@@ -17,22 +17,25 @@ pub(crate) async fn run(args: UpArgs) -> Result<u8, CliError> {
     let stop = Interrupt::listen()?;
     let started = tokio::select! {
         biased;
-        () = stop.asked() => return Err(CliError::Interrupted),
+        () = stop.asked() => Err(CliError::Interrupted),
         started = Bank::start(&scenario, args.options.env.kind(), None, &display) => started,
     };
+    if matches!(started, Err(CliError::Interrupted)) {
+        crate::run::wait_for_the_reaper().await;
+    }
     let bank = started?;
     print(&bank.addresses);
     let mut deaths = bank.deaths();
     let lost = tokio::select! {
         biased;
         () = stop.asked() => None,
-        death = deaths.recv() => death,
+        death = deaths.recv() => Some(death.map_or_else(
+            || "nobody watches the bank any more: the reaper or the container engine ended by itself".to_owned(),
+            |death| format!("{} ended by itself: {}", death.name, death.exit),
+        )),
     };
     bank.stop().await?;
-    match lost {
-        None => Ok(0),
-        Some(death) => Err(CliError::Environment(format!("{} ended by itself: {}", death.name, death.exit))),
-    }
+    lost.map_or(Ok(0), |lost| Err(CliError::Environment(lost)))
 }
 
 fn print(addresses: &Addresses) {

@@ -5,6 +5,7 @@
 //! (`watch`).
 
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use bankstorm_faults::conductor::{Conductor, FaultState, Load};
 use bankstorm_load::Tally;
@@ -74,9 +75,11 @@ impl Notes {
     }
 }
 
-/// The heal phase: whatever is still in force ends; what could not be healed, one sentence each.
+/// The heal phase: what is under way comes to its end, and whatever is still in force is healed; what could not be healed, one sentence
+/// each.
 pub(crate) async fn heal(
     conductor: &Conductor<'_>,
+    under_way: Option<impl Future<Output = ()>>,
     open: &mut OpenRun,
     bank: &Bank,
     display: &Display,
@@ -90,12 +93,27 @@ pub(crate) async fn heal(
     let shown = display.phase(&format!("healing what is still broken, at most {} s", limit.as_secs_f64()));
     let problems = tokio::select! {
         biased;
-        problems = conductor.heal_all(bank, limit) => problems,
+        problems = heal_within(conductor, under_way, bank, limit) => problems,
         () = hurried_end(&stop.load, limit) => vec!["the heal phase was cut short".to_owned()],
     };
     drop(shown);
     open.phases.end(phase, &open.json.origin);
     problems
+}
+
+async fn heal_within(
+    conductor: &Conductor<'_>,
+    under_way: Option<impl Future<Output = ()>>,
+    bank: &Bank,
+    limit: Duration,
+) -> Vec<String> {
+    let until = tokio::time::Instant::now() + limit;
+    if let Some(under_way) = under_way {
+        // Past the limit it is dropped, and healed anew in what little time is left.
+        let _ = tokio::time::timeout_at(until, under_way).await;
+    }
+    let left = until.saturating_duration_since(tokio::time::Instant::now());
+    conductor.heal_all(bank, left.max(limit / 4)).await
 }
 
 /// What became of each planned fault, in the order of the plan.

@@ -3,6 +3,7 @@
 //! In: a plan, faults and a bank. Out: [`Loaded`]: a row per planned operation, pages, facts about the generator. Elsewhere: pacing and
 //! senders (`load`), faults (`faults`), what the rows prove (`check`).
 
+use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -42,10 +43,14 @@ pub(crate) async fn drive_and_resolve(
     display: &Display,
     stop: &Interrupt,
 ) -> Result<Loaded, CliError> {
-    let mut drive = drive(open, bank, conductor, display, stop).await?;
+    let (input, moments) = begin(open, bank, stop);
+    let mut strikes = std::pin::pin!(conductor.conduct(bank, &moments));
+    let (mut drive, under_way) = drive(open, input, strikes.as_mut(), display).await?;
+    conductor.load_ended();
     note_phases(open, &drive);
     keep_load(open, &mut drive).map_err(|error| CliError::Environment(error.to_string()))?;
-    let unhealed = faults::heal(conductor, open, bank, display, stop).await;
+    let under_way = under_way.then_some(strikes);
+    let unhealed = faults::heal(conductor, under_way, open, bank, display, stop).await;
     resolve(open, bank, display, stop, &mut drive).await;
     Ok(Loaded { drive, unhealed })
 }
@@ -65,13 +70,8 @@ pub(crate) fn targets(bank: &Bank) -> Targets {
     Targets { pids: bank.pids(), metrics, kafka: bank.addresses.kafka.clone(), group: "channel".to_owned() }
 }
 
-async fn drive(
-    open: &OpenRun,
-    bank: &Bank,
-    conductor: &Conductor<'_>,
-    display: &Display,
-    stop: &Interrupt,
-) -> Result<DriveResult, CliError> {
+/// What the generator needs, and what triggers look at.
+fn begin(open: &OpenRun, bank: &Bank, stop: &Interrupt) -> (DriveInput, Moments) {
     let tally = Arc::new(Tally::new());
     let start_at_ns = open.json.origin.elapsed_ns() + HEAD_START_NS;
     let warm_up_ns = i64::try_from(open.scenario.phases.warm_up.as_nanos()).unwrap_or(i64::MAX);
@@ -84,28 +84,35 @@ async fn drive(
         origin: open.json.origin,
         start_at_ns,
         stop: Arc::clone(&stop.load),
-        tally: Arc::clone(&tally),
+        tally,
         tuning: Tuning::default(),
     };
+    (input, moments)
+}
+
+/// Drives to the end of load; also says whether `strikes` had more to do.
+async fn drive(
+    open: &OpenRun,
+    input: DriveInput,
+    mut strikes: Pin<&mut impl Future<Output = ()>>,
+    display: &Display,
+) -> Result<(DriveResult, bool), CliError> {
     let phases = &open.scenario.phases;
     let name = format!("load: {} s of warm-up, then {} s measured", phases.warm_up.as_secs(), phases.measure.as_secs());
     let phase = display.phase(&name);
     let total = open.plan.counts();
-    let show = async {
-        loop {
-            tokio::time::sleep(phase.pace()).await;
-            show_counts(&phase, &tally.counts(), total.warm_up + total.measure);
+    let tally = Arc::clone(&input.tally);
+    let mut driving = std::pin::pin!(bankstorm_load::drive(input));
+    let mut show = tokio::time::interval(phase.pace());
+    show.tick().await;
+    let mut under_way = true;
+    loop {
+        tokio::select! {
+            biased;
+            driven = driving.as_mut() => return driven.map(|drive| (drive, under_way)).map_err(broken),
+            () = strikes.as_mut(), if under_way => under_way = false,
+            _ = show.tick() => show_counts(&phase, &tally.counts(), total.warm_up + total.measure),
         }
-    };
-    let strike = async {
-        conductor.conduct(bank, &moments).await;
-        std::future::pending::<()>().await;
-    };
-    tokio::select! {
-        biased;
-        driven = bankstorm_load::drive(input) => driven.map_err(broken),
-        () = show => unreachable!("the display loops for ever"),
-        () = strike => unreachable!("faults wait for the end of load"),
     }
 }
 

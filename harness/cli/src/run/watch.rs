@@ -60,9 +60,13 @@ impl Watch {
                     stop.raise();
                 }
             }
-            // Without the reaper nobody tells of deaths any more, and nobody ends the bank should this process be killed.
+            // Nobody tells of deaths any more, or ends the bank should this process be killed.
             let mut noted = noted.lock().expect("no panic while noting");
-            noted.lost.get_or_insert_with(|| "the reaper ended by itself".to_owned());
+            noted.lost.get_or_insert_with(|| {
+                "nobody watches the bank any more: the reaper (or the container engine) ended by itself; should anything be left, \
+                 `bankstorm doctor --clean` removes it"
+                    .to_owned()
+            });
             stop.raise();
         });
         Self { seen, task }
