@@ -7,7 +7,7 @@
 //! |---|---|
 //! | `engine`, `images`, `services_image` | is there an engine, are the images there, our own image |
 //! | `run`, `nodes`, `ready` | one run: how a container comes up, what is known of it, when it is ready |
-//! | `events`, `logs` | what the engine tells while they run |
+//! | `events`, `logs`, `moment` | what the engine tells while they run, and when |
 //! | `stores`, `services`, `addresses` | which containers, and who reaches them where |
 //! | `operations`, `stop` | what is done to them |
 //! | `leftovers`, `outside` | what bears a run's label; questions of those who are in no run: doctor, orphans, tests |
@@ -18,6 +18,7 @@ mod events;
 mod images;
 pub(crate) mod leftovers;
 mod logs;
+mod moment;
 mod nodes;
 mod operations;
 mod outside;
@@ -51,8 +52,8 @@ use run::Run;
 use services::{Ports, Services};
 use stores::StoreImages;
 
+pub(crate) use outside::{Patience, examine, ownerless_runs, remove_ownerless};
 pub use outside::{available, available_blocking};
-pub(crate) use outside::{examine, ownerless_runs, remove_ownerless};
 
 /// A running environment of containers.
 ///
@@ -78,8 +79,9 @@ impl Containers {
     pub async fn start(needs: Needs, progress: Arc<dyn Progress>) -> Result<Self, EnvironmentError> {
         local::validate(&needs)?;
         let engine = Engine::find().await?;
-        clear_old_runs().await;
+        // First of all what may fail: then nobody waits for anything else.
         let images = store_images(&engine, &needs, progress.as_ref()).await?;
+        clear_old_runs().await;
         let parent = std::env::temp_dir();
         let parent = parent.canonicalize().map_err(EnvironmentError::io("find the temporary folder", &parent))?;
         let kept_logs = needs.run_dir.as_ref().map(|run| run.join("logs"));
@@ -101,7 +103,7 @@ impl Containers {
             }
             Err(error) => {
                 // The first error is the one to tell; what cannot be removed now is known to `orphans`.
-                if let Err(also) = reaper.finish().await {
+                if let Err(also) = reaper.give_up().await {
                     tracing::warn!(%also, "after a failed start");
                 }
                 Err(error)
@@ -117,7 +119,10 @@ impl Containers {
                 accepted: "the names of all services that will be started",
             });
         };
-        Services { run: &self.run, image, ports: &self.ports, exchange: &self.exchange }.start(specs).await
+        Services { run: &self.run, image, ports: &self.ports, exchange: &self.exchange }.start(specs).await?;
+        // Now containers hold the image of this run.
+        forget_old_images(&self.run);
+        Ok(())
     }
 }
 
@@ -163,7 +168,7 @@ async fn bring_up(
         }
     };
     let exchange = needs.exchange.clone().unwrap_or_else(|| reaper.folder().join("exchange"));
-    services::make_exchange(&exchange, services_image.as_ref())?;
+    services::make_exchange(&exchange)?;
     let facts = facts(run, images, services_image.as_ref(), &stores).await;
     let addresses = Addresses::new(needs, stores, ports.pinned().clone());
     Ok(Begun { exchange, addresses, services_image, ports, events, facts })
@@ -176,7 +181,7 @@ async fn store_images(
     progress: &dyn Progress,
 ) -> Result<StoreImages, EnvironmentError> {
     let get = async |wanted: bool, part: images::Part, chosen: &Option<String>| match wanted {
-        true => images::ensure(engine, part, &part.name(chosen.as_ref()), progress).await.map(Some),
+        true => images::ensure(engine, part, &part.name(chosen.as_ref())?, progress).await.map(Some),
         false => Ok(None),
     };
     let (postgres, kafka, redis) = try_join3(
@@ -187,6 +192,9 @@ async fn store_images(
     .await?;
     Ok(StoreImages { postgres, kafka, redis })
 }
+
+/// What is between the harness and the containers, for whoever compares figures with those of processes on this machine.
+const HARNESS_PATH: &str = "engine's port forwarding on loopback (its processes are in no CPU row)";
 
 /// Versions and images. What a store says of itself beats what its image's name says.
 async fn facts(
@@ -199,7 +207,10 @@ async fn facts(
     let mut facts = BTreeMap::from([
         ("container engine".to_owned(), format!("{} (API {}, {})", engine.version, engine.api, engine.platform)),
         ("storage driver".to_owned(), engine.storage.clone()),
+        ("harness path".to_owned(), HARNESS_PATH.to_owned()),
     ]);
+    let java = images.kafka.as_ref().and_then(|image| image.java.clone());
+    facts.extend(java.map(|version| ("Java".to_owned(), version)));
     let all = [("postgres", &images.postgres), ("kafka", &images.kafka), ("redis", &images.redis)];
     for (part, image) in all.into_iter().filter_map(|(part, image)| Some((part, image.as_ref()?))) {
         facts.insert(format!("image {part}"), image.fact());
@@ -208,7 +219,7 @@ async fn facts(
         facts.insert("image services".to_owned(), image.fact());
     }
     if let Some((name, port)) = stores.databases.first_key_value() {
-        let version = ready::ask(&local::postgres::address(*port, name), "show server_version").await;
+        let version = local::postgres::ask(&local::postgres::address(*port, name), "show server_version").await;
         facts.extend(version.map(|version| ("PostgreSQL".to_owned(), version)));
     }
     if let Some(node) = stores.brokers.keys().next() {
@@ -228,14 +239,21 @@ fn watch_reaper(reaper: &Reaper, run: &Arc<Run>) {
     tokio::spawn(async move {
         // It has no children here, so nothing but its end comes.
         while ends.recv().await.is_some() {}
-        run.nodes.lose();
+        run.nodes.lose("the reaper ended by itself");
     });
+}
+
+/// Earlier images of the services go once this run does not need the time any more.
+#[expect(clippy::disallowed_methods, reason = "harness room: nobody waits for it")]
+fn forget_old_images(run: &Arc<Run>) {
+    let docker = run.engine.docker.clone();
+    tokio::spawn(async move { services_image::remove_unused(&docker, services_image::Keep::Latest).await });
 }
 
 /// Removes what earlier runs left whose reaper was killed too.
 #[expect(clippy::disallowed_methods, reason = "harness room: blocking look at files and engine, off the runtime")]
 async fn clear_old_runs() {
-    match tokio::task::spawn_blocking(orphans::clean).await {
+    match tokio::task::spawn_blocking(orphans::clear).await {
         Ok(cleaned) if cleaned != orphans::Cleaned::default() => tracing::info!(?cleaned, "left by an earlier run"),
         _ => {}
     }
@@ -291,6 +309,10 @@ impl Environment for Containers {
 
     fn deaths(&self) -> UnboundedReceiver<Death> {
         self.run.nodes.deaths()
+    }
+
+    fn lost(&self) -> Option<String> {
+        self.run.nodes.lost()
     }
 
     fn pids(&self) -> BTreeMap<String, u32> {

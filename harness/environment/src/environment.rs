@@ -149,6 +149,9 @@ pub trait Environment: fmt::Debug + Send + Sync {
     /// Unplanned exits, also those since the start. The receiver ends when the environment itself is lost or another one is asked for.
     fn deaths(&self) -> UnboundedReceiver<Death>;
 
+    /// Why the environment itself is lost, once [`Environment::deaths`] has ended: which of the reaper and the engine's events ended, and how.
+    fn lost(&self) -> Option<String>;
+
     /// Process ids on this machine of all running nodes, for sampling; the processes below each belong to it.
     fn pids(&self) -> BTreeMap<String, u32>;
 

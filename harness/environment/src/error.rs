@@ -99,6 +99,16 @@ pub enum EnvironmentError {
         /// What happened, and the limit if one was hit.
         reason: String,
     },
+    /// What tells of ends and removes the run is gone, so nothing is waited for any more.
+    #[error("the environment was lost while {name} was waited for ({waiting_for}): {reason}")]
+    Lost {
+        /// Node.
+        name: String,
+        /// What would have made it ready.
+        waiting_for: String,
+        /// What ended, and how.
+        reason: String,
+    },
     /// A file or folder operation of the start failed.
     #[error("could not {doing} {}: {source}{hint}", path.display(), hint = disk_hint(source))]
     Io {

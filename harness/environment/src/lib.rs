@@ -10,6 +10,7 @@
 //! |---|---|
 //! | `needs`, `progress`, `error` | what may be asked, how the start tells of itself, what can go wrong |
 //! | `environment` | the interface that both environments keep |
+//! | `limits` | how long each kind of node may take, wherever it runs |
 //! | `reaper` | the process that is the parent of all others and outlives the harness by seconds |
 //! | `orphans` | what a killed reaper left behind, found again and removed |
 //! | `local` | child processes on loopback: PostgreSQL, Kafka, Redis, services |
@@ -20,6 +21,7 @@ pub mod containers;
 pub mod doctor;
 mod environment;
 mod error;
+mod limits;
 mod local;
 mod needs;
 pub mod orphans;

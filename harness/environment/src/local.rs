@@ -6,9 +6,9 @@
 mod clusters;
 mod folder;
 mod interface;
-mod kafka;
+pub(crate) mod kafka;
 pub(crate) mod kafka_config;
-mod launch;
+pub(crate) mod launch;
 mod nodes;
 mod operations;
 pub(crate) mod postgres;
@@ -66,8 +66,9 @@ impl Local {
     /// Something is not installed, did not come up within its limit, or died; nothing is left behind then.
     pub async fn start(needs: Needs, progress: Arc<dyn Progress>) -> Result<Self, EnvironmentError> {
         clusters::validate(&needs)?;
-        clear_old_runs().await;
+        // First of all what may fail: then nobody waits for anything else.
         let programs = clusters::Programs::locate(&needs)?;
+        clear_old_runs().await;
         let parent = folder::parent(programs.owner.is_some())?;
         let kept_logs = needs.run_dir.as_ref().map(|run| run.join("logs"));
         if let Some(logs) = &kept_logs {
@@ -147,7 +148,7 @@ impl std::fmt::Debug for Local {
 /// Removes what earlier runs left whose reaper was killed too.
 #[expect(clippy::disallowed_methods, reason = "harness room: blocking look at /proc and files, off the runtime")]
 async fn clear_old_runs() {
-    match tokio::task::spawn_blocking(orphans::clean).await {
+    match tokio::task::spawn_blocking(orphans::clear).await {
         Ok(cleaned) if cleaned != orphans::Cleaned::default() => tracing::info!(?cleaned, "left by an earlier run"),
         _ => {}
     }

@@ -10,6 +10,8 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
+use crate::containers::Patience;
+
 /// Set for every process of a run; the value is the run's temporary folder.
 pub(crate) const MARKER: &str = "BANKSTORM_RUN_FOLDER";
 /// Every temporary folder's name starts so; nothing else is ever removed.
@@ -81,12 +83,21 @@ pub fn known_in_engine() -> Vec<String> {
     crate::containers::ownerless_runs()
 }
 
-/// Stops the processes and removes the folders and containers of all runs whose reaper is gone. An engine that does not answer at once is
-/// left alone, as is one that nobody started.
+/// Stops the processes and removes the folders and containers of all runs whose reaper is gone, and images of the services that no container
+/// uses. An engine that is there and does not answer in time is told of in `left`; one that nobody started is passed over.
 #[must_use]
 pub fn clean() -> Cleaned {
+    clean_with(Patience::Asked)
+}
+
+/// As [`clean`] for a start, which needs none of it: an engine that does not answer at once is left alone, and images stay.
+pub(crate) fn clear() -> Cleaned {
+    clean_with(Patience::Passing)
+}
+
+fn clean_with(patience: Patience) -> Cleaned {
     let mut cleaned = clean_in(&state_folder());
-    let removed = crate::containers::remove_ownerless();
+    let removed = crate::containers::remove_ownerless(patience);
     (cleaned.containers, cleaned.networks, cleaned.volumes) = (removed.containers, removed.networks, removed.volumes);
     cleaned.left.extend(removed.left);
     cleaned
@@ -122,7 +133,7 @@ fn dead_entries(state: &Path) -> Vec<(PathBuf, Entry)> {
             let entry: Entry = serde_json::from_slice(&std::fs::read(&path).ok()?).ok()?;
             Some((path, entry))
         })
-        .filter(|(_, entry)| started_at(entry.reaper_pid) != Some(entry.reaper_start))
+        .filter(|(_, entry)| is_gone(entry.reaper_pid, entry.reaper_start))
         .collect()
 }
 
@@ -150,6 +161,27 @@ pub(crate) fn started_at(pid: u32) -> Option<u64> {
 #[cfg(not(target_os = "linux"))]
 pub(crate) fn started_at(pid: u32) -> Option<u64> {
     nix::sys::signal::kill(nix::unistd::Pid::from_raw(pid as i32), None).is_ok().then_some(0)
+}
+
+/// Whether a process that started at that moment is surely there no more. One that cannot be looked at (another user's, where /proc is
+/// closed) counts as there.
+#[cfg(target_os = "linux")]
+pub(crate) fn is_gone(pid: u32, start: u64) -> bool {
+    let Ok(pid) = i32::try_from(pid) else { return false };
+    let asked = nix::sys::signal::kill(nix::unistd::Pid::from_raw(pid), None);
+    if asked == Err(nix::errno::Errno::ESRCH) {
+        return true;
+    }
+    let stat = procfs::process::Process::new(pid).and_then(|process| process.stat());
+    // A zombie owns nothing any more. A start of 0 was never read.
+    stat.is_ok_and(|stat| stat.state == 'Z' || (start != 0 && stat.starttime != start))
+}
+
+/// Without /proc a living process counts as the same one.
+#[cfg(not(target_os = "linux"))]
+pub(crate) fn is_gone(pid: u32, _start: u64) -> bool {
+    let Ok(pid) = i32::try_from(pid) else { return false };
+    nix::sys::signal::kill(nix::unistd::Pid::from_raw(pid), None) == Err(nix::errno::Errno::ESRCH)
 }
 
 #[cfg(target_os = "linux")]

@@ -9,12 +9,14 @@
 mod child;
 pub(crate) mod client;
 mod containers;
+mod ended;
 mod protocol;
 pub(crate) mod shared_memory;
 mod sweep;
 mod tree;
 
 pub(crate) use client::Reaper;
+pub use ended::ended;
 pub use protocol::Exit;
 pub(crate) use protocol::{Act, Seen, Spawn};
 

@@ -14,7 +14,11 @@ use crate::EnvironmentError;
 
 /// For the first answer of an engine, which does nothing for it.
 const ANSWER: Duration = Duration::from_secs(3);
-/// For any other request; those that wait (an orderly stop) have limits of their own below it.
+/// For a request that takes no time unless the engine hangs: a look, a signal, a change of the network.
+pub(super) const SMALL: Duration = Duration::from_secs(8);
+/// For the removal of one container while others are removed too.
+pub(super) const REMOVAL: Duration = Duration::from_secs(20);
+/// For any other request; most have limits of their own below it.
 const REQUEST: Duration = Duration::from_secs(60);
 
 const DEFAULT_SOCKET: &str = "/var/run/docker.sock";
@@ -55,6 +59,27 @@ impl Engine {
             storage: info.driver.unwrap_or_default(),
         })
     }
+
+    /// The answer to a request; what the engine says of a refusal, or that it did not answer in time and what to try.
+    pub(super) async fn within<T>(
+        &self,
+        limit: Duration,
+        request: impl Future<Output = Result<T, Error>>,
+    ) -> Result<T, String> {
+        match tokio::time::timeout(limit, request).await {
+            Ok(answer) => answer.map_err(|error| words(&error)),
+            Err(_) => Err(silent(&self.address, limit)),
+        }
+    }
+}
+
+/// An engine that is there and does not answer.
+pub(crate) fn silent(address: &str, limit: Duration) -> String {
+    format!(
+        "the engine at {address} did not answer within {} s: see whether `docker ps` answers there; if it hangs too, restart the engine \
+         (`systemctl restart docker`)",
+        limit.as_secs()
+    )
 }
 
 /// `DOCKER_HOST`, else the first socket that exists, else the usual one.
@@ -133,6 +158,12 @@ fn io_kind(error: &Error) -> Option<ErrorKind> {
         cause = error.source();
     }
     None
+}
+
+/// Whether nobody answers at the engine's address, or not this user.
+pub(crate) fn is_absent_or_closed(error: &Error) -> bool {
+    let absent = [ErrorKind::PermissionDenied, ErrorKind::ConnectionRefused, ErrorKind::NotFound];
+    matches!(error, Error::SocketNotFoundError(_)) || io_kind(error).is_some_and(|kind| absent.contains(&kind))
 }
 
 /// Whether the engine says that a thing is not there.

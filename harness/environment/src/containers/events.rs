@@ -33,37 +33,40 @@ pub(super) fn follow(run: &Arc<Run>) -> JoinHandle<()> {
         let since = nix::time::clock_gettime(nix::time::ClockId::CLOCK_REALTIME).map_or(0, |now| now.tv_sec()) - 1;
         let options = EventsOptionsBuilder::new().since(&since.to_string()).filters(&filters.collect()).build();
         let mut events = std::pin::pin!(run.engine.docker.events(Some(options)));
-        while let Some(event) = events.next().await {
-            match event {
-                Ok(event) => take_in(&run, event),
-                Err(error) => {
-                    tracing::warn!(error = words(&error), "the engine's events ended");
-                    break;
-                }
+        let reason = loop {
+            match events.next().await {
+                Some(Ok(event)) => take_in(&run, event).await,
+                Some(Err(error)) => break words(&error),
+                None => break "it closed the connection".to_owned(),
             }
-        }
-        run.nodes.lose();
+        };
+        let reason = format!("the events of the engine at {} ended: {reason}", run.engine.address);
+        tracing::warn!(reason, "the run is lost");
+        run.nodes.lose(&reason);
     })
 }
 
-fn take_in(run: &Arc<Run>, event: EventMessage) {
+async fn take_in(run: &Arc<Run>, event: EventMessage) {
     let at_monotonic_ns = monotonic_ns();
     let attributes = event.actor.and_then(|actor| actor.attributes).unwrap_or_default();
-    let node = attributes.get("name").and_then(|name| run.node_of(name));
-    let code = attributes.get("exitCode").and_then(|code| code.parse().ok());
-    if let (Some(node), Some(code)) = (node, code) {
-        ended(run, node, exit_of(code), at_monotonic_ns);
+    let Some(node) = attributes.get("name").and_then(|name| run.node_of(name)) else { return };
+    if let Some(code) = attributes.get("exitCode").and_then(|code| code.parse().ok()) {
+        return ended(run, node, exit_of(code), at_monotonic_ns, event.time_nano);
+    }
+    // An engine that does not say how it ended is asked.
+    let Some(entry) = run.nodes.get(node).filter(|entry| !entry.id.is_empty()) else { return };
+    match run.state(&entry.id).await {
+        Ok(state) if state.running == Some(false) => drop(run.note_end(node, &state)),
+        Ok(_) => {}
+        Err(error) => tracing::warn!(node, %error, "how it ended is not known"),
     }
 }
 
-/// Notes how `node` ended; an end that nobody planned is told once its last words are in the log.
+/// Notes how `node` ended, `ended` in the engine's nanoseconds since 1970; an end of an earlier life is passed over, and one that nobody
+/// planned is told once its last words are in the log.
 #[expect(clippy::disallowed_methods, reason = "harness room: waits for the end of one log")]
-pub(super) fn ended(run: &Arc<Run>, node: &str, exit: Exit, at_monotonic_ns: u64) {
-    let unplanned = run.nodes.change(node, |entry| {
-        entry.paused = false;
-        entry.exit = Some((exit, at_monotonic_ns));
-        std::mem::take(&mut entry.watched).then_some(entry.pid).flatten()
-    });
+pub(super) fn ended(run: &Arc<Run>, node: &str, exit: Exit, at_monotonic_ns: u64, ended: Option<i64>) {
+    let unplanned = run.nodes.change(node, |entry| entry.end(exit, at_monotonic_ns, ended));
     let Some(Some(pid)) = unplanned else { return };
     let (run, name) = (Arc::clone(run), node.to_owned());
     tokio::spawn(async move {

@@ -10,7 +10,7 @@ use testcontainers_modules::testcontainers::bollard::models::ImageInspect;
 use testcontainers_modules::testcontainers::bollard::query_parameters::CreateImageOptionsBuilder;
 use tokio::time::{Instant, timeout};
 
-use super::engine::{Engine, failed, is_absent, words};
+use super::engine::{Engine, SMALL, failed, is_absent, silent, words};
 use crate::EnvironmentError;
 use crate::progress::Progress;
 
@@ -46,14 +46,27 @@ pub(super) const BASE: Part = Part { key: "base", default: "debian:bookworm-slim
 
 impl Part {
     /// The name that the user gave, if any: the variable, else what the scenario says.
-    pub(super) fn chosen(self, scenario: Option<&String>) -> Option<String> {
-        let variable = std::env::var(self.variable).ok().filter(|name| !name.trim().is_empty());
-        variable.or_else(|| scenario.cloned())
+    pub(super) fn chosen(self, scenario: Option<&String>) -> Result<Option<String>, EnvironmentError> {
+        match std::env::var(self.variable).ok().filter(|name| !name.trim().is_empty()) {
+            Some(name) => self.accept(name).map(Some),
+            None => Ok(scenario.cloned()),
+        }
+    }
+
+    /// As in a scenario: a name without a tag would be another image tomorrow.
+    fn accept(self, name: String) -> Result<String, EnvironmentError> {
+        let last = name.rsplit('/').next().unwrap_or_default();
+        let tagged = last.split_once(':').is_some_and(|(name, tag)| !name.is_empty() && !tag.is_empty());
+        if tagged && !name.chars().any(|c| c.is_whitespace() || c.is_control()) {
+            return Ok(name);
+        }
+        let accepted = "accepted is name:tag without blanks, such as postgres:18";
+        Err(EnvironmentError::Needs { field: self.variable, value: name, accepted })
     }
 
     /// The name to use.
-    pub(super) fn name(self, scenario: Option<&String>) -> String {
-        self.chosen(scenario).unwrap_or_else(|| self.default.to_owned())
+    pub(super) fn name(self, scenario: Option<&String>) -> Result<String, EnvironmentError> {
+        Ok(self.chosen(scenario)?.unwrap_or_else(|| self.default.to_owned()))
     }
 }
 
@@ -64,19 +77,20 @@ pub(super) struct Found {
     pub(super) name: String,
     /// `sha256:...`: what containers are made from, so that nobody can swap it under a run.
     pub(super) id: String,
-    /// User that it runs as, when it says so.
-    pub(super) user: Option<String>,
+    /// Version of its Java, when it says one.
+    pub(super) java: Option<String>,
     stand_in: Option<String>,
 }
 
 impl Found {
     pub(super) fn of(name: &str, image: ImageInspect) -> Self {
         let config = image.config.unwrap_or_default();
+        let stand_in = config.labels.unwrap_or_default().remove(STAND_IN);
         Self {
             name: name.to_owned(),
             id: image.id.unwrap_or_default(),
-            user: config.user.filter(|user| !user.is_empty()),
-            stand_in: config.labels.unwrap_or_default().remove(STAND_IN),
+            java: java(&config.env.unwrap_or_default(), stand_in.as_deref()),
+            stand_in,
         }
     }
 
@@ -100,12 +114,21 @@ impl Found {
     }
 }
 
+/// The version of Java in an image: what its environment says, else what a stand-in was built from (`openjdk-17-jre-headless 17.0.21...`).
+fn java(environment: &[String], stand_in: Option<&str>) -> Option<String> {
+    let said = environment.iter().find_map(|one| one.strip_prefix("JAVA_VERSION="));
+    let package = || stand_in?.split_once("openjdk-")?.1.split([' ', ',']).nth(1);
+    said.or_else(package).map(str::to_owned)
+}
+
 /// Looks without fetching anything.
 pub(super) async fn present(engine: &Engine, name: &str) -> Result<Option<ImageInspect>, EnvironmentError> {
-    match engine.docker.inspect_image(name).await {
-        Ok(image) => Ok(Some(image)),
-        Err(error) if is_absent(&error) => Ok(None),
-        Err(error) => Err(failed(format!("look at image {name}"))(error)),
+    let doing = format!("look at image {name}");
+    match timeout(SMALL, engine.docker.inspect_image(name)).await {
+        Ok(Ok(image)) => Ok(Some(image)),
+        Ok(Err(error)) if is_absent(&error) => Ok(None),
+        Ok(Err(error)) => Err(failed(doing)(error)),
+        Err(_) => Err(EnvironmentError::Engine { doing, reason: silent(&engine.address, SMALL) }),
     }
 }
 
@@ -180,7 +203,7 @@ mod tests {
         let mut found = Found {
             name: "postgres:15-bookworm".into(),
             id: format!("sha256:{}", "ab".repeat(32)),
-            user: None,
+            java: None,
             stand_in: None,
         };
         assert_eq!(found.fact(), "postgres:15-bookworm sha256:abababababab");
@@ -189,6 +212,14 @@ mod tests {
         found.stand_in = Some("postgresql-15 of Debian".into());
         assert_eq!(found.short(), "postgres:15-bookworm (stand-in)");
         assert_eq!(found.fact(), "postgres:15-bookworm sha256:abababababab (stand-in: postgresql-15 of Debian)");
+    }
+
+    #[test]
+    fn the_version_of_java_is_found_where_an_image_says_it() {
+        let label = "Debian bookworm openjdk-17-jre-headless 17.0.21.1+2-1, Apache Kafka 4.3.0 jars";
+        assert_eq!(java(&[], Some(label)).as_deref(), Some("17.0.21.1+2-1"));
+        assert_eq!(java(&["JAVA_VERSION=jdk-21.0.7+6".into()], Some(label)).as_deref(), Some("jdk-21.0.7+6"));
+        assert_eq!(java(&["A=b".into()], None), None);
     }
 
     #[test]
@@ -205,7 +236,18 @@ mod tests {
 
     #[test]
     fn the_scenario_beats_the_default() {
-        assert_eq!(REDIS.name(Some(&"redis:8".into())), "redis:8");
-        assert_eq!(REDIS.name(None), "redis:7.0-bookworm");
+        assert_eq!(REDIS.name(Some(&"redis:8".into())).expect("a name"), "redis:8");
+        assert_eq!(REDIS.name(None).expect("a name"), "redis:7.0-bookworm");
+    }
+
+    #[test]
+    fn a_variable_without_a_tag_is_refused_with_what_is_accepted() {
+        for good in ["redis:8", "registry.example:5000/redis:8", "redis:8@sha256:ab"] {
+            assert_eq!(REDIS.accept(good.into()).expect(good), good);
+        }
+        for bad in ["redis", "redis:", ":8", "registry.example:5000/redis", "redis :8"] {
+            let error = REDIS.accept(bad.into()).expect_err(bad).to_string();
+            assert!(error.contains("BANKSTORM_IMAGE_REDIS") && error.contains("name:tag"), "{error}");
+        }
     }
 }

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use futures_util::future::join_all;
+use sha2::{Digest, Sha256};
 use testcontainers_modules::testcontainers::bollard::Docker;
 use testcontainers_modules::testcontainers::bollard::errors::Error;
 use testcontainers_modules::testcontainers::bollard::query_parameters::{
@@ -13,7 +14,7 @@ use testcontainers_modules::testcontainers::bollard::query_parameters::{
 use tokio::time::{Instant, sleep, timeout_at};
 
 use super::engine::words;
-use crate::orphans::started_at;
+use crate::orphans::{is_gone, started_at};
 
 /// Whose run: the name of its temporary folder.
 pub(crate) const RUN: &str = "org.bankstorm.run";
@@ -23,6 +24,10 @@ const OWNER_PID: &str = "org.bankstorm.owner-pid";
 const OWNER_START: &str = "org.bankstorm.owner-start";
 /// Process ids mean something within their namespace only: a harness in a container cannot judge those of another one.
 const OWNER_SPACE: &str = "org.bankstorm.owner-pid-namespace";
+/// A digest of the owner's machine id: an engine may serve several machines.
+const OWNER_MACHINE: &str = "org.bankstorm.owner-machine";
+/// No process outlives its machine's boot, and the ids of the next one say nothing about it.
+const OWNER_BOOT: &str = "org.bankstorm.owner-boot";
 
 /// Between two looks that find nothing.
 const LOOK_AGAIN: Duration = Duration::from_millis(300);
@@ -49,12 +54,32 @@ impl Expect {
 /// Labels of everything that the run `run` with the reaper `owner` creates.
 pub(crate) fn labels(run: &str, owner: u32) -> BTreeMap<String, String> {
     let start = started_at(owner).unwrap_or_default().to_string();
-    let all = [(RUN, run.to_owned()), (OWNER_PID, owner.to_string()), (OWNER_START, start), (OWNER_SPACE, namespace())];
+    let all = [
+        (RUN, run.to_owned()),
+        (OWNER_PID, owner.to_string()),
+        (OWNER_START, start),
+        (OWNER_SPACE, namespace()),
+        (OWNER_MACHINE, machine()),
+        (OWNER_BOOT, boot()),
+    ];
     all.into_iter().map(|(key, value)| (key.to_owned(), value)).collect()
 }
 
 fn namespace() -> String {
     std::fs::read_link("/proc/self/ns/pid").map(|link| link.display().to_string()).unwrap_or_default()
+}
+
+/// Empty where the machine has no id; then nobody can tell whose runs are its own.
+fn machine() -> String {
+    let id = std::fs::read_to_string("/etc/machine-id").unwrap_or_default();
+    if id.trim().is_empty() {
+        return String::new();
+    }
+    Sha256::digest(id.trim()).iter().take(8).map(|byte| format!("{byte:02x}")).collect()
+}
+
+fn boot() -> String {
+    std::fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap_or_default().trim().to_owned()
 }
 
 /// What was removed, and what could not be.
@@ -194,10 +219,17 @@ pub(crate) async fn ownerless(docker: &Docker) -> Result<Vec<String>, Error> {
 
 /// The run that these labels name, when its owner is surely gone.
 fn dead_owner(labels: &Labels) -> Option<String> {
-    let own_space = labels.get(OWNER_SPACE).is_some_and(|space| *space == namespace());
+    let own = |key: &str, own: String| !own.is_empty() && labels.get(key).is_some_and(|value| *value == own);
+    let run = labels.get(RUN).cloned();
+    if !own(OWNER_MACHINE, machine()) {
+        return None;
+    }
+    if labels.get(OWNER_BOOT).is_some_and(|boot| !boot.is_empty()) && !own(OWNER_BOOT, boot()) {
+        return run;
+    }
     let pid: u32 = labels.get(OWNER_PID)?.parse().ok()?;
     let start: u64 = labels.get(OWNER_START)?.parse().ok()?;
-    (own_space && started_at(pid) != Some(start)).then(|| labels.get(RUN).cloned())?
+    (own(OWNER_SPACE, namespace()) && is_gone(pid, start)).then_some(run)?
 }
 
 #[cfg(test)]
@@ -215,9 +247,16 @@ mod tests {
         };
         assert_eq!(with(OWNER_START, "1"), Some("bankstorm-x".into()), "a later process with that id");
         assert_eq!(with(OWNER_PID, "nobody"), None);
-        let mut elsewhere = own.clone();
-        elsewhere.insert(OWNER_START.into(), "1".into());
-        elsewhere.insert(OWNER_SPACE.into(), "pid:[1]".into());
-        assert_eq!(dead_owner(&elsewhere), None, "ids of another namespace say nothing");
+        assert_eq!(with(OWNER_BOOT, "another"), Some("bankstorm-x".into()), "nothing outlives a boot");
+        for (place, value) in [(OWNER_SPACE, "pid:[1]"), (OWNER_MACHINE, "another"), (OWNER_MACHINE, "")] {
+            let mut elsewhere = own.clone();
+            elsewhere.insert(OWNER_START.into(), "1".into());
+            elsewhere.insert(place.into(), value.into());
+            assert_eq!(dead_owner(&elsewhere), None, "ids say nothing with {place} = {value}");
+        }
+        let mut other_machine = own.clone();
+        other_machine.insert(OWNER_MACHINE.into(), "another".into());
+        other_machine.insert(OWNER_BOOT.into(), "another".into());
+        assert_eq!(dead_owner(&other_machine), None, "another machine has boots of its own");
     }
 }

@@ -9,6 +9,7 @@ use testcontainers_modules::testcontainers::bollard::query_parameters::LogsOptio
 
 use super::engine::words;
 use super::run::Run;
+pub(super) use crate::local::launch::{log_contains as contains, log_length as length};
 
 /// Follows the output of `node` until its present start ends. The engine gives it from the first start on, so what the file has already is
 /// skipped.
@@ -43,16 +44,6 @@ async fn copy(run: &Run, node: &str, id: &str) -> Result<(), String> {
         run.nodes.change(node, |entry| entry.logged += new.len() as u64);
     }
     Ok(())
-}
-
-/// Length of a log by now; what a later start writes comes after it.
-pub(super) fn length(log: &Path) -> usize {
-    std::fs::metadata(log).map_or(0, |metadata| metadata.len() as usize)
-}
-
-/// Whether a log contains `needle` after its first `from` bytes.
-pub(super) fn contains(log: &Path, from: usize, needle: &str) -> bool {
-    std::fs::read(log).is_ok_and(|raw| String::from_utf8_lossy(raw.get(from..).unwrap_or_default()).contains(needle))
 }
 
 /// What follows `before` in a log, up to the next blank.

@@ -1,7 +1,7 @@
 //! What is known of every container of the run: its process, how it ended, whether that was planned.
 
 use std::collections::BTreeMap;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use tokio::sync::Notify;
@@ -9,6 +9,7 @@ use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 use tokio::time::timeout;
 
 use super::ready::Ready;
+use crate::EnvironmentError;
 use crate::environment::NodeKind;
 use crate::local::Death;
 use crate::reaper::Exit;
@@ -18,36 +19,66 @@ use crate::reaper::Exit;
 pub(super) struct Entry {
     pub(super) kind: NodeKind,
     pub(super) ready: Ready,
-    pub(super) ready_limit: Duration,
     /// The engine's id; empty until it was created.
     pub(super) id: String,
     /// First process of its latest start, as this machine numbers it.
     pub(super) pid: Option<u32>,
+    /// Start of its present life, in the engine's nanoseconds since 1970; unknown while it is being started.
+    pub(super) started: Option<i64>,
     pub(super) paused: bool,
     /// Of its latest start: how it ended, and CLOCK_MONOTONIC in nanoseconds when that was read.
     pub(super) exit: Option<(Exit, u64)>,
+    /// That end in the engine's nanoseconds since 1970.
+    pub(super) ended: Option<i64>,
     /// From ready to the planned end: an exit in between is a death.
     pub(super) watched: bool,
     /// Bytes of its output that are in its log file.
     pub(super) logged: u64,
     /// Its log file holds everything up to its end.
     pub(super) log_ended: bool,
+    /// Held while a request to the engine changes it, also when nobody waits for the answer any more.
+    pub(super) busy: Arc<tokio::sync::Mutex<()>>,
 }
 
 impl Entry {
-    pub(super) fn new(kind: NodeKind, ready: Ready, ready_limit: Duration) -> Self {
+    pub(super) fn new(kind: NodeKind, ready: Ready) -> Self {
         Self {
             kind,
             ready,
-            ready_limit,
             id: String::new(),
             pid: None,
+            started: None,
             paused: false,
             exit: None,
+            ended: None,
             watched: false,
             logged: 0,
             log_ended: true,
+            busy: Arc::default(),
         }
+    }
+
+    /// It is about to be started again.
+    pub(super) fn begin_life(&mut self) {
+        (self.pid, self.started, self.paused, self.exit, self.ended) = (None, None, false, None, None);
+    }
+
+    /// Its life is the one that began at `started`; an end that came before is one of an earlier life.
+    pub(super) fn live(&mut self, pid: Option<u32>, started: Option<i64>) {
+        (self.pid, self.started) = (pid, started);
+        if self.ended.zip(started).is_some_and(|(ended, started)| ended < started) {
+            (self.exit, self.ended) = (None, None);
+        }
+    }
+
+    /// Notes an end; one that came before its present life is passed over. Its process, when nobody planned that.
+    pub(super) fn end(&mut self, exit: Exit, at_monotonic_ns: u64, ended: Option<i64>) -> Option<u32> {
+        if self.started.zip(ended).is_some_and(|(started, ended)| ended < started) {
+            return None;
+        }
+        self.paused = false;
+        (self.exit, self.ended) = (Some((exit, at_monotonic_ns)), ended);
+        std::mem::take(&mut self.watched).then_some(self.pid).flatten()
     }
 
     pub(super) fn running(&self) -> bool {
@@ -68,8 +99,8 @@ struct Known {
     deaths: Option<UnboundedSender<Death>>,
     /// Deaths before anybody asked for them.
     untold: Vec<Death>,
-    /// Nobody tells of ends any more.
-    lost: bool,
+    /// Why nobody tells of ends any more.
+    lost: Option<String>,
 }
 
 impl Nodes {
@@ -121,7 +152,7 @@ impl Nodes {
         for death in std::mem::take(&mut known.untold) {
             let _ = sender.send(death);
         }
-        known.deaths = (!known.lost).then_some(sender);
+        known.deaths = known.lost.is_none().then_some(sender);
         receiver
     }
 
@@ -136,11 +167,31 @@ impl Nodes {
         }
     }
 
-    /// The engine tells of nothing any more: whoever waits for deaths learns that there will be none.
-    pub(super) fn lose(&self) {
+    /// Nobody tells of ends any more: whoever waits for one, or for a death, learns that there will be none. The first reason counts.
+    pub(super) fn lose(&self, reason: &str) {
         let mut known = self.known();
-        known.lost = true;
+        known.lost.get_or_insert_with(|| reason.to_owned());
         known.deaths = None;
+        drop(known);
+        self.changed.notify_waiters();
+    }
+
+    /// Why the run is lost, if it is.
+    pub(super) fn lost(&self) -> Option<String> {
+        self.known().lost.clone()
+    }
+
+    /// Ends once the run is lost, with an error for whoever waits for `waiting_for` of `node`.
+    pub(super) async fn loss(&self, node: &str, waiting_for: &str) -> EnvironmentError {
+        loop {
+            let changed = self.changed.notified();
+            tokio::pin!(changed);
+            changed.as_mut().enable();
+            if let Some(reason) = self.lost() {
+                return EnvironmentError::Lost { name: node.to_owned(), waiting_for: waiting_for.to_owned(), reason };
+            }
+            changed.await;
+        }
     }
 }
 
@@ -160,18 +211,44 @@ mod tests {
         nodes.tell(death("kafka-1"));
         assert_eq!(deaths.recv().await.map(|death| death.name), Some("core".into()));
         assert_eq!(deaths.recv().await.map(|death| death.name), Some("kafka-1".into()));
-        nodes.lose();
+        nodes.lose("the engine's events ended");
+        nodes.lose("another reason");
         assert_eq!(deaths.recv().await, None);
         assert_eq!(nodes.deaths().recv().await, None);
+        assert_eq!(nodes.lost().as_deref(), Some("the engine's events ended"));
+        let error = nodes.loss("core", "readyz").await.to_string();
+        assert!(error.contains("core") && error.contains("readyz") && error.contains("events ended"), "{error}");
+    }
+
+    fn entry() -> Entry {
+        Entry::new(NodeKind::Service, Ready::Ping { address: "127.0.0.1:1".into() })
+    }
+
+    #[test]
+    fn an_end_belongs_to_the_life_that_it_ended() {
+        let mut entry = entry();
+        entry.live(Some(7), Some(1_000));
+        entry.watched = true;
+        assert_eq!(entry.end(Exit::Code(1), 1, Some(999)), None, "an end before it began");
+        assert!(entry.running() && entry.watched);
+        assert_eq!(entry.end(Exit::Code(1), 1, Some(1_001)), Some(7));
+        assert!(!entry.running() && !entry.watched);
+        // A late word of that end, while the next life begins.
+        entry.begin_life();
+        assert_eq!(entry.end(Exit::Code(1), 1, Some(1_001)), None);
+        entry.live(Some(8), Some(2_000));
+        assert!(entry.running(), "{entry:?}");
+        // Its own end may be told before its begin is known.
+        entry.begin_life();
+        assert_eq!(entry.end(Exit::Code(1), 1, Some(3_001)), None);
+        entry.live(None, Some(3_000));
+        assert!(entry.exit.is_some(), "{entry:?}");
     }
 
     #[tokio::test]
     async fn a_change_wakes_who_waits_for_it() {
         let nodes = Nodes::default();
-        nodes.note(
-            "core",
-            Entry::new(NodeKind::Service, Ready::Ping { address: "127.0.0.1:1".into() }, Duration::from_secs(1)),
-        );
+        nodes.note("core", entry());
         let wait = nodes.until("core", Duration::from_secs(5), |entry| entry.pid);
         let change = async { nodes.change("core", |entry| entry.pid = Some(7)) };
         let (pid, changed) = tokio::join!(wait, change);

@@ -2,14 +2,15 @@
 
 use std::time::Duration;
 
-use super::engine::{Engine, address, client, may_answer};
+use futures_util::future::join_all;
+
+use super::engine::{Engine, address, client, is_absent_or_closed, may_answer, silent, words};
 use super::images::{BASE, Found, KAFKA, POSTGRES, Part, REDIS, SERVICES, fits, present};
 use super::leftovers::{Expect, Removed, ownerless, remove_run};
+use super::services_image::{Keep, remove_unused};
 use crate::EnvironmentError;
 
-/// For an engine to say what it holds: whoever asks does not need one, and must not wait.
-const ANSWER: Duration = Duration::from_secs(1);
-/// For the removal of what one run left.
+/// For the removal of what all runs left.
 const REMOVAL: Duration = Duration::from_secs(10);
 
 /// Whether a run in containers can start here without fetching anything: the engine answers, and all images are there that a run may need
@@ -54,10 +55,14 @@ pub(crate) fn examine() -> Result<Seen, EnvironmentError> {
 
 /// Every image that a run may need: what was found, or its name.
 async fn images(engine: &Engine) -> Result<Vec<(Part, Result<Found, String>)>, EnvironmentError> {
-    let services = SERVICES.chosen(None).map_or((BASE, BASE.name(None)), |name| (SERVICES, name));
-    let mut all: Vec<(Part, String)> =
-        [POSTGRES, KAFKA, REDIS].into_iter().map(|part| (part, part.name(None))).collect();
-    all.push(services);
+    let mut all: Vec<(Part, String)> = Vec::new();
+    for part in [POSTGRES, KAFKA, REDIS] {
+        all.push((part, part.name(None)?));
+    }
+    all.push(match SERVICES.chosen(None)? {
+        Some(name) => (SERVICES, name),
+        None => (BASE, BASE.name(None)?),
+    });
     let mut seen = Vec::new();
     for (part, name) in all {
         let found = match present(engine, &name).await? {
@@ -72,6 +77,25 @@ async fn images(engine: &Engine) -> Result<Vec<(Part, Result<Found, String>)>, E
     Ok(seen)
 }
 
+/// How much somebody wants to know of what is left in the engine.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Patience {
+    /// A start passes by: nobody waits for the engine, and nobody is told.
+    Passing,
+    /// Somebody asked: the engine has time, its silence is told, and images of the services that nobody uses go too.
+    Asked,
+}
+
+impl Patience {
+    /// For the engine to say what it holds.
+    fn answer(self) -> Duration {
+        match self {
+            Self::Passing => Duration::from_secs(1),
+            Self::Asked => Duration::from_secs(10),
+        }
+    }
+}
+
 /// Runs without an owner that the engine still holds something of; none when it does not answer at once.
 pub(crate) fn ownerless_runs() -> Vec<String> {
     let address = address();
@@ -80,32 +104,50 @@ pub(crate) fn ownerless_runs() -> Vec<String> {
     }
     alone(async move {
         let Ok(docker) = client(&address) else { return Vec::new() };
-        let runs = tokio::time::timeout(ANSWER, ownerless(&docker)).await;
+        let runs = tokio::time::timeout(Patience::Passing.answer(), ownerless(&docker)).await;
         runs.ok().and_then(Result::ok).unwrap_or_default()
     })
 }
 
-/// Removes what [`ownerless_runs`] names.
-pub(crate) fn remove_ownerless() -> Removed {
-    let runs = ownerless_runs();
-    if runs.is_empty() {
+/// Removes what runs without an owner left, all at the same time under one limit.
+pub(crate) fn remove_ownerless(patience: Patience) -> Removed {
+    let address = address();
+    if !may_answer(&address) {
         return Removed::default();
     }
     alone(async move {
-        let mut all = Removed::default();
-        let docker = match client(&address()) {
-            Ok(docker) => docker,
-            Err(error) => return Removed { left: vec![error.to_string()], ..all },
+        let Ok(docker) = client(&address) else { return Removed::default() };
+        let runs = match tokio::time::timeout(patience.answer(), ownerless(&docker)).await {
+            Ok(Ok(runs)) => runs,
+            // Nobody runs it, or it is not this user's: then nothing of this user is in it.
+            Ok(Err(error)) if is_absent_or_closed(&error) => return Removed::default(),
+            Ok(Err(error)) => return unknown(patience, format!("the engine at {address}: {}", words(&error))),
+            Err(_) => return unknown(patience, silent(&address, patience.answer())),
         };
-        for run in runs {
-            let removed = remove_run(&docker, &run, Expect::Little, REMOVAL).await;
+        let mut all = Removed::default();
+        let removals = runs.iter().map(|run| remove_run(&docker, run, Expect::Little, REMOVAL));
+        for removed in join_all(removals).await {
             all.containers += removed.containers;
             all.networks += removed.networks;
             all.volumes += removed.volumes;
             all.left.extend(removed.left);
         }
+        if patience == Patience::Asked
+            && tokio::time::timeout(REMOVAL, remove_unused(&docker, Keep::None)).await.is_err()
+        {
+            all.left.push(format!("unused images of the services: {}", silent(&address, REMOVAL)));
+        }
         all
     })
+}
+
+/// What the engine holds is not known: told to those who asked.
+fn unknown(patience: Patience, reason: String) -> Removed {
+    let left = match patience {
+        Patience::Asked => vec![reason],
+        Patience::Passing => Vec::new(),
+    };
+    Removed { left, ..Removed::default() }
 }
 
 /// Answers a question on a thread and runtime of its own, so that callers need none and those that have one do not block in it twice.

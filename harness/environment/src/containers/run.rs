@@ -14,11 +14,11 @@ use testcontainers_modules::testcontainers::bollard::query_parameters::{
 use testcontainers_modules::testcontainers::core::error::TestcontainersError;
 use testcontainers_modules::testcontainers::runners::AsyncRunner;
 use testcontainers_modules::testcontainers::{ContainerRequest, Image, ImageExt};
-use tokio::time::{Instant, sleep, timeout_at};
+use tokio::time::{Instant, sleep, timeout, timeout_at};
 
-use super::engine::{Engine, failed};
+use super::engine::{Engine, REMOVAL, SMALL, silent};
 use super::nodes::{Entry, Nodes};
-use super::{events, logs};
+use super::{events, logs, moment};
 use crate::EnvironmentError;
 use crate::error::LastLines;
 use crate::progress::{Progress, told};
@@ -76,17 +76,19 @@ impl Run {
             labels: Some(self.labels.clone().into_iter().collect()),
             ..NetworkCreateRequest::default()
         };
-        self.engine.docker.create_network(network).await.map_err(failed("make a network for the run"))?;
-        Ok(())
+        let made = self.engine.within(SMALL, self.engine.docker.create_network(network)).await;
+        made.map(drop).map_err(|reason| EnvironmentError::Engine { doing: "make a network for the run".into(), reason })
     }
 
     /// The engine's view of a container.
     pub(super) async fn state(&self, id: &str) -> Result<ContainerState, EnvironmentError> {
-        let seen = self.engine.docker.inspect_container(id, None::<InspectContainerOptions>).await;
-        Ok(seen.map_err(failed("look at a container"))?.state.unwrap_or_default())
+        let inspected = self.engine.docker.inspect_container(id, None::<InspectContainerOptions>);
+        let seen = self.engine.within(SMALL, inspected).await;
+        let seen = seen.map_err(|reason| EnvironmentError::Engine { doing: "look at a container".into(), reason });
+        Ok(seen?.state.unwrap_or_default())
     }
 
-    /// Waits until `look` finds something, `node` ends, or the limit is hit.
+    /// Waits until `look` finds something, `node` ends, the run is lost, or the limit is hit.
     pub(super) async fn until<T, F: Future<Output = Option<T>> + Send>(
         &self,
         node: &str,
@@ -98,6 +100,20 @@ impl Run {
     }
 
     async fn looking<T, F: Future<Output = Option<T>> + Send>(
+        &self,
+        node: &str,
+        waiting_for: &str,
+        limit: Duration,
+        look: impl FnMut() -> F + Send,
+    ) -> Result<T, EnvironmentError> {
+        tokio::select! {
+            biased;
+            lost = self.nodes.loss(node, waiting_for) => Err(lost),
+            found = self.look_again(node, waiting_for, limit, look) => found,
+        }
+    }
+
+    async fn look_again<T, F: Future<Output = Option<T>> + Send>(
         &self,
         node: &str,
         waiting_for: &str,
@@ -123,17 +139,18 @@ impl Run {
         }
     }
 
-    /// Waits until `node` is ready; what its log held before `from` does not count.
+    /// Waits until `node` is ready, at most `limit`; what its log held before `from` does not count.
     pub(super) async fn until_ready(
         &self,
         node: &str,
-        from: usize,
+        from: u64,
+        limit: Duration,
         progress: &dyn Progress,
     ) -> Result<(), EnvironmentError> {
         let Some(entry) = self.nodes.get(node) else { return Ok(()) };
         let log = self.log(node);
         let ready = || async { entry.ready.is(&log, from).await.then_some(()) };
-        let (waiting_for, limit) = (entry.ready.waiting_for(), entry.ready_limit);
+        let waiting_for = entry.ready.waiting_for();
         told(progress, node, &waiting_for, limit, self.looking(node, &waiting_for, limit, ready)).await
     }
 
@@ -141,10 +158,10 @@ impl Run {
     pub(super) fn watch(self: &Arc<Self>, node: &str) {
         let exit = self.nodes.change(node, |entry| {
             entry.watched = true;
-            entry.exit
+            entry.exit.map(|(exit, at)| (exit, at, entry.ended))
         });
-        if let Some(Some((exit, at))) = exit {
-            events::ended(self, node, exit, at);
+        if let Some(Some((exit, at, ended))) = exit {
+            events::ended(self, node, exit, at, ended);
         }
     }
 
@@ -168,7 +185,10 @@ impl Run {
             .with_startup_timeout(START_LIMIT)
             .with_ready_conditions(Vec::new())
             .with_host_config_modifier(move |host| settle(host, init));
-        match request.start().await {
+        let started = timeout(START_LIMIT, request.start()).await;
+        let started =
+            started.unwrap_or_else(|_| Err(TestcontainersError::other(silent(&self.engine.address, START_LIMIT))));
+        match started {
             Ok(container) => {
                 let id = container.id().to_owned();
                 // Removal is ours and the reaper's: the handle's own would block the runtime, and panics where there is none any more.
@@ -179,7 +199,7 @@ impl Run {
                 let name = self.container(node);
                 let options = RemoveContainerOptionsBuilder::new().force(true).v(true).build();
                 // It may not have come so far; what stays is found by its label.
-                let _ = self.engine.docker.remove_container(&name, Some(options)).await;
+                let _ = self.engine.within(REMOVAL, self.engine.docker.remove_container(&name, Some(options))).await;
                 Err(refusal(node, &error))
             }
         }
@@ -189,9 +209,10 @@ impl Run {
     pub(super) async fn adopt(self: &Arc<Self>, node: &str, id: &str) -> Result<(), EnvironmentError> {
         let state = self.state(id).await?;
         let pid = state.pid.and_then(|pid| u32::try_from(pid).ok()).filter(|pid| *pid != 0);
+        let started = state.started_at.as_deref().and_then(moment::since_epoch_ns);
         self.nodes.change(node, |entry| {
             entry.id = id.to_owned();
-            entry.pid = pid;
+            entry.live(pid, started);
         });
         logs::follow(self, node, id);
         Ok(())

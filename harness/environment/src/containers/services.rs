@@ -2,13 +2,11 @@
 
 use std::collections::BTreeMap;
 use std::net::{Ipv4Addr, TcpListener};
-use std::os::unix::fs::PermissionsExt;
+use std::os::unix::fs::{MetadataExt, lchown};
 use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
 
 use futures_util::future::join_all;
-use nix::unistd::{Gid, Uid};
 use testcontainers_modules::testcontainers::core::{Healthcheck, IntoContainerPort, Mount};
 use testcontainers_modules::testcontainers::{ContainerRequest, GenericImage, ImageExt};
 
@@ -16,16 +14,15 @@ use super::images::Found;
 use super::nodes::Entry;
 use super::ready::Ready;
 use super::run::{Refusal, Run};
-use crate::EnvironmentError;
 use crate::environment::NodeKind;
 use crate::needs::ServiceSpec;
 use crate::ports::free_port;
 use crate::progress::telling;
 use crate::reaper::Exit;
+use crate::{EnvironmentError, limits};
 
 /// Every service listens here in its own container.
 pub(super) const SERVICE_PORT: u16 = 8080;
-const READY_LIMIT: Duration = Duration::from_secs(30);
 /// Handed through to services when the harness has them, as a child process would inherit them.
 const INHERITED: [&str; 3] = ["RUST_LOG", "RUST_BACKTRACE", "TZ"];
 /// What a loader says of an executable that was made for a newer machine.
@@ -108,7 +105,7 @@ impl Services<'_> {
         let port = self.ports.hand_over(&node).unwrap_or_default();
         let ready = Ready::Http { address: format!("127.0.0.1:{port}"), path: spec.ready_path.clone() };
         let from = super::logs::length(&run.log(&node));
-        let entry = Entry::new(NodeKind::Service, ready, READY_LIMIT);
+        let entry = Entry::new(NodeKind::Service, ready);
         match run.create(&node, entry, true, self.request(spec, port)).await {
             Ok(()) => {}
             Err(Refusal::PortTaken(reason)) => {
@@ -117,7 +114,8 @@ impl Services<'_> {
             }
             Err(Refusal::Other(error)) => return Err(unfit(self.image, error)),
         }
-        run.until_ready(&node, from, run.progress.as_ref()).await.map_err(|error| unfit(self.image, error))?;
+        let limit = limits::of(NodeKind::Service).first;
+        run.until_ready(&node, from, limit, run.progress.as_ref()).await.map_err(|error| unfit(self.image, error))?;
         run.watch(&node);
         Ok(())
     }
@@ -146,10 +144,8 @@ impl Services<'_> {
         for (name, value) in spec.env {
             request = request.with_env_var(name, value);
         }
-        match own_user() {
-            Some(user) => request.with_user(user),
-            None => request,
-        }
+        let (user, group) = user();
+        request.with_user(format!("{user}:{group}"))
     }
 }
 
@@ -166,45 +162,48 @@ fn unfit(image: &Found, error: EnvironmentError) -> EnvironmentError {
     error
 }
 
-/// An ordinary user's services run as that user, so that both may read and write the exchange folder. Root's run as the image's own.
-fn own_user() -> Option<String> {
+/// User and group of the services of a harness that is root, as the image makes them. Said in any case: an image of somebody's own may be
+/// another's, and both must reach the exchange folder.
+const UNPRIVILEGED: (u32, u32) = (10_001, 10_001);
+
+/// An ordinary user's services run as that user, so that both may read and write the exchange folder.
+fn user() -> (u32, u32) {
     let (user, group) = (nix::unistd::geteuid(), nix::unistd::getegid());
-    (!user.is_root()).then(|| format!("{user}:{group}"))
+    if user.is_root() { UNPRIVILEGED } else { (user.as_raw(), group.as_raw()) }
 }
 
-/// Makes the exchange folder and lets the services' user write it.
-pub(super) fn make_exchange(exchange: &Path, image: Option<&Found>) -> Result<(), EnvironmentError> {
+/// Makes the exchange folder and gives it to the services.
+pub(super) fn make_exchange(exchange: &Path) -> Result<(), EnvironmentError> {
     std::fs::create_dir_all(exchange).map_err(EnvironmentError::io("make", exchange))?;
-    let user = image.and_then(|image| image.user.as_deref());
-    if own_user().is_some() || user.is_none() {
+    if !nix::unistd::geteuid().is_root() {
         return Ok(());
     }
-    match user.and_then(ids) {
-        Some((uid, gid)) => nix::unistd::chown(exchange, Some(Uid::from_raw(uid)), Some(Gid::from_raw(gid)))
-            .map_err(|error| EnvironmentError::io("give to the services", exchange)(error.into())),
-        // A name means something inside the image only.
-        None => std::fs::set_permissions(exchange, std::fs::Permissions::from_mode(0o1777))
-            .map_err(EnvironmentError::io("open to the services", exchange)),
-    }
+    let (user, group) = UNPRIVILEGED;
+    lchown(exchange, Some(user), Some(group)).map_err(EnvironmentError::io("give to the services", exchange))
 }
 
-/// `10001` or `10001:10001`.
-fn ids(user: &str) -> Option<(u32, u32)> {
-    let (uid, gid) = user.split_once(':').unwrap_or((user, user));
-    Some((uid.parse().ok()?, gid.parse().ok()?))
+/// Gives the exchange folder and what the services wrote there to the harness's user: it may stay after the run.
+pub(super) fn take_back(exchange: &Path) -> Result<(), EnvironmentError> {
+    let (user, group) = (nix::unistd::geteuid(), nix::unistd::getegid());
+    let Ok(metadata) = std::fs::symlink_metadata(exchange) else { return Ok(()) };
+    if !user.is_root() {
+        return Ok(());
+    }
+    if metadata.is_dir() {
+        for entry in std::fs::read_dir(exchange).map_err(EnvironmentError::io("read", exchange))?.flatten() {
+            take_back(&entry.path())?;
+        }
+    }
+    if metadata.uid() != UNPRIVILEGED.0 {
+        return Ok(());
+    }
+    lchown(exchange, Some(user.as_raw()), Some(group.as_raw())).map_err(EnvironmentError::io("take back", exchange))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::error::LastLines;
-
-    #[test]
-    fn users_are_numbers_or_names() {
-        assert_eq!(ids("10001"), Some((10_001, 10_001)));
-        assert_eq!(ids("10001:7"), Some((10_001, 7)));
-        assert_eq!(ids("bankstorm"), None);
-    }
 
     #[test]
     fn a_port_is_held_until_its_container_starts() {

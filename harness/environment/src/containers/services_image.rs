@@ -3,6 +3,7 @@
 //! In: the executable, `deploy/Dockerfile`. Out: an image that bears the executable's SHA-256. Elsewhere: building it inside a container
 //! (`make image`), for an executable whose C library is newer than the image's.
 
+use std::collections::BTreeSet;
 use std::io::{Read, Write as _};
 use std::path::Path;
 use std::time::Duration;
@@ -10,10 +11,11 @@ use std::time::Duration;
 use futures_util::StreamExt;
 use futures_util::future::join_all;
 use sha2::{Digest, Sha256};
-use testcontainers_modules::testcontainers::bollard::body_full;
 use testcontainers_modules::testcontainers::bollard::query_parameters::{
-    BuildImageOptionsBuilder, BuilderVersion, ListImagesOptionsBuilder, RemoveImageOptionsBuilder,
+    BuildImageOptionsBuilder, BuilderVersion, ListContainersOptionsBuilder, ListImagesOptionsBuilder,
+    RemoveImageOptionsBuilder,
 };
+use testcontainers_modules::testcontainers::bollard::{Docker, body_full};
 use tokio::time::{Instant, timeout};
 
 use super::engine::{Engine, words};
@@ -33,10 +35,12 @@ const BASED_ON: &str = "org.bankstorm.base";
 const OURS: &str = "org.bankstorm.image=services";
 /// Between two words of the engine. The first one comes after it has taken the executable in.
 const BUILD_SILENCE: Duration = Duration::from_secs(180);
-/// Another run may build the same name at the same moment.
+/// Another run may build the same executable on another base at the same moment.
 const TRIES: u32 = 3;
-/// An image without a name may be about to be used by a run that knows its id; an older one is not.
-const KEEP_UNNAMED_SECONDS: i64 = 3_600;
+/// A younger image may be about to be used by a run that knows its id.
+const YOUNG_SECONDS: i64 = 600;
+/// How many of the latest stay after a start: those of the branches that somebody works on in turn.
+const LATEST: usize = 3;
 
 /// The image that the user chose, or one that holds the running executable.
 pub(super) async fn get(
@@ -44,10 +48,10 @@ pub(super) async fn get(
     scenario: Option<&String>,
     progress: &dyn Progress,
 ) -> Result<Found, EnvironmentError> {
-    if let Some(name) = SERVICES.chosen(scenario) {
+    if let Some(name) = SERVICES.chosen(scenario)? {
         return ensure(engine, SERVICES, &name, progress).await;
     }
-    let wanted = Wanted { binary: in_background(|| sha256(&own_program())).await?, base: BASE.name(None) };
+    let wanted = Wanted { binary: in_background(|| sha256(&own_program())).await?, base: BASE.name(None)? };
     for _ in 0..TRIES {
         if let Some(found) = wanted.current(engine).await? {
             return Ok(found);
@@ -56,8 +60,9 @@ pub(super) async fn get(
     }
     // The last build may have been the one that stayed.
     let found = wanted.current(engine).await?;
-    found
-        .ok_or_else(|| unbuilt("other runs with other executables kept replacing it; start one after the other".into()))
+    found.ok_or_else(|| {
+        unbuilt(&wanted.name(), "runs with another base kept replacing it; start one after the other".into())
+    })
 }
 
 /// What the image must be made of.
@@ -69,34 +74,41 @@ struct Wanted {
 }
 
 impl Wanted {
-    /// The image by our name, when it holds this executable on this base.
+    /// One name for each executable, so that two that run side by side do not take it from each other.
+    fn name(&self) -> String {
+        format!("{}-{}", SERVICES.default, self.binary.chars().take(12).collect::<String>())
+    }
+
+    /// The image by that name, when it holds this executable on this base.
     async fn current(&self, engine: &Engine) -> Result<Option<Found>, EnvironmentError> {
-        let Some(image) = present(engine, SERVICES.default).await? else { return Ok(None) };
+        let name = self.name();
+        let Some(image) = present(engine, &name).await? else { return Ok(None) };
         let base = present(engine, &self.base).await?.and_then(|base| base.id);
         let labels = image.config.as_ref().and_then(|config| config.labels.clone()).unwrap_or_default();
         let same_base = match base {
             Some(id) => labels.get(BASED_ON) == Some(&id),
             // It is gone since; one that somebody asked for by name is fetched.
-            None => BASE.chosen(None).is_none(),
+            None => BASE.chosen(None)?.is_none(),
         };
         let same = same_base && labels.get(BINARY) == Some(&self.binary);
-        Ok(same.then(|| Found::of(SERVICES.default, image)))
+        Ok(same.then(|| Found::of(&name, image)))
     }
 }
 
-fn unbuilt(reason: String) -> EnvironmentError {
-    EnvironmentError::ImageBuild { image: SERVICES.default.to_owned(), reason }
+fn unbuilt(image: &str, reason: String) -> EnvironmentError {
+    EnvironmentError::ImageBuild { image: image.to_owned(), reason }
 }
 
 async fn build(engine: &Engine, wanted: &Wanted, progress: &dyn Progress) -> Result<(), EnvironmentError> {
     let base = ensure(engine, BASE, &wanted.base, progress).await?;
-    let shown = format!("image {}", SERVICES.default);
+    let name = wanted.name();
+    let shown = format!("image {name}");
     progress.started(&shown, "its build around the running executable");
     let begun = Instant::now();
     let context = in_background(|| context(&own_program())).await?;
     let arguments = [("BASE", wanted.base.as_str()), ("BINARY_SHA256", &wanted.binary)];
     let options = BuildImageOptionsBuilder::new()
-        .t(SERVICES.default)
+        .t(&name)
         .target(TARGET)
         .buildargs(&arguments.into_iter().collect())
         .labels(&[(BASED_ON, base.id)].into_iter().collect())
@@ -112,30 +124,57 @@ async fn build(engine: &Engine, wanted: &Wanted, progress: &dyn Progress) -> Res
     loop {
         match timeout(BUILD_SILENCE, steps.next()).await {
             Ok(Some(Ok(_))) => {}
-            Ok(Some(Err(error))) => return Err(unbuilt(words(&error))),
+            Ok(Some(Err(error))) => return Err(unbuilt(&name, words(&error))),
             Ok(None) => break,
-            Err(_) => return Err(unbuilt(format!("the engine said nothing for {} s", BUILD_SILENCE.as_secs()))),
+            Err(_) => {
+                let reason = format!("the engine said nothing for {} s", BUILD_SILENCE.as_secs());
+                return Err(unbuilt(&name, reason));
+            }
         }
     }
     progress.ready(&shown, begun.elapsed());
-    remove_old(engine).await;
     Ok(())
 }
 
-/// Removes unnamed images of earlier builds; those in use stay, as the engine refuses.
-async fn remove_old(engine: &Engine) {
-    let filters = [("dangling", vec!["true"]), ("label", vec![OURS])];
-    let options = ListImagesOptionsBuilder::new().filters(&filters.into_iter().collect()).build();
-    let Ok(images) = engine.docker.list_images(Some(options)).await else { return };
+/// Which images of the services stay though no container uses them, besides the young ones.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Keep {
+    /// The latest few.
+    Latest,
+    /// None.
+    None,
+}
+
+/// Removes images of the services that no container uses, named or not.
+pub(crate) async fn remove_unused(docker: &Docker, keep: Keep) {
+    let images = ListImagesOptionsBuilder::new().filters(&[("label", vec![OURS])].into_iter().collect()).build();
+    let containers = ListContainersOptionsBuilder::new().all(true).build();
+    // Containers last: one that is created meanwhile holds its image by itself.
+    let Ok(images) = docker.list_images(Some(images)).await else { return };
+    let Ok(containers) = docker.list_containers(Some(containers)).await else { return };
+    let used: BTreeSet<String> = containers.into_iter().filter_map(|one| one.image_id).collect();
     let now = nix::time::clock_gettime(nix::time::ClockId::CLOCK_REALTIME).map_or(0, |now| now.tv_sec());
-    let old = images.into_iter().filter(|image| image.created < now - KEEP_UNNAMED_SECONDS);
-    join_all(old.map(async |image| {
+    let images = images.into_iter().map(|image| (image.created, image.id)).collect();
+    join_all(unused(images, &used, now, keep).into_iter().map(async |id| {
+        // Without force: one that a container began to use meanwhile is refused.
         let options = RemoveImageOptionsBuilder::new().build();
-        if let Err(error) = engine.docker.remove_image(&image.id, Some(options), None).await {
-            tracing::debug!(image.id, error = words(&error), "an earlier image of the services stays");
+        if let Err(error) = docker.remove_image(&id, Some(options), None).await {
+            tracing::debug!(id, error = words(&error), "an earlier image of the services stays");
         }
     }))
     .await;
+}
+
+/// Ids to remove of images with their time of creation in seconds.
+fn unused(mut images: Vec<(i64, String)>, used: &BTreeSet<String>, now: i64, keep: Keep) -> Vec<String> {
+    images.sort_unstable();
+    images.dedup();
+    let latest = match keep {
+        Keep::Latest => LATEST,
+        Keep::None => 0,
+    };
+    let earlier = images.into_iter().rev().skip(latest);
+    earlier.filter(|(created, id)| *created < now - YOUNG_SECONDS && !used.contains(id)).map(|(_, id)| id).collect()
 }
 
 #[expect(clippy::disallowed_methods, reason = "harness room: reads a large file, off the runtime")]
@@ -211,6 +250,15 @@ mod tests {
         assert_eq!(lines.len(), 2, "{listed}");
         assert!(lines[0].starts_with("-rw-r--r--") && lines[0].ends_with("Dockerfile"), "{listed}");
         assert!(lines[1].starts_with("-rwxr-xr-x") && lines[1].contains(" 1000 "), "{listed}");
+    }
+
+    #[test]
+    fn young_used_and_the_latest_images_stay() {
+        let images = || (0..8).map(|age| (10_000 - 400 * age, age.to_string())).collect::<Vec<_>>();
+        let used = BTreeSet::from(["5".to_owned()]);
+        assert_eq!(unused(images(), &used, 10_000, Keep::Latest), ["3", "4", "6", "7"]);
+        assert_eq!(unused(images(), &used, 10_000, Keep::None), ["2", "3", "4", "6", "7"]);
+        assert_eq!(unused(images(), &used, 8_900, Keep::Latest), ["6", "7"]);
     }
 
     #[test]

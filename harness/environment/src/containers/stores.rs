@@ -2,7 +2,6 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::time::Duration;
 
 use futures_util::future::{OptionFuture, try_join, try_join_all};
 use testcontainers_modules::postgres::Postgres;
@@ -14,17 +13,14 @@ use super::images::Found;
 use super::nodes::Entry;
 use super::ready::Ready;
 use super::run::{Refusal, Run};
-use crate::EnvironmentError;
 use crate::environment::{HARNESS, NodeKind};
 use crate::local::kafka_config::{self, BROKER, BrokerConfig, CLUSTER_ID, Listener, broker_name, listener_name};
 use crate::local::topics::{self, Topics};
 use crate::local::{postgres, redis};
 use crate::needs::Needs;
 use crate::ports::free_port;
+use crate::{EnvironmentError, limits};
 
-const DATABASE_LIMIT: Duration = Duration::from_secs(60);
-const BROKER_LIMIT: Duration = Duration::from_secs(90);
-const CACHE_LIMIT: Duration = Duration::from_secs(30);
 /// Ports are picked before the engine binds them, so another process can be faster.
 const PORT_TRIES: u32 = 5;
 
@@ -94,8 +90,9 @@ async fn up<I: Image>(
     let start = async {
         for _ in 0..PORT_TRIES {
             let (entry, image) = plan()?;
+            let limit = limits::of(entry.kind).first;
             match run.create(node, entry, false, image).await {
-                Ok(()) => return run.until_ready(node, 0, run.progress.as_ref()).await,
+                Ok(()) => return run.until_ready(node, 0, limit, run.progress.as_ref()).await,
                 Err(Refusal::PortTaken(reason)) => tracing::info!(node, reason, "trying another port"),
                 Err(Refusal::Other(error)) => return Err(error),
             }
@@ -131,7 +128,7 @@ async fn database(run: &Arc<Run>, name: &str, image: &Found) -> Result<u16, Envi
             .with_cmd(settings.clone())
             .with_shm_size(SHARED_MEMORY)
             .with_mapped_port(port, POSTGRES_PORT.tcp());
-        Ok((Entry::new(NodeKind::Database, ready, DATABASE_LIMIT), request))
+        Ok((Entry::new(NodeKind::Database, ready), request))
     })
     .await?;
     Ok(port)
@@ -149,7 +146,7 @@ async fn cache(run: &Arc<Run>, image: &Found) -> Result<u16, EnvironmentError> {
             .with_tag(tag)
             .with_cmd(["redis-server", "--save", "", "--appendonly", "no"])
             .with_mapped_port(port, REDIS_PORT.tcp());
-        Ok((Entry::new(NodeKind::Cache, ready, CACHE_LIMIT), request))
+        Ok((Entry::new(NodeKind::Cache, ready), request))
     })
     .await?;
     Ok(port)
@@ -169,20 +166,19 @@ async fn broker(
         for client in clients.keys().filter(|client| !needs.services.contains(client)) {
             outside.insert(client.clone(), port_for(&node)?);
         }
-        let own = outside.get(HARNESS).copied().unwrap_or_default();
         let (image_name, tag) = image.name_and_tag();
         let mut request = GenericImage::new(image_name, tag)
             .with_env_var("CLUSTER_ID", CLUSTER_ID)
-            .with_env_var("KAFKA_HEAP_OPTS", if needs.brokers == 1 { "-Xms256m -Xmx512m" } else { "-Xms256m -Xmx256m" })
-            .with_env_var("KAFKA_OPTS", "-XX:-UsePerfData");
+            .with_env_var("KAFKA_HEAP_OPTS", kafka_config::heap(needs.brokers).join(" "))
+            // In the place of the image's own, so that a broker is tuned alike wherever it runs.
+            .with_env_var("KAFKA_JVM_PERFORMANCE_OPTS", kafka_config::TUNING.join(" "));
         for (key, value) in kafka_config::properties(&config(id, needs.brokers, &clients, &outside)) {
             request = request.with_env_var(variable(key), value);
         }
         for (client, port) in &outside {
             request = request.with_mapped_port(*port, clients[client].tcp());
         }
-        let ready = Ready::Broker { host: "127.0.0.1", port: own };
-        Ok((Entry::new(NodeKind::Broker, ready, BROKER_LIMIT), request))
+        Ok((Entry::new(NodeKind::Broker, Ready::Broker), request))
     })
     .await?;
     Ok(outside)

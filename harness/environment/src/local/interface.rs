@@ -61,6 +61,10 @@ impl Environment for Local {
         self.reaper.deaths()
     }
 
+    fn lost(&self) -> Option<String> {
+        self.reaper.lost().then(|| "the reaper ended by itself".to_owned())
+    }
+
     fn pids(&self) -> BTreeMap<String, u32> {
         self.reaper.pids()
     }

@@ -12,28 +12,20 @@ use super::kafka_config::{self, BROKER, BrokerConfig, CLUSTER_ID, Listener, brok
 use super::launch::Launcher;
 use super::nodes::{Nodes, Plan, Ready};
 use super::topics::{self, Topics};
-use crate::EnvironmentError;
 use crate::environment::NodeKind;
 use crate::needs::Needs;
 use crate::ports::free_port;
 use crate::reaper::Spawn;
 use crate::tools::{Java, KafkaJars};
+use crate::{EnvironmentError, limits};
 
 const FORMAT_LIMIT: Duration = Duration::from_secs(60);
-const READY_LIMIT: Duration = Duration::from_secs(60);
-/// A lone node's orderly way out takes seconds, and one whose quorum is gone never ends.
-const STOP_LIMIT: Duration = Duration::from_secs(20);
-const READY_LINE: &str = "Kafka Server started";
+pub(crate) const READY_LINE: &str = "Kafka Server started";
 /// Ports are picked before they are bound, so another process can be faster.
 const PORT_TRIES: u32 = 5;
 
 /// Formatting lasts under a second: compile quickly rather than well.
 const FORMAT_JVM: [&str; 3] = ["-XX:TieredStopAtLevel=1", "-XX:+UseSerialGC", "-XX:-UsePerfData"];
-/// The broker keeps the full compiler and the default collector, as an operator would run it, so that its figures under load are its
-/// own; only the heap is small, as hundreds of records a second need no more.
-const ONE_JVM: [&str; 3] = ["-Xms256m", "-Xmx512m", "-XX:-UsePerfData"];
-/// Three share the machine with everything else.
-const THREE_JVM: [&str; 3] = ["-Xms256m", "-Xmx256m", "-XX:-UsePerfData"];
 
 /// The loopback ports of one broker.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -133,17 +125,15 @@ impl Cluster<'_> {
     async fn all_up(&self, folders: &[Folder], nodes: &Nodes) -> Result<Option<String>, EnvironmentError> {
         let starts = folders.iter().map(async |folder| {
             let properties = folder.properties.display().to_string();
-            let jvm = if self.brokers == 1 { ONE_JVM } else { THREE_JVM };
+            let jvm = [&kafka_config::heap(self.brokers)[..], &kafka_config::TUNING[..]].concat();
             let plan = Plan {
                 kind: NodeKind::Broker,
                 spawn: self.child(folder, &jvm, &["kafka.Kafka", properties.as_str()]),
                 ready: Ready::Line(READY_LINE),
-                ready_limit: READY_LIMIT,
-                stop: (Signal::SIGTERM, STOP_LIMIT),
             };
             nodes.note(&folder.name, plan.clone());
             let begun = Instant::now();
-            let started = plan.start(self.launcher, READY_LIMIT).await;
+            let started = plan.start(self.launcher, limits::of(NodeKind::Broker).first).await;
             match &started {
                 Ok(_) => self.launcher.progress.ready(&folder.name, begun.elapsed()),
                 // Not told as a failure: all are started again, with other ports.
@@ -167,7 +157,7 @@ impl Cluster<'_> {
         let ends = folders.iter().filter(|folder| living.contains_key(&folder.name)).map(async |folder| {
             // A failed request means that the reaper is gone; the next start says so.
             let _ = self.launcher.reaper.signal(&folder.name, Signal::SIGKILL).await;
-            self.launcher.reaper.ended(&folder.name, STOP_LIMIT).await
+            self.launcher.reaper.ended(&folder.name, limits::STOP).await
         });
         join_all(ends).await;
     }

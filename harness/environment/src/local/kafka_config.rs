@@ -55,6 +55,14 @@ pub(crate) fn min_in_sync(brokers: u32) -> u32 {
     if brokers >= 3 { 2 } else { 1 }
 }
 
+/// The heap is small, as hundreds of records a second need no more; three brokers share the machine with everything else.
+pub(crate) const fn heap(brokers: u32) -> [&'static str; 2] {
+    if brokers == 1 { ["-Xms256m", "-Xmx512m"] } else { ["-Xms256m", "-Xmx256m"] }
+}
+
+/// The broker keeps the full compiler and the default collector, as an operator would run it, so that its figures under load are its own.
+pub(crate) const TUNING: [&str; 1] = ["-XX:-UsePerfData"];
+
 /// The properties of one node, in a fixed order.
 pub(crate) fn properties(broker: &BrokerConfig) -> Vec<(&'static str, String)> {
     let joined = |all: Vec<String>| all.join(",");

@@ -61,6 +61,7 @@ impl Launcher<'_> {
             Some(exit) => {
                 Err(EnvironmentError::Died { waiting_for: doing.to_owned(), exit, log: self.last_lines(&name), name })
             }
+            None if self.reaper.lost() => Err(EnvironmentError::Reaper { reason: "was lost during the start".into() }),
             None => Err(self.overrun(&name, doing, limit)),
         }
     }
@@ -123,12 +124,12 @@ impl Launcher<'_> {
 }
 
 /// Length of a log by now; what a later attempt writes comes after it.
-pub(super) fn log_length(log: &Path) -> u64 {
+pub(crate) fn log_length(log: &Path) -> u64 {
     std::fs::metadata(log).map_or(0, |metadata| metadata.len())
 }
 
 /// Whether the log of a process contains `needle` after its first `from` bytes.
-pub(super) fn log_contains(log: &Path, from: u64, needle: &str) -> bool {
+pub(crate) fn log_contains(log: &Path, from: u64, needle: &str) -> bool {
     let read = || {
         let mut file = File::open(log)?;
         file.seek(SeekFrom::Start(from))?;

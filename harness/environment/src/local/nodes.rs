@@ -4,10 +4,8 @@ use std::collections::BTreeMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use nix::sys::signal::Signal;
-
 use super::launch::{Launcher, log_contains, log_length};
-use super::{redis, services};
+use super::{postgres, redis, services};
 use crate::EnvironmentError;
 use crate::environment::NodeKind;
 use crate::reaper::Spawn;
@@ -19,6 +17,8 @@ pub(super) enum Ready {
     Line(&'static str),
     /// 200 from an address and path.
     Http { address: String, path: String },
+    /// A new line of its log, and then an answer to `select 1` at this connection string.
+    Select { line: &'static str, address: String },
     /// An answer to Redis's PING.
     Ping { address: String },
 }
@@ -29,9 +29,6 @@ pub(super) struct Plan {
     pub(super) kind: NodeKind,
     pub(super) spawn: Spawn,
     pub(super) ready: Ready,
-    pub(super) ready_limit: Duration,
-    /// The signal for an orderly end, and how long that may take.
-    pub(super) stop: (Signal, Duration),
 }
 
 impl Plan {
@@ -45,6 +42,9 @@ impl Plan {
         let look = || async {
             let ready = match &self.ready {
                 Ready::Line(line) => log_contains(&self.spawn.log, before, line),
+                Ready::Select { line, address } => {
+                    log_contains(&self.spawn.log, before, line) && postgres::ask(address, "select 1").await.is_some()
+                }
                 Ready::Http { address, path } => services::answers_ok(address, path).await,
                 Ready::Ping { address } => redis::answers(address).await,
             };
@@ -61,6 +61,7 @@ impl Plan {
     fn waiting_for(&self) -> String {
         match &self.ready {
             Ready::Line(line) => (*line).to_owned(),
+            Ready::Select { .. } => "an answer to `select 1`".to_owned(),
             Ready::Http { address, path } => format!("200 from http://{address}{path}"),
             Ready::Ping { address } => format!("PONG from {address}"),
         }

@@ -12,7 +12,7 @@ use super::nodes::Entry;
 use crate::environment::Witness;
 use crate::progress::Quiet;
 use crate::reaper::{Act, Exit, Seen, monotonic_ns};
-use crate::{EnvironmentError, Signal};
+use crate::{EnvironmentError, Signal, limits};
 
 /// For an end by SIGKILL after an orderly one overran its limit.
 const FORCED_LIMIT: Duration = Duration::from_secs(5);
@@ -78,7 +78,7 @@ impl Local {
         self.nodes.set_paused(name, false);
         let begun = Instant::now();
         // Whoever restarts a node tells of it; a start's progress lines would come in the midst of a run.
-        let pid = entry.plan.start(&self.launcher(&Quiet), entry.plan.ready_limit).await?;
+        let pid = entry.plan.start(&self.launcher(&Quiet), limits::of(entry.plan.kind).again).await?;
         self.reaper.watch(name);
         let took = begun.elapsed().as_secs_f64();
         let at_monotonic_ns = monotonic_ns();
@@ -91,17 +91,22 @@ impl Local {
             self.resume_node(name).await?;
         }
         self.reaper.unwatch(name);
-        let (signal, limit) = entry.plan.stop;
+        let kind = entry.plan.kind;
+        let (signal, limit) = (limits::stop_signal(kind), limits::of(kind).stop);
         self.reaper.signal(name, signal).await?;
-        if self.reaper.ended(name, limit).await.is_some() {
-            return Ok(String::new());
+        if let Some(exit) = self.reaper.ended(name, limit).await {
+            // SIGKILL comes from us after the limit; before it, it is as unexpected as any other signal.
+            return Ok(match exit {
+                Exit::Signal(number) if number == Signal::SIGKILL as i32 => format!(" (the one before: {exit})"),
+                exit => limits::after_stop(exit, signal),
+            });
         }
         self.reaper.tree(name, Act::Kill).await?;
         if self.reaper.ended(name, FORCED_LIMIT).await.is_none() {
             let reason = format!("it lives {} s after SIGKILL", FORCED_LIMIT.as_secs());
             return Err(EnvironmentError::Node { doing: "restart", node: name.to_owned(), reason });
         }
-        Ok(format!(" (the one before did not end within {} s of {signal} and was killed)", limit.as_secs()))
+        Ok(limits::after_stop(Exit::Signal(Signal::SIGKILL as i32), signal))
     }
 
     fn running(&self, doing: &'static str, name: &str) -> Result<(), EnvironmentError> {

@@ -13,11 +13,11 @@ use nix::unistd::{Gid, Uid, User};
 
 use super::launch::Launcher;
 use super::nodes::{Nodes, Plan, Ready};
-use crate::EnvironmentError;
 use crate::environment::NodeKind;
 use crate::ports::free_port;
 use crate::reaper::Spawn;
 use crate::tools::Postgres;
+use crate::{EnvironmentError, limits};
 
 /// The role that the run uses, and the only one.
 pub(crate) const ROLE: &str = "bankstorm";
@@ -29,11 +29,9 @@ pub(crate) const SETTINGS: &[(&str, &str)] = &[
     ("shared_buffers", "128MB"),
 ];
 const INITDB_LIMIT: Duration = Duration::from_secs(60);
-const READY_LIMIT: Duration = Duration::from_secs(30);
-/// After a SIGKILL the log since the last checkpoint is replayed first.
-const RECOVERED_LIMIT: Duration = Duration::from_secs(120);
-/// The checkpoint of a fast shutdown writes back what is dirty.
-const STOP_LIMIT: Duration = Duration::from_secs(60);
+const CREATE_LIMIT: Duration = Duration::from_secs(30);
+/// For one answer; it is asked again within the limit of the whole wait.
+const ANSWER: Duration = Duration::from_secs(3);
 const READY_LINE: &str = "database system is ready to accept connections";
 /// Ports are picked before they are bound, so another process can be faster.
 const PORT_TRIES: u32 = 5;
@@ -87,13 +85,11 @@ pub(super) async fn start(
         let plan = Plan {
             kind: NodeKind::Database,
             spawn: child("postgres", server_arguments(&data, port)),
-            ready: Ready::Line(READY_LINE),
-            ready_limit: RECOVERED_LIMIT,
-            // Fast shutdown: clients are cut off, transactions rolled back, a checkpoint written.
-            stop: (Signal::SIGINT, STOP_LIMIT),
+            // Another server may have the port: the line says that it is this one.
+            ready: Ready::Select { line: READY_LINE, address: address(port, "postgres") },
         };
         nodes.note(&name, plan.clone());
-        match plan.start(launcher, READY_LIMIT).await {
+        match plan.start(launcher, limits::of(NodeKind::Database).first).await {
             Ok(_) => {
                 create_database(launcher, &name, port, database).await?;
                 launcher.reaper.watch(&name);
@@ -161,7 +157,7 @@ async fn create_database(
 ) -> Result<(), EnvironmentError> {
     let asked = format!("database {database}");
     let reason = launcher
-        .until(name, &asked, READY_LIMIT, || async { Some(ask_for_database(port, database).await.err()) })
+        .until(name, &asked, CREATE_LIMIT, || async { Some(ask_for_database(port, database).await.err()) })
         .await?;
     match reason {
         None => Ok(()),
@@ -183,6 +179,23 @@ async fn ask_for_database(port: u16, database: &str) -> Result<(), tokio_postgre
     };
     let (asked, connected) = tokio::join!(ask, connection);
     asked.and(connected)
+}
+
+/// First column of the first row, on a connection of its own. An engine's forwarding takes a connection before the server listens, so a refusal is no error here.
+pub(crate) async fn ask(address: &str, sql: &str) -> Option<String> {
+    let ask = async {
+        let (client, connection) = tokio_postgres::connect(address, tokio_postgres::NoTls).await.ok()?;
+        let question = async {
+            let rows = client.simple_query(sql).await.ok()?;
+            drop(client);
+            rows.into_iter().find_map(|message| match message {
+                tokio_postgres::SimpleQueryMessage::Row(row) => row.get(0).map(str::to_owned),
+                _ => None,
+            })
+        };
+        tokio::join!(question, connection).0
+    };
+    tokio::time::timeout(ANSWER, ask).await.ok().flatten()
 }
 
 #[cfg(test)]

@@ -2,22 +2,19 @@
 
 use std::time::Duration;
 
-use nix::sys::signal::Signal;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
 use super::launch::Launcher;
 use super::nodes::{Nodes, Plan, Ready};
-use crate::EnvironmentError;
 use crate::environment::NodeKind;
 use crate::ports::free_port;
 use crate::reaper::Spawn;
 use crate::tools::Tool;
+use crate::{EnvironmentError, limits};
 
 /// Name of the process, its log and its folder.
 pub(crate) const NAME: &str = "redis";
-const READY_LIMIT: Duration = Duration::from_secs(15);
-const STOP_LIMIT: Duration = Duration::from_secs(10);
 /// Ports are picked before they are bound, so another process can be faster.
 const PORT_TRIES: u32 = 5;
 const ANSWER: Duration = Duration::from_secs(1);
@@ -32,11 +29,9 @@ pub(super) async fn start(launcher: &Launcher<'_>, nodes: &Nodes, program: &Tool
             kind: NodeKind::Cache,
             spawn: Spawn { cwd: Some(folder.clone()), ..launcher.child(NAME, &program.program, arguments(port)) },
             ready: Ready::Ping { address: format!("127.0.0.1:{port}") },
-            ready_limit: READY_LIMIT,
-            stop: (Signal::SIGTERM, STOP_LIMIT),
         };
         nodes.note(NAME, plan.clone());
-        match plan.start(launcher, READY_LIMIT).await {
+        match plan.start(launcher, limits::of(NodeKind::Cache).first).await {
             Ok(_) => {
                 launcher.reaper.watch(NAME);
                 return Ok(port);

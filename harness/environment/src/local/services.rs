@@ -1,23 +1,16 @@
 //! Processes of our own: started through the reaper, ready when their ready address answers 200.
 
-use std::time::Duration;
-
 use futures_util::future::join_all;
-use nix::sys::signal::Signal;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
 use super::launch::Launcher;
 use super::nodes::{Plan, Ready};
-use crate::EnvironmentError;
 use crate::environment::NodeKind;
 use crate::needs::ServiceSpec;
 use crate::reaper::Spawn;
 use crate::reaper::client::own_program;
-
-const READY_LIMIT: Duration = Duration::from_secs(30);
-/// After SIGTERM, as the design promises it.
-pub(super) const STOP_LIMIT: Duration = Duration::from_secs(10);
+use crate::{EnvironmentError, limits};
 
 /// How the service of `spec` is started, now and again.
 pub(super) fn plan(launcher: &Launcher<'_>, spec: ServiceSpec, port: u16) -> Result<Plan, EnvironmentError> {
@@ -32,20 +25,21 @@ pub(super) fn plan(launcher: &Launcher<'_>, spec: ServiceSpec, port: u16) -> Res
         kind: NodeKind::Service,
         spawn: Spawn { env: spec.env, ..launcher.child(&spec.name, &own_program(), spec.args) },
         ready: Ready::Http { address: format!("127.0.0.1:{port}"), path: spec.ready_path },
-        ready_limit: READY_LIMIT,
-        stop: (Signal::SIGTERM, STOP_LIMIT),
     })
 }
 
 /// Starts all of them in parallel and waits for all, so that an error comes after the others had their say.
 pub(super) async fn start(launcher: &Launcher<'_>, plans: Vec<(String, Plan)>) -> Result<(), EnvironmentError> {
     let starts = plans.into_iter().map(|(name, plan)| async move {
-        launcher.telling(&name, plan.start(launcher, plan.ready_limit)).await?;
+        launcher.telling(&name, plan.start(launcher, limits::of(NodeKind::Service).first)).await?;
         launcher.reaper.watch(&name);
         Ok(())
     });
     join_all(starts).await.into_iter().collect()
 }
+
+/// A service that takes the connection and says nothing is asked again.
+const ANSWER: std::time::Duration = std::time::Duration::from_secs(2);
 
 /// A GET by hand: the only HTTP that this room speaks.
 pub(crate) async fn answers_ok(host: &str, path: &str) -> bool {
@@ -57,8 +51,7 @@ pub(crate) async fn answers_ok(host: &str, path: &str) -> bool {
         stream.read_exact(&mut status).await?;
         Ok::<_, std::io::Error>(is_ok(&status))
     };
-    // A service that takes the connection and says nothing is asked again.
-    tokio::time::timeout(Duration::from_secs(2), ask).await.is_ok_and(|answer| answer.unwrap_or(false))
+    tokio::time::timeout(ANSWER, ask).await.is_ok_and(|answer| answer.unwrap_or(false))
 }
 
 fn is_ok(status: &[u8]) -> bool {

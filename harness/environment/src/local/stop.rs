@@ -4,9 +4,9 @@ use std::time::Duration;
 
 use nix::sys::signal::Signal;
 
-use super::{Local, services};
-use crate::EnvironmentError;
+use super::Local;
 use crate::environment::NodeKind;
+use crate::{EnvironmentError, limits};
 
 /// For the stores: their data is thrown away, so they are told to leave at once.
 const STORE_STOP: Duration = Duration::from_secs(5);
@@ -15,7 +15,7 @@ impl Local {
     /// Stops everything; afterwards no process and no folder is left.
     pub(super) async fn stop_all(self) -> Result<(), EnvironmentError> {
         self.thaw().await;
-        let late = self.stop_services().await;
+        let unclean = self.stop_services().await;
         // The stores hold nothing that anybody reads after the run. A broker's orderly way out takes seconds; PostgreSQL's immediate
         // shutdown skips the last checkpoint and still gives its shared memory back to the kernel.
         self.stop_stores(NodeKind::Broker, Signal::SIGKILL).await;
@@ -29,10 +29,8 @@ impl Local {
             return Err(EnvironmentError::LeftBehind { what: format!("folder {}", folder.display()) });
         }
         finished?;
-        if !late.is_empty() {
-            let limit = services::STOP_LIMIT.as_secs();
-            let what = format!("{} did not end within {limit} s of SIGTERM and was killed", late.join(", "));
-            return Err(EnvironmentError::LeftBehind { what });
+        if !unclean.is_empty() {
+            return Err(EnvironmentError::LeftBehind { what: unclean.join("; ") });
         }
         if !pids.is_empty() {
             tracing::debug!(?pids, "stopped by the reaper's sweep");
@@ -56,16 +54,16 @@ impl Local {
         self.reaper.pids().into_keys().filter(of_kind).collect()
     }
 
-    /// Names of the services that did not end within the limit.
+    /// What is to be said of services that did not end within the limit, or otherwise than asked.
     async fn stop_services(&self) -> Vec<String> {
         let living = self.living(NodeKind::Service);
         for name in &living {
             self.tell_to_end(name, Signal::SIGTERM).await;
         }
-        let ends = living.iter().map(|name| self.reaper.ended(name, services::STOP_LIMIT));
+        let ends = living.iter().map(|name| self.reaper.ended(name, limits::STOP));
         let ends = futures_util::future::join_all(ends).await;
-        let late = living.into_iter().zip(ends).filter(|(_, exit)| exit.is_none());
-        late.map(|(name, _)| name).collect()
+        let ends = living.into_iter().zip(ends);
+        ends.filter_map(|(name, exit)| limits::unclean_stop(&name, exit)).collect()
     }
 
     async fn stop_stores(&self, kind: NodeKind, signal: Signal) {

@@ -20,6 +20,7 @@ use tokio::signal::unix::{Signal as SignalStream, SignalKind, signal};
 
 use super::protocol::{Event, Exit, Request, Spawn};
 use super::{containers, sweep, tree};
+use crate::containers::leftovers::Expect;
 use crate::orphans;
 
 /// A child that has not been waited for yet.
@@ -63,12 +64,14 @@ async fn serve() -> io::Result<()> {
 
     let Some(mut state) = begin(&mut lines, &mut write).await? else { return Ok(()) };
     let asked = requests(&mut state, &mut lines, &mut write, &mut exits).await;
+    // A harness that was cut off may have asked the engine for something that comes into being a second later.
+    let expect = if asked == Some(Expect::Little) { Expect::Little } else { Expect::Latecomers };
     let mut left = sweep::everything(&mut state, &mut exits).await;
     if let Some(engine) = &state.engine {
-        left.extend(containers::remove(engine, &state.folder, asked).await);
+        left.extend(containers::remove(engine, &state.folder, expect).await);
     }
     let left = tidy(&state, left);
-    if asked {
+    if asked.is_some() {
         // The harness may be gone by now; then nobody is left to be told.
         let _ = send(&mut write, &Event::Gone { left }).await;
     }
@@ -109,13 +112,13 @@ fn make_folder(parent: &Path, prefix: &str, state: &Path) -> Result<(PathBuf, Pa
     })
 }
 
-/// Serves until the harness is gone (false) or says `Finish` (true).
+/// Serves until the harness is gone (`None`) or says `Finish`; then what may still come into being in the engine.
 async fn requests(
     state: &mut State,
     lines: &mut Lines<BufReader<OwnedReadHalf>>,
     write: &mut OwnedWriteHalf,
     exits: &mut SignalStream,
-) -> bool {
+) -> Option<Expect> {
     loop {
         // Exits first: a name must be free again before a request reuses it.
         let events = tokio::select! {
@@ -123,20 +126,21 @@ async fn requests(
             _ = exits.recv() => collect(state).0,
             line = lines.next_line() => match line {
                 Ok(Some(line)) => match serde_json::from_str(&line) {
-                    Ok(Request::Finish) => return true,
+                    Ok(Request::Finish { latecomers: true }) => return Some(Expect::Latecomers),
+                    Ok(Request::Finish { latecomers: false }) => return Some(Expect::Little),
                     Ok(Request::Act { id, name, act }) => tree::act(state, id, &name, act).await,
                     Ok(request) => obey(state, request).into_iter().collect(),
                     Err(error) => {
                         eprintln!("reaper: does not understand {line}: {error}");
-                        return false;
+                        return None;
                     }
                 },
-                Ok(None) | Err(_) => return false,
+                Ok(None) | Err(_) => return None,
             },
         };
         for event in events {
             if send(write, &event).await.is_err() {
-                return false;
+                return None;
             }
         }
     }
@@ -161,7 +165,7 @@ fn obey(state: &mut State, request: Request) -> Option<Event> {
             None
         }
         // `Begin` comes once, the others were handled by the caller.
-        Request::Begin { .. } | Request::Act { .. } | Request::Finish => None,
+        Request::Begin { .. } | Request::Act { .. } | Request::Finish { .. } => None,
     }
 }
 

@@ -219,9 +219,18 @@ impl Reaper {
     }
 
     /// Stops what still lives, removes the folder, and waits until the reaper is gone too.
-    pub(crate) async fn finish(mut self) -> Result<(), EnvironmentError> {
+    pub(crate) async fn finish(self) -> Result<(), EnvironmentError> {
+        self.end(false).await
+    }
+
+    /// As [`Reaper::finish`], after a start that failed: requests to the engine may have been given up in the midst.
+    pub(crate) async fn give_up(self) -> Result<(), EnvironmentError> {
+        self.end(true).await
+    }
+
+    async fn end(mut self, latecomers: bool) -> Result<(), EnvironmentError> {
         self.shared.known().processes.values_mut().for_each(|process| process.watched = false);
-        let asked = self.ask(&Request::Finish).await;
+        let asked = self.ask(&Request::Finish { latecomers }).await;
         let left = match asked {
             Ok(()) => timeout(FINISH, self.shared.until(|known| known.gone.take())).await,
             Err(_) => Ok(None),

@@ -27,10 +27,11 @@ pub async fn ended(limit: Duration) -> bool {
 fn lives() -> bool {
     let own = std::process::id() as i32;
     let Ok(all) = procfs::process::all_processes() else { return false };
-    let children = all.flatten().filter(|process| {
-        process.stat().is_ok_and(|stat| stat.ppid == own && stat.state != 'Z')
-    });
-    children.filter_map(|child| child.cmdline().ok()).any(|words| words.get(1).is_some_and(|word| word == super::ARGUMENT))
+    let children =
+        all.flatten().filter(|process| process.stat().is_ok_and(|stat| stat.ppid == own && stat.state != 'Z'));
+    children
+        .filter_map(|child| child.cmdline().ok())
+        .any(|words| words.get(1).is_some_and(|word| word == super::ARGUMENT))
 }
 
 /// Without /proc nobody can tell; the reaper ends all the same.

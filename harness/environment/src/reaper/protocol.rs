@@ -21,8 +21,9 @@ pub(crate) enum Request {
     Act { id: u64, name: String, act: Act },
     /// In the engine at that address lies what is labelled with the name of the run's folder: it goes with the run.
     Containers { engine: String },
-    /// Stop whatever still lives, remove the folder, say so and exit.
-    Finish,
+    /// Stop whatever still lives, remove the folder, say so and exit. After a start that was given up the engine may still be about to
+    /// create something.
+    Finish { latecomers: bool },
 }
 
 /// A child to start, in a process group of its own.
@@ -117,6 +118,14 @@ pub enum Exit {
     Signal(i32),
 }
 
+impl Exit {
+    /// Whether a process that was asked to end by `signal` ended as one does: well, or by that signal (a JVM says so by its exit code).
+    pub(crate) fn is_orderly(self, signal: Signal) -> bool {
+        let signal = signal as i32;
+        [Self::Code(0), Self::Signal(signal), Self::Code(128 + signal)].contains(&self)
+    }
+}
+
 impl fmt::Display for Exit {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -150,6 +159,16 @@ mod tests {
         let line = serde_json::to_string(&request).expect("encode");
         assert!(!line.contains('\n'));
         assert_eq!(serde_json::from_str::<Request>(&line).expect("decode"), request);
+    }
+
+    #[test]
+    fn an_orderly_end_is_told_from_a_panic() {
+        for exit in [Exit::Code(0), Exit::Code(143), Exit::Signal(15)] {
+            assert!(exit.is_orderly(Signal::SIGTERM), "{exit}");
+        }
+        for exit in [Exit::Code(101), Exit::Code(130), Exit::Signal(9), Exit::Signal(11)] {
+            assert!(!exit.is_orderly(Signal::SIGTERM), "{exit}");
+        }
     }
 
     #[test]
