@@ -29,6 +29,12 @@ trap remove_added EXIT
 trap 'exit 130' INT
 trap 'exit 143' TERM
 
+# What apt said last, without the address of a mirror or proxy.
+apt_said() {
+	tail -n 1 "$folder/apt.log" |
+		sed "s|[a-z][a-z]*://[^ ]*|<address>|g; s|[^ ]*[^ :]:[0-9][0-9]*|<address>|g; s|([0-9a-f.:]*)|(<address>)|g; s|'[^' ]*'|<name>|g"
+}
+
 install_engine() {
 	have apt-get || none "no dockerd, and no apt-get to install it with"
 	say "installing docker.io"
@@ -39,11 +45,11 @@ install_engine() {
 	}
 	packages="docker.io debootstrap"
 	# From Debian 13 on the client is a package of its own.
-	apt-get -qq update >"$folder/apt.log" 2>&1 || none "apt-get update failed ($(tail -n 1 "$folder/apt.log"))"
+	apt-get -qq update >"$folder/apt.log" 2>&1 || none "apt-get update failed ($(apt_said))"
 	! apt-cache show docker-cli >/dev/null 2>&1 || packages="$packages docker-cli"
 	# shellcheck disable=SC2086 # a list of words
 	DEBIAN_FRONTEND=noninteractive apt-get -qq -y --no-install-recommends -o Dpkg::Use-Pty=0 install $packages >"$folder/apt.log" 2>&1 ||
-		none "apt-get install $packages failed ($(tail -n 1 "$folder/apt.log"))"
+		none "apt-get install $packages failed ($(apt_said))"
 	remove_added
 }
 
@@ -55,6 +61,8 @@ start() {
 	# A session of its own, so that Ctrl-C at the terminal does not end it before its containers are cleaned up.
 	setsid dockerd --pidfile "$folder/dockerd.pid" >"$folder/dockerd.log" 2>&1 &
 	launched=$!
+	# dockerd writes its own file seconds later; a stop before that must find it too.
+	echo $launched >"$folder/launched.pid"
 	begun=$(date +%s)
 	until answers; do
 		kill -0 $launched 2>/dev/null || none "dockerd ended at once ($(grep -v level=info "$folder/dockerd.log" | tail -n 1))"
@@ -78,10 +86,11 @@ ended() {
 }
 
 stop() {
-	[ -s "$folder/dockerd.pid" ] || return 0
-	engine=$(cat "$folder/dockerd.pid")
-	# A number may belong to somebody else by now.
-	[ "$(cat "/proc/$engine/comm" 2>/dev/null)" = dockerd ] || return 0
+	engine=$(cat "$folder/dockerd.pid" 2>/dev/null || true)
+	engine=${engine:-$(cat "$folder/launched.pid" 2>/dev/null || true)}
+	[ -n "$engine" ] || return 0
+	# A number may belong to somebody else by now. Before it is dockerd it is this shell's child, or setsid.
+	case $({ tr '\0' ' ' <"/proc/$engine/cmdline"; } 2>/dev/null) in *"$folder"*) ;; *) return 0 ;; esac
 	# dockerd starts a containerd as its child and ends it; asked for now, because afterwards nobody is its parent.
 	helpers=$(ps -o pid= --ppid "$engine" 2>/dev/null || true)
 	kill -TERM "$engine" 2>/dev/null || true
@@ -91,7 +100,7 @@ stop() {
 		kill -TERM "$helper" 2>/dev/null || true
 		ended "$helper" || kill -KILL "$helper" 2>/dev/null || true
 	done
-	rm -f "$folder/dockerd.pid"
+	rm -f "$folder/dockerd.pid" "$folder/launched.pid"
 }
 
 folder=${2:-}

@@ -260,7 +260,12 @@ kafka_first_start='
 		sleep 0.1
 	done
 	kill $broker
-	wait $broker || true
+	tries=0
+	while kill -0 $broker 2>/dev/null; do
+		tries=$((tries + 1))
+		[ $tries -le 300 ] || { kill -9 $broker; tail -n 20 /tmp/first-start; exit 1; }
+		sleep 0.1
+	done
 	ls -l /opt/kafka/kafka.jsa /opt/kafka/storage.jsa
 '
 make_kafka() {
