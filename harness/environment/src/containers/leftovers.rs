@@ -69,7 +69,7 @@ fn namespace() -> String {
     std::fs::read_link("/proc/self/ns/pid").map(|link| link.display().to_string()).unwrap_or_default()
 }
 
-/// Empty where the machine has no id; then nobody can tell whose runs are its own.
+/// Empty where the machine has no id, as in many containers; then its boot alone tells it from others.
 fn machine() -> String {
     let id = std::fs::read_to_string("/etc/machine-id").unwrap_or_default();
     if id.trim().is_empty() {
@@ -219,17 +219,18 @@ pub(crate) async fn ownerless(docker: &Docker) -> Result<Vec<String>, Error> {
 
 /// The run that these labels name, when its owner is surely gone.
 fn dead_owner(labels: &Labels) -> Option<String> {
-    let own = |key: &str, own: String| !own.is_empty() && labels.get(key).is_some_and(|value| *value == own);
-    let run = labels.get(RUN).cloned();
-    if !own(OWNER_MACHINE, machine()) {
+    let own = |key: &str, own: &str| labels.get(key).is_some_and(|value| value == own);
+    let (run, machine, boot) = (labels.get(RUN).cloned(), machine(), boot());
+    if !own(OWNER_MACHINE, &machine) || boot.is_empty() {
         return None;
     }
-    if labels.get(OWNER_BOOT).is_some_and(|boot| !boot.is_empty()) && !own(OWNER_BOOT, boot()) {
-        return run;
+    if !own(OWNER_BOOT, &boot) {
+        // Without an id of the machine it may as well be another one.
+        return run.filter(|_| !machine.is_empty());
     }
     let pid: u32 = labels.get(OWNER_PID)?.parse().ok()?;
     let start: u64 = labels.get(OWNER_START)?.parse().ok()?;
-    (own(OWNER_SPACE, namespace()) && is_gone(pid, start)).then_some(run)?
+    run.filter(|_| own(OWNER_SPACE, &namespace()) && is_gone(pid, start))
 }
 
 #[cfg(test)]
@@ -247,8 +248,9 @@ mod tests {
         };
         assert_eq!(with(OWNER_START, "1"), Some("bankstorm-x".into()), "a later process with that id");
         assert_eq!(with(OWNER_PID, "nobody"), None);
-        assert_eq!(with(OWNER_BOOT, "another"), Some("bankstorm-x".into()), "nothing outlives a boot");
-        for (place, value) in [(OWNER_SPACE, "pid:[1]"), (OWNER_MACHINE, "another"), (OWNER_MACHINE, "")] {
+        let known_machine = (!machine().is_empty()).then(|| "bankstorm-x".to_owned());
+        assert_eq!(with(OWNER_BOOT, "another"), known_machine, "nothing outlives a boot");
+        for (place, value) in [(OWNER_SPACE, "pid:[1]"), (OWNER_MACHINE, "another")] {
             let mut elsewhere = own.clone();
             elsewhere.insert(OWNER_START.into(), "1".into());
             elsewhere.insert(place.into(), value.into());

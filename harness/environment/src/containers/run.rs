@@ -185,7 +185,11 @@ impl Run {
             .with_startup_timeout(START_LIMIT)
             .with_ready_conditions(Vec::new())
             .with_host_config_modifier(move |host| settle(host, init));
-        let started = timeout(START_LIMIT, request.start()).await;
+        let started = tokio::select! {
+            biased;
+            lost = self.nodes.loss(node, "its start") => return Err(Refusal::Other(lost)),
+            started = timeout(START_LIMIT, request.start()) => started,
+        };
         let started =
             started.unwrap_or_else(|_| Err(TestcontainersError::other(silent(&self.engine.address, START_LIMIT))));
         match started {

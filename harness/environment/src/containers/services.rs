@@ -206,6 +206,22 @@ mod tests {
     use crate::error::LastLines;
 
     #[test]
+    fn the_exchange_folder_is_the_services_and_comes_back() {
+        let folder = tempfile::tempdir().expect("temporary folder");
+        let exchange = folder.path().join("exchange");
+        let owner = |path: &Path| std::fs::symlink_metadata(path).expect("there").uid();
+        make_exchange(&exchange).expect("made");
+        assert_eq!(owner(&exchange), user().0);
+        let written = exchange.join("core");
+        std::fs::write(&written, "").expect("write");
+        lchown(&written, Some(user().0), None).expect("as a service would");
+        take_back(&exchange).expect("taken back");
+        let own = nix::unistd::geteuid().as_raw();
+        assert_eq!((owner(&exchange), owner(&written)), (own, own));
+        assert!(take_back(&folder.path().join("never made")).is_ok());
+    }
+
+    #[test]
     fn a_port_is_held_until_its_container_starts() {
         let ports = Ports::choose(&["core".to_owned()]).expect("a port");
         let port = ports.pinned()["core"];

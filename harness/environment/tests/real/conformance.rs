@@ -31,6 +31,7 @@ pub(crate) fn trials(rig: &Arc<Rig>) -> Vec<Trial> {
         rig.case("a_broker_restarts_in_order", brokers::restarted),
         rig.case("a_service_is_killed_and_restarted_with_one_log_of_both_lives", services::killed),
         rig.case("a_service_freezes_and_goes_on", services::frozen),
+        rig.case("what_is_cut_short_can_be_healed", services::cut_short),
         rig.case("redis_is_killed_and_restarted", services::redis_killed),
         signalling(rig, rig.case("an_end_that_nobody_planned_is_a_death", services::unplanned)),
         rig.case("what_cannot_be_done_is_said", services::refusals),

@@ -16,8 +16,8 @@ use libtest_mimic::{Failed, Trial};
 use nix::sys::signal::kill;
 use nix::unistd::Pid;
 use testcontainers_modules::testcontainers::bollard::query_parameters::{
-    ImportImageOptionsBuilder, ListContainersOptionsBuilder, ListNetworksOptionsBuilder, ListVolumesOptionsBuilder,
-    RemoveImageOptions,
+    ImportImageOptionsBuilder, InspectContainerOptions, ListContainersOptionsBuilder, ListNetworksOptionsBuilder,
+    ListVolumesOptionsBuilder, RemoveImageOptions,
 };
 use testcontainers_modules::testcontainers::bollard::{Docker, body_full};
 
@@ -36,11 +36,12 @@ const LABEL: &str = "org.bankstorm.run";
 /// The list, ignored with the reason where there is no engine or no image.
 pub(crate) fn trials() -> Vec<Trial> {
     type Case = fn() -> Result<(), Failed>;
-    let cases: [(&str, Case); 9] = [
+    let cases: [(&str, Case); 10] = [
         ("an_image_that_is_nowhere_is_named", missing_image),
         ("an_image_for_another_machine_is_refused", other_architecture),
         ("a_taken_port_is_tried_again_with_another", taken_port),
         ("a_service_that_exits_shows_its_last_lines", service_exits),
+        ("services_that_cannot_start_leave_nothing", services_cannot_start),
         ("a_service_that_ignores_sigterm_is_killed_and_named", stubborn),
         ("a_killed_harness_leaves_nothing_in_the_engine", killed_harness),
         ("a_run_killed_whole_is_removed_by_a_later_clean", killed_whole),
@@ -121,6 +122,35 @@ async fn assert_gone(prefix: &str, marked: &[String]) {
     if tokio::time::timeout(ALL_GONE, gone).await.is_err() {
         panic!("still there: {:#?}", left(prefix, marked).await);
     }
+}
+
+/// Waits until the reapers of these runs have removed their folders, the last that they do; then nothing may be left, nor come later.
+async fn assert_removed_by_the_reaper(prefix: &str, marked: &[String]) {
+    let mut marked = marked.to_vec();
+    let parent = std::env::temp_dir().canonicalize().expect("the temporary folder");
+    let folders = || {
+        let all = std::fs::read_dir(&parent).expect("the temporary folder").flatten();
+        all.filter(|entry| entry.file_name().to_string_lossy().starts_with(prefix)).count()
+    };
+    let gone = async {
+        while folders() > 0 {
+            // Latecomers bring volumes too.
+            for run in held(prefix).await.remove("containers").unwrap_or_default() {
+                marked.extend(volumes_of_container(&run).await);
+            }
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    };
+    assert!(tokio::time::timeout(ALL_GONE, gone).await.is_ok(), "the reaper lives on");
+    assert_eq!(left(prefix, &marked).await, Vec::<String>::new());
+}
+
+/// Volumes of a container; none when it is gone meanwhile.
+async fn volumes_of_container(name: &str) -> Vec<String> {
+    let docker = Docker::connect_with_defaults().expect("an engine");
+    let seen = docker.inspect_container(name, None::<InspectContainerOptions>).await;
+    let mounts = seen.ok().and_then(|seen| seen.mounts).unwrap_or_default();
+    mounts.into_iter().filter_map(|mount| mount.name).collect()
 }
 
 async fn start(needs: Needs) -> Result<Box<dyn Environment>, EnvironmentError> {
@@ -222,6 +252,24 @@ fn service_exits() -> Result<(), Failed> {
     })
 }
 
+/// The stores are up by then.
+fn services_cannot_start() -> Result<(), Failed> {
+    on_runtime(async {
+        let mut needs = Needs { databases: strings(&["core"]), services: strings(&["core"]), ..named("no-services") };
+        // It is there wherever the services' own image is, and holds no service.
+        needs.images.services = Some("debian:bookworm-slim".into());
+        let prefix = prefix(&needs);
+        let up = start(needs).await.expect("the stores");
+        let marked = volumes_of(&run_of(up.folder())).await;
+        assert!(!marked.is_empty(), "the looks find what is there");
+        let error = up.start_services(vec![probe::spec(up.as_ref(), "core", "stay", &[])]).await;
+        let error = error.expect_err("no such program").to_string();
+        assert!(error.contains("start core") && error.contains("__test-service"), "{error}");
+        up.stop().await.expect("stop");
+        assert_eq!(left(&prefix, &marked).await, Vec::<String>::new());
+    })
+}
+
 fn stubborn() -> Result<(), Failed> {
     on_runtime(async {
         let needs = Needs { services: strings(&["core"]), ..named("stubborn") };
@@ -277,8 +325,7 @@ fn killed_harness() -> Result<(), Failed> {
         assert!(marked.len() >= 2 && held(&run).await["containers"].len() == 3, "the looks find what is there");
         harness.kill().expect("kill");
         harness.wait().expect("wait");
-        assert_gone(&run, &marked).await;
-        super::support::assert_gone(&folder).await;
+        assert_removed_by_the_reaper(&run, &marked).await;
     })
 }
 
@@ -313,7 +360,7 @@ fn given_up() -> Result<(), Failed> {
             up = start(needs) => panic!("it was faster: {up:?}"),
             () = midst => {}
         }
-        assert_gone(&prefix, &[]).await;
+        assert_removed_by_the_reaper(&prefix, &[]).await;
     })
 }
 

@@ -1,5 +1,6 @@
 //! One broker of three goes away while records are produced: none of those that were acknowledged is lost.
 
+use std::cell::Cell;
 use std::collections::BTreeSet;
 use std::time::Duration;
 
@@ -14,6 +15,8 @@ use super::rig::{PARTITIONS, TOPIC, Up};
 
 /// For one record, over a change of leaders: a limit of the test, not of the cluster.
 const ACKED: Duration = Duration::from_secs(60);
+/// Rounds of records that begin once the broker is dead.
+const AFTER_THE_KILL: u32 = 3;
 const READ: Duration = Duration::from_secs(30);
 
 fn producer(bootstrap: &str) -> FutureProducer {
@@ -80,14 +83,24 @@ async fn all_are_there(up: &Up, acked: &[String]) {
 pub(crate) async fn killed(up: &Up) {
     let producer = producer(&up.environment.kafka(HARNESS));
     let mut acked = produce(&producer, "before a kill").await;
+    let dead = Cell::new(false);
     let during = async {
-        let mut acked = Vec::new();
-        for n in 0..10 {
+        let (mut acked, mut after) = (Vec::new(), 0);
+        // Some are under way when it happens, and some begin once it is dead.
+        for n in 0.. {
+            after += u32::from(dead.get());
             acked.extend(produce(&producer, &format!("while it is killed {n}")).await);
+            if after == AFTER_THE_KILL {
+                break;
+            }
         }
         acked
     };
-    let (during, _) = tokio::join!(during, up.kill("kafka-2"));
+    let kill = async {
+        up.kill("kafka-2").await;
+        dead.set(true);
+    };
+    let (during, ()) = tokio::join!(during, kill);
     acked.extend(during);
     acked.extend(produce(&producer, "without it").await);
     up.restart("kafka-2").await;
