@@ -50,8 +50,13 @@ impl Run {
         request: impl Future<Output = Result<(), String>> + Send + 'static,
     ) -> Result<(), String> {
         let Some(Entry { busy, .. }) = self.nodes.get(node) else { return Ok(()) };
+        // Taken here, as whoever comes next may be faster than the task.
+        let turn = Arc::clone(&busy).try_lock_owned().ok();
         let task = tokio::spawn(async move {
-            let _turn = busy.lock().await;
+            let _turn = match turn {
+                Some(turn) => turn,
+                None => busy.lock_owned().await,
+            };
             request.await
         });
         task.await.unwrap_or_else(|error| Err(error.to_string()))
@@ -213,8 +218,12 @@ impl Run {
                 false => String::new(),
             });
         }
-        let (exit, _) = self.stop("restart", node).await?;
-        Ok(limits::after_stop(exit, limits::stop_signal(entry.kind)))
+        match self.stop("restart", node).await {
+            Ok((exit, _)) => Ok(limits::after_stop(exit, limits::stop_signal(entry.kind))),
+            // It was faster: told as a death, if nobody planned it.
+            Err(_) if self.nodes.get(node).is_none_or(|entry| !entry.running()) => Ok(String::new()),
+            Err(error) => Err(error),
+        }
     }
 
     /// Stops a running node in order: a frozen one goes on first; after the limit of its kind the engine kills it.
