@@ -139,6 +139,11 @@ impl Bank {
         self.environment.facts()
     }
 
+    /// Why nobody watches the bank any more, when that is so.
+    pub(crate) fn lost(&self) -> Option<String> {
+        self.environment.lost()
+    }
+
     /// Stops everything.
     pub(crate) async fn stop(self) -> Result<(), CliError> {
         self.environment.stop().await.map_err(lost)

@@ -130,6 +130,8 @@ async fn measure(open: &mut OpenRun, bank: &Bank, display: &Display, stop: &Inte
     }
 
     open.absorb(watch.end().await);
+    // The environment knows what it lost when nobody watches any more.
+    open.lost = open.lost.take().map(|lost| bank.lost().unwrap_or(lost));
     Ok(Findings { loaded, collected, sampled, watchdog, interrupted: stop.is_asked() })
 }
 
