@@ -32,11 +32,14 @@ fn main() {
         trials.extend(cases.into_iter().map(trial));
     }
     let engine = bankstorm_environment::containers::available_blocking();
+    if let Err(reason) = &engine {
+        eprintln!("trials in containers are ignored: {reason}");
+    }
     for case in containers::cases() {
         trials.push(match &engine {
             Ok(()) => trial(case),
             // The kind is printed before the name.
-            Err(reason) => trial(case).with_kind(first_line(reason)).with_ignored_flag(true),
+            Err(reason) => trial(case).with_kind(in_brief(reason)).with_ignored_flag(true),
         });
     }
     libtest_mimic::run(&arguments, trials).exit();
@@ -49,6 +52,8 @@ fn trial((name, case): support::Case) -> Trial {
     })
 }
 
-fn first_line(reason: &impl std::fmt::Display) -> String {
-    reason.to_string().lines().next().unwrap_or_default().to_owned()
+/// The reason before its details: it stands in a column.
+fn in_brief(reason: &impl std::fmt::Display) -> String {
+    let reason = reason.to_string();
+    reason.split(['(', ':', ';', '\n']).next().unwrap_or_default().trim().to_owned()
 }

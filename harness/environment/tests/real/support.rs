@@ -133,7 +133,11 @@ pub(crate) fn impossible(kind: EnvironmentKind) -> Option<String> {
     match kind {
         EnvironmentKind::Local => None,
         EnvironmentKind::Containers => {
-            bankstorm_environment::containers::available_blocking().err().map(|error| error.to_string())
+            static SAID: std::sync::Once = std::sync::Once::new();
+            let reason = bankstorm_environment::containers::available_blocking().err()?.to_string();
+            SAID.call_once(|| eprintln!("trials in containers are ignored: {reason}"));
+            // It stands in a column: the details were just said.
+            Some(reason.split(['(', ':', ';', '\n']).next().unwrap_or_default().trim().to_owned())
         }
     }
 }
