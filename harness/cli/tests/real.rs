@@ -55,5 +55,5 @@ fn trial((name, case): support::Case) -> Trial {
 /// The reason before its details: it stands in a column.
 fn in_brief(reason: &impl std::fmt::Display) -> String {
     let reason = reason.to_string();
-    reason.split(['(', ':', ';', '\n']).next().unwrap_or_default().trim().to_owned()
+    reason.split(['(', ';', '\n']).next().and_then(|said| said.split(": ").next()).unwrap_or_default().trim().to_owned()
 }

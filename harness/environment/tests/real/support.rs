@@ -137,7 +137,15 @@ pub(crate) fn impossible(kind: EnvironmentKind) -> Option<String> {
             let reason = bankstorm_environment::containers::available_blocking().err()?.to_string();
             SAID.call_once(|| eprintln!("trials in containers are ignored: {reason}"));
             // It stands in a column: the details were just said.
-            Some(reason.split(['(', ':', ';', '\n']).next().unwrap_or_default().trim().to_owned())
+            Some(
+                reason
+                    .split(['(', ';', '\n'])
+                    .next()
+                    .and_then(|said| said.split(": ").next())
+                    .unwrap_or_default()
+                    .trim()
+                    .to_owned(),
+            )
         }
     }
 }
