@@ -121,8 +121,9 @@ impl<'a> Conductor<'a> {
         self.ledger.states()
     }
 
-    /// Whether a fault has its hands on `place` just now: its death or silence is then no surprise.
-    pub fn holds(&self, place: &str) -> bool {
+    /// Whether a fault has its hands on `place` just now.
+    #[cfg(test)]
+    fn holds(&self, place: &str) -> bool {
         self.ledger.holder(place).is_some()
     }
 

@@ -39,7 +39,7 @@ fn main() {
         trials.push(match &engine {
             Ok(()) => trial(case),
             // The kind is printed before the name.
-            Err(reason) => trial(case).with_kind(in_brief(reason)).with_ignored_flag(true),
+            Err(reason) => trial(case).with_kind(reason.in_brief()).with_ignored_flag(true),
         });
     }
     libtest_mimic::run(&arguments, trials).exit();
@@ -50,10 +50,4 @@ fn trial((name, case): support::Case) -> Trial {
         case();
         Ok(())
     })
-}
-
-/// The reason before its details: it stands in a column.
-fn in_brief(reason: &impl std::fmt::Display) -> String {
-    let reason = reason.to_string();
-    reason.split(['(', ';', '\n']).next().and_then(|said| said.split(": ").next()).unwrap_or_default().trim().to_owned()
 }

@@ -38,12 +38,13 @@ use futures_util::future::{OptionFuture, try_join3};
 use tokio::sync::mpsc::UnboundedReceiver;
 use tokio::task::JoinHandle;
 
+use crate::EnvironmentError;
 use crate::environment::{Environment, EnvironmentKind, Link, Node, Witness};
 use crate::local::{self, Death};
 use crate::needs::{Needs, ServiceSpec};
+use crate::outset::set_out;
 use crate::progress::Progress;
 use crate::reaper::Reaper;
-use crate::{EnvironmentError, orphans};
 use addresses::Addresses;
 use engine::Engine;
 use images::{Found, KAFKA, POSTGRES, REDIS};
@@ -81,16 +82,7 @@ impl Containers {
         let engine = Engine::find().await?;
         // First of all what may fail: then nobody waits for anything else.
         let images = store_images(&engine, &needs, progress.as_ref()).await?;
-        clear_old_runs().await;
-        let parent = std::env::temp_dir();
-        let parent = parent.canonicalize().map_err(EnvironmentError::io("find the temporary folder", &parent))?;
-        let kept_logs = needs.run_dir.as_ref().map(|run| run.join("logs"));
-        if let Some(logs) = &kept_logs {
-            std::fs::create_dir_all(logs).map_err(EnvironmentError::io("make", logs))?;
-        }
-        let reaper_log = kept_logs.as_ref().map(|logs| logs.join("reaper.log"));
-        let reaper = Reaper::start(&parent, &needs.name, reaper_log.as_deref()).await?;
-        let logs = kept_logs.unwrap_or_else(|| reaper.folder().join("logs"));
+        let (reaper, logs) = set_out(&needs, false).await?;
         let run = Arc::new(run_of(&reaper, engine, logs, progress));
         // Before the first container, so that none comes after the last one.
         let begun = match reaper.guard_containers(&run.engine.address).await {
@@ -248,15 +240,6 @@ fn watch_reaper(reaper: &Reaper, run: &Arc<Run>) {
 fn forget_old_images(run: &Arc<Run>) {
     let docker = run.engine.docker.clone();
     tokio::spawn(async move { services_image::remove_unused(&docker, services_image::Keep::Latest).await });
-}
-
-/// Removes what earlier runs left whose reaper was killed too.
-#[expect(clippy::disallowed_methods, reason = "harness room: blocking look at files and engine, off the runtime")]
-async fn clear_old_runs() {
-    match tokio::task::spawn_blocking(orphans::clear).await {
-        Ok(cleaned) if cleaned != orphans::Cleaned::default() => tracing::info!(?cleaned, "left by an earlier run"),
-        _ => {}
-    }
 }
 
 impl std::fmt::Debug for Containers {

@@ -237,6 +237,14 @@ impl EnvironmentError {
         self.to_string().lines().next().unwrap_or_default().to_owned()
     }
 
+    /// What is the matter, without address, cause and remedy: for a column of a list.
+    #[must_use]
+    pub fn in_brief(&self) -> String {
+        let line = self.first_line();
+        let said = line.split(['(', ';']).next().and_then(|said| said.split(": ").next());
+        said.unwrap_or_default().trim().to_owned()
+    }
+
     /// An [`EnvironmentError::Io`] from its parts.
     pub(crate) fn io(doing: &'static str, path: &Path) -> impl FnOnce(std::io::Error) -> Self {
         let path = path.to_owned();

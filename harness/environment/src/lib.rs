@@ -10,6 +10,7 @@
 //! |---|---|
 //! | `needs`, `progress`, `error` | what may be asked, how the start tells of itself, what can go wrong |
 //! | `environment` | the interface that both environments keep |
+//! | `outset` | what every run begins with |
 //! | `limits` | how long each kind of node may take, wherever it runs |
 //! | `reaper` | the process that is the parent of all others and outlives the harness by seconds |
 //! | `orphans` | what a killed reaper left behind, found again and removed |
@@ -25,6 +26,7 @@ mod limits;
 mod local;
 mod needs;
 pub mod orphans;
+mod outset;
 pub mod ports;
 mod progress;
 pub mod reaper;

@@ -4,7 +4,7 @@
 //! of process in `local/`, what may be done to a running one (`local/operations`), the parent of all processes (`reaper`).
 
 mod clusters;
-mod folder;
+pub(crate) mod folder;
 mod interface;
 pub(crate) mod kafka;
 pub(crate) mod kafka_config;
@@ -21,11 +21,12 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use crate::EnvironmentError;
 use crate::needs::{Needs, ServiceSpec};
+use crate::outset::set_out;
 use crate::ports::free_port;
 use crate::progress::Progress;
 use crate::reaper::{Exit, Reaper};
-use crate::{EnvironmentError, orphans};
 pub(crate) use clusters::validate;
 use clusters::{Stores, Up};
 use launch::Launcher;
@@ -68,15 +69,7 @@ impl Local {
         clusters::validate(&needs)?;
         // First of all what may fail: then nobody waits for anything else.
         let programs = clusters::Programs::locate(&needs)?;
-        clear_old_runs().await;
-        let parent = folder::parent(programs.owner.is_some())?;
-        let kept_logs = needs.run_dir.as_ref().map(|run| run.join("logs"));
-        if let Some(logs) = &kept_logs {
-            std::fs::create_dir_all(logs).map_err(EnvironmentError::io("make", logs))?;
-        }
-        let reaper_log = kept_logs.as_ref().map(|logs| logs.join("reaper.log"));
-        let reaper = Reaper::start(&parent, &needs.name, reaper_log.as_deref()).await?;
-        let logs = kept_logs.unwrap_or_else(|| reaper.folder().join("logs"));
+        let (reaper, logs) = set_out(&needs, programs.owner.is_some()).await?;
         match bring_up(&reaper, &logs, &needs, &programs, progress.as_ref()).await {
             Ok((Up { stores, nodes }, exchange, services)) => {
                 Ok(Self { reaper, logs, exchange, progress, nodes, stores, services, facts: programs.facts() })
@@ -142,15 +135,6 @@ impl std::fmt::Debug for Local {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let (folder, pids) = (self.reaper.folder(), self.reaper.pids());
         f.debug_struct("Local").field("folder", &folder).field("pids", &pids).finish_non_exhaustive()
-    }
-}
-
-/// Removes what earlier runs left whose reaper was killed too.
-#[expect(clippy::disallowed_methods, reason = "harness room: blocking look at /proc and files, off the runtime")]
-async fn clear_old_runs() {
-    match tokio::task::spawn_blocking(orphans::clear).await {
-        Ok(cleaned) if cleaned != orphans::Cleaned::default() => tracing::info!(?cleaned, "left by an earlier run"),
-        _ => {}
     }
 }
 

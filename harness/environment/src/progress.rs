@@ -87,10 +87,7 @@ pub(crate) async fn telling<T>(
     let result = start.await;
     match &result {
         Ok(_) => progress.ready(name, begun.elapsed()),
-        Err(error) => {
-            let text = error.to_string();
-            progress.failed(name, text.lines().next().unwrap_or_default());
-        }
+        Err(error) => progress.failed(name, &error.first_line()),
     }
     result
 }

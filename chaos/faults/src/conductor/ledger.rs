@@ -90,6 +90,7 @@ impl Ledger {
     }
 
     /// The id of the fault that has its hands on `place`.
+    #[cfg(test)]
     pub(super) fn holder(&self, place: &str) -> Option<String> {
         holder(&self.parts(), place)
     }

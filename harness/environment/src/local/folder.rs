@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use crate::EnvironmentError;
 
 /// The parent of the temporary folder. With a second user (PostgreSQL under root) every folder on the way must let others pass.
-pub(super) fn parent(second_user: bool) -> Result<PathBuf, EnvironmentError> {
+pub(crate) fn parent(second_user: bool) -> Result<PathBuf, EnvironmentError> {
     let parent = std::env::temp_dir();
     let parent = parent.canonicalize().map_err(EnvironmentError::io("find the temporary folder", &parent))?;
     if second_user && let Some(closed) = first_closed(&parent)? {

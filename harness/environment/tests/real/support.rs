@@ -134,18 +134,9 @@ pub(crate) fn impossible(kind: EnvironmentKind) -> Option<String> {
         EnvironmentKind::Local => None,
         EnvironmentKind::Containers => {
             static SAID: std::sync::Once = std::sync::Once::new();
-            let reason = bankstorm_environment::containers::available_blocking().err()?.to_string();
+            let reason = bankstorm_environment::containers::available_blocking().err()?;
             SAID.call_once(|| eprintln!("trials in containers are ignored: {reason}"));
-            // It stands in a column: the details were just said.
-            Some(
-                reason
-                    .split(['(', ';', '\n'])
-                    .next()
-                    .and_then(|said| said.split(": ").next())
-                    .unwrap_or_default()
-                    .trim()
-                    .to_owned(),
-            )
+            Some(reason.in_brief())
         }
     }
 }
