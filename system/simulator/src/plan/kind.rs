@@ -1,0 +1,114 @@
+//! The kinds of fault that the models know. One line each; what a kind does is in the model of its place.
+//!
+//! In: a word of a file. Out: [`Kind`], what it needs and where it can be. Elsewhere: the models that strike (`model`), who drives
+//! them (`world::conductor`).
+
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+/// What a fault needs besides its place.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Needs {
+    /// Its trigger is `at_ms`; otherwise it is `nth`.
+    pub at: bool,
+    /// It takes `lasts_ms`.
+    pub lasts: bool,
+    /// What `amount` means to it; empty where it takes none.
+    pub amount: &'static str,
+}
+
+macro_rules! kinds {
+    ($($kind:ident $word:literal $at:literal $lasts:literal $amount:literal $about:literal;)*) => {
+        /// What is done.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+        pub enum Kind {
+            $(#[doc = $about] $kind,)*
+        }
+
+        impl Kind {
+            /// All of them.
+            pub const ALL: &'static [Self] = &[$(Self::$kind,)*];
+
+            /// The word in files.
+            pub const fn word(self) -> &'static str {
+                match self { $(Self::$kind => $word,)* }
+            }
+
+            /// What it does, in a sentence.
+            pub const fn about(self) -> &'static str {
+                match self { $(Self::$kind => $about,)* }
+            }
+
+            /// What it needs.
+            pub const fn needs(self) -> Needs {
+                match self { $(Self::$kind => Needs { at: $at, lasts: $lasts, amount: $amount },)* }
+            }
+        }
+    };
+}
+
+kinds! {
+    // Kind, word, at (else nth), lasts, amount.
+    NodeKill "node.kill" true true "" "A process, database or broker is killed, and started again after `lasts_ms`.";
+    NodePause "node.pause" true true "" "A process, database or broker is frozen, and goes on after `lasts_ms`.";
+    NodeRestart "node.restart" true false "" "A process is stopped in order and started again.";
+    CommitFailed "pg.commit_failed" false false "" "The nth commit is refused: nothing was written, and the answer says so.";
+    CommitLost "pg.commit_lost" false false "" "The connection breaks before the nth commit arrives: nothing was written, and nobody can tell.";
+    CommitUnanswered "pg.commit_unanswered" false false "" "The connection breaks after the nth commit happened: all was written, and nobody can tell.";
+    CommitStalled "pg.commit_stalled" false true "" "The nth commit takes `lasts_ms`, its locks held meanwhile, whether anybody still waits for it or not.";
+    StepDropped "pg.step_dropped" false false "" "The connection breaks at the nth step of a transaction.";
+    StepRefused "pg.step_refused" false false "0 data error, 1 deadlock, 2 out of resources" "The nth write of a transaction is refused.";
+    RowHeld "pg.row_held" true true "the account's index" "Somebody else holds an account's row for `lasts_ms`.";
+    ConnectionsTaken "pg.connections_taken" true true "how many" "Connections are not to be had for `lasts_ms`.";
+    ClockStep "clock.step" true false "milliseconds, either way" "The database's clock is set.";
+    ProduceRefused "kafka.produce_refused" false false "" "The nth record is not appended, and its producer has failed.";
+    ProduceUnanswered "kafka.produce_unanswered" false false "" "The nth record is appended, its acknowledgement lost, and its producer has failed.";
+    ProduceStalled "kafka.produce_stalled" false true "" "The nth record, and what follows it, takes `lasts_ms`.";
+    OffsetsRefused "kafka.offsets_refused" false false "" "The nth offset commit is refused.";
+    OffsetsUnanswered "kafka.offsets_unanswered" false true "" "The nth offset commit happens and is answered `lasts_ms` late.";
+    Rebalance "kafka.rebalance" true false "" "Every member loses all its partitions at once.";
+    FetchStalled "kafka.fetch_stalled" true true "" "A channel gets no records for `lasts_ms`, its session alive.";
+    RecordLost "kafka.record_lost" false false "" "The nth appended record is never seen by any consumer.";
+    RecordDamaged "kafka.record_damaged" false false "0 unreadable, 1 a wrong balance" "The nth appended record reaches consumers damaged.";
+    RequestDropped "req.drop" false false "" "The nth request of a link never arrives.";
+    RequestHeld "req.hold" false true "" "The nth request of a link arrives `lasts_ms` late, whether anybody still waits or not.";
+    RequestDoubled "req.dup" false true "" "The nth request of a link arrives twice, the second time `lasts_ms` later.";
+    AnswerDropped "resp.drop" false false "" "The nth answer of a link never arrives.";
+    AnswerHeld "resp.hold" false true "" "The nth answer of a link arrives `lasts_ms` late.";
+    LinkCut "net.cut" true true "0 requests, 1 answers, 2 both" "Nothing passes a link for `lasts_ms`.";
+    LinkSlow "net.delay" true true "milliseconds each way" "Everything on a link is slower for `lasts_ms`.";
+}
+
+impl Kind {
+    /// The kind of this word; `None` when there is none.
+    pub fn from_word(word: &str) -> Option<Self> {
+        Self::ALL.iter().copied().find(|kind| kind.word() == word)
+    }
+}
+
+impl Serialize for Kind {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(self.word())
+    }
+}
+
+impl<'de> Deserialize<'de> for Kind {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let word = String::deserialize(deserializer)?;
+        Self::from_word(&word).ok_or_else(|| {
+            let known: Vec<_> = Self::ALL.iter().map(|kind| kind.word()).collect();
+            serde::de::Error::custom(format!("there is no fault {word:?}; known are {}", known.join(", ")))
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Kind;
+
+    #[test]
+    fn words_lead_back_to_their_kinds() {
+        for kind in Kind::ALL {
+            assert_eq!(Kind::from_word(kind.word()), Some(*kind));
+        }
+    }
+}
