@@ -310,15 +310,18 @@ impl Bank {
         self.core_account(account).balance = Some(balance);
     }
 
-    /// Books transfer `id` of the account once more, as its next serial, and lets it travel to the copy.
+    /// Books transfer `id` of the account once more.
     pub(crate) fn post_again(&mut self, account: i64, id: u128) {
-        let seq = self.core_account(account).seq + 1;
-        let amount = self.source.core_transfers.iter().find(|row| row.transfer == id).and_then(|row| row.amount);
-        let amount = amount.expect("a deposit");
-        let balance = self.core_account(account).balance.expect("a customer's") + amount;
-        self.legs(account, seq, id, amount, balance, "deposit");
+        let row = self.source.core_transfers.iter().find(|row| row.transfer == id).expect("a transfer");
+        self.post_under(account, id, row.amount.expect("a deposit"));
+    }
+
+    /// Books an amount under this id, as the account's next serial, and lets it travel to the copy.
+    pub(crate) fn post_under(&mut self, account: i64, id: u128, amount: i64) {
         let row = self.core_account(account);
-        (row.seq, row.balance) = (seq, Some(balance));
+        (row.seq, row.balance) = (row.seq + 1, row.balance.map(|balance| balance + amount));
+        let (seq, balance) = (row.seq, row.balance.expect("a customer's"));
+        self.legs(account, seq, id, amount, balance, "deposit");
         let copy = copied(self.core_entry(account, seq));
         self.source.channel_entries.push(copy);
         let head = self.channel_account(account);

@@ -20,6 +20,7 @@ pub mod converge;
 pub mod deadlock;
 pub mod dense;
 pub mod exit;
+pub mod fail_absent;
 pub mod floor;
 pub mod guarantees;
 pub mod monotone;
@@ -56,6 +57,7 @@ fn registered() -> Vec<Box<dyn Check>> {
         Box::new(atomic::Atomic),
         Box::new(once::Once),
         Box::new(ok_booked::OkBooked),
+        Box::new(fail_absent::FailAbsent),
         Box::new(no_garbage::NoGarbage),
         Box::new(no_dup::NoDup),
         Box::new(no_visible_hole::NoVisibleHole),

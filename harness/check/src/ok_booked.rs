@@ -1,7 +1,7 @@
 //! O2 ok => booked: what was answered ok, at once or when resolved, is in core exactly as answered.
 //!
 //! In: operations, core's transfers and entries. Out: `lost-ack`, `divergence`. Elsewhere: a second posting of the same id (`once`),
-//! operations that were not ok (O3, not built yet).
+//! operations that were not ok (`fail_absent`).
 //!
 //! Memory: the ok operations, about 130 bytes each.
 

@@ -78,6 +78,16 @@ fn an_acknowledged_deposits_core_rows_removed_at_the_tail_is_o2() {
 }
 
 #[test]
+fn a_booked_deposits_answer_changed_to_a_refusal_is_o3() {
+    for verdict in ["failed", "rejected"] {
+        let mut bank = Bank::good();
+        let op = bank.operation_of(1_000_002, 4);
+        (op.outcome, op.resolved) = (Some(verdict.to_owned()), Some(verdict.to_owned()));
+        assert_only(&bank, &[("O3", "phantom-booking: op 4 ")]);
+    }
+}
+
+#[test]
 fn history_of_any_shape_holds_when_it_is_good() {
     for (accounts, loaded, posted) in [(1, 1, 2), (1, 2, 3), (7, 3, 9), (20, 10, 4)] {
         Bank::of(accounts, loaded, posted).assert_all_hold();

@@ -26,7 +26,7 @@ fn help_names_every_command() {
 
 fn lists_and_schemas_are_printed() {
     let checks = text(&output(&["checks"]));
-    for id in ["L1", "L2", "L3", "L4", "O1", "O2", "S1", "S2", "S3", "S4", "S5", "T1", "T2", "V1", "V2", "V3"] {
+    for id in ["L1", "L2", "L3", "L4", "O1", "O2", "O3", "S1", "S2", "S3", "S4", "S5", "T1", "T2", "V1", "V2", "V3"] {
         assert!(checks.contains(id), "{id}: {checks}");
     }
     assert!(text(&output(&["scenarios"])).contains("scenarios/smoke.toml"));
