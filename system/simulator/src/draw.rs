@@ -1,15 +1,115 @@
 //! From a seed to a plan.
 //!
 //! In: a seed. Out: a [`Plan`]. Elsewhere: what the plan means (`plan`), carrying it out (`world`).
+//!
+//! Each seed first draws what exists at all (how many accounts, how skewed, which kinds of fault), then how much of it: a world with two
+//! accounts and stalled commits sees other things than one with four hundred and a slow link.
 
-use crate::plan::Plan;
+mod faults;
+mod operations;
+
+use rand::{Rng, SeedableRng};
+use rand_xoshiro::Xoshiro256PlusPlus;
+
+use crate::plan::{Plan, SCHEMA, Topology, WorkerMode};
 
 /// Draws a plan: the same for the same seed, on every machine.
 pub fn draw(seed: u64) -> Plan {
-    let _ = seed;
-    todo_plan()
+    let mut dice = Dice::new(seed);
+    let topology = topology(&mut dice);
+    let operations = operations::draw(&mut dice, &topology);
+    let faults = faults::draw(&mut dice, &topology);
+    Plan { schema: SCHEMA, seed, chance: dice.bits(), planted: None, topology, faults, operations }
 }
 
-fn todo_plan() -> Plan {
-    unreachable!("being written")
+fn topology(dice: &mut Dice) -> Topology {
+    Topology {
+        accounts: dice.one_of(&[1, 2, 5, 20, 100, 400]),
+        opening_won: dice.one_of(&[1, 1_000, 1_000_000]),
+        partitions: dice.one_of(&[1, 2, 3, 5, 8]),
+        channels: dice.one_of(&[1, 2, 2, 3, 4]),
+        load_ms: dice.one_of(&[20_000, 60_000, 90_000, 120_000]),
+        pace_ms: dice.one_of(&[0, 2, 4, 10, 30]),
+        connections: dice.one_of(&[6, 10, 13, 16]),
+        posting_slots: dice.one_of(&[1, 2, 4, 4, 8]),
+        batch_max: dice.one_of(&[1, 3, 20, 200, 200]),
+        relay_poll_ms: dice.one_of(&[20, 100, 500]),
+        relay_rows: dice.one_of(&[1, 5, 50, 1_000, 1_000]),
+        worker_mode: dice.one_of(&[WorkerMode::Serial, WorkerMode::Keyed, WorkerMode::KeyedBatched, WorkerMode::KeyedBatched]),
+        workers: dice.one_of(&[1, 3, 100]),
+        transactions: dice.one_of(&[1, 2, 4, 4]),
+        batch_accounts: dice.one_of(&[1, 5, 100]),
+        span: dice.one_of(&[2, 20, 10_000, 10_000]),
+        commit_every_ms: dice.one_of(&[100, 500, 2_000]),
+        sync_cost_ms: dice.one_of(&[0, 0, 0, 20]),
+    }
+}
+
+/// One seed's stream.
+struct Dice(Xoshiro256PlusPlus);
+
+impl Dice {
+    fn new(seed: u64) -> Self {
+        Self(Xoshiro256PlusPlus::seed_from_u64(seed))
+    }
+
+    fn bits(&mut self) -> u64 {
+        self.0.next_u64()
+    }
+
+    /// A number below `bound`, which is above 0.
+    fn below(&mut self, bound: u64) -> u64 {
+        self.bits() % bound
+    }
+
+    /// A number of `from..=to`.
+    fn between(&mut self, from: u64, to: u64) -> u64 {
+        from + self.below(to - from + 1)
+    }
+
+    /// A number of `1..=most`, small ones as often as large ones: every doubling is equally likely.
+    fn up_to(&mut self, most: u64) -> u64 {
+        let doublings = u64::from(most.max(1).ilog2()) + 1;
+        let low = 1 << self.below(doublings);
+        self.between(low, (low * 2 - 1).min(most.max(1)))
+    }
+
+    /// Whether something of so many percent happens.
+    fn percent(&mut self, share: u64) -> bool {
+        self.below(100) < share
+    }
+
+    fn one_of<T: Copy>(&mut self, choices: &[T]) -> T {
+        choices[usize::try_from(self.below(choices.len() as u64)).expect("an index")]
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::draw;
+    use crate::plan::{Kind, read, write};
+
+    #[test]
+    fn the_same_seed_draws_the_same_plan_and_every_plan_can_be_read_back() {
+        for seed in 0..200 {
+            let plan = draw(seed);
+            assert_eq!(plan, draw(seed));
+            assert_eq!(read(&write(&plan)).as_ref(), Ok(&plan), "seed {seed}");
+        }
+        assert_ne!(draw(1).operations, draw(2).operations);
+    }
+
+    #[test]
+    fn plans_have_at_least_five_hundred_operations_and_four_kinds_of_fault_and_all_kinds_are_drawn() {
+        let mut kinds = BTreeSet::new();
+        for seed in 0..500 {
+            let plan = draw(seed);
+            assert!(plan.operations.len() >= 500, "seed {seed}");
+            assert!(plan.fault_kinds() >= 4, "seed {seed}: {}", plan.fault_kinds());
+            kinds.extend(plan.faults.iter().map(|fault| fault.kind));
+        }
+        assert_eq!(kinds.len(), Kind::ALL.len(), "{kinds:?}");
+    }
 }

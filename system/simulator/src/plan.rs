@@ -11,8 +11,8 @@ mod kind;
 
 use serde::{Deserialize, Serialize};
 
-pub use file::{PlanError, places, read, write};
-pub use kind::{Kind, Needs};
+pub use file::{PlanError, read, write};
+pub use kind::{Kind, Needs, places_in};
 
 use crate::planted::Planted;
 

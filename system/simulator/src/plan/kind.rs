@@ -5,6 +5,8 @@
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
+use super::Topology;
+
 /// What a fault needs besides its place.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Needs {
@@ -98,6 +100,25 @@ impl<'de> Deserialize<'de> for Kind {
             let known: Vec<_> = Self::ALL.iter().map(|kind| kind.word()).collect();
             serde::de::Error::custom(format!("there is no fault {word:?}; known are {}", known.join(", ")))
         })
+    }
+}
+
+/// Where a kind can be, in a topology.
+pub fn places_in(kind: Kind, topology: &Topology) -> Vec<String> {
+    let channels = || (0..topology.channels).map(|channel| format!("channel-{channel}"));
+    let one = |word: &str| std::iter::once(word.to_owned());
+    let databases = || one("postgres-core").chain(one("postgres-channel"));
+    match kind.word().split_once('.').map_or("", |(family, _)| family) {
+        "node" if kind == Kind::NodeRestart => one("core").chain(channels()).collect(),
+        "node" => one("core").chain(channels()).chain(databases()).chain(one("kafka")).collect(),
+        "pg" | "clock" => databases().collect(),
+        "kafka" if kind == Kind::FetchStalled => channels().collect(),
+        "kafka" => one("kafka").collect(),
+        _ => {
+            let customers = channels().map(|channel| format!("customers>{channel}"));
+            let core = channels().map(|channel| format!("{channel}>core"));
+            one("customers>core").chain(customers).chain(core).collect()
+        }
     }
 }
 

@@ -1,0 +1,81 @@
+//! What customers do in a drawn plan.
+//!
+//! In: the seed's stream, the topology. Out: operations in order of their times. Elsewhere: what each means (`plan::Action`).
+
+use super::Dice;
+use crate::plan::{Action, Again, Operation, Topology};
+
+/// The least operations of a plan.
+const LEAST: u64 = 500;
+
+/// How customers behave in this plan: swarm, so that some plans have none of a kind.
+struct Habits {
+    scrolls: u64,
+    hot: u64,
+    impatient: u64,
+    retries: u64,
+    twice: u64,
+    other: u64,
+    resolve: u64,
+    strangers: u64,
+    bursts: u64,
+}
+
+/// Draws the operations.
+pub(super) fn draw(dice: &mut Dice, topology: &Topology) -> Vec<Operation> {
+    let habits = Habits {
+        scrolls: dice.one_of(&[0, 5, 15]),
+        hot: dice.one_of(&[0, 0, 20, 60]),
+        impatient: dice.one_of(&[0, 5, 30]),
+        retries: dice.one_of(&[0, 3, 3]),
+        twice: dice.one_of(&[0, 5, 20]),
+        other: dice.one_of(&[0, 2, 5]),
+        resolve: dice.one_of(&[0, 3, 10]),
+        strangers: dice.one_of(&[0, 0, 2]),
+        bursts: dice.one_of(&[1, 1, 10, 50]),
+    };
+    let count = LEAST + dice.below(40);
+    let mut moments: Vec<u64> = Vec::new();
+    while (moments.len() as u64) < count {
+        let at = dice.below(topology.load_ms);
+        let burst = dice.between(1, habits.bursts);
+        moments.extend(std::iter::repeat_n(at, usize::try_from(burst).expect("a small number")));
+    }
+    moments.truncate(usize::try_from(count).expect("a small number"));
+    moments.sort_unstable();
+    (0..).zip(moments).map(|(op, at_ms)| operation(dice, topology, &habits, op, at_ms)).collect()
+}
+
+fn operation(dice: &mut Dice, topology: &Topology, habits: &Habits, op: u64, at_ms: u64) -> Operation {
+    let accounts = u64::from(topology.accounts);
+    let account = if dice.percent(habits.hot) { 0 } else { dice.below(accounts) };
+    let account = if dice.percent(habits.strangers) { accounts } else { account };
+    let account = u32::try_from(account).expect("accounts are few");
+    let action = if dice.percent(habits.scrolls) { scroll(dice, topology) } else { deposit(dice, habits) };
+    Operation { op, at_ms, account, action }
+}
+
+fn scroll(dice: &mut Dice, topology: &Topology) -> Action {
+    let channel = u32::try_from(dice.below(u64::from(topology.channels))).expect("channels are few");
+    let [pages, limit] = [dice.between(1, 3), dice.one_of(&[2, 10, 100])].map(|number| {
+        u32::try_from(number).expect("a small number")
+    });
+    Action::Scroll { channel, pages, limit }
+}
+
+fn deposit(dice: &mut Dice, habits: &Habits) -> Action {
+    let won = i64::try_from(dice.up_to(1_000_000)).expect("a small amount");
+    let patience_ms = if dice.percent(habits.impatient) { dice.up_to(60) } else { dice.one_of(&[1_000, 3_000, 8_000]) };
+    let retries = u32::try_from(dice.between(0, habits.retries)).expect("a small number");
+    let after = dice.up_to(300) - 1;
+    let again = if dice.percent(habits.twice) {
+        Some(Again::Same(after))
+    } else if dice.percent(habits.other) {
+        Some(Again::Other(after))
+    } else if dice.percent(habits.resolve) {
+        Some(Again::Resolve(after))
+    } else {
+        None
+    };
+    Action::Deposit { won, patience_ms, retries, again }
+}
