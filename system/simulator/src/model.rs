@@ -4,8 +4,9 @@
 //! |---|---|---|
 //! | [`core_store`], [`channel_store`] | PostgreSQL | row locks with queues and limits, key waits, read committed, drop rolls back, commit that nobody can tell |
 //! | [`log`] | Apache Kafka | partitions, one idempotent producer at a time failing for good, groups with generations, revocation, session time-out |
-//! | [`process`] | a process | tasks that end with it, markers, counters, the visible log |
-//! | [`core_api`] | HTTP to core | a call that may get lost |
+//! | [`process`] | a process | tasks that freeze and end with it, markers, counters, the visible log |
+//! | [`network`] | HTTP over TCP | links with delays and cuts, calls that get refused, lost, held or doubled, handlers that end with their caller |
+//! | [`core_api`] | a channel's client of core | its limit, its errors |
 //!
 //! In: a seed each. Out: implementations of the ports of `outside`. Elsewhere: who breaks what when; the models only lend the
 //! [`hook::Hook`]s for it.
@@ -17,5 +18,6 @@ pub mod core_store;
 pub mod hook;
 mod locks;
 pub mod log;
+pub mod network;
 pub mod outside;
 pub mod process;

@@ -1,9 +1,6 @@
 //! A model of a channel's calls to core.
 //!
-//! In: a core service that runs over models, and its process. Out: `CoreApi` by direct call. Elsewhere: HTTP (`adapters::http`).
-//!
-//! A call ends where core's process ends, before its effect, in the middle of it or before its answer, and like a real one after
-//! [`CALL_LIMIT`].
+//! In: a link and core's endpoint. Out: `CoreApi`. Elsewhere: HTTP (`adapters::http`), what may happen on the way (`network`).
 
 use std::time::Duration;
 
@@ -12,72 +9,50 @@ use bankstorm_contracts::{AccountNo, Entry, Head, Seq};
 use bankstorm_core::Core;
 use bankstorm_outside::bundle::CoreOutside;
 use bankstorm_outside::core_api::{CallError, CoreApi};
-use tokio::time::timeout;
 
-use super::chance::Chance;
-use super::hook::Hook;
+use super::network::{Endpoint, Link};
 use super::process::ModelScope;
 
 /// How long a call may take: what the real client allows.
 pub const CALL_LIMIT: Duration = Duration::from_secs(3);
 
-/// A call that gets no answer.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct NoAnswer;
+/// Where core answers.
+pub type CoreEndpoint = Endpoint<CoreRequest, CoreResponse>;
 
-/// Core at the other end of a line that takes its time.
-pub struct DirectCore<O: CoreOutside> {
-    core: Core<O>,
-    process: ModelScope,
-    caller: &'static str,
-    chance: Chance,
-    calls: Hook<NoAnswer>,
+/// Lets `core`, which runs in `process`, answer at its endpoint.
+pub fn serve<O: CoreOutside>(at: &CoreEndpoint, process: ModelScope, core: Core<O>) {
+    at.listen(process, move |request| {
+        let core = core.clone();
+        Box::pin(async move { core.handle("network", request).await })
+    });
 }
 
-impl<O: CoreOutside> Clone for DirectCore<O> {
-    fn clone(&self) -> Self {
-        let (core, process) = (self.core.clone(), self.process.clone());
-        Self { core, process, caller: self.caller, chance: self.chance.clone(), calls: self.calls.clone() }
-    }
+/// Core, as one channel reaches it.
+#[derive(Clone)]
+pub struct ModelCoreApi {
+    link: Link,
+    core: CoreEndpoint,
 }
 
-impl<O: CoreOutside> DirectCore<O> {
-    /// The line of one `caller` to `core`, which runs in `process`.
-    pub fn new(core: Core<O>, process: ModelScope, seed: u64, caller: &'static str) -> Self {
-        Self { core, process, caller, chance: Chance::new(seed, caller), calls: Hook::default() }
+impl ModelCoreApi {
+    /// Calls to `core` over `link`.
+    pub const fn new(link: Link, core: CoreEndpoint) -> Self {
+        Self { link, core }
     }
 
-    /// What calls meet.
-    pub const fn calls(&self) -> &Hook<NoAnswer> {
-        &self.calls
+    /// What calls travel over.
+    pub const fn link(&self) -> &Link {
+        &self.link
     }
 
     async fn call(&self, request: CoreRequest) -> Result<CoreResponse, CallError> {
-        let answered = timeout(CALL_LIMIT, async {
-            tokio::select! {
-                // First: what happens at one moment with the kill does not happen.
-                biased;
-                () = self.process.killed() => Err(CallError::Unavailable("core's process was killed".to_owned())),
-                answer = self.exchange(request) => answer,
-            }
-        });
-        let late = |_| Err(CallError::Unavailable(format!("no answer within {CALL_LIMIT:?}")));
-        answered.await.unwrap_or_else(late)
-    }
-
-    async fn exchange(&self, request: CoreRequest) -> Result<CoreResponse, CallError> {
-        self.chance.pause().await;
-        let lost = self.calls.call();
-        let response = self.core.handle(self.caller, request).await;
-        self.chance.pause().await;
-        match lost {
-            Some(NoAnswer) => Err(CallError::Unavailable("the answer was lost".to_owned())),
-            None => Ok(response),
-        }
+        // A channel may be frozen while core answers.
+        let answer = self.link.call_apart(&self.core, request, CALL_LIMIT).await;
+        answer.map_err(|end| CallError::Unavailable(end.to_string()))
     }
 }
 
-impl<O: CoreOutside> CoreApi for DirectCore<O> {
+impl CoreApi for ModelCoreApi {
     async fn entries(&self, account: AccountNo, after: Seq, limit: u32) -> Result<Vec<Entry>, CallError> {
         match self.call(CoreRequest::Entries { account, after, limit }).await? {
             CoreResponse::Entries(answer) => Ok(answer.entries),
@@ -93,6 +68,10 @@ impl<O: CoreOutside> CoreApi for DirectCore<O> {
     }
 }
 
+/// As the real client says it: a problem by its status and detail, anything else as no answer to the question.
 fn refused(response: &CoreResponse) -> CallError {
-    CallError::Unavailable(format!("core answered {response:?}"))
+    CallError::Unavailable(match response {
+        CoreResponse::Problem(problem) => format!("{} {}", problem.status, problem.detail),
+        other => format!("not the answer that was asked for: {other:?}"),
+    })
 }

@@ -5,7 +5,7 @@
 use bankstorm_outside::bundle::{ChannelOutside, CoreOutside};
 
 use super::channel_store::ModelChannelStore;
-use super::core_api::DirectCore;
+use super::core_api::ModelCoreApi;
 use super::core_store::ModelCoreStore;
 use super::log::ModelLog;
 use super::process::{ModelMetrics, ModelScope, ModelVisible};
@@ -59,7 +59,7 @@ pub struct ModelChannel {
     /// The log.
     pub log: ModelLog,
     /// Core.
-    pub core: DirectCore<ModelCore>,
+    pub core: ModelCoreApi,
     /// Its process.
     pub scope: ModelScope,
     /// Its markers and counters.
@@ -71,7 +71,7 @@ pub struct ModelChannel {
 impl ChannelOutside for ModelChannel {
     type Store = ModelChannelStore;
     type Log = ModelLog;
-    type Core = DirectCore<ModelCore>;
+    type Core = ModelCoreApi;
     type Scope = ModelScope;
     type Points = ModelMetrics;
     type Metrics = ModelMetrics;
@@ -85,7 +85,7 @@ impl ChannelOutside for ModelChannel {
         &self.log
     }
 
-    fn core(&self) -> &DirectCore<ModelCore> {
+    fn core(&self) -> &ModelCoreApi {
         &self.core
     }
 

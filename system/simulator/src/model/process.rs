@@ -1,66 +1,169 @@
-//! A model of what a process lends its services.
+//! A model of a process, and of what it lends its services.
 //!
-//! In: a name. Out: a scope whose tasks can be stopped or killed, markers, counters, the visible log. Elsewhere: what a kill leaves of
-//! stores and log (their own models: an open transaction rolls back, a member's session runs out).
+//! In: a name. Out: a scope whose tasks can be stopped, frozen or killed, markers, counters, the visible log. Elsewhere: what a kill
+//! leaves of stores and log (their own models: an open transaction rolls back, a member's session runs out), who kills (`world`).
+//!
+//! A frozen process is one that got SIGSTOP: nothing of it runs, its timers run out meanwhile, and once it goes on it finds them so.
 
-use std::collections::BTreeMap;
+mod shown;
+
+use std::any::Any;
+use std::fmt;
+use std::future::poll_fn;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::pin::pin;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::{Context, Poll, Waker};
 
-use bankstorm_contracts::{AccountNo, Seq};
-use bankstorm_outside::process::{Metrics, Points, Scope, VisibleLog};
+use bankstorm_outside::process::Scope;
 use tokio::sync::Notify;
 use tokio::task::AbortHandle;
-use tokio::time::Instant;
 
-#[derive(Default)]
-struct Tasks {
-    stopping: bool,
-    killed: bool,
-    panicked: Vec<&'static str>,
-    running: Vec<AbortHandle>,
+pub use shown::{ModelMetrics, ModelVisible, VisibleLine};
+
+use crate::trace;
+
+/// A task that panicked. A real process would have ended.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Panicked {
+    /// The task's name.
+    pub task: &'static str,
+    /// What it said.
+    pub message: String,
 }
 
-/// A process: every task in it, nested ones too, ends with it.
-#[derive(Clone, Default)]
-pub struct ModelScope {
-    tasks: Arc<Mutex<Tasks>>,
-    stop: Arc<Notify>,
-    kill: Arc<Notify>,
+impl fmt::Display for Panicked {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "task {} panicked: {}", self.task, self.message)
+    }
+}
+
+/// The process ended before the future did: it was killed, or the future panicked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Ended;
+
+#[derive(Default)]
+struct State {
+    stopping: bool,
+    killed: bool,
+    paused: bool,
+    /// Whoever wanted to run while the process was frozen, in that order.
+    frozen: Vec<Waker>,
+    panicked: Vec<Panicked>,
+    running: Vec<AbortHandle>,
+    /// At this many the finished ones among `running` are forgotten.
+    sweep_at: usize,
+}
+
+struct Process {
+    name: &'static str,
+    /// Whether it is frozen or killed: the one look that every poll costs.
+    halted: AtomicBool,
+    state: Mutex<State>,
+    stop: Notify,
+    kill: Notify,
+}
+
+/// A process: every task in it, nested ones too, ends with it. Clones are the same process.
+#[derive(Clone)]
+pub struct ModelScope(Arc<Process>);
+
+impl Default for ModelScope {
+    fn default() -> Self {
+        Self::named("process")
+    }
+}
+
+impl fmt::Debug for ModelScope {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("ModelScope").field(&self.0.name).finish()
+    }
 }
 
 impl ModelScope {
-    fn tasks(&self) -> MutexGuard<'_, Tasks> {
-        self.tasks.lock().unwrap_or_else(PoisonError::into_inner)
+    /// A process of this name that runs nothing yet.
+    pub fn named(name: &'static str) -> Self {
+        let (state, halted) = (Mutex::default(), AtomicBool::new(false));
+        Self(Arc::new(Process { name, halted, state, stop: Notify::new(), kill: Notify::new() }))
+    }
+
+    /// Its name.
+    pub fn name(&self) -> &'static str {
+        self.0.name
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.0.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Asks the process to stop, as SIGTERM does.
     pub fn stop(&self) {
-        self.tasks().stopping = true;
-        self.stop.notify_waiters();
+        trace::note_of(self.0.name, || "is asked to stop".to_owned());
+        self.state().stopping = true;
+        self.0.stop.notify_waiters();
     }
 
-    /// Ends every task at whatever await it stands on, as SIGKILL does; nothing starts here any more.
-    pub fn kill(&self) {
-        let running = {
-            let mut tasks = self.tasks();
-            tasks.killed = true;
-            std::mem::take(&mut tasks.running)
+    /// Freezes the process, as SIGSTOP does: until [`Self::resume`] none of its tasks runs.
+    pub fn pause(&self) {
+        let mut state = self.state();
+        if state.killed || state.paused {
+            return;
+        }
+        state.paused = true;
+        self.0.halted.store(true, Ordering::Relaxed);
+        drop(state);
+        trace::note_of(self.0.name, || "is frozen".to_owned());
+    }
+
+    /// Lets a frozen process go on, as SIGCONT does.
+    pub fn resume(&self) {
+        let frozen = {
+            let mut state = self.state();
+            if state.killed || !state.paused {
+                return;
+            }
+            state.paused = false;
+            self.0.halted.store(false, Ordering::Relaxed);
+            std::mem::take(&mut state.frozen)
         };
+        trace::note_of(self.0.name, || "goes on".to_owned());
+        frozen.into_iter().for_each(Waker::wake);
+    }
+
+    /// Whether it is frozen.
+    pub fn is_paused(&self) -> bool {
+        self.state().paused
+    }
+
+    /// Ends every task at whatever await it stands on, as SIGKILL does, frozen or not; nothing starts here any more.
+    pub fn kill(&self) {
+        let (running, frozen) = {
+            let mut state = self.state();
+            if state.killed {
+                return;
+            }
+            (state.killed, state.paused) = (true, false);
+            self.0.halted.store(true, Ordering::Relaxed);
+            (std::mem::take(&mut state.running), std::mem::take(&mut state.frozen))
+        };
+        drop(frozen);
+        trace::note_of(self.0.name, || "is killed".to_owned());
         for task in running {
             task.abort();
         }
-        self.kill.notify_waiters();
+        self.0.kill.notify_waiters();
     }
 
     /// Whether the process was killed.
     pub fn is_killed(&self) -> bool {
-        self.tasks().killed
+        self.0.halted.load(Ordering::Relaxed) && self.state().killed
     }
 
     /// Completes when the process was killed; at once if it was already.
     pub async fn killed(&self) {
         loop {
-            let kill = self.kill.notified();
+            let kill = self.0.kill.notified();
             if self.is_killed() {
                 return;
             }
@@ -68,50 +171,107 @@ impl ModelScope {
         }
     }
 
-    /// The names of tasks that panicked. A real process would have ended.
-    pub fn panicked(&self) -> Vec<&'static str> {
-        self.tasks().panicked.clone()
+    /// The tasks that panicked, in order.
+    pub fn panicked(&self) -> Vec<Panicked> {
+        self.state().panicked.clone()
     }
 
     /// Whether every task has ended.
     pub fn is_idle(&self) -> bool {
-        self.tasks().running.iter().all(AbortHandle::is_finished)
+        self.state().running.iter().all(AbortHandle::is_finished)
+    }
+
+    /// A future of this process that somebody else drives, as the handler of a call: it runs only while the process does.
+    ///
+    /// # Errors
+    /// The process was killed, or the future panicked, which [`Self::panicked`] then names `task`.
+    pub async fn run<F: Future>(&self, task: &'static str, future: F) -> Result<F::Output, Ended> {
+        tokio::select! {
+            // First: what happens at one moment with the kill does not happen.
+            biased;
+            () = self.killed() => Err(Ended),
+            ended = self.gated(task, future) => ended,
+        }
+    }
+
+    /// Polls a future while the process runs, in its name; what it panics with is kept.
+    async fn gated<F: Future>(&self, task: &'static str, future: F) -> Result<F::Output, Ended> {
+        let mut future = pin!(future);
+        let polled = poll_fn(|context| {
+            if self.0.halted.load(Ordering::Relaxed) && self.holds_back(context) {
+                return Poll::Pending;
+            }
+            let _who = trace::acting(self.0.name);
+            match catch_unwind(AssertUnwindSafe(|| future.as_mut().poll(context))) {
+                Ok(polled) => polled.map(Ok),
+                Err(panic) => Poll::Ready(Err(panic)),
+            }
+        });
+        let panic = match polled.await {
+            Ok(output) => return Ok(output),
+            Err(panic) => panic,
+        };
+        self.keep(Panicked { task, message: message(&*panic) });
+        Err(Ended)
+    }
+
+    /// Whether the one who polls must not run now; woken when the process goes on.
+    fn holds_back(&self, context: &Context<'_>) -> bool {
+        let mut state = self.state();
+        if state.paused && !state.frozen.iter().any(|waker| waker.will_wake(context.waker())) {
+            state.frozen.push(context.waker().clone());
+        }
+        state.paused || state.killed
+    }
+
+    fn keep(&self, panicked: Panicked) {
+        trace::note_of(self.0.name, || panicked.to_string());
+        self.state().panicked.push(panicked);
     }
 }
 
-/// Notes a task that unwinds.
+fn message(panic: &(dyn Any + Send)) -> String {
+    let text = panic.downcast_ref::<String>().map(String::as_str).or_else(|| panic.downcast_ref::<&str>().copied());
+    text.unwrap_or("a panic without a text").to_owned()
+}
+
+/// Notes a task that unwinds where nobody catches it: while it is dropped.
 struct Witness {
     scope: ModelScope,
-    name: &'static str,
+    task: &'static str,
 }
 
 impl Drop for Witness {
     fn drop(&mut self) {
         if std::thread::panicking() {
-            self.scope.tasks().panicked.push(self.name);
+            self.scope.keep(Panicked { task: self.task, message: "while it was dropped".to_owned() });
         }
     }
 }
 
 impl Scope for ModelScope {
     fn spawn(&self, name: &'static str, task: impl Future<Output = ()> + Send + 'static) {
-        if self.tasks().killed {
+        const SWEEP_LEAST: usize = 32;
+        if self.is_killed() {
             return;
         }
-        let witness = Witness { scope: self.clone(), name };
+        let witness = Witness { scope: self.clone(), task: name };
         #[expect(clippy::disallowed_methods, reason = "this is the Scope that services spawn through")]
         let handle = tokio::spawn(async move {
-            let _witness = witness;
-            task.await;
+            // An error is a panic, which is kept, or a kill, which has its own end.
+            let _ended = witness.scope.gated(name, task).await;
         });
-        let mut tasks = self.tasks();
-        tasks.running.retain(|task| !task.is_finished());
-        tasks.running.push(handle.abort_handle());
+        let mut state = self.state();
+        if state.running.len() >= state.sweep_at {
+            state.running.retain(|task| !task.is_finished());
+            state.sweep_at = (2 * state.running.len()).max(SWEEP_LEAST);
+        }
+        state.running.push(handle.abort_handle());
     }
 
     async fn stopping(&self) {
         loop {
-            let stop = self.stop.notified();
+            let stop = self.0.stop.notified();
             if self.is_stopping() {
                 return;
             }
@@ -120,85 +280,21 @@ impl Scope for ModelScope {
     }
 
     fn is_stopping(&self) -> bool {
-        self.tasks().stopping
-    }
-}
-
-/// Markers and counters, kept as numbers.
-#[derive(Clone, Default)]
-pub struct ModelMetrics {
-    counts: Arc<Mutex<BTreeMap<&'static str, i64>>>,
-}
-
-impl ModelMetrics {
-    fn counts(&self) -> MutexGuard<'_, BTreeMap<&'static str, i64>> {
-        self.counts.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// Every marker's and counter's count and every gauge's last value.
-    pub fn all(&self) -> BTreeMap<&'static str, i64> {
-        self.counts().clone()
-    }
-}
-
-impl Metrics for ModelMetrics {
-    fn count(&self, name: &'static str, by: u64) {
-        *self.counts().entry(name).or_default() += i64::try_from(by).unwrap_or(i64::MAX);
-    }
-
-    fn gauge(&self, name: &'static str, value: i64) {
-        self.counts().insert(name, value);
-    }
-}
-
-impl Points for ModelMetrics {
-    fn reached(&self, marker: &'static str) {
-        *self.counts().entry(marker).or_default() += 1;
-    }
-}
-
-/// One line of the visible log.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct VisibleLine {
-    /// When, by virtual time.
-    pub at: Instant,
-    /// Whose.
-    pub account: AccountNo,
-    /// The last serial that was visible before.
-    pub from_seq: Seq,
-    /// The last serial that is visible now.
-    pub to_seq: Seq,
-}
-
-/// What became visible when.
-#[derive(Clone, Default)]
-pub struct ModelVisible {
-    lines: Arc<Mutex<Vec<VisibleLine>>>,
-}
-
-impl ModelVisible {
-    /// Every line in order.
-    pub fn lines(&self) -> Vec<VisibleLine> {
-        self.lines.lock().unwrap_or_else(PoisonError::into_inner).clone()
-    }
-}
-
-impl VisibleLog for ModelVisible {
-    fn visible(&self, advances: &[(AccountNo, Seq, Seq)]) {
-        let at = Instant::now();
-        let line = |&(account, from_seq, to_seq): &(AccountNo, Seq, Seq)| VisibleLine { at, account, from_seq, to_seq };
-        let lines = advances.iter().map(line);
-        self.lines.lock().unwrap_or_else(PoisonError::into_inner).extend(lines);
+        self.state().stopping
     }
 }
 
 #[cfg(test)]
 mod tests {
     use std::future::pending;
+    use std::sync::Arc;
+    use std::sync::atomic::{AtomicU64, Ordering};
+    use std::time::Duration;
 
     use bankstorm_outside::process::Scope;
+    use tokio::time::{Instant, sleep, timeout};
 
-    use super::ModelScope;
+    use super::{Ended, ModelScope, Panicked};
 
     #[tokio::test(start_paused = true)]
     async fn a_kill_ends_nested_tasks_and_nothing_starts_after_it() {
@@ -224,5 +320,79 @@ mod tests {
         tokio::join!(biased; waiting.stopping(), async { scope.stop() });
         scope.stopping().await;
         assert!(scope.is_stopping());
+    }
+
+    /// Counts every 10 ms.
+    fn ticking(scope: &ModelScope) -> Arc<AtomicU64> {
+        let ticks = Arc::new(AtomicU64::new(0));
+        let counted = Arc::clone(&ticks);
+        scope.spawn("ticks", async move {
+            loop {
+                sleep(Duration::from_millis(10)).await;
+                counted.fetch_add(1, Ordering::SeqCst);
+            }
+        });
+        ticks
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_frozen_process_runs_nothing_and_finds_its_timers_run_out() {
+        let scope = ModelScope::named("core");
+        let ticks = ticking(&scope);
+        sleep(Duration::from_millis(35)).await;
+        assert_eq!(ticks.load(Ordering::SeqCst), 3);
+        scope.pause();
+        scope.spawn("late", async { panic!("runs once the process goes on") });
+        sleep(Duration::from_secs(5)).await;
+        assert_eq!((ticks.load(Ordering::SeqCst), scope.panicked().len()), (3, 0));
+        scope.resume();
+        sleep(Duration::from_millis(5)).await;
+        assert_eq!(ticks.load(Ordering::SeqCst), 4, "the timer that ran out meanwhile, once");
+        assert_eq!(scope.panicked().len(), 1);
+        sleep(Duration::from_millis(30)).await;
+        assert!(ticks.load(Ordering::SeqCst) >= 6, "it goes on as before");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_frozen_process_can_be_killed_and_stays_dead() {
+        let scope = ModelScope::named("core");
+        let ticks = ticking(&scope);
+        scope.pause();
+        sleep(Duration::from_millis(35)).await;
+        scope.kill();
+        scope.resume();
+        sleep(Duration::from_millis(35)).await;
+        assert_eq!(ticks.load(Ordering::SeqCst), 0);
+        assert!(scope.is_idle() && scope.is_killed() && !scope.is_paused());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_future_that_others_drive_runs_only_while_its_process_does() {
+        let scope = ModelScope::named("core");
+        let born = Instant::now();
+        scope.pause();
+        let work = scope.run("work", sleep(Duration::from_millis(10)));
+        let resume = async {
+            sleep(Duration::from_millis(50)).await;
+            scope.resume();
+        };
+        let (ended, ()) = tokio::join!(biased; work, resume);
+        // Its own timer began when it first ran.
+        assert_eq!((ended, born.elapsed()), (Ok(()), Duration::from_millis(60)));
+        let kill = async { scope.kill() };
+        let (ended, ()) = tokio::join!(biased; scope.run("work", pending::<()>()), kill);
+        assert_eq!(ended, Err(Ended));
+        assert_eq!(timeout(Duration::ZERO, scope.run("work", async {})).await, Ok(Err(Ended)), "dead from the start");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn panics_are_kept_with_their_task_and_message() {
+        let scope = ModelScope::named("core");
+        scope.spawn("relay", async { panic!("row {} is missing", 7) });
+        sleep(Duration::from_millis(1)).await;
+        let ended = scope.run("request", async { panic!("plain") }).await;
+        assert_eq!(ended, Err::<(), _>(Ended));
+        let kept = |task, message: &str| Panicked { task, message: message.to_owned() };
+        assert_eq!(scope.panicked(), [kept("relay", "row 7 is missing"), kept("request", "plain")]);
     }
 }

@@ -13,8 +13,8 @@ use bankstorm_outside::LockMode;
 use bankstorm_outside::channel_store::{ChannelStore, ChannelTx};
 use bankstorm_outside::core_api::CoreApi;
 use bankstorm_outside::log::{ConsumerEvent, Record};
-use bankstorm_simulator::model::core_api::NoAnswer;
 use bankstorm_simulator::model::hook::CommitFault;
+use bankstorm_simulator::model::network::AnswerFault;
 use libtest_mimic::Trial;
 use tokio::sync::oneshot;
 use tokio::time::{sleep, timeout};
@@ -120,11 +120,12 @@ async fn a_commit_without_an_answer_is_stamped_although_its_partition_is_lost(se
 
 async fn a_gap_counts_once_however_often_it_is_tried(seed: u64) {
     let bench = Bench::open(seed, ChannelConfig::default(), 1).await;
-    (1..=2).for_each(|nth| bench.outside.core.calls().plan(nth, NoAnswer));
+    let answers = bench.outside.core.link().answers();
+    (1..=2).for_each(|nth| answers.plan(nth, AnswerFault::Dropped));
     bench.assign(&[0]);
     bench.record(0, account(0), DEPTH);
     bench.until_copied(LIMIT, account(0), DEPTH).await;
-    assert_eq!(bench.outside.core.calls().fired(), 2);
+    assert_eq!(answers.fired(), 2);
     assert_eq!(bench.outside.metrics.all().get("channel_gaps_total"), Some(&1));
 }
 

@@ -85,9 +85,9 @@ fn first_records_of_an_account_are_in_order(world: &World) {
 }
 
 fn processes_kept_their_heads(world: &World) {
-    assert_eq!(world.core_scope.panicked(), Vec::<&str>::new(), "core");
+    assert_eq!(world.core_scope.panicked(), [], "core");
     for channel in &world.channels {
-        assert_eq!(channel.outside.scope.panicked(), Vec::<&str>::new(), "a channel");
+        assert_eq!(channel.outside.scope.panicked(), [], "a channel");
     }
 }
 

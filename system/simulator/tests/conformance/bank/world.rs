@@ -13,10 +13,11 @@ use bankstorm_core::{Core, CoreConfig};
 use bankstorm_outside::process::Scope;
 use bankstorm_simulator::model::chance::Chance;
 use bankstorm_simulator::model::channel_store::ModelChannelStore;
-use bankstorm_simulator::model::core_api::{DirectCore, NoAnswer};
+use bankstorm_simulator::model::core_api::{CoreEndpoint, ModelCoreApi, serve};
 use bankstorm_simulator::model::core_store::ModelCoreStore;
 use bankstorm_simulator::model::hook::{CommitFault, Dropped};
 use bankstorm_simulator::model::log::{ModelLog, ProduceFault};
+use bankstorm_simulator::model::network::{AnswerFault, Network};
 use bankstorm_simulator::model::outside::{ModelChannel, ModelCore};
 use bankstorm_simulator::model::process::{ModelMetrics, ModelScope, ModelVisible};
 use tokio::sync::mpsc;
@@ -70,24 +71,25 @@ impl World {
         }
         let opened: Vec<_> = core_store.committed().entries.into_values().collect();
         channel_store.load(&opened);
-        let core_scope = ModelScope::default();
+        let core_scope = ModelScope::named("core");
         let (store, scope) = (core_store.clone(), core_scope.clone());
-        let process = scope.clone();
         let outside = ModelCore { store, log: log.clone(), scope, metrics: ModelMetrics::default() };
         let core = Core::start(outside, CoreConfig::default());
+        let (network, at) = (Network::new(seed, 4), CoreEndpoint::new("core-request"));
+        serve(&at, core_scope.clone(), core.clone());
         let channels = ["channel-0", "channel-1"].map(|name| {
             let outside = ModelChannel {
                 store: channel_store.clone(),
                 log: log.clone(),
-                core: DirectCore::new(core.clone(), process.clone(), seed, name),
-                scope: ModelScope::default(),
+                core: ModelCoreApi::new(network.link(name, "core"), at.clone()),
+                scope: ModelScope::named(name),
                 metrics: ModelMetrics::default(),
                 visible: ModelVisible::default(),
             };
             let service = Channel::start(outside.clone(), ChannelConfig::default());
             ChannelProcess { outside, service: Some(service) }
         });
-        let (clients, chance) = (ModelScope::default(), Chance::new(seed, "customers"));
+        let (clients, chance) = (ModelScope::named("customers"), Chance::new(seed, "customers"));
         let channels = channels.into();
         Self { core_store, channel_store, log, core_scope, channels, core, clients, chance }
     }
@@ -116,7 +118,7 @@ impl World {
             }
         }
         for channel in &self.channels {
-            channel.outside.core.calls().plan(drawn(3), NoAnswer);
+            channel.outside.core.link().answers().plan(drawn(3), AnswerFault::Dropped);
         }
     }
 

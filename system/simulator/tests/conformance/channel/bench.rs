@@ -19,9 +19,10 @@ use bankstorm_outside::log::{
     TopicPartition,
 };
 use bankstorm_simulator::model::channel_store::ModelChannelStore;
-use bankstorm_simulator::model::core_api::DirectCore;
+use bankstorm_simulator::model::core_api::{CoreEndpoint, ModelCoreApi, serve};
 use bankstorm_simulator::model::core_store::ModelCoreStore;
 use bankstorm_simulator::model::log::ModelLog;
+use bankstorm_simulator::model::network::Network;
 use bankstorm_simulator::model::outside::ModelCore;
 use bankstorm_simulator::model::process::{ModelMetrics, ModelScope, ModelVisible};
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
@@ -66,7 +67,7 @@ impl Bench {
         (0..accounts).for_each(|index| core_store.open(account(index), Won::new(1_000)));
         let opened: Vec<_> = core_store.committed().entries.into_values().collect();
         store.load(&opened);
-        let core_process = ModelScope::default();
+        let core_process = ModelScope::named("core");
         let core_outside = ModelCore {
             store: core_store.clone(),
             log: core_log,
@@ -79,13 +80,15 @@ impl Bench {
             let answer = core.handle("customer", request).await;
             assert!(matches!(answer, CoreResponse::Created(_)), "{answer:?}");
         }
+        let at = CoreEndpoint::new("core-request");
+        serve(&at, core_process.clone(), core);
         let (events, script) = unbounded_channel();
         let ends = Arc::new(Ends::default());
         let outside = Outside {
             store,
             log: Script { events: Arc::new(Mutex::new(Some(script))), ends: Arc::clone(&ends) },
-            core: DirectCore::new(core, core_process.clone(), seed, "channel"),
-            scope: ModelScope::default(),
+            core: ModelCoreApi::new(Network::new(seed, 4).link("channel", "core"), at),
+            scope: ModelScope::named("channel"),
             metrics: ModelMetrics::default(),
             visible: ModelVisible::default(),
         };
@@ -152,7 +155,7 @@ fn deposit(number: i64, account: AccountNo) -> Deposit {
 pub(crate) struct Outside {
     pub(crate) store: ModelChannelStore,
     log: Script,
-    pub(crate) core: DirectCore<ModelCore>,
+    pub(crate) core: ModelCoreApi,
     scope: ModelScope,
     pub(crate) metrics: ModelMetrics,
     pub(crate) visible: ModelVisible,
@@ -161,7 +164,7 @@ pub(crate) struct Outside {
 impl ChannelOutside for Outside {
     type Store = ModelChannelStore;
     type Log = Script;
-    type Core = DirectCore<ModelCore>;
+    type Core = ModelCoreApi;
     type Scope = ModelScope;
     type Points = ModelMetrics;
     type Metrics = ModelMetrics;
@@ -175,7 +178,7 @@ impl ChannelOutside for Outside {
         &self.log
     }
 
-    fn core(&self) -> &DirectCore<ModelCore> {
+    fn core(&self) -> &ModelCoreApi {
         &self.core
     }
 

@@ -1,0 +1,357 @@
+//! A model of the network: typed calls over directed links.
+//!
+//! In: a seed, who calls whom. Out: answers, or how a call ended without one. Elsewhere: what a request means (the handler of the
+//! [`Endpoint`]), the process that it runs in (`process`), when links break (`world`).
+//!
+//! | what happens | what it is like |
+//! |---|---|
+//! | nobody listens at the moment of arrival | [`CallEnd::Refused`]: no effect |
+//! | the listener is frozen | the request waits, as in its socket, and is handled once the process goes on |
+//! | the listener is killed meanwhile | [`CallEnd::Lost`] at once |
+//! | the caller gives up | its connection closes, and the handler's future is dropped, as hyper does; unless nobody can see the close: a frozen process takes the request up all the same and drops it then, and over a cut link it is worked to its end |
+//! | a request or an answer is dropped, or meets a cut | the caller waits until its limit |
+//! | a request is held | it arrives later, and is worked to its end, whether anybody still waits or not |
+//! | a request is doubled | it is worked once more, later; nobody gets the second answer |
+
+mod endpoint;
+#[cfg(test)]
+mod tests;
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::fmt::Debug;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use tokio::task::{AbortHandle, JoinHandle};
+use tokio::time::{Instant, sleep, timeout};
+
+use super::chance::Chance;
+use super::hook::Hook;
+use crate::trace;
+pub use endpoint::{BoxFuture, Endpoint};
+
+/// Whose notes are the network's own.
+const NETWORK: &str = "network";
+
+/// What happens to a request on its way.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum RequestFault {
+    /// It never arrives.
+    Dropped,
+    /// It arrives this much later, whether anybody still waits or not.
+    Held(Duration),
+    /// It arrives, and once more this much later.
+    Doubled(Duration),
+}
+
+/// What happens to an answer on its way.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum AnswerFault {
+    /// It never arrives.
+    Dropped,
+    /// It arrives this much later.
+    Held(Duration),
+}
+
+/// Which way over a link.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Way {
+    /// From the caller.
+    Requests,
+    /// To the caller.
+    Answers,
+    /// Either.
+    Both,
+}
+
+/// Why a call got no answer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum CallEnd {
+    /// Definitely no effect: nobody listened.
+    Refused,
+    /// The connection broke, or no answer came within the limit: nobody can tell. Says which.
+    Lost(&'static str),
+}
+
+impl fmt::Display for CallEnd {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Refused => f.write_str("refused: nobody listens"),
+            Self::Lost(why) => write!(f, "lost: {why}"),
+        }
+    }
+}
+
+const BROKEN: CallEnd = CallEnd::Lost("the connection broke");
+const LATE: CallEnd = CallEnd::Lost("no answer came within the limit");
+
+/// All links of a world. Clones are the same network.
+#[derive(Clone)]
+pub struct Network(Arc<Links>);
+
+struct Links {
+    seed: u64,
+    pace_ms: u64,
+    links: Mutex<BTreeMap<String, Link>>,
+}
+
+impl Network {
+    /// A network whose every transmission takes up to `pace_ms`, besides its yields.
+    pub fn new(seed: u64, pace_ms: u64) -> Self {
+        Self(Arc::new(Links { seed, pace_ms, links: Mutex::default() }))
+    }
+
+    fn links(&self) -> MutexGuard<'_, BTreeMap<String, Link>> {
+        self.0.links.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The link `from>to`: the same one each time. To be looked up once, not per call.
+    pub fn link(&self, from: &str, to: &str) -> Link {
+        let name = format!("{from}>{to}");
+        let mut links = self.links();
+        let link = links.entry(name).or_insert_with_key(|name| {
+            let chance = Chance::new(self.0.seed, name);
+            let (requests, answers, weather) = (Hook::default(), Hook::default(), Mutex::default());
+            Link(Arc::new(Line { name: name.clone(), chance, requests, answers, weather }))
+        });
+        link.clone()
+    }
+
+    /// Cuts and delays end, and planned faults that have not struck are forgotten. What is held still arrives at its time.
+    pub fn heal(&self) {
+        for link in self.links().values() {
+            *link.weather() = Weather::default();
+            link.requests().cancel();
+            link.answers().cancel();
+        }
+    }
+}
+
+/// One caller's way to one callee. Clones are the same link.
+#[derive(Clone)]
+pub struct Link(Arc<Line>);
+
+struct Line {
+    name: String,
+    chance: Chance,
+    requests: Hook<RequestFault>,
+    answers: Hook<AnswerFault>,
+    weather: Mutex<Weather>,
+}
+
+/// What a link is like; each part until some moment.
+#[derive(Default)]
+struct Weather {
+    requests_cut: Option<Instant>,
+    answers_cut: Option<Instant>,
+    slow: Vec<(Duration, Instant)>,
+}
+
+impl Weather {
+    fn is_cut(&self, way: Way) -> bool {
+        let until = match way {
+            Way::Requests => self.requests_cut,
+            Way::Answers => self.answers_cut,
+            Way::Both => self.requests_cut.max(self.answers_cut),
+        };
+        until.is_some_and(|until| Instant::now() < until)
+    }
+
+    /// Delays add up, as those of proxies one after the other.
+    fn slowness(&mut self) -> Duration {
+        if self.slow.is_empty() {
+            return Duration::ZERO;
+        }
+        let now = Instant::now();
+        self.slow.retain(|(_, until)| now < *until);
+        self.slow.iter().map(|(by, _)| *by).sum()
+    }
+}
+
+impl Link {
+    fn weather(&self) -> MutexGuard<'_, Weather> {
+        self.0.weather.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Its name: `from>to`.
+    pub fn name(&self) -> &str {
+        &self.0.name
+    }
+
+    /// What requests meet, counted when they are sent.
+    pub fn requests(&self) -> &Hook<RequestFault> {
+        &self.0.requests
+    }
+
+    /// What answers meet, counted when they are sent.
+    pub fn answers(&self) -> &Hook<AnswerFault> {
+        &self.0.answers
+    }
+
+    /// From now on, for as long as this `lasts`, nothing arrives that way; what is sent or on its way meanwhile never does.
+    pub fn cut(&self, way: Way, lasts: Duration) {
+        trace::note_of(NETWORK, || format!("{}: {way:?} cut for {lasts:?}", self.0.name));
+        let until = Some(Instant::now() + lasts);
+        let mut weather = self.weather();
+        if matches!(way, Way::Requests | Way::Both) {
+            weather.requests_cut = weather.requests_cut.max(until);
+        }
+        if matches!(way, Way::Answers | Way::Both) {
+            weather.answers_cut = weather.answers_cut.max(until);
+        }
+    }
+
+    /// What is sent from now on, for as long as this `lasts`, takes `by` longer, each way.
+    pub fn slow(&self, by: Duration, lasts: Duration) {
+        trace::note_of(NETWORK, || format!("{}: slower by {by:?} for {lasts:?}", self.0.name));
+        self.weather().slow.push((by, Instant::now() + lasts));
+    }
+
+    /// Asks, and waits for the answer no longer than `limit`. The handler's future is driven by the caller's, so the caller must not
+    /// live in a process that may be frozen: that is what [`Self::call_apart`] is for.
+    ///
+    /// # Errors
+    /// [`CallEnd`] says what is known of the effect.
+    pub async fn call<Q, A>(&self, to: &Endpoint<Q, A>, request: Q, limit: Duration) -> Result<A, CallEnd>
+    where
+        Q: Clone + Debug + Send + 'static,
+        A: Debug + Send + 'static,
+    {
+        trace::note(|| format!("{}: {}", self.0.name, brief(&request)));
+        let end = timeout(limit, self.exchange(to, request)).await.unwrap_or(Err(LATE));
+        self.note_end(&end);
+        end
+    }
+
+    /// Like [`Self::call`], for callers in processes that may be frozen: the other side works on meanwhile. Costs a task.
+    ///
+    /// # Errors
+    /// [`CallEnd`] says what is known of the effect.
+    pub async fn call_apart<Q, A>(&self, to: &Endpoint<Q, A>, request: Q, limit: Duration) -> Result<A, CallEnd>
+    where
+        Q: Clone + Debug + Send + 'static,
+        A: Debug + Send + 'static,
+    {
+        trace::note(|| format!("{}: {}", self.0.name, brief(&request)));
+        let (link, to) = (self.clone(), to.clone());
+        let under_way = spawn(async move { link.exchange(&to, request).await });
+        let _closed = Closed(under_way.abort_handle());
+        let end = match timeout(limit, under_way).await {
+            Ok(end) => end.unwrap_or(Err(BROKEN)),
+            Err(_) => Err(LATE),
+        };
+        self.note_end(&end);
+        end
+    }
+
+    fn note_end<A: Debug>(&self, end: &Result<A, CallEnd>) {
+        trace::note(|| match end {
+            Ok(answer) => format!("{}: answered {}", self.0.name, brief(answer)),
+            Err(end) => format!("{}: {end}", self.0.name),
+        });
+    }
+
+    async fn exchange<Q, A>(&self, to: &Endpoint<Q, A>, request: Q) -> Result<A, CallEnd>
+    where
+        Q: Clone + Send + 'static,
+        A: Send + 'static,
+    {
+        let fault = self.0.requests.call();
+        if let Some(fault) = fault {
+            trace::note_of(NETWORK, || format!("{}: the request is {fault:?}", self.0.name));
+        }
+        let end = match fault {
+            None => self.carry(to, request).await,
+            Some(RequestFault::Dropped) => return never().await,
+            // Whoever keeps it had taken the connection: the caller cannot tell a refusal from a break.
+            Some(RequestFault::Held(by)) => self.keep(to, request, by).await.unwrap_or(Err(BROKEN)).or(Err(BROKEN)),
+            Some(RequestFault::Doubled(after)) => {
+                // Nobody waits for this one.
+                drop(self.keep(to, request.clone(), after));
+                self.carry(to, request).await
+            }
+        };
+        if end.is_ok()
+            && let Some(fault) = self.0.answers.call()
+        {
+            trace::note_of(NETWORK, || format!("{}: the answer is {fault:?}", self.0.name));
+            match fault {
+                AnswerFault::Dropped => return never().await,
+                AnswerFault::Held(by) => sleep(by).await,
+            }
+        }
+        // Word of a refusal or of a break travels like an answer.
+        if self.travels(Way::Answers).await { end } else { never().await }
+    }
+
+    /// Keeps a request for a while, then delivers it: on nobody's behalf, so it is worked to its end.
+    fn keep<Q, A>(&self, to: &Endpoint<Q, A>, request: Q, by: Duration) -> JoinHandle<Result<A, CallEnd>>
+    where
+        Q: Send + 'static,
+        A: Send + 'static,
+    {
+        let (link, to) = (self.clone(), to.clone());
+        spawn(async move {
+            sleep(by).await;
+            trace::note_of(NETWORK, || format!("{}: what was kept for {by:?} arrives", link.0.name));
+            link.carry(&to, request).await
+        })
+    }
+
+    /// Takes a request to whoever listens when it arrives, and waits for the answer there.
+    async fn carry<Q: Send + 'static, A: Send + 'static>(&self, to: &Endpoint<Q, A>, request: Q) -> Result<A, CallEnd> {
+        if !self.travels(Way::Requests).await {
+            return never().await;
+        }
+        let Some(work) = to.begin(request, self.clone()) else { return Err(CallEnd::Refused) };
+        work.end().await.map_err(|_| BROKEN)
+    }
+
+    /// Whether something that is sent now arrives; completes when it does or would.
+    async fn travels(&self, way: Way) -> bool {
+        let (left, slow) = {
+            let mut weather = self.weather();
+            (!weather.is_cut(way), weather.slowness())
+        };
+        self.0.chance.pause().await;
+        if !slow.is_zero() {
+            sleep(slow).await;
+        }
+        left && !self.weather().is_cut(way)
+    }
+
+    /// Whether word of a closed connection does not get through at this moment.
+    fn hides_a_close(&self) -> bool {
+        self.weather().is_cut(Way::Requests)
+    }
+}
+
+/// Nothing comes: the caller's limit ends it.
+async fn never<T>() -> T {
+    std::future::pending().await
+}
+
+/// Ends what is under way when the caller is gone.
+struct Closed(AbortHandle);
+
+impl Drop for Closed {
+    fn drop(&mut self) {
+        self.0.abort();
+    }
+}
+
+#[expect(clippy::disallowed_methods, reason = "what is on the network is in no process, and survives them")]
+fn spawn<T: Send + 'static>(transmission: impl Future<Output = T> + Send + 'static) -> JoinHandle<T> {
+    tokio::spawn(transmission)
+}
+
+/// A value for people; a page of entries is cut, and says so.
+fn brief(value: &impl Debug) -> String {
+    const LONGEST: usize = 240;
+    let text = format!("{value:?}");
+    match text.char_indices().nth(LONGEST) {
+        Some((end, _)) => format!("{} ... ({} bytes)", &text[..end], text.len()),
+        None => text,
+    }
+}
