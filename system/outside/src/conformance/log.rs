@@ -6,6 +6,7 @@
 mod groups;
 mod member;
 mod order;
+pub mod script;
 
 use std::future::Future;
 use std::pin::Pin;
