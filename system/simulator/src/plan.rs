@@ -11,7 +11,7 @@ mod kind;
 
 use serde::{Deserialize, Serialize};
 
-pub use file::{PlanError, read, write};
+pub use file::{PlanError, check, read, write};
 pub use kind::{Kind, Needs, places_in};
 
 use crate::planted::Planted;
