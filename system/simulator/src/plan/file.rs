@@ -1,12 +1,23 @@
 //! Plans as files: JSON, one operation and one fault a line, so that people can read and compare them.
 //!
-//! In: text. Out: [`Plan`]s, errors that say what, where, which value. Elsewhere: what a plan means (`plan`).
+//! In: text. Out: [`Plan`]s, errors that say what, where, which value. Elsewhere: what a plan means (`plan`), what can be carried out
+//! ([`check`]).
+
+mod check;
+#[cfg(test)]
+mod tests;
 
 use std::fmt::Write as _;
 
+use serde::Deserialize;
+use serde::de::DeserializeOwned;
+use serde_json::Value;
 use thiserror::Error;
 
-use super::{Kind, Plan, SCHEMA, Trigger};
+use super::{Operation, Plan, SCHEMA};
+use crate::planted::Planted;
+
+pub use check::check;
 
 /// What is wrong with a plan's file.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
@@ -26,9 +37,12 @@ pub enum PlanError {
     },
 }
 
+fn refuse(field: String, value: impl ToString, accepted: &str) -> Result<(), PlanError> {
+    Err(PlanError::Refused { field, value: value.to_string(), accepted: accepted.to_owned() })
+}
+
 /// The text of a plan.
 pub fn write(plan: &Plan) -> String {
-    let json = |value: &dyn erased::Value| value.json();
     let mut text = String::from("{\n");
     let _ = writeln!(text, "\"schema\": {},", plan.schema);
     let _ = writeln!(text, "\"seed\": {},", plan.seed);
@@ -37,9 +51,9 @@ pub fn write(plan: &Plan) -> String {
         let _ = writeln!(text, "\"planted\": {},", json(planted));
     }
     let _ = writeln!(text, "\"topology\": {},", json(&plan.topology));
-    list(&mut text, "faults", plan.faults.iter().map(|fault| json(fault)));
+    list(&mut text, "faults", plan.faults.iter().map(json));
     text.push_str(",\n");
-    list(&mut text, "operations", plan.operations.iter().map(|operation| json(operation)));
+    list(&mut text, "operations", plan.operations.iter().map(json));
     text.push_str("\n}\n");
     text
 }
@@ -53,17 +67,28 @@ fn list(text: &mut String, name: &str, items: impl Iterator<Item = String>) {
     }
 }
 
-/// One value as JSON in a line.
-mod erased {
-    pub(super) trait Value {
-        fn json(&self) -> String;
-    }
+fn json<T: serde::Serialize>(value: &T) -> String {
+    serde_json::to_string(value).expect("plain data is JSON")
+}
 
-    impl<T: serde::Serialize> Value for T {
-        fn json(&self) -> String {
-            serde_json::to_string(self).expect("plain data is JSON")
-        }
-    }
+/// The part of a file that says how to read the rest.
+#[derive(Deserialize)]
+struct Format {
+    schema: u32,
+}
+
+/// A plan whose parts are still to be read, so that a mistake can be told with its place.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Parts {
+    schema: u32,
+    seed: u64,
+    chance: u64,
+    #[serde(default)]
+    planted: Option<Planted>,
+    topology: Value,
+    faults: Vec<Value>,
+    operations: Vec<Value>,
 }
 
 /// Reads a plan and checks that it can be carried out.
@@ -71,101 +96,75 @@ mod erased {
 /// # Errors
 /// [`PlanError`] says what, where, which value.
 pub fn read(text: &str) -> Result<Plan, PlanError> {
-    let plan: Plan = serde_json::from_str(text).map_err(|error| PlanError::Unreadable(error.to_string()))?;
+    let unreadable = |error: serde_json::Error| PlanError::Unreadable(error.to_string());
+    let Format { schema } = serde_json::from_str(text).map_err(unreadable)?;
+    if schema != SCHEMA {
+        refuse("schema".to_owned(), schema, &SCHEMA.to_string())?;
+    }
+    let parts: Parts = serde_json::from_str(text).map_err(unreadable)?;
+    let plan = Plan {
+        schema: parts.schema,
+        seed: parts.seed,
+        chance: parts.chance,
+        planted: parts.planted,
+        topology: part("topology", &parts.topology)?,
+        faults: items("faults", &parts.faults, |_, _| Ok(()))?,
+        operations: items("operations", &parts.operations, only_known)?,
+    };
     check(&plan)?;
     Ok(plan)
 }
 
-fn refuse(field: String, value: impl ToString, accepted: &str) -> Result<(), PlanError> {
-    Err(PlanError::Refused { field, value: value.to_string(), accepted: accepted.to_owned() })
+fn items<T: DeserializeOwned>(
+    list: &str,
+    values: &[Value],
+    look: impl Fn(&str, &Value) -> Result<(), PlanError>,
+) -> Result<Vec<T>, PlanError> {
+    let read = |(index, value): (usize, &Value)| {
+        let place = format!("{list}[{index}]");
+        look(&place, value)?;
+        part(&place, value)
+    };
+    values.iter().enumerate().map(read).collect()
 }
 
-fn check(plan: &Plan) -> Result<(), PlanError> {
-    if plan.schema != SCHEMA {
-        return refuse("schema".to_owned(), plan.schema, &SCHEMA.to_string());
+fn part<T: DeserializeOwned>(place: &str, value: &Value) -> Result<T, PlanError> {
+    let told = |error: serde_json::Error| format!("{place}: {}; it reads {}", brief(&error), brief(value));
+    T::deserialize(value).map_err(|error| PlanError::Unreadable(told(error)))
+}
+
+/// As much of something as a message bears.
+fn brief(value: &impl ToString) -> String {
+    const MOST: usize = 1_000;
+    let text = value.to_string();
+    if text.chars().count() <= MOST { text } else { text.chars().take(MOST).chain("...".chars()).collect() }
+}
+
+/// What every operation has.
+const COMMON: [&str; 4] = ["op", "at_ms", "account", "action"];
+
+/// What an action has besides; `None` for a word that is no action.
+fn fields_of(action: &str) -> Option<&'static [&'static str]> {
+    match action {
+        "deposit" => Some(&["won", "patience_ms", "retries", "again"]),
+        "scroll" => Some(&["channel", "pages", "limit"]),
+        _ => None,
     }
-    let topology = &plan.topology;
-    let counts = [
-        ("accounts", topology.accounts, 100_000),
-        ("partitions", topology.partitions, 1_000),
-        ("channels", topology.channels, 100),
-        ("connections", topology.connections, 1_000),
-        ("posting_slots", topology.posting_slots, 1_000),
-        ("batch_max", topology.batch_max, 100_000),
-        ("relay_rows", topology.relay_rows, 100_000),
-        ("workers", topology.workers, 100_000),
-        ("transactions", topology.transactions, 1_000),
-        ("batch_accounts", topology.batch_accounts, 100_000),
-        ("span", topology.span, 1_000_000),
-    ];
-    for (name, value, most) in counts {
-        if value == 0 || value > most {
-            return refuse(format!("topology.{name}"), value, &format!("1 to {most}"));
-        }
-    }
-    let hour = 3_600_000;
-    if topology.load_ms > hour {
-        return refuse("topology.load_ms".to_owned(), topology.load_ms, "up to an hour");
-    }
-    for (name, value) in [("relay_poll_ms", topology.relay_poll_ms), ("commit_every_ms", topology.commit_every_ms)] {
-        if value == 0 || value > hour {
-            return refuse(format!("topology.{name}"), value, "1 to 3600000");
-        }
-    }
-    for (index, fault) in plan.faults.iter().enumerate() {
-        check_fault(index, fault, plan)?;
-    }
-    let mut numbers = std::collections::BTreeSet::new();
-    for (index, operation) in plan.operations.iter().enumerate() {
-        if !numbers.insert(operation.op) {
-            return refuse(format!("operations[{index}].op"), operation.op, "numbers that differ");
-        }
-        if operation.at_ms > topology.load_ms {
-            return refuse(format!("operations[{index}].at_ms"), operation.at_ms, "up to topology.load_ms");
+}
+
+/// An operation's action lies flat in it, and serde takes unknown fields of flat things in silence.
+fn only_known(place: &str, operation: &Value) -> Result<(), PlanError> {
+    let (Some(object), Some(own)) =
+        (operation.as_object(), operation.get("action").and_then(Value::as_str).and_then(fields_of))
+    else {
+        // Whatever else it is, reading it says what is wrong.
+        return part::<Operation>(place, operation).map(|_| ());
+    };
+    for (name, value) in object {
+        if !COMMON.contains(&name.as_str()) && !own.contains(&name.as_str()) {
+            let accepted = format!("no such field, only {}, {}", COMMON.join(", "), own.join(", "));
+            return refuse(format!("{place}.{name}"), brief(value), &accepted);
         }
     }
     Ok(())
-}
-
-fn check_fault(index: usize, fault: &super::Fault, plan: &Plan) -> Result<(), PlanError> {
-    let needs = fault.kind.needs();
-    let at = matches!(fault.trigger, Trigger::AtMs(_));
-    if at != needs.at {
-        let accepted = if needs.at { "at_ms" } else { "nth" };
-        return refuse(format!("faults[{index}].trigger"), if at { "at_ms" } else { "nth" }, accepted);
-    }
-    if matches!(fault.trigger, Trigger::Nth(0)) {
-        return refuse(format!("faults[{index}].trigger.nth"), 0, "numbers from 1");
-    }
-    if !needs.lasts && fault.lasts_ms != 0 {
-        return refuse(format!("faults[{index}].lasts_ms"), fault.lasts_ms, "nothing: this kind takes no time");
-    }
-    if fault.lasts_ms > 3_600_000 {
-        return refuse(format!("faults[{index}].lasts_ms"), fault.lasts_ms, "up to an hour");
-    }
-    let places = places(fault.kind, plan);
-    if !places.contains(&fault.place) {
-        return refuse(format!("faults[{index}].place"), &fault.place, &places.join(", "));
-    }
-    Ok(())
-}
-
-/// Where a kind can be, in a plan's topology.
-pub fn places(kind: Kind, plan: &Plan) -> Vec<String> {
-    let channels = || (0..plan.topology.channels).map(|channel| format!("channel-{channel}"));
-    let databases = || ["postgres-core", "postgres-channel"].map(str::to_owned).into_iter();
-    let owned = |word: &str| word.to_owned();
-    let word = kind.word();
-    match word.split_once('.').map_or(word, |(family, _)| family) {
-        "node" if kind == Kind::NodeRestart => std::iter::once(owned("core")).chain(channels()).collect(),
-        "node" => std::iter::once(owned("core")).chain(channels()).chain(databases()).chain([owned("kafka")]).collect(),
-        "pg" | "clock" => databases().collect(),
-        "kafka" if kind == Kind::FetchStalled => channels().collect(),
-        "kafka" => vec![owned("kafka")],
-        _ => {
-            let customers = channels().map(|channel| format!("customers>{channel}"));
-            let core = channels().map(|channel| format!("{channel}>core"));
-            std::iter::once(owned("customers>core")).chain(customers).chain(core).collect()
-        }
-    }
 }

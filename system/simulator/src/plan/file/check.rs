@@ -1,0 +1,141 @@
+//! Whether a plan can be carried out: everything in it within its limits, every place there.
+//!
+//! In: a plan, from a file or made smaller. Out: nothing, or the first field that cannot be. Elsewhere: reading (`plan::file`).
+
+use std::collections::BTreeSet;
+use std::ops::RangeInclusive;
+
+use super::{PlanError, refuse};
+use crate::plan::{Action, Again, Fault, Kind, Operation, Plan, SCHEMA, Topology, Trigger, places_in};
+
+/// The longest of anything, in milliseconds: an hour.
+const LONGEST_MS: u64 = 3_600_000;
+/// The most faults.
+const FAULTS: usize = 10_000;
+/// The most operations.
+const OPERATIONS: usize = 1_000_000;
+/// The largest amount of money, in won.
+const WON: i64 = 1_000_000_000_000;
+
+/// Checks that a plan can be carried out.
+///
+/// # Errors
+/// [`PlanError::Refused`] with the first field that cannot be.
+pub fn check(plan: &Plan) -> Result<(), PlanError> {
+    within("schema", plan.schema, SCHEMA..=SCHEMA)?;
+    check_topology(&plan.topology)?;
+    within("the number of faults", plan.faults.len(), 0..=FAULTS)?;
+    within("the number of operations", plan.operations.len(), 0..=OPERATIONS)?;
+    for (index, fault) in plan.faults.iter().enumerate() {
+        check_fault(&format!("faults[{index}]"), fault, &plan.topology)?;
+    }
+    let mut numbers = BTreeSet::new();
+    for (index, operation) in plan.operations.iter().enumerate() {
+        let place = format!("operations[{index}]");
+        if !numbers.insert(operation.op) {
+            refuse(format!("{place}.op"), operation.op, "numbers that differ")?;
+        }
+        check_operation(&place, operation, &plan.topology)?;
+    }
+    Ok(())
+}
+
+fn within<T: PartialOrd + ToString>(field: &str, value: T, accepted: RangeInclusive<T>) -> Result<(), PlanError> {
+    if accepted.contains(&value) {
+        return Ok(());
+    }
+    let (from, to) = accepted.into_inner();
+    let (from, to) = (from.to_string(), to.to_string());
+    refuse(field.to_owned(), value, &if from == to { from } else { format!("{from} to {to}") })
+}
+
+fn check_topology(topology: &Topology) -> Result<(), PlanError> {
+    let counts = [
+        ("accounts", topology.accounts, 100_000),
+        ("partitions", topology.partitions, 1_000),
+        ("channels", topology.channels, 100),
+        ("connections", topology.connections, 1_000),
+        ("posting_slots", topology.posting_slots, 1_000),
+        ("batch_max", topology.batch_max, 100_000),
+        ("relay_rows", topology.relay_rows, 100_000),
+        ("workers", topology.workers, 100_000),
+        ("transactions", topology.transactions, 1_000),
+        ("batch_accounts", topology.batch_accounts, 100_000),
+        ("span", topology.span, 1_000_000),
+    ];
+    for (name, value, most) in counts {
+        within(&format!("topology.{name}"), value, 1..=most)?;
+    }
+    let times = [
+        ("load_ms", topology.load_ms, 0),
+        ("pace_ms", topology.pace_ms, 0),
+        ("sync_cost_ms", topology.sync_cost_ms, 0),
+        ("relay_poll_ms", topology.relay_poll_ms, 1),
+        ("commit_every_ms", topology.commit_every_ms, 1),
+    ];
+    for (name, value, least) in times {
+        within(&format!("topology.{name}"), value, least..=LONGEST_MS)?;
+    }
+    within("topology.opening_won", topology.opening_won, 0..=WON)
+}
+
+fn check_fault(place: &str, fault: &Fault, topology: &Topology) -> Result<(), PlanError> {
+    let needs = fault.kind.needs();
+    match fault.trigger {
+        Trigger::AtMs(at) if needs.at => within(&format!("{place}.trigger.at_ms"), at, 0..=topology.load_ms)?,
+        Trigger::Nth(nth) if !needs.at => within(&format!("{place}.trigger.nth"), nth, 1..=u64::MAX)?,
+        Trigger::AtMs(_) => refuse(format!("{place}.trigger"), "at_ms", "nth, for this kind")?,
+        Trigger::Nth(_) => refuse(format!("{place}.trigger"), "nth", "at_ms, for this kind")?,
+    }
+    if needs.lasts {
+        within(&format!("{place}.lasts_ms"), fault.lasts_ms, 1..=LONGEST_MS)?;
+    } else if fault.lasts_ms != 0 {
+        refuse(format!("{place}.lasts_ms"), fault.lasts_ms, "nothing: this kind takes no time")?;
+    }
+    if needs.amount.is_empty() && fault.amount != 0 {
+        refuse(format!("{place}.amount"), fault.amount, "nothing: this kind takes no amount")?;
+    }
+    within(&format!("{place}.amount"), fault.amount, amounts(fault.kind, topology))?;
+    let places = places_in(fault.kind, topology);
+    if !places.contains(&fault.place) {
+        refuse(format!("{place}.place"), format!("{:?}", fault.place), &places.join(", "))?;
+    }
+    Ok(())
+}
+
+/// What `amount` may be.
+fn amounts(kind: Kind, topology: &Topology) -> RangeInclusive<i64> {
+    const DAY_MS: i64 = 86_400_000;
+    match kind {
+        Kind::StepRefused | Kind::LinkCut => 0..=2,
+        Kind::RecordDamaged => 0..=1,
+        Kind::RowHeld => 0..=i64::from(topology.accounts) - 1,
+        Kind::ConnectionsTaken => 1..=i64::from(topology.connections),
+        Kind::ClockStep => -DAY_MS..=DAY_MS,
+        Kind::LinkSlow => 1..=LONGEST_MS.cast_signed(),
+        _ => 0..=0,
+    }
+}
+
+fn check_operation(place: &str, operation: &Operation, topology: &Topology) -> Result<(), PlanError> {
+    within(&format!("{place}.at_ms"), operation.at_ms, 0..=topology.load_ms)?;
+    match &operation.action {
+        Action::Deposit { won, patience_ms, retries, again } => {
+            within(&format!("{place}.won"), *won, 1..=WON)?;
+            within(&format!("{place}.patience_ms"), *patience_ms, 1..=LONGEST_MS)?;
+            within(&format!("{place}.retries"), *retries, 0..=1_000)?;
+            let (word, after) = match again {
+                None => return Ok(()),
+                Some(Again::Same(after)) => ("same", after),
+                Some(Again::Other(after)) => ("other", after),
+                Some(Again::Resolve(after)) => ("resolve", after),
+            };
+            within(&format!("{place}.again.{word}"), *after, 0..=LONGEST_MS)
+        }
+        Action::Scroll { channel, pages, limit } => {
+            within(&format!("{place}.channel"), *channel, 0..=topology.channels - 1)?;
+            within(&format!("{place}.pages"), *pages, 1..=10_000)?;
+            within(&format!("{place}.limit"), *limit, 1..=100)
+        }
+    }
+}

@@ -1,0 +1,195 @@
+//! Plans go to text and back unchanged; what cannot be is refused with its place, its value and what would do.
+
+use proptest::prelude::{any, proptest};
+
+use super::{COMMON, PlanError, fields_of, read, write};
+use crate::draw::draw;
+use crate::plan::{Action, Again, Fault, Kind, Operation, Plan, SCHEMA, Topology, Trigger, WorkerMode};
+use crate::planted::Planted;
+
+/// A plan with one of everything.
+fn plan() -> Plan {
+    let deposit = |op, again| Operation {
+        op,
+        at_ms: 10 * op,
+        account: 1,
+        action: Action::Deposit { won: 5, patience_ms: 1_000, retries: 2, again },
+    };
+    let scroll = Action::Scroll { channel: 1, pages: 2, limit: 10 };
+    Plan {
+        schema: SCHEMA,
+        seed: 7,
+        chance: u64::MAX,
+        planted: Some(Planted::OffsetBeforeApply),
+        topology: Topology {
+            accounts: 3,
+            opening_won: 1_000,
+            partitions: 2,
+            channels: 2,
+            load_ms: 1_000,
+            pace_ms: 0,
+            connections: 6,
+            posting_slots: 4,
+            batch_max: 20,
+            relay_poll_ms: 100,
+            relay_rows: 50,
+            worker_mode: WorkerMode::KeyedBatched,
+            workers: 3,
+            transactions: 2,
+            batch_accounts: 5,
+            span: 20,
+            commit_every_ms: 500,
+            sync_cost_ms: 0,
+        },
+        faults: vec![
+            fault(Kind::NodeKill, "channel-1", Trigger::AtMs(5), 100, 0),
+            fault(Kind::StepRefused, "postgres-core", Trigger::Nth(3), 0, 2),
+            fault(Kind::ClockStep, "postgres-channel", Trigger::AtMs(50), 0, -300),
+            fault(Kind::LinkSlow, "channel-0>core", Trigger::AtMs(50), 70, 20),
+        ],
+        operations: vec![
+            deposit(0, None),
+            deposit(1, Some(Again::Same(4))),
+            deposit(2, Some(Again::Other(0))),
+            deposit(5, Some(Again::Resolve(9))),
+            Operation { op: 9, at_ms: 1_000, account: 3, action: scroll },
+        ],
+    }
+}
+
+fn fault(kind: Kind, place: &str, trigger: Trigger, lasts_ms: u64, amount: i64) -> Fault {
+    Fault { kind, place: place.to_owned(), trigger, lasts_ms, amount }
+}
+
+/// The message for a plan whose text was changed in one place.
+fn told(from: &str, to: &str) -> String {
+    let text = write(&plan());
+    assert!(text.contains(from), "{from}: {text}");
+    read(&text.replacen(from, to, 1)).expect_err(to).to_string()
+}
+
+#[test]
+fn a_plan_with_one_of_everything_comes_back_as_it_was() {
+    let mut plan = plan();
+    assert_eq!(read(&write(&plan)).as_ref(), Ok(&plan));
+    plan.planted = None;
+    plan.faults.clear();
+    plan.operations.clear();
+    assert_eq!(read(&write(&plan)).as_ref(), Ok(&plan));
+}
+
+#[test]
+fn a_fault_and_an_operation_are_one_line_each() {
+    let text = write(&plan());
+    let lines = text.lines().filter(|line| line.starts_with("{\"")).count();
+    assert_eq!(lines, plan().faults.len() + plan().operations.len(), "{text}");
+}
+
+proptest! {
+    #[test]
+    fn drawn_plans_come_back_as_they_were(seed in any::<u64>()) {
+        let plan = draw(seed);
+        assert_eq!(read(&write(&plan)).as_ref(), Ok(&plan));
+    }
+}
+
+#[test]
+fn the_fields_that_are_known_are_those_that_are_written() {
+    for operation in &plan().operations {
+        let value = serde_json::to_value(operation).expect("plain data");
+        let own = fields_of(value["action"].as_str().expect("a word")).expect("a known action");
+        let mut written: Vec<_> = value.as_object().expect("an object").keys().map(String::as_str).collect();
+        written.retain(|name| !COMMON.contains(name));
+        assert!(written.iter().all(|name| own.contains(name)), "{written:?}");
+        if matches!(operation.action, Action::Deposit { again: None, .. }) {
+            assert_eq!(written.len() + 1, own.len(), "only `again` is left out: {written:?}");
+        } else {
+            assert_eq!(written.len(), own.len(), "{written:?}");
+        }
+    }
+}
+
+#[test]
+fn what_cannot_be_is_refused_with_its_place_its_value_and_what_would_do() {
+    for (from, to, said) in [
+        ("\"schema\": 1", "\"schema\": 2", "schema is 2; accepted: 1"),
+        ("\"accounts\":3", "\"accounts\":0", "topology.accounts is 0; accepted: 1 to 100000"),
+        ("\"opening_won\":1000", "\"opening_won\":-1", "topology.opening_won is -1; accepted: 0 to 1000000000000"),
+        ("\"load_ms\":1000", "\"load_ms\":3600001", "topology.load_ms is 3600001; accepted: 0 to 3600000"),
+        ("\"relay_poll_ms\":100", "\"relay_poll_ms\":0", "topology.relay_poll_ms is 0; accepted: 1 to 3600000"),
+        ("{\"at_ms\":5}", "{\"nth\":5}", "faults[0].trigger is nth; accepted: at_ms, for this kind"),
+        ("{\"at_ms\":5}", "{\"at_ms\":1001}", "faults[0].trigger.at_ms is 1001; accepted: 0 to 1000"),
+        ("{\"nth\":3}", "{\"at_ms\":3}", "faults[1].trigger is at_ms; accepted: nth, for this kind"),
+        ("{\"nth\":3}", "{\"nth\":0}", "faults[1].trigger.nth is 0; accepted: 1 to 18446744073709551615"),
+        (",\"lasts_ms\":100", "", "faults[0].lasts_ms is 0; accepted: 1 to 3600000"),
+        (
+            ",\"lasts_ms\":100",
+            ",\"lasts_ms\":100,\"amount\":1",
+            "faults[0].amount is 1; accepted: nothing: this kind takes no amount",
+        ),
+        ("\"amount\":2", "\"amount\":3", "faults[1].amount is 3; accepted: 0 to 2"),
+        (
+            "\"amount\":2",
+            "\"amount\":2,\"lasts_ms\":1",
+            "faults[1].lasts_ms is 1; accepted: nothing: this kind takes no time",
+        ),
+        ("\"amount\":-300", "\"amount\":-86400001", "faults[2].amount is -86400001; accepted: -86400000 to 86400000"),
+        (
+            "\"channel-1\"",
+            "\"channel-2\"",
+            "faults[0].place is \"channel-2\"; accepted: core, channel-0, channel-1, postgres-core, postgres-channel, kafka",
+        ),
+        ("\"op\":1,", "\"op\":0,", "operations[1].op is 0; accepted: numbers that differ"),
+        ("\"at_ms\":10,", "\"at_ms\":1001,", "operations[1].at_ms is 1001; accepted: 0 to 1000"),
+        ("\"won\":5", "\"won\":0", "operations[0].won is 0; accepted: 1 to 1000000000000"),
+        ("\"patience_ms\":1000", "\"patience_ms\":0", "operations[0].patience_ms is 0; accepted: 1 to 3600000"),
+        ("\"retries\":2", "\"retries\":1001", "operations[0].retries is 1001; accepted: 0 to 1000"),
+        ("{\"same\":4}", "{\"same\":3600001}", "operations[1].again.same is 3600001; accepted: 0 to 3600000"),
+        ("\"channel\":1", "\"channel\":2", "operations[4].channel is 2; accepted: 0 to 1"),
+        ("\"pages\":2", "\"pages\":0", "operations[4].pages is 0; accepted: 1 to 10000"),
+        ("\"limit\":10", "\"limit\":101", "operations[4].limit is 101; accepted: 1 to 100"),
+        (
+            "\"won\":5",
+            "\"win\":5",
+            "operations[0].win is 5; accepted: no such field, only op, at_ms, account, action, won, patience_ms, retries, again",
+        ),
+        (
+            "\"limit\":10",
+            "\"limit\":10,\"won\":1",
+            "operations[4].won is 1; accepted: no such field, only op, at_ms, account, action, channel, pages, limit",
+        ),
+    ] {
+        assert_eq!(told(from, to), said, "{from} -> {to}");
+    }
+}
+
+#[test]
+fn what_is_no_plan_is_told_with_its_place() {
+    for (from, to, said) in [
+        ("\"chance\"", "\"chanse\"", &["unknown field `chanse`", "chance", "line"][..]),
+        ("\"accounts\":3", "\"acounts\":3", &["topology: ", "unknown field `acounts`"]),
+        ("\"accounts\":3", "\"accounts\":\"three\"", &["topology: ", "\"three\"", "u32"]),
+        ("\"keyed_batched\"", "\"quick\"", &["topology: ", "`quick`", "keyed_batched"]),
+        ("\"node.kill\"", "\"node.kil\"", &["faults[0]: ", "\"node.kil\"", "node.kill"]),
+        ("\"place\":\"channel-1\"", "\"plase\":\"channel-1\"", &["faults[0]: ", "`plase`"]),
+        ("{\"nth\":3}", "{\"nth\":-3}", &["faults[1]: ", "-3"]),
+        ("\"deposit\"", "\"withdraw\"", &["operations[0]: ", "`withdraw`", "deposit"]),
+        ("\"account\":1", "\"account\":1.5", &["operations[0]: ", "1.5"]),
+        ("\"won\":5,", "", &["operations[0]: ", "missing field `won`", "\"op\":0"]),
+        ("{\"same\":4}", "{\"sames\":4}", &["operations[1]: ", "`sames`", "same"]),
+        ("\"offset_before_apply\"", "\"gremlin\"", &["`gremlin`", "offset_before_apply"]),
+        ("\"seed\": 7,", "\"seed\": 7", &["line 4"]),
+    ] {
+        let text = told(from, to);
+        assert!(said.iter().all(|part| text.contains(part)), "{from} -> {to}: {said:?}: {text}");
+    }
+    assert!(matches!(read(""), Err(PlanError::Unreadable(_))));
+    assert!(matches!(read("[]"), Err(PlanError::Unreadable(_))));
+}
+
+#[test]
+fn a_long_value_is_quoted_in_brief() {
+    let long = format!("\"won\":\"{}\"", "9".repeat(5_000));
+    let text = told("\"won\":5", &long);
+    assert!(text.contains("...") && text.len() < 3_000, "{} characters", text.len());
+}

@@ -1,0 +1,240 @@
+//! What is simpler than what: shorter, fewer, rounder, sooner.
+//!
+//! In: a plan or a part of one. Out: simpler ones, the simplest first; each differs from what it was made of, and never the other way
+//! round, so that a search ends. Elsewhere: whether one still fails (`shrink`).
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use crate::plan::{Action, Again, Fault, Kind, Operation, Plan, Topology, Trigger, WorkerMode};
+
+/// Smaller numbers, the smallest first: round ones, then the half, then one less.
+fn smaller(value: u64, least: u64) -> Vec<u64> {
+    let round = [0, 1, 10, 100, 1_000, 10_000].into_iter().chain([value / 2, value.saturating_sub(1)]);
+    let found: BTreeSet<_> = round.filter(|number| *number >= least && *number < value).collect();
+    found.into_iter().collect()
+}
+
+/// The same without the last step: for times, where one millisecond less is not worth a run.
+fn shorter(value: u64, least: u64) -> Vec<u64> {
+    smaller(value, least).into_iter().filter(|number| number + 1 != value || value <= 2).collect()
+}
+
+/// Simpler forms of a fault.
+pub(super) fn faults(fault: &Fault) -> Vec<Fault> {
+    let mut found = Vec::new();
+    let triggers: Vec<_> = match fault.trigger {
+        Trigger::AtMs(at) => shorter(at, 0).into_iter().map(Trigger::AtMs).collect(),
+        Trigger::Nth(nth) => smaller(nth, 1).into_iter().map(Trigger::Nth).collect(),
+    };
+    found.extend(triggers.into_iter().map(|trigger| Fault { trigger, ..fault.clone() }));
+    if fault.kind.needs().lasts {
+        found.extend(shorter(fault.lasts_ms, 1).into_iter().map(|lasts_ms| Fault { lasts_ms, ..fault.clone() }));
+    }
+    let least = u64::from(matches!(fault.kind, Kind::ConnectionsTaken | Kind::LinkSlow));
+    for amount in shorter(fault.amount.unsigned_abs(), least) {
+        let amount = i64::try_from(amount).unwrap_or(i64::MAX) * fault.amount.signum();
+        found.push(Fault { amount, ..fault.clone() });
+    }
+    found
+}
+
+/// Changes that are tried on all operations at once.
+pub(super) const OF_ALL: &[fn(&Operation) -> Operation] = &[
+    without_frills,
+    |operation| with(operation, |_, _, retries, _| *retries = 0),
+    |operation| with(operation, |_, _, _, again| *again = None),
+    |operation| with(operation, |won, _, _, _| *won = 1),
+    |operation| with(operation, |_, patience, _, _| *patience = PATIENCE_MS),
+];
+
+/// How long a simple customer waits.
+const PATIENCE_MS: u64 = 1_000;
+
+fn without_frills(operation: &Operation) -> Operation {
+    with(operation, |won, patience, retries, again| {
+        (*won, *patience, *retries, *again) = (1, PATIENCE_MS, 0, None);
+    })
+}
+
+/// A deposit with something changed; a scroll as it is.
+fn with(operation: &Operation, change: impl Fn(&mut i64, &mut u64, &mut u32, &mut Option<Again>)) -> Operation {
+    let mut operation = operation.clone();
+    if let Action::Deposit { won, patience_ms, retries, again } = &mut operation.action {
+        change(won, patience_ms, retries, again);
+    }
+    operation
+}
+
+/// Simpler forms of an operation.
+pub(super) fn operations(operation: &Operation) -> Vec<Operation> {
+    let mut found: Vec<_> =
+        OF_ALL.iter().map(|change| change(operation)).filter(|simple| simple != operation).collect();
+    match &operation.action {
+        Action::Deposit { retries, again, .. } => {
+            for fewer in smaller(u64::from(*retries), 1) {
+                let fewer = u32::try_from(fewer).unwrap_or(*retries);
+                found.push(with(operation, |_, _, retries, _| *retries = fewer));
+            }
+            let sooner = match again {
+                None => Vec::new(),
+                Some(Again::Same(after)) => shorter(*after, 0).into_iter().map(Again::Same).collect(),
+                Some(Again::Other(after)) => shorter(*after, 0).into_iter().map(Again::Other).collect(),
+                Some(Again::Resolve(after)) => shorter(*after, 0).into_iter().map(Again::Resolve).collect(),
+            };
+            found.extend(sooner.into_iter().map(|sooner| with(operation, |_, _, _, again| *again = Some(sooner))));
+        }
+        Action::Scroll { channel, pages, limit } => {
+            for (channel, pages, limit) in
+                [(0, 1, 1), (0, *pages, *limit), (*channel, 1, *limit), (*channel, *pages, 1)]
+            {
+                let action = Action::Scroll { channel, pages, limit };
+                if action != operation.action {
+                    found.push(Operation { action, ..operation.clone() });
+                }
+            }
+        }
+    }
+    found.extend(shorter(operation.at_ms, 0).into_iter().map(|at_ms| Operation { at_ms, ..operation.clone() }));
+    found
+}
+
+/// The plan sooner: everything moved to the beginning, everything in half the time, load no longer than what happens in it.
+pub(super) fn times(plan: &Plan) -> Vec<Plan> {
+    let moments = || {
+        let faults = plan.faults.iter().filter_map(|fault| match fault.trigger {
+            Trigger::AtMs(at) => Some(at),
+            Trigger::Nth(_) => None,
+        });
+        plan.operations.iter().map(|operation| operation.at_ms).chain(faults)
+    };
+    let (first, last) = (moments().min().unwrap_or(0), moments().max().unwrap_or(0));
+    let mut found = Vec::new();
+    if first > 0 {
+        found.push(moved(plan, &|at| at - first, last - first));
+    }
+    if last > 1 {
+        found.push(moved(plan, &|at| at / 2, last / 2));
+    }
+    if plan.topology.load_ms > last {
+        found.push(moved(plan, &|at| at, last));
+        // What heals at the end of load may have to last longer.
+        found.extend(shorter(plan.topology.load_ms, last).into_iter().map(|load| moved(plan, &|at| at, load)));
+    }
+    found
+}
+
+fn moved(plan: &Plan, to: &dyn Fn(u64) -> u64, load_ms: u64) -> Plan {
+    let mut plan = plan.clone();
+    plan.topology.load_ms = load_ms;
+    plan.operations.iter_mut().for_each(|operation| operation.at_ms = to(operation.at_ms));
+    for fault in &mut plan.faults {
+        if let Trigger::AtMs(at) = fault.trigger {
+            fault.trigger = Trigger::AtMs(to(at));
+        }
+    }
+    plan
+}
+
+/// What a bank is simply made of; the rest stays as it is.
+fn plain(topology: &Topology) -> Topology {
+    Topology {
+        opening_won: 0,
+        partitions: 1,
+        pace_ms: 0,
+        posting_slots: 1,
+        batch_max: 1,
+        worker_mode: WorkerMode::Serial,
+        workers: 1,
+        transactions: 1,
+        batch_accounts: 1,
+        sync_cost_ms: 0,
+        ..topology.clone()
+    }
+}
+
+/// Simpler topologies: all at once, one field after the other, fewer channels.
+pub(super) fn topologies(plan: &Plan) -> Vec<Plan> {
+    let now = &plan.topology;
+    let plain = plain(now);
+    let fields = [
+        Topology { opening_won: plain.opening_won, ..now.clone() },
+        Topology { partitions: plain.partitions, ..now.clone() },
+        Topology { pace_ms: plain.pace_ms, ..now.clone() },
+        Topology { posting_slots: plain.posting_slots, ..now.clone() },
+        Topology { batch_max: plain.batch_max, ..now.clone() },
+        Topology { worker_mode: plain.worker_mode, ..now.clone() },
+        Topology { workers: plain.workers, ..now.clone() },
+        Topology { transactions: plain.transactions, ..now.clone() },
+        Topology { batch_accounts: plain.batch_accounts, ..now.clone() },
+        Topology { sync_cost_ms: plain.sync_cost_ms, ..now.clone() },
+    ];
+    let mut found: Vec<Plan> = Vec::new();
+    for channels in smaller(u64::from(now.channels), 1) {
+        found.push(with_channels(plan, u32::try_from(channels).unwrap_or(now.channels)));
+    }
+    let topologies = std::iter::once(plain.clone()).chain(fields).filter(|topology| topology != now);
+    found.extend(topologies.map(|topology| Plan { topology, ..plan.clone() }));
+    for pace_ms in shorter(now.pace_ms, 1) {
+        found.push(Plan { topology: Topology { pace_ms, ..now.clone() }, ..plan.clone() });
+    }
+    found
+}
+
+/// The plan with fewer channels: what was at one that is gone is at the first.
+fn with_channels(plan: &Plan, channels: u32) -> Plan {
+    let mut plan = plan.clone();
+    for gone in channels..plan.topology.channels {
+        let gone = format!("channel-{gone}");
+        for fault in &mut plan.faults {
+            let ends: Vec<_> = fault.place.split('>').map(|end| if end == gone { "channel-0" } else { end }).collect();
+            fault.place = ends.join(">");
+        }
+    }
+    for operation in &mut plan.operations {
+        if let Action::Scroll { channel, .. } = &mut operation.action
+            && *channel >= channels
+        {
+            *channel = 0;
+        }
+    }
+    plan.topology.channels = channels;
+    plan
+}
+
+/// Fewer accounts: one, only those that somebody uses, each one's doings moved to the first.
+pub(super) fn accounts(plan: &Plan) -> Vec<Plan> {
+    let count = plan.topology.accounts;
+    let used: BTreeSet<u32> =
+        plan.operations.iter().map(|operation| operation.account).filter(|account| *account < count).collect();
+    let renumbered: BTreeMap<u32, u32> = used.iter().copied().zip(0..).collect();
+    let mut found = vec![
+        with_accounts(plan, &|_| 0),
+        with_accounts(plan, &|account| renumbered.get(&account).copied().unwrap_or(0)),
+    ];
+    if let Some(first) = used.first() {
+        let merged = |from: u32| move |account| if account == from { *first } else { account };
+        found.extend(used.iter().skip(1).map(|from| with_accounts(plan, &merged(*from))));
+    }
+    found.retain(|candidate| candidate != plan);
+    found
+}
+
+/// The plan with its accounts renumbered, and no more of them than somebody uses. Who is unknown to the bank stays so.
+fn with_accounts(plan: &Plan, to: &dyn Fn(u32) -> u32) -> Plan {
+    let known = plan.topology.accounts;
+    let mut plan = plan.clone();
+    let mut most = 0;
+    for operation in plan.operations.iter_mut().filter(|operation| operation.account < known) {
+        operation.account = to(operation.account);
+        most = most.max(operation.account);
+    }
+    plan.topology.accounts = most + 1;
+    plan.operations
+        .iter_mut()
+        .filter(|operation| operation.account >= known)
+        .for_each(|stranger| stranger.account = most + 1);
+    for fault in plan.faults.iter_mut().filter(|fault| fault.kind == Kind::RowHeld) {
+        fault.amount = u32::try_from(fault.amount).map_or(0, |account| i64::from(to(account).min(most)));
+    }
+    plan
+}
