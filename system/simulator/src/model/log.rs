@@ -1,83 +1,80 @@
-//! A model of Kafka: partitions, producers, groups.
+//! A model of Kafka: partitions, producers, groups, one broker.
 //!
-//! In: a seed, topics. Out: [`ModelLog`], an `EventLog` on virtual time. Elsewhere: who gets which partition (`sharing`, pure), what a
-//! group knows (`group`), the two ends (`producer`, `consumer`).
+//! In: a seed, topics, what is to go wrong. Out: [`ModelLog`], an `EventLog` on virtual time. Elsewhere, in `log/`: what lies in
+//! partitions (`partitions`), what a group knows (`group`), what time does to it (`session`), who gets which partition (`sharing`, pure),
+//! the two ends (`producer`, `consumer`), broker and processes that stop (`broker`), faults call by call (`faults`).
 //!
-//! Kept of Kafka: a record is appended once or not at all and in the order of calls; a producer that failed once is of no use; a
-//! revocation waits for its acknowledgement within a limit; a member that falls silent keeps its partitions until its session runs out;
-//! commits of others are refused. Left out: brokers, leaders, fetching ahead.
+//! Kept of Kafka: a record is appended once or not at all and in the order of calls; a producer that failed once is of no use; one whose
+//! broker is away waits, however long, and sends again without doubling; a revocation waits for its acknowledgement within a limit; a
+//! member that falls silent keeps its partitions until its session runs out, and holds a rebalance up until then; commits of others are
+//! refused; a member gives up its partitions when it cannot reach the broker for a session. Left out: several brokers, leaders, fetching
+//! ahead, members of one group that read different topics, requests that a stopped broker takes after their client gave up.
 
+mod broker;
 mod consumer;
+mod faults;
 mod group;
+mod partitions;
 mod producer;
+mod session;
 mod sharing;
+#[cfg(test)]
+mod tests;
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use bankstorm_outside::log::{EventLog, LogError, Record, TopicPartition};
+use tokio::sync::Notify;
 
 use super::chance::Chance;
 use super::hook::Hook;
+use broker::{Broker, Client};
 use group::Group;
+use partitions::{Partitions, Slot};
 
 pub use consumer::ModelConsumer;
+pub use faults::{Damage, OffsetCommitFault, ProduceFault, RecordFault};
 pub use producer::ModelProducer;
 
 /// After this long without a sign of life the group goes on without a member.
 pub const SESSION_TIMEOUT: Duration = Duration::from_secs(3);
 /// How long a rebalance waits for the acknowledgement of a revocation.
 pub const REVOKE_LIMIT: Duration = Duration::from_secs(2);
-
-/// What happens to a record instead of an acknowledgement. Either way the producer is of no use afterwards.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum ProduceFault {
-    /// It is not appended.
-    Before,
-    /// It is appended, and the acknowledgement is lost.
-    After,
-    /// It is acknowledged and not appended. No log that keeps its promises does this: it is there to be caught.
-    Swallowed,
-}
-
-/// A record as it lies in its partition.
-#[derive(Clone, Debug)]
-struct Stored {
-    key: Vec<u8>,
-    value: Vec<u8>,
-}
+/// How long an offset commit waits for the broker and its answer: the consumer's socket time-out.
+pub const COMMIT_WAIT: Duration = Duration::from_secs(3);
+/// How long `discard` waits for what is under way. What was not appended by then never is.
+pub const DISCARD_LIMIT: Duration = Duration::from_secs(15);
 
 #[derive(Default)]
 struct State {
-    topics: BTreeMap<String, Vec<Vec<Stored>>>,
-    groups: BTreeMap<String, Group>,
+    partitions: Partitions,
+    groups: Vec<Group>,
+    clients: Vec<Client>,
+    broker: Broker,
+    /// Counts the broker's kills: connections of an older one are broken.
+    connection: u64,
     next_member: u64,
 }
 
 impl State {
-    fn partitions_of(&self, topics: &[String]) -> Vec<TopicPartition> {
-        let mut partitions = Vec::new();
-        for topic in topics {
-            let count = self.topics.get(topic).map_or(0, Vec::len);
-            partitions.extend((0..count).map(|index| TopicPartition {
-                topic: topic.clone(),
-                partition: i32::try_from(index).expect("a small number"),
-            }));
-        }
-        partitions
+    fn group(&self, name: &str) -> Option<&Group> {
+        self.groups.iter().find(|group| group.name == name)
     }
 
-    /// The record at an offset.
-    fn record(&self, at: &TopicPartition, offset: i64) -> Option<Record> {
-        let partition = self.topics.get(&at.topic)?.get(usize::try_from(at.partition).ok()?)?;
-        let stored = partition.get(usize::try_from(offset).ok()?)?;
-        Some(Record { at: at.clone(), offset, key: stored.key.clone(), value: stored.value.clone() })
+    /// The number of a group, which is made when there is none.
+    fn group_number(&mut self, name: &str) -> usize {
+        self.groups.iter().position(|group| group.name == name).unwrap_or_else(|| {
+            self.groups.push(Group::new(name));
+            self.groups.len() - 1
+        })
     }
 
-    fn wake_all(&self) {
-        for group in self.groups.values() {
-            group.wake_all();
+    /// Wakes whoever reads a partition.
+    fn wake_readers(&self, slot: Slot) {
+        for group in &self.groups {
+            group.wake_readers(slot);
         }
     }
 }
@@ -85,20 +82,42 @@ impl State {
 struct Inner {
     chance: Chance,
     state: Mutex<State>,
+    /// The broker or a process stopped or goes on, or a producer was given up.
+    changed: Notify,
     produces: Hook<ProduceFault>,
+    offset_commits: Hook<OffsetCommitFault>,
+    appends: Hook<RecordFault>,
 }
 
-/// A log on virtual time. Clones are the same log.
+/// A log on virtual time, as one process sees it. Clones are the same log.
 #[derive(Clone)]
 pub struct ModelLog {
     inner: Arc<Inner>,
+    /// The number of the process.
+    client: usize,
+    who: &'static str,
 }
 
 impl ModelLog {
-    /// A log without topics.
+    /// A log without topics, as a process without a name sees it.
     pub fn new(seed: u64) -> Self {
-        let chance = Chance::new(seed, "log");
-        Self { inner: Arc::new(Inner { chance, state: Mutex::default(), produces: Hook::default() }) }
+        let inner = Inner {
+            chance: Chance::new(seed, "log"),
+            state: Mutex::default(),
+            changed: Notify::new(),
+            produces: Hook::default(),
+            offset_commits: Hook::default(),
+            appends: Hook::default(),
+        };
+        let log = Self { inner: Arc::new(inner), client: 0, who: "" };
+        log.of("")
+    }
+
+    /// The same log as a process of this name sees it.
+    pub fn of(&self, client: &'static str) -> Self {
+        let number = self.state().client(client);
+        let who = if client.is_empty() { "log" } else { client };
+        Self { inner: Arc::clone(&self.inner), client: number, who }
     }
 
     /// Makes a topic.
@@ -107,52 +126,65 @@ impl ModelLog {
     /// When it exists, or without a partition.
     pub fn create_topic(&self, name: &str, partitions: u32) {
         assert!(partitions > 0, "a topic has a partition");
-        let empty = vec![Vec::new(); partitions as usize];
-        assert!(self.state().topics.insert(name.to_owned(), empty).is_none(), "topic {name} exists");
+        let mut state = self.state();
+        assert!(state.partitions.create(name, partitions as usize), "topic {name} exists");
+        state.groups.iter_mut().for_each(Group::changed);
     }
 
-    /// Every record of a topic: by partition, in offset order.
+    /// Every record of a topic as it lies there: by partition, in offset order.
     pub fn records(&self, topic: &str) -> Vec<Record> {
-        let state = self.state();
-        let mut records = Vec::new();
-        for at in state.partitions_of(&[topic.to_owned()]) {
-            records.extend((0..).map_while(|offset| state.record(&at, offset)));
-        }
-        records
+        self.state().partitions.records(topic)
+    }
+
+    /// What no consumer sees ([`RecordFault::Lost`]), as it lies there.
+    pub fn lost(&self) -> Vec<Record> {
+        self.state().partitions.lost()
     }
 
     /// What a group has committed.
     pub fn committed(&self, group: &str) -> BTreeMap<TopicPartition, i64> {
-        self.state().groups.get(group).map(|group| group.committed.clone()).unwrap_or_default()
+        let state = self.state();
+        state.group(group).map(|group| group.all_committed(&state.partitions)).unwrap_or_default()
+    }
+
+    /// Whether a group has committed everything of a topic that consumers see.
+    pub fn caught_up(&self, group: &str, topic: &str) -> bool {
+        let state = self.state();
+        let committed = |slot| state.group(group).and_then(|group| group.committed(slot)).unwrap_or(0);
+        state.partitions.slots_of(topic).all(|slot| committed(slot) >= state.partitions.seen_end(slot))
     }
 
     /// How often membership of a group changed.
     pub fn generation(&self, group: &str) -> i32 {
-        self.state().groups.get(group).map_or(0, |group| group.generation)
+        self.state().group(group).map_or(0, |group| group.generation)
     }
 
     /// Takes every partition from every member of a group at once, as when their sessions ran out; they come again by themselves.
     pub fn lose_all(&self, group: &str) {
         let mut state = self.state();
-        if let Some(group) = state.groups.get_mut(group) {
-            group.lose_all();
+        let State { partitions, groups, .. } = &mut *state;
+        if let Some(group) = groups.iter_mut().find(|known| known.name == group) {
+            group.lose_all(partitions);
         }
-        drop(state);
-        self.rebalance_later();
     }
 
-    /// What records meet.
+    /// What records meet on their way, counted at the broker.
     pub fn produces(&self) -> &Hook<ProduceFault> {
         &self.inner.produces
     }
 
-    fn state(&self) -> MutexGuard<'_, State> {
-        self.inner.state.lock().unwrap_or_else(PoisonError::into_inner)
+    /// What offset commits meet, counted at the broker.
+    pub fn offset_commits(&self) -> &Hook<OffsetCommitFault> {
+        &self.inner.offset_commits
     }
 
-    /// Members look at their group when they are woken.
-    fn rebalance_later(&self) {
-        self.state().wake_all();
+    /// What becomes of appended records.
+    pub fn appends(&self) -> &Hook<RecordFault> {
+        &self.inner.appends
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.inner.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

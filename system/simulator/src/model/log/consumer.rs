@@ -1,25 +1,30 @@
 //! A member of a group of the model log.
 //!
-//! In: offsets, pauses. Out: events. Elsewhere: what the group decides (`group`).
+//! In: offsets, pauses. Out: events. Elsewhere: what the group decides (`group`, `session`).
 //!
 //! Whoever waits for an event also keeps the group's time: it wakes at the next deadline and brings the group to the present.
 
-use std::sync::{Arc, MutexGuard};
+use std::sync::Arc;
 
 use bankstorm_outside::log::{ConsumerEvent, EventConsumer, LogError, TopicPartition};
-use tokio::sync::Notify;
-use tokio::time::{Instant, sleep_until};
+use tokio::sync::{Mutex, Notify};
+use tokio::time::{Instant, sleep, sleep_until};
 
+use super::broker::Broker;
+use super::group::{Group, Member};
+use super::partitions::{Partitions, Slot};
+use super::session::Standing;
 use super::sharing::MemberId;
-use super::{ModelLog, State};
+use super::{COMMIT_WAIT, ModelLog, OffsetCommitFault, State};
+use crate::model::chance::Chance;
+use crate::trace::note_of;
 
 /// A consumer on virtual time. Dropping it without [`EventConsumer::close`] is what a kill does: the group waits for its session.
 pub struct ModelConsumer {
-    log: ModelLog,
-    group: String,
-    topics: Vec<String>,
-    id: MemberId,
+    owner: Owner,
     bell: Arc<Notify>,
+    /// Held by the commit that runs: a second one never overtakes it.
+    committing: Arc<Mutex<()>>,
     /// Taken from the group and not given to the caller yet: it survives a dropped `next`.
     taken: Option<ConsumerEvent>,
     left: bool,
@@ -35,76 +40,194 @@ enum Look {
 impl ModelConsumer {
     pub(super) fn join(log: ModelLog, group: &str, topics: &[&str]) -> Self {
         let bell = Arc::new(Notify::new());
-        let id = {
-            let mut state = log.state();
-            state.next_member += 1;
-            let id = state.next_member;
-            let group = state.groups.entry(group.to_owned()).or_default();
-            group.join(id, Arc::clone(&bell));
-            group.wake_all();
-            id
-        };
-        let topics = topics.iter().map(|topic| (*topic).to_owned()).collect();
-        Self { log, group: group.to_owned(), topics, id, bell, taken: None, left: false }
+        let mut state = log.state();
+        state.next_member += 1;
+        let (id, group) = (state.next_member, state.group_number(group));
+        let mut member = Member::new(log.client, log.who, Arc::clone(&bell));
+        member.frozen = state.clients[log.client].frozen;
+        let moment = log.moment(&state);
+        let joined = &mut state.groups[group];
+        joined.subscribe(topics);
+        joined.members.insert(id, member);
+        joined.greet(id, &moment);
+        drop(state);
+        let owner = Owner { log, group, id };
+        Self { owner, bell, committing: Arc::default(), taken: None, left: false }
+    }
+
+    /// Without a broker nobody hears it: the session runs out instead.
+    fn leave(&mut self) {
+        let mut state = self.owner.log.state();
+        if state.broker == Broker::Up {
+            state.groups[self.owner.group].leave(self.owner.id);
+            self.left = true;
+        }
     }
 
     fn look(&self) -> Look {
-        let mut state = self.log.state();
-        let partitions = state.partitions_of(&self.topics);
-        let Some(group) = state.groups.get_mut(&self.group) else { return Look::NotAMember };
-        group.advance(&partitions);
-        let deadline = group.next_deadline();
-        let Some(member) = group.members.get_mut(&self.id) else { return Look::NotAMember };
+        let Owner { log, group, id } = &self.owner;
+        let mut state = log.state();
+        let moment = log.moment(&state);
+        let State { partitions, groups, clients, .. } = &mut *state;
+        let group = &mut groups[*group];
+        group.advance(&moment, partitions);
+        let deadline = group.deadline;
+        let Some(member) = group.members.get_mut(id) else { return Look::NotAMember };
+        if member.frozen {
+            return Look::Nothing(deadline);
+        }
         if let Some(event) = member.events.pop_front() {
             return Look::Event(event);
         }
-        match self.next_record(&mut state) {
-            Some(event) => Look::Event(event),
-            None => Look::Nothing(deadline),
+        if !moment.is_up() || !member.standing.fetches() {
+            return Look::Nothing(deadline);
         }
-    }
-
-    /// A record of any partition that may be read, drawn: partitions have no order among each other.
-    fn next_record(&self, state: &mut MutexGuard<'_, State>) -> Option<ConsumerEvent> {
-        let member = state.groups.get(&self.group)?.members.get(&self.id)?;
-        let open = member.positions.iter().filter(|(at, _)| !member.paused.contains(at));
-        let mut ready: Vec<_> = open.filter_map(|(at, offset)| state.record(at, *offset)).collect();
-        if ready.is_empty() {
-            return None;
+        if let Some(stalled) = clients[log.client].stalled.filter(|stalled| moment.now < *stalled) {
+            return Look::Nothing(Some(deadline.map_or(stalled, |deadline| deadline.min(stalled))));
         }
-        let drawn = self.log.inner.chance.below(ready.len() as u64);
-        let record = ready.swap_remove(usize::try_from(drawn).expect("an index"));
-        let member = state.groups.get_mut(&self.group)?.members.get_mut(&self.id)?;
-        member.positions.insert(record.at.clone(), record.offset + 1);
-        Some(ConsumerEvent::Record(record))
-    }
-
-    fn owner(&self) -> Owner {
-        Owner { log: self.log.clone(), group: self.group.clone(), id: self.id }
+        next_record(member, partitions, &log.inner.chance).map_or(Look::Nothing(deadline), Look::Event)
     }
 }
 
+/// A record of any partition that may be read, drawn: partitions have no order among each other.
+fn next_record(member: &mut Member, partitions: &Partitions, chance: &Chance) -> Option<ConsumerEvent> {
+    let mut ready = 0;
+    for (slot, reading) in member.reading.iter().filter(|(_, reading)| !reading.paused) {
+        ready += u64::from(partitions.next_seen(*slot, reading.offset).is_some());
+    }
+    let drawn = match ready {
+        0 => return None,
+        1 => 0,
+        _ => usize::try_from(chance.below(ready)).expect("an index"),
+    };
+    let open = member.reading.iter_mut().filter(|(_, reading)| !reading.paused);
+    let mut seen =
+        open.filter_map(|(slot, reading)| Some((slot, partitions.next_seen(*slot, reading.offset)?, reading)));
+    let (slot, offset, reading) = seen.nth(drawn)?;
+    reading.offset = offset + 1;
+    Some(ConsumerEvent::Record(partitions.seen(*slot, offset)))
+}
+
 /// A member that does something as the owner of partitions.
+#[derive(Clone)]
 struct Owner {
     log: ModelLog,
-    group: String,
+    group: usize,
     id: MemberId,
 }
 
 impl Owner {
-    /// Does it while `partitions` are all its own.
-    fn act<'a, T>(
-        &self,
-        mut partitions: impl Iterator<Item = &'a TopicPartition>,
-        act: impl FnOnce(&mut super::group::Group) -> T,
-    ) -> Result<T, LogError> {
+    /// Turns the taps of partitions that its client takes for its own.
+    fn turn(&self, asked: &[TopicPartition], paused: bool) -> Result<(), LogError> {
         let mut state = self.log.state();
-        let group = state.groups.get_mut(&self.group).ok_or_else(gone)?;
-        match partitions.find(|at| !group.owns(self.id, at)) {
-            Some(at) => Err(LogError::NotAssigned(format!("{} partition {}", at.topic, at.partition))),
-            None => Ok(act(group)),
+        let State { partitions, groups, .. } = &mut *state;
+        let group = &mut groups[self.group];
+        let mut slots = Vec::with_capacity(asked.len());
+        for at in asked {
+            let slot = partitions.slot(at).filter(|slot| group.takes_for_own(self.id, *slot));
+            slots.push(slot.ok_or_else(|| not_assigned(at))?);
+        }
+        if let Some(member) = group.members.get_mut(&self.id) {
+            for slot in slots {
+                if let Some(reading) = member.reading.get_mut(&slot) {
+                    reading.paused = paused;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn slots(&self, offsets: &[(TopicPartition, i64)]) -> Result<Vec<(Slot, i64)>, LogError> {
+        let state = self.log.state();
+        let slot = |(at, offset): &(TopicPartition, i64)| Some((state.partitions.slot(at)?, *offset));
+        offsets.iter().map(|asked| slot(asked).ok_or_else(|| not_assigned(&asked.0))).collect()
+    }
+
+    /// Waits until the broker takes a request; the connection that it took it on.
+    async fn reach(&self, limit: Instant) -> Result<u64, LogError> {
+        loop {
+            let changed = self.log.inner.changed.notified();
+            {
+                let state = self.log.state();
+                let frozen = state.clients[self.log.client].frozen;
+                if state.broker == Broker::Up && !frozen {
+                    return Ok(state.connection);
+                }
+                let member = state.groups[self.group].members.get(&self.id);
+                if !frozen && member.is_none_or(|member| matches!(member.standing, Standing::Out { .. })) {
+                    return Err(LogError::NotAssigned("its session ran out".to_owned()));
+                }
+            }
+            tokio::select! {
+                biased;
+                () = changed => {}
+                () = sleep_until(limit) => {
+                    return Err(LogError::Other(format!("limit of commit hit: no answer within {COMMIT_WAIT:?}")));
+                }
+            }
         }
     }
+
+    /// The commit as the broker does it.
+    fn commit(&self, offsets: &[(Slot, i64)]) -> Result<(), LogError> {
+        let mut state = self.log.state();
+        let moment = self.log.moment(&state);
+        let State { partitions, groups, .. } = &mut *state;
+        let group = &mut groups[self.group];
+        group.advance(&moment, partitions);
+        if let Some((slot, _)) = offsets.iter().find(|(slot, _)| !group.owns(self.id, *slot)) {
+            let refused = not_assigned(&partitions.at(*slot));
+            note_of(self.log.who, || format!("log: offsets refused: {refused}"));
+            return Err(refused);
+        }
+        for (slot, offset) in offsets {
+            group.commit(*slot, *offset);
+        }
+        note_of(self.log.who, || {
+            let shown = offsets.iter().map(|(slot, offset)| format!("{} at {offset}", partitions.number(*slot)));
+            format!("log: committed {}", shown.collect::<Vec<_>>().join(", "))
+        });
+        Ok(())
+    }
+
+    /// A commit with its way there and back.
+    async fn carry(&self, offsets: &[(Slot, i64)]) -> Result<(), LogError> {
+        let chance = &self.log.inner.chance;
+        let limit = Instant::now() + COMMIT_WAIT;
+        chance.pause().await;
+        let connection = self.reach(limit).await?;
+        let fault = self.log.inner.offset_commits.call();
+        let result = match fault {
+            Some(OffsetCommitFault::Refused) => {
+                note_of(self.log.who, || "log: offsets refused by the broker".to_owned());
+                Err(LogError::Other("the broker refused the offsets".to_owned()))
+            }
+            _ => self.commit(offsets),
+        };
+        if let Some(OffsetCommitFault::Late(late)) = fault {
+            let left = limit.saturating_duration_since(Instant::now());
+            sleep(late.min(left)).await;
+            if late >= left {
+                return Err(LogError::Other(format!("limit of commit hit: no answer within {COMMIT_WAIT:?}")));
+            }
+        }
+        chance.pause().await;
+        let answered = self.reach(limit).await? == connection;
+        result.and_then(|()| {
+            answered.then_some(()).ok_or_else(|| LogError::Other("the connection broke before the answer".to_owned()))
+        })
+    }
+}
+
+impl Group {
+    /// Whether a member's client takes a partition for its own: it reads it, or is being asked for it back.
+    fn takes_for_own(&self, id: MemberId, slot: Slot) -> bool {
+        self.owns(id, slot) || self.members.get(&id).is_some_and(|member| member.reading.contains_key(&slot))
+    }
+}
+
+fn not_assigned(at: &TopicPartition) -> LogError {
+    LogError::NotAssigned(format!("{} partition {}", at.topic, at.partition))
 }
 
 fn gone() -> LogError {
@@ -113,9 +236,9 @@ fn gone() -> LogError {
 
 impl EventConsumer for ModelConsumer {
     async fn next(&mut self) -> Result<ConsumerEvent, LogError> {
-        self.log.inner.chance.pause().await;
+        let bell = Arc::clone(&self.bell);
+        self.owner.log.inner.chance.pause().await;
         while self.taken.is_none() {
-            let bell = Arc::clone(&self.bell);
             let rung = bell.notified();
             match self.look() {
                 Look::Event(event) => self.taken = Some(event),
@@ -130,54 +253,45 @@ impl EventConsumer for ModelConsumer {
                 }
             }
         }
-        self.log.inner.chance.pause().await;
+        self.owner.log.inner.chance.pause().await;
         self.taken.take().ok_or_else(gone)
     }
 
     fn commit(&self, offsets: &[(TopicPartition, i64)]) -> impl Future<Output = Result<(), LogError>> + Send + 'static {
-        let (owner, offsets) = (self.owner(), offsets.to_vec());
+        let (owner, slots, committing) = (self.owner.clone(), self.owner.slots(offsets), Arc::clone(&self.committing));
         async move {
-            owner.log.inner.chance.pause().await;
-            owner.act(offsets.iter().map(|(at, _)| at), |group| group.committed.extend(offsets.iter().cloned()))?;
-            owner.log.inner.chance.pause().await;
-            Ok(())
+            let slots = slots?;
+            if slots.is_empty() {
+                return Ok(());
+            }
+            let _turn = committing.lock_owned().await;
+            owner.carry(&slots).await
         }
     }
 
     fn pause(&self, partitions: &[TopicPartition]) -> Result<(), LogError> {
-        self.owner().act(partitions.iter(), |group| {
-            if let Some(member) = group.members.get_mut(&self.id) {
-                member.paused.extend(partitions.iter().cloned());
-            }
-        })
+        self.owner.turn(partitions, true)
     }
 
     fn resume(&self, partitions: &[TopicPartition]) -> Result<(), LogError> {
-        self.owner().act(partitions.iter(), |group| {
-            if let Some(member) = group.members.get_mut(&self.id) {
-                member.paused.retain(|at| !partitions.contains(at));
-            }
-        })?;
+        self.owner.turn(partitions, false)?;
         self.bell.notify_one();
         Ok(())
     }
 
     async fn close(mut self) {
-        self.log.inner.chance.pause().await;
-        self.left = true;
-        if let Some(group) = self.log.state().groups.get_mut(&self.group) {
-            group.leave(self.id);
-        }
-        self.log.inner.chance.pause().await;
+        let chance = self.owner.log.inner.chance.clone();
+        chance.pause().await;
+        self.leave();
+        chance.pause().await;
     }
 }
 
 impl Drop for ModelConsumer {
     fn drop(&mut self) {
-        if !self.left
-            && let Some(group) = self.log.state().groups.get_mut(&self.group)
-        {
-            group.fall_silent(self.id);
+        if !self.left {
+            let now = Instant::now();
+            self.owner.log.state().groups[self.owner.group].fall_silent(self.owner.id, now);
         }
     }
 }

@@ -1,191 +1,290 @@
 //! What a group knows: members, who owns what, what was committed.
 //!
-//! In: joins, leaves, silence, acknowledgements. Out: events in the members' queues. Elsewhere: sharing itself (`sharing`), waiting
-//! (`consumer`).
+//! In: joins, leaves, silence, acknowledgements, the present moment. Out: events in the members' queues. Elsewhere: how a member's
+//! standing changes with time (`session`), sharing itself (`sharing`), waiting (`consumer`).
+//!
+//! Nothing is worked out while nothing happened: a change sets `dirty`, and time matters only from `deadline` on.
 
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
 use bankstorm_outside::log::{Assignment, ConsumerEvent, TopicPartition};
 use tokio::sync::{Notify, oneshot};
 use tokio::time::Instant;
 
+use super::REVOKE_LIMIT;
+use super::partitions::{Partitions, Slot};
+use super::session::{Moment, Standing};
 use super::sharing::{MemberId, share};
-use super::{REVOKE_LIMIT, SESSION_TIMEOUT};
+use crate::trace::note_of;
 
-/// A member, as the group sees it.
+/// Where a member reads a partition.
+pub(super) struct Reading {
+    /// Its next offset.
+    pub(super) offset: i64,
+    /// It was paused by the member.
+    pub(super) paused: bool,
+}
+
+/// A member, as the group and its own client see it.
 pub(super) struct Member {
+    /// The number of its client.
+    pub(super) client: usize,
+    /// The name of its client.
+    pub(super) who: &'static str,
     /// Events before any record.
     pub(super) events: VecDeque<ConsumerEvent>,
-    /// The next offset of each partition it may read.
-    pub(super) positions: BTreeMap<TopicPartition, i64>,
-    /// Partitions that it paused.
-    pub(super) paused: BTreeSet<TopicPartition>,
+    /// The partitions that it reads, as far as it knows.
+    pub(super) reading: BTreeMap<Slot, Reading>,
     /// Wakes it.
     pub(super) bell: Arc<Notify>,
-    /// Since when nothing was heard of it.
-    silent_since: Option<Instant>,
+    /// Its process is stopped.
+    pub(super) frozen: bool,
+    /// Its handle is gone.
+    pub(super) dropped: bool,
+    /// What it is to the group.
+    pub(super) standing: Standing,
+}
+
+impl Member {
+    pub(super) fn new(client: usize, who: &'static str, bell: Arc<Notify>) -> Self {
+        let standing = Standing::Out { back: None, ghost: false };
+        let (events, reading) = (VecDeque::new(), BTreeMap::new());
+        Self { client, who, events, reading, bell, frozen: false, dropped: false, standing }
+    }
+
+    /// What it reads is gone, and it is told.
+    pub(super) fn lose(&mut self, partitions: &Partitions) {
+        let slots: Vec<_> = std::mem::take(&mut self.reading).into_keys().collect();
+        if slots.is_empty() {
+            return;
+        }
+        note_of(self.who, || format!("log: lost {}", named(partitions, &slots)));
+        self.events.push_back(ConsumerEvent::Lost(slots.iter().map(|slot| partitions.at(*slot)).collect()));
+        self.bell.notify_one();
+    }
 }
 
 /// A revocation that waits for its acknowledgement.
-struct Revocation {
-    member: MemberId,
-    partitions: Vec<TopicPartition>,
+pub(super) struct Revocation {
+    pub(super) member: MemberId,
+    slots: Vec<Slot>,
     done: oneshot::Receiver<()>,
-    until: Instant,
+    pub(super) until: Instant,
 }
 
 /// A group.
-#[derive(Default)]
 pub(super) struct Group {
+    /// Its name.
+    pub(super) name: String,
     pub(super) members: BTreeMap<MemberId, Member>,
-    pub(super) committed: BTreeMap<TopicPartition, i64>,
     pub(super) generation: i32,
-    owners: BTreeMap<TopicPartition, MemberId>,
-    revocations: Vec<Revocation>,
+    pub(super) revocations: Vec<Revocation>,
+    /// When something happens although nobody does anything.
+    pub(super) deadline: Option<Instant>,
+    /// Something changed since partitions were shared.
+    pub(super) dirty: bool,
+    /// What its members read, all of them the same.
+    topics: Vec<String>,
+    /// By slot; missing ones have none.
+    committed: Vec<Option<i64>>,
+    /// By slot; missing ones have none.
+    owners: Vec<Option<MemberId>>,
 }
 
 impl Group {
+    pub(super) fn new(name: &str) -> Self {
+        Self {
+            name: name.to_owned(),
+            members: BTreeMap::new(),
+            generation: 0,
+            revocations: Vec::new(),
+            deadline: None,
+            dirty: false,
+            topics: Vec::new(),
+            committed: Vec::new(),
+            owners: Vec::new(),
+        }
+    }
+
+    /// Members look at their group when they are woken.
     pub(super) fn wake_all(&self) {
         for member in self.members.values() {
             member.bell.notify_one();
         }
     }
 
-    pub(super) fn join(&mut self, id: MemberId, bell: Arc<Notify>) {
-        let member = Member {
-            events: VecDeque::new(),
-            positions: BTreeMap::new(),
-            paused: BTreeSet::new(),
-            bell,
-            silent_since: None,
-        };
-        self.members.insert(id, member);
-        self.generation += 1;
-    }
-
-    pub(super) fn leave(&mut self, id: MemberId) {
-        if self.members.remove(&id).is_some() {
-            self.owners.retain(|_, owner| *owner != id);
-            self.revocations.retain(|revocation| revocation.member != id);
-            self.generation += 1;
-            self.wake_all();
+    /// Wakes whoever reads a partition.
+    pub(super) fn wake_readers(&self, slot: Slot) {
+        for member in self.members.values().filter(|member| member.reading.contains_key(&slot)) {
+            member.bell.notify_one();
         }
     }
 
-    /// A member's handle was dropped: it sends no heartbeats any more.
-    pub(super) fn fall_silent(&mut self, id: MemberId) {
-        if let Some(member) = self.members.get_mut(&id) {
-            member.silent_since = Some(Instant::now());
-            member.events.clear();
-        }
-        // An acknowledgement that it owes will never come: its partitions wait for its session.
-        self.revocations.retain(|revocation| revocation.member != id);
+    /// Something happened that everybody in it should look at.
+    pub(super) fn changed(&mut self) {
+        self.dirty = true;
         self.wake_all();
     }
 
-    /// Every member loses everything at once.
-    pub(super) fn lose_all(&mut self) {
-        for member in self.members.values_mut() {
-            let partitions: Vec<_> = std::mem::take(&mut member.positions).into_keys().collect();
-            member.paused.clear();
-            if !partitions.is_empty() {
-                member.events.push_back(ConsumerEvent::Lost(partitions));
+    /// Its members read these topics too.
+    pub(super) fn subscribe(&mut self, topics: &[&str]) {
+        for topic in topics {
+            if !self.topics.iter().any(|known| known == topic) {
+                self.topics.push((*topic).to_owned());
             }
+        }
+    }
+
+    /// Every member loses everything at once.
+    pub(super) fn lose_all(&mut self, partitions: &Partitions) {
+        for member in self.members.values_mut() {
+            member.lose(partitions);
         }
         self.owners.clear();
         self.revocations.clear();
         self.generation += 1;
+        self.changed();
     }
 
     /// Whether a member may commit for a partition: while it owns it, a revocation in progress included.
-    pub(super) fn owns(&self, id: MemberId, at: &TopicPartition) -> bool {
-        self.owners.get(at) == Some(&id)
+    pub(super) fn owns(&self, id: MemberId, slot: Slot) -> bool {
+        self.owners.get(slot).copied().flatten() == Some(id)
     }
 
-    /// When something happens although nobody does anything: a session or a revocation's limit runs out.
-    pub(super) fn next_deadline(&self) -> Option<Instant> {
-        let sessions = self.members.values().filter_map(|member| Some(member.silent_since? + SESSION_TIMEOUT));
-        sessions.chain(self.revocations.iter().map(|revocation| revocation.until)).min()
+    /// Its committed offset of a partition.
+    pub(super) fn committed(&self, slot: Slot) -> Option<i64> {
+        self.committed.get(slot).copied().flatten()
+    }
+
+    /// Commits an offset.
+    pub(super) fn commit(&mut self, slot: Slot, offset: i64) {
+        *entry(&mut self.committed, slot) = Some(offset);
+    }
+
+    /// All committed offsets.
+    pub(super) fn all_committed(&self, partitions: &Partitions) -> BTreeMap<TopicPartition, i64> {
+        let committed = self.committed.iter().enumerate();
+        committed.filter_map(|(slot, offset)| Some((partitions.at(slot), (*offset)?))).collect()
+    }
+
+    /// Nothing is this member's any more.
+    pub(super) fn disown(&mut self, id: MemberId) {
+        for owner in self.owners.iter_mut().filter(|owner| **owner == Some(id)) {
+            *owner = None;
+        }
+        self.revocations.retain(|revocation| revocation.member != id);
+        self.generation += 1;
+        self.changed();
     }
 
     /// Brings the group to the present: sessions that ran out, revocations that ended, partitions to be shared.
-    pub(super) fn advance(&mut self, partitions: &[TopicPartition]) {
-        let now = Instant::now();
-        let gone: Vec<_> = self.members.iter().filter(|(_, member)| is_gone(member, now)).map(|(id, _)| *id).collect();
-        for id in gone {
-            self.leave(id);
+    pub(super) fn advance(&mut self, moment: &Moment<'_>, partitions: &Partitions) {
+        if moment.is_up() && !self.revocations.is_empty() {
+            self.end_revocations(moment.now);
         }
-        self.end_revocations(now);
-        let live: Vec<_> = self.members.keys().copied().collect();
-        let target = share(partitions, &live, &self.owners);
-        self.give(&target);
-        self.take_away(&target, now);
+        if !self.dirty && self.deadline.is_none_or(|deadline| moment.now < deadline) {
+            return;
+        }
+        self.keep_time(moment, partitions);
+        // A rebalance ends when every member was heard; one that is silent is waited for until its session runs out.
+        if self.dirty && moment.is_up() && !self.members.values().any(|member| member.standing.is_silent()) {
+            self.dirty = false;
+            self.rebalance(moment.now, partitions);
+        }
+        let deadline = self.next_deadline(moment.is_up());
+        if deadline != self.deadline {
+            self.deadline = deadline;
+            // Whoever waits, waits for the old one.
+            self.wake_all();
+        }
     }
 
     fn end_revocations(&mut self, now: Instant) {
         let mut waiting = Vec::new();
         for mut revocation in std::mem::take(&mut self.revocations) {
-            // A dropped sender is an acknowledgement too; so is the limit.
+            // A dropped sender is an acknowledgement too; so is the limit, which the member's own client keeps.
             let open = matches!(revocation.done.try_recv(), Err(oneshot::error::TryRecvError::Empty));
-            if open && now < revocation.until {
+            let frozen = self.members.get(&revocation.member).is_some_and(|member| member.frozen);
+            if open && (frozen || now < revocation.until) {
                 waiting.push(revocation);
                 continue;
             }
-            for at in &revocation.partitions {
-                self.owners.remove(at);
+            for slot in &revocation.slots {
+                *entry(&mut self.owners, *slot) = None;
             }
-            self.wake_all();
+            self.changed();
         }
         self.revocations = waiting;
     }
 
+    fn rebalance(&mut self, now: Instant, partitions: &Partitions) {
+        let slots: Vec<Slot> = self.topics.iter().flat_map(|topic| partitions.slots_of(topic)).collect();
+        let live: Vec<_> =
+            self.members.iter().filter(|(_, member)| member.standing.is_in()).map(|(id, _)| *id).collect();
+        let target = share(&slots, &live, &self.owners);
+        self.give(&target, partitions);
+        self.take_away(&target, now, partitions);
+    }
+
     /// Partitions without an owner go to whom they are meant for.
-    fn give(&mut self, target: &BTreeMap<TopicPartition, MemberId>) {
-        let mut given: BTreeMap<MemberId, Vec<TopicPartition>> = BTreeMap::new();
-        for (at, id) in target {
-            if !self.owners.contains_key(at) {
-                given.entry(*id).or_default().push(at.clone());
+    fn give(&mut self, target: &BTreeMap<Slot, MemberId>, partitions: &Partitions) {
+        let mut given: BTreeMap<MemberId, Vec<Slot>> = BTreeMap::new();
+        for (slot, id) in target {
+            if entry(&mut self.owners, *slot).is_none() {
+                given.entry(*id).or_default().push(*slot);
             }
         }
-        for (id, partitions) in given {
+        for (id, slots) in given {
             let Some(member) = self.members.get_mut(&id) else { continue };
-            for at in &partitions {
-                self.owners.insert(at.clone(), id);
-                member.positions.insert(at.clone(), self.committed.get(at).copied().unwrap_or(0));
+            for slot in &slots {
+                self.owners[*slot] = Some(id);
+                let offset = self.committed.get(*slot).copied().flatten().unwrap_or(0);
+                member.reading.insert(*slot, Reading { offset, paused: false });
             }
-            let generation = Some(self.generation);
-            member.events.push_back(ConsumerEvent::Assigned(Assignment { partitions, generation }));
+            let generation = self.generation;
+            note_of(member.who, || format!("log: assigned {} in generation {generation}", named(partitions, &slots)));
+            let partitions = slots.iter().map(|slot| partitions.at(*slot)).collect();
+            member.events.push_back(ConsumerEvent::Assigned(Assignment { partitions, generation: Some(generation) }));
             member.bell.notify_one();
         }
     }
 
     /// Partitions that are meant for somebody else are revoked from their owners, once.
-    fn take_away(&mut self, target: &BTreeMap<TopicPartition, MemberId>, now: Instant) {
-        let mut taken: BTreeMap<MemberId, Vec<TopicPartition>> = BTreeMap::new();
-        for (at, owner) in &self.owners {
-            let readable = self.members.get(owner).is_some_and(|member| member.positions.contains_key(at));
-            if readable && target.get(at) != Some(owner) {
-                taken.entry(*owner).or_default().push(at.clone());
+    fn take_away(&mut self, target: &BTreeMap<Slot, MemberId>, now: Instant, partitions: &Partitions) {
+        let mut taken: BTreeMap<MemberId, Vec<Slot>> = BTreeMap::new();
+        for (slot, owner) in self.owners.iter().enumerate() {
+            let Some(owner) = owner else { continue };
+            let reads = self.members.get(owner).is_some_and(|member| member.reading.contains_key(&slot));
+            if reads && target.get(&slot) != Some(owner) {
+                taken.entry(*owner).or_default().push(slot);
             }
         }
-        for (id, partitions) in taken {
+        for (id, slots) in taken {
             let Some(member) = self.members.get_mut(&id) else { continue };
-            for at in &partitions {
-                member.positions.remove(at);
-                member.paused.remove(at);
+            for slot in &slots {
+                member.reading.remove(slot);
             }
+            note_of(member.who, || format!("log: revoked {}", named(partitions, &slots)));
             let (done, acknowledged) = oneshot::channel();
-            if member.silent_since.is_none() {
-                member.events.push_back(ConsumerEvent::Revoked { partitions: partitions.clone(), done });
-                member.bell.notify_one();
-                let until = now + REVOKE_LIMIT;
-                self.revocations.push(Revocation { member: id, partitions, done: acknowledged, until });
-            }
+            let partitions = slots.iter().map(|slot| partitions.at(*slot)).collect();
+            member.events.push_back(ConsumerEvent::Revoked { partitions, done });
+            member.bell.notify_one();
+            self.revocations.push(Revocation { member: id, slots, done: acknowledged, until: now + REVOKE_LIMIT });
         }
     }
 }
 
-fn is_gone(member: &Member, now: Instant) -> bool {
-    member.silent_since.is_some_and(|since| now >= since + SESSION_TIMEOUT)
+/// The entry of a slot, made when it is missing.
+fn entry<T: Clone>(entries: &mut Vec<Option<T>>, slot: Slot) -> &mut Option<T> {
+    if entries.len() <= slot {
+        entries.resize(slot + 1, None);
+    }
+    &mut entries[slot]
+}
+
+/// Partitions for people.
+pub(super) fn named(partitions: &Partitions, slots: &[Slot]) -> String {
+    let names: Vec<_> = slots.iter().map(|slot| partitions.at(*slot)).collect();
+    names.iter().map(|at| format!("{}/{}", at.topic, at.partition)).collect::<Vec<_>>().join(" ")
 }

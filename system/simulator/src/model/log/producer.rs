@@ -2,22 +2,34 @@
 //!
 //! In: records, in the order of calls. Out: appended records, acknowledgements. Elsewhere: what fails when (`ModelLog::produces`).
 //!
-//! A task stands for the network: it takes what was handed over, needs a moment, appends, needs another moment, answers. Whatever a
-//! producer had under way when it was dropped may still be appended; what was not under way is not.
+//! A task stands for the network: it takes what was handed over, needs a moment, appends, needs another moment, answers. Without a broker
+//! it waits, as long as it takes (the real one has no time-out of its own, D35), and sends again; what had been appended is recognised and
+//! only answered. Whatever a producer had under way when it was dropped may still be appended; what was not under way is not. A discard
+//! waits for what is under way; when its connection breaks or its limit is hit, it is given up, and never appended after that.
 
 use std::collections::VecDeque;
 use std::future::Future;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use bankstorm_outside::log::{Delivered, EventProducer, LogError, Outgoing};
 use tokio::sync::{Notify, oneshot};
+use tokio::time::{Instant, sleep, sleep_until, timeout};
 
-use super::{ModelLog, ProduceFault, Stored};
+use super::broker::Broker;
+use super::partitions::Fate;
+use super::session::RECONNECT_MOST;
+use super::{DISCARD_LIMIT, ModelLog, ProduceFault, RecordFault, State as LogState};
+use crate::trace::note_of;
 
 /// What one trip carries at most: as in Kafka, an idempotent producer has several batches under way, in order.
 const BATCH: usize = 16;
 
 type Acknowledgement = Result<Delivered, LogError>;
+
+fn not_delivered(why: &str) -> LogError {
+    LogError::NotDelivered(why.to_owned())
+}
 
 struct Handed {
     record: Outgoing,
@@ -29,14 +41,16 @@ struct State {
     queue: VecDeque<Handed>,
     /// Records may be on their way.
     busy: bool,
-    failed: bool,
+    /// Nothing more is taken.
     closed: bool,
+    /// Nothing is appended any more either.
+    given_up: bool,
 }
 
 #[derive(Default)]
 struct Line {
     state: Mutex<State>,
-    /// Something was handed over, or the producer was given up.
+    /// Something was handed over, or the producer was closed.
     bell: Notify,
     /// Nothing is on its way any more.
     idle: Notify,
@@ -45,30 +59,6 @@ struct Line {
 impl Line {
     fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// The next batch; `None` at the end.
-    async fn take(&self) -> Option<Vec<Handed>> {
-        loop {
-            let rung = self.bell.notified();
-            {
-                let mut state = self.state();
-                if state.closed {
-                    return None;
-                }
-                if !state.queue.is_empty() {
-                    state.busy = true;
-                    let count = state.queue.len().min(BATCH);
-                    return Some(state.queue.drain(..count).collect());
-                }
-            }
-            rung.await;
-        }
-    }
-
-    fn rest(&self) {
-        self.state().busy = false;
-        self.idle.notify_one();
     }
 
     /// Nothing more is taken; what was not taken is answered.
@@ -80,63 +70,212 @@ impl Line {
         };
         for handed in unsent {
             // Its future may have been dropped.
-            let _ = handed.answer.send(Err(LogError::NotDelivered("the producer was given up".to_owned())));
+            let _ = handed.answer.send(Err(not_delivered("the producer was given up")));
         }
         self.bell.notify_one();
+    }
+
+    async fn idle(&self) {
+        loop {
+            let idle = self.idle.notified();
+            if !self.state().busy {
+                return;
+            }
+            idle.await;
+        }
+    }
+}
+
+/// The network between a producer and the broker.
+struct Network {
+    log: ModelLog,
+    line: Arc<Line>,
+    /// The connection that it has.
+    connection: u64,
+    /// A record was not delivered: no later one may slip past it.
+    failed: bool,
+}
+
+impl Network {
+    async fn run(mut self) {
+        while let Some(batch) = self.take().await {
+            self.carry(batch).await;
+            self.line.state().busy = false;
+            self.line.idle.notify_one();
+        }
+    }
+
+    /// The next batch; `None` at the end. A frozen process sends nothing.
+    async fn take(&self) -> Option<Vec<Handed>> {
+        loop {
+            let rung = self.line.bell.notified();
+            let changed = self.log.inner.changed.notified();
+            let frozen = self.log.state().clients[self.log.client].frozen;
+            let waiting = {
+                let mut state = self.line.state();
+                if state.closed {
+                    return None;
+                }
+                let waiting = !state.queue.is_empty();
+                if waiting && !frozen {
+                    state.busy = true;
+                    let count = state.queue.len().min(BATCH);
+                    return Some(state.queue.drain(..count).collect());
+                }
+                waiting
+            };
+            tokio::select! {
+                biased;
+                () = rung => {}
+                () = changed, if waiting => {}
+            }
+        }
+    }
+
+    async fn carry(&mut self, batch: Vec<Handed>) {
+        self.log.inner.chance.pause().await;
+        let mut answers = Vec::with_capacity(batch.len());
+        for Handed { record, answer } in batch {
+            let result = self.deliver(record).await;
+            answers.push((answer, result));
+        }
+        self.log.inner.chance.pause().await;
+        // Sent again on a new connection, records that had been appended are only answered.
+        let answered = self.reach().await;
+        for (answer, result) in answers {
+            let result = if answered { result } else { result.and(Err(not_delivered("the acknowledgement was lost"))) };
+            // Its future may have been dropped.
+            let _ = answer.send(result);
+        }
+    }
+
+    async fn deliver(&mut self, record: Outgoing) -> Acknowledgement {
+        if self.failed {
+            return Err(not_delivered("the producer has failed"));
+        }
+        if !self.reach().await {
+            return Err(not_delivered("the producer was given up"));
+        }
+        let fault = self.log.inner.produces.call();
+        if let Some(ProduceFault::Stalled(lasts)) = fault {
+            note_of(self.log.who, || format!("log: a record takes {lasts:?}"));
+            if !self.stall(lasts).await || !self.reach().await {
+                return Err(not_delivered("the producer was given up"));
+            }
+        }
+        self.append(record, fault)
+    }
+
+    fn append(&mut self, record: Outgoing, fault: Option<ProduceFault>) -> Acknowledgement {
+        self.failed = matches!(fault, Some(ProduceFault::Before | ProduceFault::After));
+        if fault == Some(ProduceFault::Before) {
+            note_of(self.log.who, || "log: a record is refused".to_owned());
+            return Err(not_delivered("the record was refused"));
+        }
+        let mut state = self.log.state();
+        let slots = state.partitions.slots_of(&record.topic);
+        if slots.is_empty() {
+            self.failed = true;
+            return Err(not_delivered("there is no such topic"));
+        }
+        let slot = slots.start + partition_of(&record.key, slots.len());
+        let partition = state.partitions.number(slot);
+        if fault == Some(ProduceFault::Swallowed) {
+            note_of(self.log.who, || "log: a record is swallowed".to_owned());
+            return Ok(Delivered { partition, offset: state.partitions.end(slot) });
+        }
+        let fate = match self.log.inner.appends.call() {
+            None => Fate::Whole,
+            Some(RecordFault::Lost) => Fate::Lost,
+            Some(RecordFault::Damaged(damage)) => Fate::Damaged(damage.of(&record.value)),
+        };
+        let LogState { partitions, .. } = &mut *state;
+        let told = match &fate {
+            Fate::Whole => "",
+            Fate::Lost => ", and no consumer will see it",
+            Fate::Damaged(_) => ", and consumers will see it damaged",
+        };
+        let offset = partitions.append(slot, record.key, record.value, fate);
+        state.wake_readers(slot);
+        drop(state);
+        note_of(self.log.who, || format!("log: appended {}/{partition} at {offset}{told}", record.topic));
+        if fault == Some(ProduceFault::After) {
+            note_of(self.log.who, || "log: its acknowledgement is lost".to_owned());
+            return Err(not_delivered("the acknowledgement was lost"));
+        }
+        Ok(Delivered { partition, offset })
+    }
+
+    /// Waits until the broker takes requests on a connection of this producer; false when it is given up before.
+    async fn reach(&mut self) -> bool {
+        loop {
+            let inner = Arc::clone(&self.log.inner);
+            let changed = inner.changed.notified();
+            let broken = {
+                let log = self.log.state();
+                let broken = log.connection != self.connection;
+                if log.broker == Broker::Up && !broken {
+                    return true;
+                }
+                let line = self.line.state();
+                // Without a connection nothing of a closed producer is sent again.
+                if line.given_up || (line.closed && (broken || log.broker == Broker::Down)) {
+                    return false;
+                }
+                let sends = log.broker == Broker::Up && !log.clients[self.log.client].frozen;
+                (broken && sends).then_some(log.connection)
+            };
+            let Some(connection) = broken else {
+                changed.await;
+                continue;
+            };
+            let most = u64::try_from(RECONNECT_MOST.as_millis()).expect("a short time");
+            let backoff = Duration::from_millis(self.log.inner.chance.below(most));
+            tokio::select! {
+                biased;
+                // Whatever it was, the next look tells.
+                () = changed => {}
+                () = sleep(backoff) => self.connection = connection,
+            }
+        }
+    }
+
+    /// Lets time pass; false when the producer is given up before.
+    async fn stall(&self, lasts: Duration) -> bool {
+        let end = Instant::now() + lasts;
+        loop {
+            let changed = self.log.inner.changed.notified();
+            if self.line.state().given_up {
+                return false;
+            }
+            tokio::select! {
+                biased;
+                () = changed => {}
+                () = sleep_until(end) => return true,
+            }
+        }
     }
 }
 
 /// An idempotent producer on virtual time.
 pub struct ModelProducer {
+    log: ModelLog,
     line: Arc<Line>,
 }
 
 impl ModelProducer {
     pub(super) fn start(log: ModelLog) -> Self {
         let line = Arc::new(Line::default());
-        let carried = Arc::clone(&line);
+        let connection = log.state().connection;
+        let network = Network { log: log.clone(), line: Arc::clone(&line), connection, failed: false };
         #[expect(clippy::disallowed_methods, reason = "the network is no task of any process")]
-        tokio::spawn(async move {
-            while let Some(batch) = carried.take().await {
-                log.inner.chance.pause().await;
-                let answers: Vec<_> = batch.into_iter().map(|handed| append(&log, &carried, handed)).collect();
-                log.state().wake_all();
-                log.inner.chance.pause().await;
-                for (answer, result) in answers {
-                    let _ = answer.send(result);
-                }
-                carried.rest();
-            }
-        });
-        Self { line }
+        tokio::spawn(network.run());
+        Self { log, line }
     }
-}
 
-fn append(log: &ModelLog, line: &Line, handed: Handed) -> (oneshot::Sender<Acknowledgement>, Acknowledgement) {
-    let Handed { record, answer } = handed;
-    let lost = |why: &str| Err(LogError::NotDelivered(why.to_owned()));
-    if line.state().failed {
-        return (answer, lost("the producer has failed"));
-    }
-    let fault = log.inner.produces.call();
-    line.state().failed = matches!(fault, Some(ProduceFault::Before | ProduceFault::After));
-    if fault == Some(ProduceFault::Before) {
-        return (answer, lost("the record was refused"));
-    }
-    let mut state = log.state();
-    let Some(partitions) = state.topics.get_mut(&record.topic) else {
-        line.state().failed = true;
-        return (answer, lost("there is no such topic"));
-    };
-    let index = partition_of(&record.key, partitions.len());
-    let offset = i64::try_from(partitions[index].len()).expect("fewer records than numbers");
-    if fault != Some(ProduceFault::Swallowed) {
-        partitions[index].push(Stored { key: record.key, value: record.value });
-    }
-    let partition = i32::try_from(index).expect("a small number");
-    match fault {
-        Some(ProduceFault::After) => (answer, lost("the acknowledgement was lost")),
-        _ => (answer, Ok(Delivered { partition, offset })),
+    fn close(&self) {
+        self.line.close();
+        self.log.inner.changed.notify_waiters();
     }
 }
 
@@ -157,27 +296,22 @@ impl EventProducer for ModelProducer {
         let (answer, receive) = oneshot::channel();
         self.line.state().queue.push_back(Handed { record, answer });
         self.line.bell.notify_one();
-        async move {
-            receive
-                .await
-                .unwrap_or_else(|_| Err(LogError::NotDelivered("the producer ended before the answer".to_owned())))
-        }
+        async move { receive.await.unwrap_or_else(|_| Err(not_delivered("the producer ended before the answer"))) }
     }
 
     async fn discard(self) {
-        self.line.close();
-        loop {
-            let idle = self.line.idle.notified();
-            if !self.line.state().busy {
-                return;
-            }
-            idle.await;
+        self.close();
+        if timeout(DISCARD_LIMIT, self.line.idle()).await.is_err() {
+            note_of(self.log.who, || format!("log: a discard meets its limit of {DISCARD_LIMIT:?}"));
+            self.line.state().given_up = true;
+            self.log.inner.changed.notify_waiters();
+            self.line.idle().await;
         }
     }
 }
 
 impl Drop for ModelProducer {
     fn drop(&mut self) {
-        self.line.close();
+        self.close();
     }
 }

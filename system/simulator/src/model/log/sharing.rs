@@ -4,26 +4,27 @@
 
 use std::collections::BTreeMap;
 
-use bankstorm_outside::log::TopicPartition;
+use super::partitions::Slot;
 
 /// A member's number in its log.
 pub(super) type MemberId = u64;
 
-/// Shares partitions so that no two members differ by more than one and as few as possible move.
+/// Shares partitions so that no two members differ by more than one and as few as possible move. `owners` is by slot; one that is
+/// missing has none.
 pub(super) fn share(
-    partitions: &[TopicPartition],
+    partitions: &[Slot],
     members: &[MemberId],
-    owners: &BTreeMap<TopicPartition, MemberId>,
-) -> BTreeMap<TopicPartition, MemberId> {
+    owners: &[Option<MemberId>],
+) -> BTreeMap<Slot, MemberId> {
     let mut target = BTreeMap::new();
     if members.is_empty() {
         return target;
     }
-    let mut holding: BTreeMap<MemberId, Vec<&TopicPartition>> =
-        members.iter().map(|member| (*member, Vec::new())).collect();
-    for partition in partitions {
-        if let Some(kept) = owners.get(partition).and_then(|owner| holding.get_mut(owner)) {
-            kept.push(partition);
+    let mut holding: BTreeMap<MemberId, Vec<Slot>> = members.iter().map(|member| (*member, Vec::new())).collect();
+    for slot in partitions {
+        let owner = owners.get(*slot).copied().flatten();
+        if let Some(kept) = owner.and_then(|owner| holding.get_mut(&owner)) {
+            kept.push(*slot);
         }
     }
     let (least, mut larger) = (partitions.len() / members.len(), partitions.len() % members.len());
@@ -34,17 +35,15 @@ pub(super) fn share(
     for (member, held) in by_holding {
         let quota = if larger > 0 { least + 1 } else { least };
         larger = larger.saturating_sub(1);
-        for partition in held.iter().take(quota) {
-            target.insert((*partition).clone(), member);
-        }
+        target.extend(held.iter().take(quota).map(|slot| (*slot, member)));
         room.insert(member, quota - held.len().min(quota));
     }
     let mut takers = room.into_iter().flat_map(|(member, room)| std::iter::repeat_n(member, room));
-    for partition in partitions {
-        if !target.contains_key(partition)
+    for slot in partitions {
+        if !target.contains_key(slot)
             && let Some(taker) = takers.next()
         {
-            target.insert(partition.clone(), taker);
+            target.insert(*slot, taker);
         }
     }
     target
@@ -54,18 +53,12 @@ pub(super) fn share(
 mod tests {
     use std::collections::BTreeMap;
 
-    use bankstorm_outside::log::TopicPartition;
-
     use super::share;
-
-    fn partitions(count: i32) -> Vec<TopicPartition> {
-        (0..count).map(|partition| TopicPartition { topic: "t".to_owned(), partition }).collect()
-    }
 
     #[test]
     fn shares_are_even_complete_and_sticky_whoever_comes_or_goes() {
-        let mut owners = BTreeMap::new();
-        let all = partitions(10);
+        let mut owners = vec![None; 10];
+        let all: Vec<_> = (0..10).collect();
         for members in [vec![1], vec![1, 2], vec![1, 2, 3], vec![2, 3], vec![3, 4, 5, 6]] {
             let target = share(&all, &members, &owners);
             assert_eq!(target.len(), all.len(), "every partition has an owner");
@@ -76,11 +69,12 @@ mod tests {
             let (least, most) = (counts.values().min().expect("members"), counts.values().max().expect("members"));
             assert!(most - least <= 1, "{counts:?}");
             for (member, count) in &counts {
-                let before = all.iter().filter(|at| owners.get(*at) == Some(member)).count();
-                let kept = all.iter().filter(|at| owners.get(*at) == Some(member) && target[*at] == *member).count();
+                let before = all.iter().filter(|slot| owners[**slot] == Some(*member)).count();
+                let stays = |slot: &&usize| owners[**slot] == Some(*member) && target[*slot] == *member;
+                let kept = all.iter().filter(stays).count();
                 assert_eq!(kept, before.min(*count), "member {member} keeps what its share allows");
             }
-            owners = target;
+            owners = all.iter().map(|slot| target.get(slot).copied()).collect();
         }
         assert!(share(&all, &[], &owners).is_empty());
     }
