@@ -6,13 +6,15 @@
 //! A frozen process is one that got SIGSTOP: nothing of it runs, its timers run out meanwhile, and once it goes on it finds them so.
 
 mod shown;
+#[cfg(test)]
+mod tests;
 
 use std::any::Any;
 use std::fmt;
 use std::future::poll_fn;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::pin;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Waker};
 
@@ -60,6 +62,8 @@ struct Process {
     name: &'static str,
     /// Whether it is frozen or killed: the one look that every poll costs.
     halted: AtomicBool,
+    /// How many futures others drive for it.
+    driven: AtomicUsize,
     state: Mutex<State>,
     stop: Notify,
     kill: Notify,
@@ -84,8 +88,8 @@ impl fmt::Debug for ModelScope {
 impl ModelScope {
     /// A process of this name that runs nothing yet.
     pub fn named(name: &'static str) -> Self {
-        let (state, halted) = (Mutex::default(), AtomicBool::new(false));
-        Self(Arc::new(Process { name, halted, state, stop: Notify::new(), kill: Notify::new() }))
+        let (halted, driven, state) = (AtomicBool::new(false), AtomicUsize::new(0), Mutex::default());
+        Self(Arc::new(Process { name, halted, driven, state, stop: Notify::new(), kill: Notify::new() }))
     }
 
     /// Its name.
@@ -148,7 +152,9 @@ impl ModelScope {
             (std::mem::take(&mut state.running), std::mem::take(&mut state.frozen))
         };
         drop(frozen);
-        trace::note_of(self.0.name, || "is killed".to_owned());
+        if self.is_serving() || !running.iter().all(AbortHandle::is_finished) {
+            trace::note_of(self.0.name, || "is killed".to_owned());
+        }
         for task in running {
             task.abort();
         }
@@ -176,6 +182,16 @@ impl ModelScope {
         self.state().panicked.clone()
     }
 
+    /// Like [`Self::panicked`], and forgets them.
+    pub fn take_panics(&self) -> Vec<Panicked> {
+        std::mem::take(&mut self.state().panicked)
+    }
+
+    /// Whether futures that others drive, as handlers of calls, are still at work here. [`Self::is_idle`] does not ask for them.
+    pub fn is_serving(&self) -> bool {
+        self.0.driven.load(Ordering::Relaxed) > 0
+    }
+
     /// Whether every task has ended.
     pub fn is_idle(&self) -> bool {
         self.state().running.iter().all(AbortHandle::is_finished)
@@ -186,6 +202,7 @@ impl ModelScope {
     /// # Errors
     /// The process was killed, or the future panicked, which [`Self::panicked`] then names `task`.
     pub async fn run<F: Future>(&self, task: &'static str, future: F) -> Result<F::Output, Ended> {
+        let _driven = Driven::new(&self.0.driven);
         tokio::select! {
             // First: what happens at one moment with the kill does not happen.
             biased;
@@ -235,6 +252,22 @@ fn message(panic: &(dyn Any + Send)) -> String {
     text.unwrap_or("a panic without a text").to_owned()
 }
 
+/// Counts one future that somebody else drives, while it is driven.
+struct Driven<'a>(&'a AtomicUsize);
+
+impl<'a> Driven<'a> {
+    fn new(driven: &'a AtomicUsize) -> Self {
+        driven.fetch_add(1, Ordering::Relaxed);
+        Self(driven)
+    }
+}
+
+impl Drop for Driven<'_> {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
 /// Notes a task that unwinds where nobody catches it: while it is dropped.
 struct Witness {
     scope: ModelScope,
@@ -281,118 +314,5 @@ impl Scope for ModelScope {
 
     fn is_stopping(&self) -> bool {
         self.state().stopping
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use std::future::pending;
-    use std::sync::Arc;
-    use std::sync::atomic::{AtomicU64, Ordering};
-    use std::time::Duration;
-
-    use bankstorm_outside::process::Scope;
-    use tokio::time::{Instant, sleep, timeout};
-
-    use super::{Ended, ModelScope, Panicked};
-
-    #[tokio::test(start_paused = true)]
-    async fn a_kill_ends_nested_tasks_and_nothing_starts_after_it() {
-        let scope = ModelScope::default();
-        let inner = scope.clone();
-        scope.spawn("outer", async move {
-            inner.spawn("nested", pending());
-            pending::<()>().await;
-        });
-        tokio::task::yield_now().await;
-        scope.kill();
-        tokio::task::yield_now().await;
-        assert!(scope.is_idle());
-        scope.spawn("late", async { panic!("a killed process runs nothing") });
-        tokio::task::yield_now().await;
-        assert!(scope.panicked().is_empty());
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn a_stop_wakes_those_who_wait_and_those_who_come_later() {
-        let scope = ModelScope::default();
-        let waiting = scope.clone();
-        tokio::join!(biased; waiting.stopping(), async { scope.stop() });
-        scope.stopping().await;
-        assert!(scope.is_stopping());
-    }
-
-    /// Counts every 10 ms.
-    fn ticking(scope: &ModelScope) -> Arc<AtomicU64> {
-        let ticks = Arc::new(AtomicU64::new(0));
-        let counted = Arc::clone(&ticks);
-        scope.spawn("ticks", async move {
-            loop {
-                sleep(Duration::from_millis(10)).await;
-                counted.fetch_add(1, Ordering::SeqCst);
-            }
-        });
-        ticks
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn a_frozen_process_runs_nothing_and_finds_its_timers_run_out() {
-        let scope = ModelScope::named("core");
-        let ticks = ticking(&scope);
-        sleep(Duration::from_millis(35)).await;
-        assert_eq!(ticks.load(Ordering::SeqCst), 3);
-        scope.pause();
-        scope.spawn("late", async { panic!("runs once the process goes on") });
-        sleep(Duration::from_secs(5)).await;
-        assert_eq!((ticks.load(Ordering::SeqCst), scope.panicked().len()), (3, 0));
-        scope.resume();
-        sleep(Duration::from_millis(5)).await;
-        assert_eq!(ticks.load(Ordering::SeqCst), 4, "the timer that ran out meanwhile, once");
-        assert_eq!(scope.panicked().len(), 1);
-        sleep(Duration::from_millis(30)).await;
-        assert!(ticks.load(Ordering::SeqCst) >= 6, "it goes on as before");
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn a_frozen_process_can_be_killed_and_stays_dead() {
-        let scope = ModelScope::named("core");
-        let ticks = ticking(&scope);
-        scope.pause();
-        sleep(Duration::from_millis(35)).await;
-        scope.kill();
-        scope.resume();
-        sleep(Duration::from_millis(35)).await;
-        assert_eq!(ticks.load(Ordering::SeqCst), 0);
-        assert!(scope.is_idle() && scope.is_killed() && !scope.is_paused());
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn a_future_that_others_drive_runs_only_while_its_process_does() {
-        let scope = ModelScope::named("core");
-        let born = Instant::now();
-        scope.pause();
-        let work = scope.run("work", sleep(Duration::from_millis(10)));
-        let resume = async {
-            sleep(Duration::from_millis(50)).await;
-            scope.resume();
-        };
-        let (ended, ()) = tokio::join!(biased; work, resume);
-        // Its own timer began when it first ran.
-        assert_eq!((ended, born.elapsed()), (Ok(()), Duration::from_millis(60)));
-        let kill = async { scope.kill() };
-        let (ended, ()) = tokio::join!(biased; scope.run("work", pending::<()>()), kill);
-        assert_eq!(ended, Err(Ended));
-        assert_eq!(timeout(Duration::ZERO, scope.run("work", async {})).await, Ok(Err(Ended)), "dead from the start");
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn panics_are_kept_with_their_task_and_message() {
-        let scope = ModelScope::named("core");
-        scope.spawn("relay", async { panic!("row {} is missing", 7) });
-        sleep(Duration::from_millis(1)).await;
-        let ended = scope.run("request", async { panic!("plain") }).await;
-        assert_eq!(ended, Err::<(), _>(Ended));
-        let kept = |task, message: &str| Panicked { task, message: message.to_owned() };
-        assert_eq!(scope.panicked(), [kept("relay", "row 7 is missing"), kept("request", "plain")]);
     }
 }

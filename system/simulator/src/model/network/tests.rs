@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
+use bankstorm_outside::process::Scope;
 use tokio::sync::Notify;
 use tokio::time::{Instant, sleep, timeout};
 
@@ -287,4 +288,31 @@ async fn a_handler_that_panics_is_kept_and_its_caller_cannot_tell() {
     assert_eq!(bench.call(LIMIT).await, BROKEN);
     let kept: Vec<_> = bench.scope.panicked().iter().map(ToString::to_string).collect();
     assert_eq!(kept, ["task request panicked: no answer to 1"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_trace_tells_who_asked_what_what_went_wrong_and_how_it_ended() {
+    let bench = Bench::new();
+    bench.link.requests().plan(1, RequestFault::Dropped);
+    crate::trace::install();
+    let caller = ModelScope::named("channel-0");
+    assert_eq!(caller.run("caller", bench.link.call_apart(&bench.at, 1, LIMIT)).await, Ok(LATE));
+    assert_eq!(bench.call(LIMIT).await, Ok(2));
+    bench.scope.spawn("loop", std::future::pending());
+    bench.scope.pause();
+    bench.scope.resume();
+    bench.scope.kill();
+    bench.scope.kill();
+    let told: Vec<_> = crate::trace::take().into_iter().map(|line| (line.who, line.what)).collect();
+    let expected = [
+        ("channel-0", "customers>core: 1"),
+        ("network", "customers>core: the request is Dropped"),
+        ("channel-0", "customers>core: lost: no answer came within the limit"),
+        ("world", "customers>core: 1"),
+        ("world", "customers>core: answered 2"),
+        ("core", "is frozen"),
+        ("core", "goes on"),
+        ("core", "is killed"),
+    ];
+    assert_eq!(told, expected.map(|(who, what)| (who, what.to_owned())));
 }
