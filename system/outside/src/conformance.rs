@@ -6,3 +6,4 @@
 pub mod channel_store;
 pub mod core_store;
 pub mod log;
+pub mod script;

@@ -1,0 +1,167 @@
+//! Who holds what and who waits for whom, as far as answers tell: what keeps scripts to what can end in one way only.
+//!
+//! In: what sessions ask for, what they were answered. Out: whether a step would wait, whom it would race, whose waits form a circle.
+//! Elsewhere: nothing is decided here about the stores; were the book wrong, a run would say that a step neither waited nor ended.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+/// What can be waited for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Thing {
+    /// An id.
+    Id(u8),
+    /// The row of an account.
+    Row(u8),
+}
+
+#[derive(Debug)]
+struct Waiter {
+    asks: Vec<Thing>,
+    /// The one that it waits for.
+    at: usize,
+    /// How many of them the server knows of.
+    sent: usize,
+    /// The step since which it waits for that one.
+    since: usize,
+    /// Its place in every queue.
+    order: usize,
+    /// Nobody awaits it any more: once it has its lock it rolls back.
+    dropped: bool,
+}
+
+/// The book.
+#[derive(Debug, Default)]
+pub(super) struct Book {
+    holders: BTreeMap<Thing, usize>,
+    waiters: BTreeMap<usize, Waiter>,
+    /// Things that stand committed.
+    pub(super) standing: BTreeSet<Thing>,
+    orders: usize,
+}
+
+impl Book {
+    /// What a session asks for, in the order in which the server takes it; ids that stand are not waited for.
+    pub(super) fn held_by_other(&self, session: usize, asks: &[Thing]) -> Option<usize> {
+        asks.iter().position(|thing| self.holders.get(thing).is_some_and(|holder| *holder != session))
+    }
+
+    /// Whether waiting for these would end in more than one way: a second one would reach for the same thing in the same moment.
+    pub(super) fn would_race(&self, session: usize, asks: &[Thing], at: usize) -> bool {
+        let rest = &asks[at..];
+        let races = self.waiters.values().any(|other| {
+            let in_line = matches!(asks[at], Thing::Row(_)) && other.asks.get(other.at) == Some(&asks[at]);
+            !in_line && other.asks[other.at..].iter().any(|thing| rest.contains(thing))
+        });
+        let circle = self.circle_through(session, asks[at]);
+        // A queue in a circle, or a step that nobody awaits: more than one order of victims, or none to be seen.
+        let unclear = circle.iter().any(|member| {
+            self.waiters
+                .get(member)
+                .is_some_and(|waiter| waiter.dropped || self.waiting_for(waiter.asks[waiter.at]) > 1)
+        });
+        races || unclear || (!circle.is_empty() && self.waiting_for(asks[at]) > 0)
+    }
+
+    /// Whether waiting for it would close a circle.
+    pub(super) fn closes_circle(&self, session: usize, thing: Thing) -> bool {
+        !self.circle_through(session, thing).is_empty()
+    }
+
+    /// The sessions on the way from `thing` back to `session`; empty where the way does not lead back.
+    fn circle_through(&self, session: usize, thing: Thing) -> Vec<usize> {
+        let mut members = Vec::new();
+        let mut thing = thing;
+        while let Some(holder) = self.holders.get(&thing) {
+            if *holder == session {
+                members.push(session);
+                return members;
+            }
+            let Some(waiter) = self.waiters.get(holder) else { break };
+            if members.contains(holder) || waiter.at >= waiter.asks.len() {
+                break;
+            }
+            members.push(*holder);
+            thing = waiter.asks[waiter.at];
+        }
+        Vec::new()
+    }
+
+    /// The sessions that wait for each other in a circle, with the steps since which they do.
+    pub(super) fn circle(&self) -> Vec<(usize, usize)> {
+        let circles = self.waiters.iter().map(|(session, waiter)| match waiter.asks.get(waiter.at) {
+            Some(thing) => self.circle_through(*session, *thing),
+            None => Vec::new(),
+        });
+        let members = circles.into_iter().find(|members| !members.is_empty()).unwrap_or_default();
+        members.into_iter().map(|member| (member, self.waiters[&member].since)).collect()
+    }
+
+    /// How many wait for it.
+    pub(super) fn waiting_for(&self, thing: Thing) -> usize {
+        self.waiters.values().filter(|waiter| waiter.asks.get(waiter.at) == Some(&thing)).count()
+    }
+
+    /// A session waits, or soon has what it asks for.
+    pub(super) fn wait(&mut self, session: usize, asks: Vec<Thing>, sent: usize, step: usize) {
+        self.orders += 1;
+        let waiter = Waiter { asks, at: 0, sent, since: step, order: self.orders, dropped: false };
+        self.waiters.insert(session, waiter);
+        self.advance(step);
+    }
+
+    /// A session was answered: it holds these.
+    pub(super) fn holds(&mut self, session: usize, things: impl IntoIterator<Item = Thing>) {
+        self.waiters.remove(&session);
+        for thing in things {
+            self.holders.insert(thing, session);
+        }
+    }
+
+    /// The future of a waiting session was dropped: it goes on waiting for what the server knows of.
+    pub(super) fn dropped(&mut self, session: usize, step: usize) {
+        if let Some(waiter) = self.waiters.get_mut(&session) {
+            let known = if waiter.at < waiter.sent { waiter.sent } else { waiter.asks.len() };
+            waiter.asks.truncate(known);
+            waiter.dropped = true;
+        }
+        self.advance(step);
+    }
+
+    /// A transaction ended.
+    pub(super) fn release(&mut self, session: usize, step: usize) {
+        self.waiters.remove(&session);
+        self.holders.retain(|_, holder| *holder != session);
+        self.advance(step);
+    }
+
+    fn advance(&mut self, step: usize) {
+        loop {
+            let mut order: Vec<(usize, usize)> =
+                self.waiters.iter().map(|(session, waiter)| (waiter.order, *session)).collect();
+            order.sort_unstable();
+            let mut moved = false;
+            for (_, session) in order {
+                let waiter = self.waiters.get_mut(&session).expect("listed just now");
+                while let Some(thing) = waiter.asks.get(waiter.at) {
+                    let stands = matches!(thing, Thing::Id(_)) && self.standing.contains(thing);
+                    let holder = self.holders.get(thing);
+                    if !stands && holder.is_some_and(|holder| *holder != session) {
+                        break;
+                    }
+                    if !stands {
+                        self.holders.insert(*thing, session);
+                    }
+                    (waiter.at, waiter.since, moved) = (waiter.at + 1, step, true);
+                }
+                if waiter.at == waiter.asks.len() && waiter.dropped {
+                    self.waiters.remove(&session);
+                    self.holders.retain(|_, holder| *holder != session);
+                    moved = true;
+                }
+            }
+            if !moved {
+                return;
+            }
+        }
+    }
+}

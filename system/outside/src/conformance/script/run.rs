@@ -1,0 +1,466 @@
+//! Runs a script on a store.
+//!
+//! In: a fixture, steps. Out: a transcript. Elsewhere: what a step does (`step`), what could end in two ways (`book`).
+//!
+//! Nothing is timed. After a step that waits, and after each that ends a transaction, the fixture is asked until every session has either
+//! been answered or is seen to wait. Steps with a short wait are awaited: nobody can end their wait before its limit.
+
+mod step;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::future::{Future, poll_fn};
+use std::pin::pin;
+use std::task::Poll;
+use std::time::Duration;
+
+use futures_util::future::LocalBoxFuture;
+use tokio::time::timeout;
+
+use self::step::{Answer, Effect};
+use super::book::{Book, Thing};
+use super::{
+    ACCOUNTS, Act, Cut, Kind, Read, SESSIONS, ScriptFixture, Step, Subject, Transcript, Unsettled, View, Wait,
+};
+use crate::store::StoreError;
+
+/// How long a step, or settling, may take: beyond it the script is stuck, which the transcript says.
+const LIMIT: Duration = Duration::from_secs(20);
+/// Deadlocks of one script: each takes `deadlock_timeout`.
+const DEADLOCKS: u8 = 2;
+
+/// A session.
+enum Slot<T> {
+    /// No transaction.
+    Empty,
+    /// A transaction without a step in work.
+    Open(T),
+    /// A step in work.
+    Busy(LocalBoxFuture<'static, (Option<T>, Answer)>),
+    /// Not used any more.
+    Retired,
+}
+
+/// What is known of a session's transaction.
+#[derive(Clone, Default)]
+struct Known {
+    view: View,
+    /// A step was sent: the server knows of it.
+    started: bool,
+    /// Its connection was ended.
+    dead: bool,
+    /// A step failed.
+    failed: bool,
+}
+
+struct Runner<'a, S: Subject, F> {
+    fixture: &'a F,
+    slots: Vec<Slot<S::Tx>>,
+    known: Vec<Known>,
+    book: Book,
+    index: usize,
+    /// Answers of the present step, by session.
+    answers: BTreeMap<usize, String>,
+    deadlocks: u8,
+    transcript: Transcript,
+}
+
+/// Runs a script; naps are those that another run of it found.
+pub async fn run<S: Subject, F: ScriptFixture<S>>(fixture: &F, script: &[Step], naps: &BTreeSet<usize>) -> Transcript {
+    let mut runner: Runner<'_, S, F> = Runner {
+        fixture,
+        slots: (0..SESSIONS).map(|_| Slot::Empty).collect(),
+        known: vec![Known::default(); SESSIONS],
+        book: Book::default(),
+        index: 0,
+        answers: BTreeMap::new(),
+        deadlocks: 0,
+        transcript: Transcript::default(),
+    };
+    runner.book.standing = (0..ACCOUNTS).map(Thing::Row).collect();
+    for (index, step) in script.iter().enumerate() {
+        runner.index = index;
+        if naps.contains(&index) {
+            fixture.nap().await;
+        }
+        if let Err(stuck) = runner.take(step).await {
+            runner.transcript.lines.push(format!("#{index} {step} -> STUCK: {stuck}"));
+            runner.count("stuck", "");
+            break;
+        }
+    }
+    runner.end().await;
+    runner.transcript
+}
+
+impl<S: Subject, F: ScriptFixture<S>> Runner<'_, S, F> {
+    /// One step: its line, and those of whoever it set free.
+    async fn take(&mut self, step: &Step) -> Result<(), String> {
+        let session = step.session;
+        let own = match &step.act {
+            Act::Read(read) => Some(self.read(*read).await?),
+            act => match self.act(session, act).await? {
+                // Left out.
+                None => return Ok(()),
+                Some(said) => said,
+            },
+        };
+        let own = own.or_else(|| self.answers.remove(&session)).unwrap_or_else(|| "waits".to_owned());
+        let outcome = if matches!(step.act, Act::Read(_)) { "" } else { first_word(&own) };
+        self.count(&name(&step.act), outcome);
+        self.transcript.lines.push(format!("#{} {step} -> {own}", self.index));
+        for (session, answer) in std::mem::take(&mut self.answers) {
+            self.count("set free", first_word(&answer));
+            self.transcript.lines.push(format!("      s{session} <- {answer}"));
+        }
+        Ok(())
+    }
+
+    async fn read(&mut self, read: Read) -> Result<String, String> {
+        let store = self.fixture.reader();
+        match within("a read", S::read(&store, read)).await? {
+            Ok(text) => Ok(text),
+            Err(error) => Ok(super::class(&error)),
+        }
+    }
+
+    /// `None` when the step is left out; else what is said of it, where that is not its answer.
+    async fn act(&mut self, session: usize, act: &Act) -> Result<Option<Option<String>>, String> {
+        let done = Ok(Some(Some("done".to_owned())));
+        let slot = &mut self.slots[session];
+        match (act, std::mem::replace(slot, Slot::Empty)) {
+            (Act::Begin, Slot::Empty) => {
+                let store = self.fixture.store(session);
+                match within("begin", S::begin(&store)).await? {
+                    Ok(tx) => {
+                        self.slots[session] = Slot::Open(tx);
+                        self.known[session] = Known::default();
+                        done
+                    }
+                    Err(error) => Ok(Some(Some(super::class(&error)))),
+                }
+            }
+            (Act::Cancel, Slot::Busy(waiting)) => {
+                drop(waiting);
+                self.slots[session] = Slot::Retired;
+                self.book.dropped(session, self.index);
+                self.settle().await?;
+                done
+            }
+            (Act::Drop, Slot::Open(tx)) => {
+                drop(tx);
+                self.book.release(session, self.index);
+                self.settle().await?;
+                done
+            }
+            (Act::Kill, slot @ (Slot::Open(_) | Slot::Busy(_)))
+                if self.known[session].started && !self.known[session].dead && !self.known[session].failed =>
+            {
+                self.slots[session] = slot;
+                self.fixture.kill(session).await;
+                self.known[session].dead = true;
+                self.book.release(session, self.index);
+                self.settle().await?;
+                done
+            }
+            (Act::Begin | Act::Cancel | Act::Drop | Act::Kill | Act::Read(_), slot) => {
+                self.slots[session] = slot;
+                Ok(None)
+            }
+            (act, Slot::Open(tx)) => self.ask(session, act, tx).await,
+            (_, slot) => {
+                self.slots[session] = slot;
+                Ok(None)
+            }
+        }
+    }
+
+    /// A step that the store answers.
+    async fn ask(&mut self, session: usize, act: &Act, tx: S::Tx) -> Result<Option<Option<String>>, String> {
+        let (asks, sent) = self.asks(session, act);
+        if !self.makes_sense(session, act, &asks) {
+            self.slots[session] = Slot::Open(tx);
+            return Ok(None);
+        }
+        if let Some(cut) = cut(act) {
+            self.fixture.cut(session, cut);
+        }
+        self.known[session].started = true;
+        self.slots[session] = Slot::Busy(step::start::<S>(tx, act, &self.known[session]));
+        let spoilt = self.known[session].failed || self.known[session].dead;
+        if waits_long(act) && !spoilt {
+            self.book.wait(session, asks, sent, self.index);
+            self.settle().await?;
+            return Ok(Some(None));
+        }
+        let (who, tx, answer) = within("a step", any_answer(&mut self.slots)).await?;
+        let settled =
+            matches!(answer.effect, Effect::Claimed(_) | Effect::Locked(_) | Effect::Both(..) | Effect::Wrote(_));
+        self.took(who, tx, answer);
+        if !settled || who != session {
+            self.settle().await?;
+        }
+        Ok(Some(None))
+    }
+
+    /// What a step asks for, in the order in which the server takes it, and how much of that is sent at once.
+    fn asks(&self, session: usize, act: &Act) -> (Vec<Thing>, usize) {
+        let mut asks = Vec::new();
+        let ids = |asks: &mut Vec<Thing>, claims: &[(u8, bool)]| {
+            let mut ids: Vec<u8> = claims.iter().map(|(id, _)| *id).collect();
+            ids.sort_unstable();
+            asks.extend(ids.into_iter().map(Thing::Id).filter(|id| !self.book.standing.contains(id)));
+        };
+        let stands = |place: &u8| {
+            self.book.standing.contains(&Thing::Row(*place)) || self.known[session].view.heads.contains_key(place)
+        };
+        let rows = |asks: &mut Vec<Thing>, places: &[u8]| {
+            let mut places = places.to_vec();
+            places.sort_unstable();
+            let (there, missing): (Vec<u8>, Vec<u8>) = places.into_iter().partition(stands);
+            asks.extend(there.into_iter().map(Thing::Row));
+            let sent = asks.len();
+            if S::KIND == Kind::Channel {
+                asks.extend(missing.into_iter().map(Thing::Row));
+            }
+            sent
+        };
+        let sent = match act {
+            Act::Claim(claims, _) => {
+                ids(&mut asks, claims);
+                asks.len()
+            }
+            Act::Lock(places, mode) => {
+                let sent = rows(&mut asks, places);
+                if mode.is_none() {
+                    asks.clear();
+                }
+                sent
+            }
+            Act::ClaimAndLock(claims, _, places, mode) => {
+                ids(&mut asks, claims);
+                if mode.is_some() {
+                    rows(&mut asks, places);
+                }
+                asks.len()
+            }
+            _ => 0,
+        };
+        (asks, sent)
+    }
+
+    /// Whether a step ends in one way only.
+    fn makes_sense(&self, session: usize, act: &Act, asks: &[Thing]) -> bool {
+        let known = &self.known[session];
+        if known.failed || known.dead {
+            // One more step than needed shows what a spoilt transaction says; the book knows nothing of it.
+            return !matches!(act, Act::CutBefore | Act::CutAfter);
+        }
+        match act {
+            Act::CutBefore | Act::CutAfter | Act::Commit | Act::WriteAndCommit(_) => {
+                // Whoever waits for a row that moved on follows it out of line.
+                let held = if S::KIND == Kind::Channel { known.view.heads.keys() } else { Default::default() };
+                let touched = match act {
+                    Act::WriteAndCommit(_) => known.view.heads.keys(),
+                    _ => Default::default(),
+                };
+                let mut rows = known.view.moved.iter().chain(held).chain(touched);
+                let quiet = rows.all(|place| self.book.waiting_for(Thing::Row(*place)) < 2);
+                quiet && (known.started || matches!(act, Act::Commit | Act::WriteAndCommit(_)))
+            }
+            Act::ClaimAndLock(_, wait, _, Some(row_wait)) if wait != row_wait => false,
+            Act::Lock(..) | Act::Claim(..) | Act::ClaimAndLock(..) => {
+                let missing =
+                    asks.iter().filter(|thing| matches!(thing, Thing::Row(_)) && !self.book.standing.contains(thing));
+                // A row that is being made is waited for in another way than one that stands: one at a time.
+                if missing.count() > 1 {
+                    return false;
+                }
+                match self.book.held_by_other(session, asks) {
+                    Some(at) if waits_long(act) => {
+                        let circle = self.book.closes_circle(session, asks[at]);
+                        !self.book.would_race(session, asks, at) && (!circle || self.deadlocks < DEADLOCKS)
+                    }
+                    _ => true,
+                }
+            }
+            _ => true,
+        }
+    }
+
+    /// Completes when every session has been answered or waits, and no deadlock is left.
+    async fn settle(&mut self) -> Result<(), String> {
+        loop {
+            let unsettled = self.unsettled();
+            let answered = tokio::select! {
+                biased;
+                answered = any_answer(&mut self.slots) => Some(answered),
+                settled = within("settling", self.fixture.settled(&unsettled)) => {
+                    settled??;
+                    None
+                }
+            };
+            if let Some((session, tx, answer)) = answered {
+                self.took(session, tx, answer);
+                continue;
+            }
+            if self.book.circle().is_empty() {
+                return Ok(());
+            }
+            let (session, tx, answer) = within("a deadlock's victim", any_answer(&mut self.slots)).await?;
+            self.took(session, tx, answer);
+        }
+    }
+
+    fn unsettled(&self) -> Unsettled {
+        let mut unsettled = Unsettled::default();
+        for (session, slot) in self.slots.iter().enumerate() {
+            match slot {
+                Slot::Busy(_) => unsettled.busy.push(session),
+                Slot::Open(_) => unsettled.idle.push(session),
+                Slot::Empty | Slot::Retired => unsettled.ended.push(session),
+            }
+        }
+        unsettled
+    }
+
+    /// A session was answered.
+    fn took(&mut self, session: usize, tx: Option<S::Tx>, answer: Answer) {
+        let Answer { text, effect } = answer;
+        self.slots[session] = tx.map_or(Slot::Empty, Slot::Open);
+        let known = &mut self.known[session];
+        match effect {
+            Effect::Claimed(new) => self.claimed(session, new),
+            Effect::Locked(heads) => self.locked(session, heads),
+            Effect::Both(new, heads) => {
+                self.claimed(session, new);
+                self.locked(session, heads);
+            }
+            Effect::Wrote(view) => known.view = view,
+            Effect::Committed(view) => {
+                let rows = view.heads.into_keys().map(Thing::Row);
+                self.book.standing.extend(view.ids.into_iter().map(Thing::Id).chain(rows));
+                self.book.release(session, self.index);
+            }
+            Effect::RolledBack => self.book.release(session, self.index),
+            Effect::Refused => known.failed = true,
+            Effect::Failed(error) => {
+                known.failed = true;
+                if error == StoreError::Deadlock {
+                    self.deadlock(session);
+                }
+                self.book.release(session, self.index);
+            }
+        }
+        self.answers.insert(session, text);
+    }
+
+    fn claimed(&mut self, session: usize, new: Vec<(u8, bool)>) {
+        self.book.holds(session, new.iter().map(|(id, _)| Thing::Id(*id)));
+        let view = &mut self.known[session].view;
+        view.ids.extend(new.iter().map(|(id, _)| *id));
+        view.claimed.extend(new);
+    }
+
+    fn locked(&mut self, session: usize, heads: BTreeMap<u8, bankstorm_contracts::Head>) {
+        self.book.holds(session, heads.keys().map(|place| Thing::Row(*place)));
+        self.known[session].view.heads.extend(heads);
+    }
+
+    fn deadlock(&mut self, victim: usize) {
+        self.deadlocks += 1;
+        let circle = self.book.circle();
+        let since = circle.iter().find(|(session, _)| *session == victim).map(|(_, since)| *since);
+        if let Some(since) = since.filter(|since| circle.iter().any(|(_, other)| other < since)) {
+            self.transcript.naps.insert(since);
+        }
+        self.count("deadlock", "");
+    }
+
+    /// Drops all that is open, and reads what stands.
+    async fn end(&mut self) {
+        for step in [Slot::is_busy, Slot::is_open] {
+            for session in 0..SESSIONS {
+                if step(&self.slots[session]) {
+                    self.slots[session] = Slot::Empty;
+                    self.book.release(session, self.index);
+                }
+            }
+        }
+        let settled = within("the end", self.fixture.settled(&self.unsettled())).await;
+        if let Err(stuck) | Ok(Err(stuck)) = settled {
+            self.transcript.lines.push(format!("end -> STUCK: {stuck}"));
+        }
+        let entries = (0..=ACCOUNTS).map(|place| Read::Entries(place, if S::KIND == Kind::Core { 0 } else { 90 }));
+        for read in [Read::Heads, Read::Unsent(100)].into_iter().chain(entries) {
+            let text = self.read(read).await.unwrap_or_else(|stuck| format!("STUCK: {stuck}"));
+            self.transcript.lines.push(format!("end {read:?} -> {text}"));
+        }
+    }
+
+    fn count(&mut self, what: &str, outcome: &str) {
+        let key = if outcome.is_empty() { what.to_owned() } else { format!("{what}: {outcome}") };
+        *self.transcript.counts.entry(key).or_default() += 1;
+    }
+}
+
+impl<T> Slot<T> {
+    fn is_busy(&self) -> bool {
+        matches!(self, Self::Busy(_))
+    }
+
+    fn is_open(&self) -> bool {
+        matches!(self, Self::Open(_))
+    }
+}
+
+/// The next answer of any session.
+async fn any_answer<T>(slots: &mut [Slot<T>]) -> (usize, Option<T>, Answer) {
+    poll_fn(|context| {
+        for (session, slot) in slots.iter_mut().enumerate() {
+            let Slot::Busy(step) = slot else { continue };
+            if let Poll::Ready((tx, answer)) = step.as_mut().poll(context) {
+                return Poll::Ready((session, tx, answer));
+            }
+        }
+        Poll::Pending
+    })
+    .await
+}
+
+async fn within<T>(what: &str, event: impl Future<Output = T>) -> Result<T, String> {
+    timeout(LIMIT, pin!(event)).await.map_err(|_| format!("{what}: not within {LIMIT:?}"))
+}
+
+fn first_word(text: &str) -> &str {
+    text.split([' ', ':']).next().unwrap_or_default()
+}
+
+fn waits_long(act: &Act) -> bool {
+    match act {
+        Act::Claim(_, wait) => *wait == Wait::Long,
+        Act::Lock(_, mode) => *mode == Some(Wait::Long),
+        Act::ClaimAndLock(_, wait, _, _) => *wait == Wait::Long,
+        _ => false,
+    }
+}
+
+fn cut(act: &Act) -> Option<Cut> {
+    match act {
+        Act::CutBefore => Some(Cut::Before),
+        Act::CutAfter => Some(Cut::After),
+        _ => None,
+    }
+}
+
+/// The step without its parameters.
+fn name(act: &Act) -> String {
+    let text = format!("{act:?}");
+    let head = text.split(['(', ' ']).next().unwrap_or_default().to_owned();
+    match act {
+        Act::Write(what) | Act::WriteAndCommit(what) => format!("{head} {what:?}"),
+        Act::Lock(_, mode) => format!("{head} {mode:?}"),
+        Act::Claim(_, wait) => format!("{head} {wait:?}"),
+        Act::Read(Read::Entries(..)) => format!("{head} Entries"),
+        _ => head,
+    }
+}

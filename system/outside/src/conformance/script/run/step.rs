@@ -1,0 +1,151 @@
+//! One step as a future, and what its answer means.
+//!
+//! In: a transaction, an act, what its session knows. Out: an [`Answer`]. Elsewhere: when (`run`).
+
+use std::collections::BTreeMap;
+
+use bankstorm_contracts::{AccountNo, Head};
+use futures_util::FutureExt;
+use futures_util::future::LocalBoxFuture;
+
+use super::super::core::claim;
+use super::super::{Act, Kind, Subject, View, Wait, account, class, head_text, place_of, texts};
+use super::Known;
+use crate::core_store::{Claim, Claimed};
+use crate::store::{CommitOutcome, LockMode, StoreError};
+
+/// An answer.
+pub(super) struct Answer {
+    pub(super) text: String,
+    pub(super) effect: Effect,
+}
+
+/// What an answer means.
+pub(super) enum Effect {
+    /// These ids are the session's.
+    Claimed(Vec<(u8, bool)>),
+    /// These rows are.
+    Locked(BTreeMap<u8, Head>),
+    /// Both.
+    Both(Vec<(u8, bool)>, BTreeMap<u8, Head>),
+    /// The session now knows this.
+    Wrote(View),
+    /// The transaction is over, with effect.
+    Committed(View),
+    /// It is over, without.
+    RolledBack,
+    /// The client refused a step: the server knows nothing of it.
+    Refused,
+    /// The server ended the transaction.
+    Failed(StoreError),
+}
+
+/// Starts a step. Its future owns the transaction, and gives it back where it is not over.
+pub(super) fn start<S: Subject>(
+    mut tx: S::Tx,
+    act: &Act,
+    known: &Known,
+) -> LocalBoxFuture<'static, (Option<S::Tx>, Answer)> {
+    let (act, view, dead) = (act.clone(), known.view.clone(), known.dead);
+    async move {
+        match act {
+            Act::Claim(ids, wait) => {
+                let answer = S::claim(&mut tx, &claims(&ids), wait.limit()).await;
+                (Some(tx), answered::<S, _>(answer, |claimed| claimed_answer(&ids, &claimed)))
+            }
+            Act::Lock(places, mode) => {
+                let answer = S::lock(&mut tx, &accounts(&places), lock_mode(mode)).await;
+                (Some(tx), answered::<S, _>(answer, |heads| locked_answer(&heads)))
+            }
+            Act::ClaimAndLock(ids, wait, places, mode) => {
+                let (claims, accounts) = (claims(&ids), accounts(&places));
+                let answer = S::claim_and_lock(&mut tx, &claims, wait.limit(), &accounts, lock_mode(mode)).await;
+                (Some(tx), answered::<S, _>(answer, |(claimed, heads)| both_answer(&ids, &claimed, &heads)))
+            }
+            Act::Write(what) => {
+                let (rows, next) = S::rows(&view, what);
+                let answer = S::write(&mut tx, &rows).await;
+                (Some(tx), answered::<S, _>(answer, |()| Answer { text: "ok".to_owned(), effect: Effect::Wrote(next) }))
+            }
+            Act::WriteAndCommit(what) => {
+                let (rows, next) = S::rows(&view, what);
+                (None, ended(S::write_and_commit(tx, &rows).await, next, false))
+            }
+            // The connection of a dead session was cut before, so a commit of it has no effect, whatever is said.
+            Act::CutAfter => (None, ended(S::commit(tx).await, view, !dead)),
+            _ => (None, ended(S::commit(tx).await, view, false)),
+        }
+    }
+    .boxed_local()
+}
+
+fn claims(ids: &[(u8, bool)]) -> Vec<Claim> {
+    ids.iter().map(|(id, other)| claim(*id, *other)).collect()
+}
+
+fn accounts(places: &[u8]) -> Vec<AccountNo> {
+    places.iter().map(|place| account(*place)).collect()
+}
+
+fn lock_mode(mode: Option<Wait>) -> LockMode {
+    mode.map_or(LockMode::SkipLocked, |wait| LockMode::Wait(wait.limit()))
+}
+
+fn answered<S: Subject, T>(answer: Result<T, StoreError>, ok: impl FnOnce(T) -> Answer) -> Answer {
+    match answer {
+        Ok(value) => ok(value),
+        Err(error) => {
+            let text = class(&error);
+            // Core's store refuses what the transaction does not hold before the server hears of it; all else the server refuses itself.
+            let refused = S::KIND == Kind::Core && matches!(error, StoreError::Other(_));
+            let effect = if refused { Effect::Refused } else { Effect::Failed(error) };
+            Answer { text, effect }
+        }
+    }
+}
+
+fn ended(outcome: CommitOutcome, view: View, although_unknown: bool) -> Answer {
+    let (text, committed) = match outcome {
+        CommitOutcome::Ok => ("ok".to_owned(), true),
+        CommitOutcome::Failed(error) => (format!("failed: {}", class(&error)), false),
+        CommitOutcome::Unknown(_) => ("unknown".to_owned(), although_unknown),
+    };
+    Answer { text, effect: if committed { Effect::Committed(view) } else { Effect::RolledBack } }
+}
+
+fn claimed_text(claimed: &[Claimed]) -> String {
+    texts(claimed.iter().map(|claimed| match claimed {
+        Claimed::New => "new".to_owned(),
+        Claimed::Existing(record) => format!(
+            "{} {} {:?} {:?} {:?} {:02x}{:02x}",
+            record.id.0.as_u128(),
+            record.state.as_str(),
+            record.reason,
+            record.seq,
+            record.balance_after.map(bankstorm_contracts::Won::get),
+            record.params_hash.0[0],
+            record.params_hash.0[1],
+        ),
+    }))
+}
+
+fn new_ids(ids: &[(u8, bool)], claimed: &[Claimed]) -> Vec<(u8, bool)> {
+    ids.iter().zip(claimed).filter(|(_, claimed)| **claimed == Claimed::New).map(|(id, _)| *id).collect()
+}
+
+fn by_place(heads: &[Head]) -> BTreeMap<u8, Head> {
+    heads.iter().map(|head| (place_of(head.account), *head)).collect()
+}
+
+fn claimed_answer(ids: &[(u8, bool)], claimed: &[Claimed]) -> Answer {
+    Answer { text: format!("ok {}", claimed_text(claimed)), effect: Effect::Claimed(new_ids(ids, claimed)) }
+}
+
+fn locked_answer(heads: &[Head]) -> Answer {
+    Answer { text: format!("ok {}", texts(heads.iter().map(head_text))), effect: Effect::Locked(by_place(heads)) }
+}
+
+fn both_answer(ids: &[(u8, bool)], claimed: &[Claimed], heads: &[Head]) -> Answer {
+    let text = format!("ok {} {}", claimed_text(claimed), texts(heads.iter().map(head_text)));
+    Answer { text, effect: Effect::Both(new_ids(ids, claimed), by_place(heads)) }
+}
