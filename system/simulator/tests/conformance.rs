@@ -9,6 +9,10 @@ mod bank;
 mod channel;
 #[path = "conformance/log.rs"]
 mod log;
+#[path = "conformance/log_scripts.rs"]
+mod log_scripts;
+#[path = "conformance/plans.rs"]
+mod plans;
 #[path = "conformance/stores.rs"]
 mod stores;
 
@@ -25,9 +29,11 @@ const VIRTUAL_LIMIT: Duration = Duration::from_secs(3600);
 fn main() {
     let arguments = Arguments::from_args();
     let mut trials = log::trials();
+    trials.extend(log_scripts::trials());
     trials.extend(stores::trials());
     trials.extend(channel::trials());
     trials.extend(bank::trials());
+    trials.extend(plans::trials());
     libtest_mimic::run(&arguments, trials).exit();
 }
 

@@ -11,9 +11,16 @@ use libtest_mimic::Trial;
 
 use crate::{caught, on_virtual_time, over_seeds};
 
-struct Fixture {
+pub(crate) struct Fixture {
     log: ModelLog,
     topics: AtomicU64,
+}
+
+impl Fixture {
+    /// An empty log of its own.
+    pub(crate) fn new(seed: u64) -> Self {
+        Self { log: ModelLog::new(seed), topics: AtomicU64::new(0) }
+    }
 }
 
 impl LogFixture for Fixture {
@@ -32,9 +39,9 @@ impl LogFixture for Fixture {
 
 fn run(case: &Case<Fixture>, seed: u64, plant: fn(&ModelLog)) {
     on_virtual_time(async {
-        let log = ModelLog::new(seed);
-        plant(&log);
-        (case.run)(Arc::new(Fixture { log, topics: AtomicU64::new(0) })).await;
+        let fixture = Fixture::new(seed);
+        plant(&fixture.log);
+        (case.run)(Arc::new(fixture)).await;
     });
 }
 
