@@ -2,7 +2,8 @@
 //!
 //! | model | of | what it keeps of the real thing |
 //! |---|---|---|
-//! | [`core_store`], [`channel_store`] | PostgreSQL | row locks with queues and limits, key waits, read committed, drop rolls back, commit that nobody can tell |
+//! | [`database`] | a PostgreSQL server | row locks with queues and limits, key waits, deadlocks, drop rolls back, commit that nobody can tell, kill, pause |
+//! | [`core_store`], [`channel_store`] | the tables in it | what is committed and what a transaction has staged |
 //! | [`log`] | Apache Kafka | partitions, one idempotent producer at a time failing for good, groups with generations, revocation, session time-out |
 //! | [`process`] | a process | tasks that freeze and end with it, markers, counters, the visible log |
 //! | [`network`] | HTTP over TCP | links with delays and cuts, calls that get refused, lost, held or doubled, handlers that end with their caller |
@@ -15,6 +16,7 @@ pub mod chance;
 pub mod channel_store;
 pub mod core_api;
 pub mod core_store;
+pub mod database;
 pub mod hook;
 mod locks;
 pub mod log;

@@ -1,31 +1,31 @@
 //! A model of the channel's PostgreSQL.
 //!
-//! In: a seed. Out: [`ModelChannelStore`], a `ChannelStore` on virtual time. Elsewhere: the steps of a transaction (`tx`), the locks
-//! (`locks`).
+//! In: a seed. Out: [`ModelChannelStore`], a `ChannelStore` on virtual time. Elsewhere: the steps of a transaction (`tx`), the server
+//! (`database`).
 
 mod tx;
 
 use std::collections::BTreeMap;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use bankstorm_contracts::{AccountNo, Entry, Head, Seq};
 use bankstorm_outside::StoreError;
 use bankstorm_outside::channel_store::{ChannelStore, JournalLine, StoredPage};
-use tokio::sync::Semaphore;
-use tokio::time::timeout;
 
-use super::chance::Chance;
-use super::hook::{CommitFault, Dropped, Hook};
-use super::locks::Locks;
+use super::database::{CONNECTIONS, CommitFault, ModelDatabase, Setting, StepFault};
+use super::hook::Hook;
 
 pub use tx::ModelChannelTx;
 
-/// How long `begin` waits for a connection.
-pub const BEGIN_LIMIT: Duration = Duration::from_secs(5);
-/// Connections of one store.
-pub const CONNECTIONS: usize = 8;
+use tx::Staged;
+
+/// Its name in traces.
+const NAME: &str = "postgres-channel";
+/// Longest pause of a store whose pace nobody chose, in milliseconds.
+const PACE_MS: u64 = 4;
+/// `idle_in_transaction_session_timeout` of a channel's connections (D36).
+const IDLE_LIMIT: Duration = Duration::from_secs(2);
 
 /// What is committed.
 #[derive(Clone, Debug, Default)]
@@ -34,18 +34,13 @@ pub struct ChannelData {
     pub heads: BTreeMap<AccountNo, Head>,
     /// The copied entries.
     pub entries: BTreeMap<(AccountNo, Seq), Entry>,
-    /// The apply journal, in the order of commits.
-    pub journal: Vec<JournalLine>,
+    /// The apply journal, in the order of commits, each line with its transaction's number.
+    pub journal: Vec<(u64, JournalLine)>,
 }
 
 struct Inner {
-    chance: Chance,
+    database: ModelDatabase,
     data: Mutex<ChannelData>,
-    rows: Locks<AccountNo>,
-    next_tx: AtomicU64,
-    connections: Arc<Semaphore>,
-    commits: Hook<CommitFault>,
-    steps: Hook<Dropped>,
 }
 
 /// The channel's database on virtual time. Clones are the same database.
@@ -55,19 +50,15 @@ pub struct ModelChannelStore {
 }
 
 impl ModelChannelStore {
-    /// An empty database.
+    /// An empty database. Must be made inside the runtime whose time it shares.
     pub fn new(seed: u64) -> Self {
-        Self {
-            inner: Arc::new(Inner {
-                chance: Chance::new(seed, "channel-store"),
-                data: Mutex::default(),
-                rows: Locks::default(),
-                next_tx: AtomicU64::new(1),
-                connections: Arc::new(Semaphore::new(CONNECTIONS)),
-                commits: Hook::default(),
-                steps: Hook::default(),
-            }),
-        }
+        Self::paced(seed, PACE_MS, CONNECTIONS)
+    }
+
+    /// An empty database whose calls take up to `pace_ms` milliseconds each way, and which lends so many connections.
+    pub fn paced(seed: u64, pace_ms: u64, connections: usize) -> Self {
+        let database = ModelDatabase::new(&Setting { name: NAME, seed, pace_ms, connections, idle_limit: IDLE_LIMIT });
+        Self { inner: Arc::new(Inner { database, data: Mutex::default() }) }
     }
 
     /// Puts an account's entries in, as the bulk load does: serials from 1 without holes.
@@ -79,23 +70,46 @@ impl ModelChannelStore {
         }
     }
 
-    /// What is committed now.
+    /// The server: to break it, to look at it.
+    pub fn database(&self) -> &ModelDatabase {
+        &self.inner.database
+    }
+
+    /// Somebody else locks an account's row, in turn, and keeps it for `lasts`.
+    pub fn hold_row(&self, account: AccountNo, lasts: Duration) {
+        self.inner.database.hold_row(account, lasts);
+    }
+
+    /// What is committed now, to keep. [`Self::with`] looks at it where it is.
     pub fn committed(&self) -> ChannelData {
-        self.data().clone()
+        self.with(ChannelData::clone)
+    }
+
+    /// Looks at what is committed now. What looks must not call this store.
+    pub fn with<T>(&self, look: impl FnOnce(&ChannelData) -> T) -> T {
+        look(&self.data())
     }
 
     /// What commits meet.
     pub fn commits(&self) -> &Hook<CommitFault> {
-        &self.inner.commits
+        self.inner.database.commits()
     }
 
-    /// What steps (lock, write) meet.
-    pub fn steps(&self) -> &Hook<Dropped> {
-        &self.inner.steps
+    /// What steps (lock, write) and plain reads meet.
+    pub fn steps(&self) -> &Hook<StepFault> {
+        self.inner.database.steps()
     }
 
     fn data(&self) -> MutexGuard<'_, ChannelData> {
         self.inner.data.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The moment of a commit.
+    fn apply(&self, staged: Staged, number: u64) {
+        let mut data = self.data();
+        data.heads.extend(staged.heads);
+        data.entries.extend(staged.entries.into_iter().map(|entry| ((entry.account, entry.seq), entry)));
+        data.journal.extend(staged.journal.into_iter().map(|line| (number, line)));
     }
 }
 
@@ -103,15 +117,7 @@ impl ChannelStore for ModelChannelStore {
     type Tx = ModelChannelTx;
 
     async fn begin(&self) -> Result<ModelChannelTx, StoreError> {
-        self.inner.chance.pause().await;
-        let connection = timeout(BEGIN_LIMIT, Arc::clone(&self.inner.connections).acquire_owned()).await;
-        let Ok(Ok(connection)) = connection else {
-            return Err(StoreError::Unavailable(format!("limit of begin hit: no connection within {BEGIN_LIMIT:?}")));
-        };
-        let id = self.inner.next_tx.fetch_add(1, Ordering::Relaxed);
-        let tx = ModelChannelTx::new(self.clone(), id, connection);
-        self.inner.chance.pause().await;
-        Ok(tx)
+        Ok(ModelChannelTx::new(self.clone(), self.inner.database.begin().await?))
     }
 
     async fn page(
@@ -120,17 +126,15 @@ impl ChannelStore for ModelChannelStore {
         before: Option<Seq>,
         limit: u32,
     ) -> Result<Option<StoredPage>, StoreError> {
-        self.inner.chance.pause().await;
-        let page = {
-            let data = self.data();
-            data.heads.get(&account).map(|head| {
+        let read = || {
+            self.with(|data| {
+                let head = *data.heads.get(&account)?;
                 let below = (account, before.unwrap_or(Seq::MAX));
                 let falling = data.entries.range((account, Seq::MIN)..below).rev();
                 let items = falling.take(limit as usize).map(|(_, entry)| entry.clone()).collect();
-                StoredPage { items, head: *head }
+                Some(StoredPage { items, head })
             })
         };
-        self.inner.chance.pause().await;
-        Ok(page)
+        self.inner.database.ask(read).await
     }
 }

@@ -1,33 +1,36 @@
 //! A model of core's PostgreSQL.
 //!
-//! In: a seed, accounts. Out: [`ModelCoreStore`], a `CoreStore` on virtual time. Elsewhere: the steps of a transaction (`tx`), the locks
-//! (`locks`).
+//! In: a seed, accounts. Out: [`ModelCoreStore`], a `CoreStore` on virtual time. Elsewhere: the steps of a transaction (`tx`), the server
+//! (`database`).
 
 mod tx;
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use bankstorm_contracts::{AccountNo, Entry, EntryKind, Head, Leg, Seq, TransferId, WallMicros, Won};
+use bankstorm_contracts::{AccountNo, Entry, EntryKind, Head, Leg, Seq, TransferId, Won};
 use bankstorm_outside::StoreError;
 use bankstorm_outside::core_store::{CoreStore, OutboxRow, TransferRecord};
-use tokio::sync::Semaphore;
-use tokio::time::{Instant, timeout};
+use tokio::time::Instant;
 
-use super::chance::Chance;
-use super::hook::{CommitFault, Dropped, Hook};
-use super::locks::Locks;
+use super::database::{CONNECTIONS, CommitFault, ModelDatabase, Setting, StepFault};
+use super::hook::Hook;
 
 pub use tx::ModelCoreTx;
 
-/// How long `begin` waits for a connection.
-pub const BEGIN_LIMIT: Duration = Duration::from_secs(5);
-/// Connections of one store.
-pub const CONNECTIONS: usize = 8;
-/// The database's clock at the start of virtual time.
-const EPOCH: WallMicros = WallMicros(1_700_000_000_000_000);
+use tx::Staged;
+
+/// Its name in traces.
+const NAME: &str = "postgres-core";
+/// Longest pause of a store whose pace nobody chose, in milliseconds.
+const PACE_MS: u64 = 4;
+/// `idle_in_transaction_session_timeout` of core's connections.
+const IDLE_LIMIT: Duration = Duration::from_secs(10);
+/// Marks are not flushed by their own transaction (`synchronous_commit = off`): the server does it this long after at the latest, or with
+/// the next commit that is.
+const FLUSH_LIMIT: Duration = Duration::from_millis(200);
 
 /// What is committed.
 #[derive(Clone, Debug, Default)]
@@ -40,23 +43,16 @@ pub struct CoreData {
     pub entries: BTreeMap<(AccountNo, Seq), Entry>,
     /// Every leg, internal ones included, in the order of commits.
     pub legs: Vec<Leg>,
-    /// Entries to publish, by row id.
+    /// Entries still to be published, by row id: rows marked sent are gone.
     pub outbox: BTreeMap<i64, Entry>,
-    /// Rows that are marked sent.
-    pub sent: BTreeSet<i64>,
+    /// Rows marked sent whose mark a crash may still lose.
+    unflushed: Vec<(Instant, i64, Entry)>,
 }
 
 struct Inner {
-    chance: Chance,
-    born: Instant,
+    database: ModelDatabase,
     data: Mutex<CoreData>,
-    rows: Locks<AccountNo>,
-    keys: Locks<TransferId>,
-    next_tx: AtomicU64,
-    next_outbox: AtomicU64,
-    connections: Arc<Semaphore>,
-    commits: Hook<CommitFault>,
-    steps: Hook<Dropped>,
+    last_outbox: AtomicI64,
 }
 
 /// Core's database on virtual time. Clones are the same database.
@@ -68,27 +64,28 @@ pub struct ModelCoreStore {
 impl ModelCoreStore {
     /// An empty database. Must be made inside the runtime whose time it shares.
     pub fn new(seed: u64) -> Self {
-        Self {
-            inner: Arc::new(Inner {
-                chance: Chance::new(seed, "core-store"),
-                born: Instant::now(),
-                data: Mutex::default(),
-                rows: Locks::default(),
-                keys: Locks::default(),
-                next_tx: AtomicU64::new(1),
-                next_outbox: AtomicU64::new(1),
-                connections: Arc::new(Semaphore::new(CONNECTIONS)),
-                commits: Hook::default(),
-                steps: Hook::default(),
-            }),
-        }
+        Self::paced(seed, PACE_MS, CONNECTIONS)
+    }
+
+    /// An empty database whose calls take up to `pace_ms` milliseconds each way, and which lends so many connections.
+    pub fn paced(seed: u64, pace_ms: u64, connections: usize) -> Self {
+        let database = ModelDatabase::new(&Setting { name: NAME, seed, pace_ms, connections, idle_limit: IDLE_LIMIT });
+        let (data, last_outbox) = (Mutex::default(), AtomicI64::new(0));
+        let inner = Arc::new(Inner { database, data, last_outbox });
+        let tables = Arc::downgrade(&inner);
+        inner.database.at_kill(move || {
+            if let Some(tables) = tables.upgrade() {
+                tables.data().lose_marks();
+            }
+        });
+        Self { inner }
     }
 
     /// Opens a customer's account with an opening entry as serial 1 against the internal account (D40), not published; with no entry at
     /// all when `balance` is zero.
     pub fn open(&self, account: AccountNo, balance: Won) {
-        let posted_at = self.now();
-        let mut data = self.data();
+        let posted_at = self.inner.database.now();
+        let mut data = self.inner.data();
         if balance == Won::ZERO {
             data.heads.insert(account, Head { account, seq: 0, balance });
             return;
@@ -108,43 +105,91 @@ impl ModelCoreStore {
 
     /// Puts an account in that stands somewhere already, without its history.
     pub fn open_at(&self, head: Head) {
-        self.data().heads.insert(head.account, head);
+        self.inner.data().heads.insert(head.account, head);
+    }
+
+    /// The server: to break it, to look at it.
+    pub fn database(&self) -> &ModelDatabase {
+        &self.inner.database
+    }
+
+    /// Somebody else locks an account's row, in turn, and keeps it for `lasts`.
+    pub fn hold_row(&self, account: AccountNo, lasts: Duration) {
+        self.inner.database.hold_row(account, lasts);
     }
 
     /// How many transactions wait for an id or a row at this moment.
     pub fn waiting(&self) -> usize {
-        self.inner.rows.waiting() + self.inner.keys.waiting()
+        self.inner.database.waiting()
     }
 
-    /// What is committed now.
+    /// What is committed now, to keep. [`Self::with`] looks at it where it is.
     pub fn committed(&self) -> CoreData {
-        self.data().clone()
+        self.with(CoreData::clone)
+    }
+
+    /// Looks at what is committed now. What looks must not call this store.
+    pub fn with<T>(&self, look: impl FnOnce(&CoreData) -> T) -> T {
+        look(&self.inner.data())
+    }
+
+    /// How many entries are still to be published.
+    pub fn unsent_count(&self) -> usize {
+        self.with(|data| data.outbox.len())
     }
 
     /// What commits meet.
     pub fn commits(&self) -> &Hook<CommitFault> {
-        &self.inner.commits
+        self.inner.database.commits()
     }
 
-    /// What steps (claim, lock, write) meet.
-    pub fn steps(&self) -> &Hook<Dropped> {
-        &self.inner.steps
+    /// What steps (claim, lock, write) and plain reads meet.
+    pub fn steps(&self) -> &Hook<StepFault> {
+        self.inner.database.steps()
     }
 
+    fn transfer(&self, id: TransferId) -> Option<TransferRecord> {
+        self.with(|data| data.transfers.get(&id).cloned())
+    }
+
+    fn next_outbox(&self) -> i64 {
+        self.inner.last_outbox.fetch_add(1, Ordering::Relaxed) + 1
+    }
+
+    /// The moment of a commit.
+    fn apply(&self, mut staged: Staged) {
+        let mut data = self.inner.data();
+        data.unflushed.clear();
+        data.transfers.append(&mut staged.claimed);
+        data.heads.extend(staged.heads);
+        data.entries.extend(staged.legs.iter().filter_map(Leg::entry).map(|entry| ((entry.account, entry.seq), entry)));
+        data.legs.append(&mut staged.legs);
+        data.outbox.extend(staged.outbox);
+    }
+}
+
+impl Inner {
     fn data(&self) -> MutexGuard<'_, CoreData> {
-        self.inner.data.lock().unwrap_or_else(PoisonError::into_inner)
+        self.data.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl CoreData {
+    fn mark_sent(&mut self, ids: &[i64]) {
+        let now = Instant::now();
+        self.unflushed.retain(|(at, ..)| now - *at < FLUSH_LIMIT);
+        for id in ids {
+            if let Some(entry) = self.outbox.remove(id) {
+                self.unflushed.push((now, *id, entry));
+            }
+        }
     }
 
-    fn now(&self) -> WallMicros {
-        let micros = i64::try_from(self.inner.born.elapsed().as_micros()).unwrap_or(i64::MAX);
-        WallMicros(EPOCH.0.saturating_add(micros))
-    }
-
-    async fn read<T>(&self, read: impl FnOnce(&CoreData) -> T) -> T {
-        self.inner.chance.pause().await;
-        let result = read(&self.data());
-        self.inner.chance.pause().await;
-        result
+    /// The server was killed: marks that were not flushed are gone, and their rows are to be sent again.
+    fn lose_marks(&mut self) {
+        let now = Instant::now();
+        let lost = self.unflushed.drain(..).filter(|(at, ..)| now - *at < FLUSH_LIMIT);
+        self.outbox.extend(lost.map(|(_, id, entry)| (id, entry)));
     }
 }
 
@@ -157,42 +202,38 @@ impl CoreStore for ModelCoreStore {
     type Tx = ModelCoreTx;
 
     async fn begin(&self) -> Result<ModelCoreTx, StoreError> {
-        self.inner.chance.pause().await;
-        let connection = timeout(BEGIN_LIMIT, Arc::clone(&self.inner.connections).acquire_owned()).await;
-        let Ok(Ok(connection)) = connection else {
-            return Err(StoreError::Unavailable(format!("limit of begin hit: no connection within {BEGIN_LIMIT:?}")));
-        };
-        let id = self.inner.next_tx.fetch_add(1, Ordering::Relaxed);
-        let tx = ModelCoreTx::new(self.clone(), id, connection);
-        self.inner.chance.pause().await;
-        Ok(tx)
+        Ok(ModelCoreTx::new(self.clone(), self.inner.database.begin().await?))
     }
 
     async fn entries(&self, account: AccountNo, after: Seq, limit: u32) -> Result<Vec<Entry>, StoreError> {
-        let limit = limit as usize;
         let first = (account, after.saturating_add(1));
-        Ok(self
-            .read(|data| data.entries.range(first..=(account, Seq::MAX)).take(limit).map(|(_, e)| e.clone()).collect())
-            .await)
+        let read = || {
+            self.with(|data| {
+                let rows = data.entries.range(first..=(account, Seq::MAX));
+                rows.take(limit as usize).map(|(_, entry)| entry.clone()).collect()
+            })
+        };
+        self.inner.database.ask(read).await
     }
 
     async fn heads(&self, accounts: &[AccountNo]) -> Result<Vec<Head>, StoreError> {
         let asked: BTreeSet<_> = accounts.iter().copied().collect();
-        Ok(self.read(|data| asked.iter().filter_map(|account| data.heads.get(account).copied()).collect()).await)
+        let read = || self.with(|data| asked.iter().filter_map(|account| data.heads.get(account).copied()).collect());
+        self.inner.database.ask(read).await
     }
 
     async fn unsent(&self, limit: u32) -> Result<Vec<OutboxRow>, StoreError> {
-        let unsent = |data: &CoreData| {
-            let rows = data.outbox.iter().filter(|(id, _)| !data.sent.contains(id));
-            rows.take(limit as usize).map(|(id, entry)| OutboxRow { id: *id, entry: entry.clone() }).collect()
+        let read = || {
+            self.with(|data| {
+                let rows = data.outbox.iter().take(limit as usize);
+                rows.map(|(id, entry)| OutboxRow { id: *id, entry: entry.clone() }).collect()
+            })
         };
-        Ok(self.read(unsent).await)
+        self.inner.database.ask(read).await
     }
 
     async fn mark_sent(&self, ids: &[i64]) -> Result<(), StoreError> {
-        self.inner.chance.pause().await;
-        self.data().sent.extend(ids.iter().copied());
-        self.inner.chance.pause().await;
-        Ok(())
+        let (tables, ids) = (Arc::clone(&self.inner), ids.to_vec());
+        self.inner.database.execute(move || tables.data().mark_sent(&ids)).await
     }
 }

@@ -8,6 +8,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::time::Instant;
 
+pub use super::database::{CommitFault, StepFault};
+
 #[derive(Debug)]
 struct Planned<F> {
     fault: F,
@@ -96,21 +98,6 @@ impl<F> Hook<F> {
         Some(fault)
     }
 }
-
-/// What happens to a commit instead of a plain answer.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum CommitFault {
-    /// The database says no; nothing was written.
-    Failed,
-    /// The connection breaks before the commit arrives; nothing was written, and nobody can tell.
-    UnknownBefore,
-    /// The connection breaks after the commit happened; everything was written, and nobody can tell.
-    UnknownAfter,
-}
-
-/// The connection of a transaction breaks at a step: nothing is written.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Dropped;
 
 #[cfg(test)]
 mod tests {

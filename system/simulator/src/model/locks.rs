@@ -1,145 +1,242 @@
-//! Locks of rows and of keys, with queues.
+//! Locks of rows and of keys, with queues, and who waits for whom.
 //!
-//! In: an owner (a transaction) and a key. Out: the lock, or word that the limit was hit. Elsewhere: what the locks guard (the stores).
+//! In: an owner (a transaction) and a key. Out: the lock, or a place in its queue. Elsewhere: how long an owner waits and what becomes of
+//! owners (`database`), what the locks guard (the stores).
+//!
 //! A lock goes to waiters in the order in which they came, and back when its owner's transaction ends, as in PostgreSQL.
 
 use std::collections::{BTreeMap, VecDeque};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
 
+use bankstorm_contracts::{AccountNo, TransferId};
 use tokio::sync::oneshot;
-use tokio::time::timeout;
+use tokio::time::Instant;
 
-/// Who holds a lock.
+/// Who holds a lock: a transaction's number.
 pub(super) type Owner = u64;
+
+/// What is locked. Rows and keys are one table, so that who waits for whom is one graph.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Key {
+    /// An account's row.
+    Row(AccountNo),
+    /// A transfer's id in its unique index.
+    Id(TransferId),
+}
+
+/// What became of an owner while others gave their locks back.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum News {
+    /// It was granted what it waited for.
+    Granted,
+    /// Its client has gone, and its wait is over: so is its transaction.
+    Ended,
+}
+
+/// What asking for a lock gave.
+#[derive(Debug)]
+pub(super) enum Asked {
+    /// The lock.
+    Held,
+    /// A place in the queue. The sender is dropped when the lock will not come any more.
+    Waits(oneshot::Receiver<()>),
+}
+
+#[derive(Debug)]
+struct Waiter {
+    owner: Owner,
+    until: Option<Instant>,
+    grant: oneshot::Sender<()>,
+}
 
 #[derive(Debug)]
 struct Lock {
     holder: Owner,
-    waiting: VecDeque<(Owner, oneshot::Sender<()>)>,
+    waiting: VecDeque<Waiter>,
 }
 
-/// All locks of one kind.
-#[derive(Clone, Debug)]
-pub(super) struct Locks<K> {
-    held: Arc<Mutex<BTreeMap<K, Lock>>>,
+#[derive(Debug, Default)]
+struct Standing {
+    held: Vec<Key>,
+    wait: Option<(Key, Option<Instant>)>,
 }
 
-impl<K> Default for Locks<K> {
-    fn default() -> Self {
-        Self { held: Arc::default() }
-    }
+/// All locks of a server.
+#[derive(Debug, Default)]
+pub(super) struct Locks {
+    locks: BTreeMap<Key, Lock>,
+    owners: BTreeMap<Owner, Standing>,
+    news: Vec<(Owner, News)>,
 }
 
-impl<K: Ord + Clone> Locks<K> {
-    fn held(&self) -> MutexGuard<'_, BTreeMap<K, Lock>> {
-        self.held.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
+impl Locks {
     /// Whether `owner` holds the lock.
-    pub(super) fn is_held_by(&self, owner: Owner, key: &K) -> bool {
-        self.held().get(key).is_some_and(|lock| lock.holder == owner)
+    pub(super) fn is_held_by(&self, owner: Owner, key: Key) -> bool {
+        self.holder(key) == Some(owner)
+    }
+
+    /// Who holds the lock.
+    pub(super) fn holder(&self, key: Key) -> Option<Owner> {
+        self.locks.get(&key).map(|lock| lock.holder)
     }
 
     /// How many wait at this moment.
     pub(super) fn waiting(&self) -> usize {
-        let held = self.held();
-        held.values().flat_map(|lock| &lock.waiting).filter(|(_, grant)| !grant.is_closed()).count()
+        self.locks.values().flat_map(|lock| &lock.waiting).filter(|waiter| !waiter.grant.is_closed()).count()
+    }
+
+    /// Until when `owner` waits, if it does; `Some(None)` is for ever.
+    pub(super) fn wait_of(&self, owner: Owner) -> Option<Option<Instant>> {
+        self.owners.get(&owner)?.wait.map(|(_, until)| until)
+    }
+
+    /// Whether `owner` waits, directly or through others, for itself.
+    pub(super) fn in_cycle(&self, owner: Owner) -> bool {
+        let mut at = owner;
+        // Each owner waits for one lock at most, so a walk longer than there are owners runs in a circle that `owner` is not on.
+        for _ in 0..self.owners.len() {
+            let Some((key, _)) = self.owners.get(&at).and_then(|standing| standing.wait) else { return false };
+            let Some(holder) = self.holder(key) else { return false };
+            if holder == owner {
+                return true;
+            }
+            at = holder;
+        }
+        false
     }
 
     /// Takes the lock if nobody else holds it.
-    pub(super) fn try_acquire(&self, owner: Owner, key: &K) -> bool {
-        let mut held = self.held();
-        match held.get(key) {
-            Some(lock) => lock.holder == owner,
+    pub(super) fn try_acquire(&mut self, owner: Owner, key: Key) -> bool {
+        match self.holder(key) {
+            Some(holder) => holder == owner,
             None => {
-                held.insert(key.clone(), Lock { holder: owner, waiting: VecDeque::new() });
+                self.locks.insert(key, Lock { holder: owner, waiting: VecDeque::new() });
+                self.owners.entry(owner).or_default().held.push(key);
                 true
             }
         }
     }
 
-    /// Takes the lock, in turn, within `limit`; `false` when it was hit.
-    pub(super) async fn acquire(&self, owner: Owner, key: &K, limit: Duration) -> bool {
-        let granted = {
-            let mut held = self.held();
-            match held.get_mut(key) {
-                None => {
-                    held.insert(key.clone(), Lock { holder: owner, waiting: VecDeque::new() });
-                    return true;
-                }
-                Some(lock) if lock.holder == owner => return true,
-                Some(lock) => {
-                    let (grant, granted) = oneshot::channel();
-                    lock.waiting.push_back((owner, grant));
-                    granted
-                }
-            }
-        };
-        if timeout(limit, granted).await.is_ok() {
-            return true;
+    /// Takes the lock, or a place in its queue. A wait that is not over when its turn comes after `until` is passed over.
+    pub(super) fn acquire(&mut self, owner: Owner, key: Key, until: Option<Instant>) -> Asked {
+        if self.try_acquire(owner, key) {
+            return Asked::Held;
         }
-        // Granted in the very moment of the limit counts as granted: the lock is ours and would be nobody's otherwise.
-        self.is_held_by(owner, key)
+        let (grant, granted) = oneshot::channel();
+        let lock = self.locks.get_mut(&key).expect("somebody holds it");
+        lock.waiting.push_back(Waiter { owner, until, grant });
+        self.owners.entry(owner).or_default().wait = Some((key, until));
+        Asked::Waits(granted)
     }
 
     /// Gives one lock back.
-    pub(super) fn release(&self, owner: Owner, key: &K) {
-        let mut held = self.held();
-        if held.get(key).is_some_and(|lock| lock.holder == owner) {
-            pass_on(&mut held, key);
+    pub(super) fn release(&mut self, owner: Owner, key: Key, now: Instant) {
+        let Some(standing) = self.owners.get_mut(&owner) else { return };
+        let Some(place) = standing.held.iter().position(|held| *held == key) else { return };
+        standing.held.swap_remove(place);
+        let mut leaving = Vec::new();
+        self.hand_on(key, now, &mut leaving);
+        self.leave(leaving, now);
+    }
+
+    /// Gives every lock of `owner` back, and its place in a queue.
+    pub(super) fn release_all(&mut self, owner: Owner, now: Instant) {
+        self.leave(vec![owner], now);
+    }
+
+    /// What became of others since the last call.
+    pub(super) fn news(&mut self) -> Vec<(Owner, News)> {
+        std::mem::take(&mut self.news)
+    }
+
+    /// Forgets everything: whoever waits learns that the lock will not come.
+    pub(super) fn clear(&mut self) {
+        *self = Self::default();
+    }
+
+    fn leave(&mut self, mut leaving: Vec<Owner>, now: Instant) {
+        while let Some(owner) = leaving.pop() {
+            let Some(standing) = self.owners.remove(&owner) else { continue };
+            if let Some((key, _)) = standing.wait
+                && let Some(lock) = self.locks.get_mut(&key)
+            {
+                lock.waiting.retain(|waiter| waiter.owner != owner);
+            }
+            for key in standing.held {
+                self.hand_on(key, now, &mut leaving);
+            }
         }
     }
 
-    /// Gives every lock of `owner` back.
-    pub(super) fn release_all(&self, owner: Owner) {
-        let mut held = self.held();
-        let keys: Vec<K> = held.iter().filter(|(_, lock)| lock.holder == owner).map(|(key, _)| key.clone()).collect();
-        for key in keys {
-            pass_on(&mut held, &key);
+    /// Gives a lock to the next one in its queue who still wants it; those passed over are done for.
+    fn hand_on(&mut self, key: Key, now: Instant, leaving: &mut Vec<Owner>) {
+        let Some(lock) = self.locks.get_mut(&key) else { return };
+        while let Some(Waiter { owner, until, grant }) = lock.waiting.pop_front() {
+            let standing = self.owners.entry(owner).or_default();
+            standing.wait = None;
+            if grant.is_closed() {
+                self.news.push((owner, News::Ended));
+            } else if until.is_none_or(|until| now <= until) && grant.send(()).is_ok() {
+                // Granted in the very moment of the limit counts as granted.
+                lock.holder = owner;
+                standing.held.push(key);
+                self.news.push((owner, News::Granted));
+                return;
+            }
+            leaving.push(owner);
         }
+        self.locks.remove(&key);
     }
-}
-
-fn pass_on<K: Ord + Clone>(held: &mut BTreeMap<K, Lock>, key: &K) {
-    let Some(lock) = held.get_mut(key) else { return };
-    while let Some((owner, grant)) = lock.waiting.pop_front() {
-        // A waiter that gave up, or whose future was dropped, is passed over.
-        if grant.send(()).is_ok() {
-            lock.holder = owner;
-            return;
-        }
-    }
-    held.remove(key);
 }
 
 #[cfg(test)]
 mod tests {
     use std::time::Duration;
 
-    use super::Locks;
+    use bankstorm_contracts::{AccountNo, TransferId};
+    use tokio::sync::oneshot::error::TryRecvError;
+    use tokio::time::Instant;
+
+    use super::{Asked, Key, Locks, News};
+
+    const ROW: Key = Key::Row(AccountNo::new(7));
+    const OTHER: Key = Key::Row(AccountNo::new(8));
+
+    fn waits(asked: Asked) -> tokio::sync::oneshot::Receiver<()> {
+        match asked {
+            Asked::Held => panic!("it should have waited"),
+            Asked::Waits(granted) => granted,
+        }
+    }
 
     #[tokio::test(start_paused = true)]
-    async fn a_lock_goes_to_waiters_in_turn_and_past_those_who_gave_up() {
-        let locks = Locks::<u8>::default();
-        assert!(locks.try_acquire(1, &7));
-        assert!(!locks.try_acquire(2, &7));
-        assert!(!locks.acquire(2, &7, Duration::from_millis(5)).await, "the limit is hit");
-        let (second, third, ()) = tokio::join!(
-            biased;
-            locks.acquire(3, &7, Duration::from_secs(1)),
-            async {
-                let granted = locks.acquire(4, &7, Duration::from_secs(1)).await;
-                (granted, locks.is_held_by(3, &7))
-            },
-            async {
-                locks.release_all(1);
-                assert!(locks.is_held_by(3, &7), "first come, first served");
-                locks.release(3, &7);
-            },
-        );
-        assert!(second);
-        assert_eq!(third, (true, false));
-        assert!(locks.is_held_by(4, &7));
+    async fn a_lock_goes_to_waiters_in_turn_and_past_those_who_have_gone_or_are_late() {
+        let (mut locks, now) = (Locks::default(), Instant::now());
+        let second = now + Duration::from_secs(1);
+        assert!(locks.try_acquire(1, ROW) && locks.try_acquire(1, ROW), "its own lock is no hindrance");
+        assert!(!locks.try_acquire(2, ROW));
+        drop(waits(locks.acquire(2, ROW, None)));
+        assert!(locks.try_acquire(3, OTHER));
+        let mut late = waits(locks.acquire(3, ROW, Some(second)));
+        let mut fourth = waits(locks.acquire(4, ROW, None));
+        let mut fifth = waits(locks.acquire(5, OTHER, Some(second + Duration::from_secs(1))));
+        assert_eq!(locks.waiting(), 3, "the second one has gone");
+        locks.release_all(1, second + Duration::from_millis(1));
+        assert_eq!(fourth.try_recv(), Ok(()));
+        assert_eq!(late.try_recv(), Err(TryRecvError::Closed));
+        assert_eq!(fifth.try_recv(), Ok(()), "whoever is late has lost everything it held");
+        assert_eq!(locks.news(), [(2, News::Ended), (4, News::Granted), (5, News::Granted)]);
+        assert!(locks.is_held_by(4, ROW) && locks.is_held_by(5, OTHER));
+    }
+
+    #[test]
+    fn a_circle_is_seen_through_rows_and_keys_alike_by_those_on_it() {
+        let (mut locks, id) = (Locks::default(), Key::Id(TransferId(uuid::Uuid::from_u128(1))));
+        assert!(locks.try_acquire(1, ROW) && locks.try_acquire(2, id));
+        let _first = waits(locks.acquire(1, id, None));
+        assert!(!locks.in_cycle(1));
+        let _second = waits(locks.acquire(2, ROW, None));
+        let _third = waits(locks.acquire(3, ROW, None));
+        assert!(locks.in_cycle(1) && locks.in_cycle(2));
+        assert!(!locks.in_cycle(3), "it waits for a circle and is not on it");
     }
 }

@@ -1,93 +1,65 @@
 //! A transaction of core's model database.
 //!
-//! In: claims, accounts, rows. Out: what the port says. Elsewhere: what is committed (`core_store`).
-//!
-//! Kept of PostgreSQL: an id that another open transaction inserted is waited for; row locks come in turn; rows are read as committed
-//! last; a failed step spoils the transaction; dropping it at any await rolls it back and frees its locks at once; a commit's effect and
-//! its answer are two moments.
+//! In: claims, accounts, rows. Out: what the port says. Elsewhere: what is committed (`core_store`), what is kept of PostgreSQL
+//! (`database`).
 
-use std::collections::BTreeMap;
-use std::sync::atomic::Ordering;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use bankstorm_contracts::{AccountNo, Entry, Head, Leg, TransferId, TransferState};
+use bankstorm_contracts::{AccountNo, Entry, Head, Leg, Seq, TransferId, TransferState};
 use bankstorm_outside::core_store::{Claim, Claimed, CoreTx, Locked, TransferRecord, Writes};
 use bankstorm_outside::{CommitOutcome, LockMode, StoreError};
-use tokio::sync::OwnedSemaphorePermit;
 
 use super::ModelCoreStore;
-use crate::model::hook::CommitFault;
-use crate::model::locks::Owner;
+use crate::model::database::{Session, Step};
+use crate::model::locks::Key;
 
 /// A transaction.
 pub struct ModelCoreTx {
     store: ModelCoreStore,
-    id: Owner,
-    claimed: BTreeMap<TransferId, TransferRecord>,
-    heads: BTreeMap<AccountNo, Head>,
-    legs: Vec<Leg>,
-    outbox: Vec<(i64, Entry)>,
-    failed: Option<StoreError>,
-    _connection: OwnedSemaphorePermit,
+    session: Session,
+    staged: Staged,
+}
+
+/// What a transaction has written and not committed.
+#[derive(Default)]
+pub(super) struct Staged {
+    pub(super) claimed: BTreeMap<TransferId, TransferRecord>,
+    pub(super) heads: BTreeMap<AccountNo, Head>,
+    pub(super) legs: Vec<Leg>,
+    pub(super) outbox: Vec<(i64, Entry)>,
+    serials: BTreeSet<(AccountNo, Seq)>,
 }
 
 impl ModelCoreTx {
-    pub(super) fn new(store: ModelCoreStore, id: Owner, connection: OwnedSemaphorePermit) -> Self {
-        Self {
-            store,
-            id,
-            claimed: BTreeMap::new(),
-            heads: BTreeMap::new(),
-            legs: Vec::new(),
-            outbox: Vec::new(),
-            failed: None,
-            _connection: connection,
+    pub(super) fn new(store: ModelCoreStore, session: Session) -> Self {
+        Self { store, session, staged: Staged::default() }
+    }
+
+    async fn claim_all(&mut self, claims: &[Claim], wait: Duration) -> Result<Vec<Claimed>, StoreError> {
+        if let [claim] = claims {
+            return Ok(vec![self.claim_one(claim, wait).await?]);
         }
-    }
-
-    async fn pause(&self) {
-        self.store.inner.chance.pause().await;
-    }
-
-    /// Before each step: the pause, a connection that may break, a transaction that may be spoilt.
-    async fn step(&mut self) -> Result<(), StoreError> {
-        self.pause().await;
-        if self.store.inner.steps.call().is_some() {
-            let error = StoreError::Unavailable("the connection was lost".to_owned());
-            self.release();
-            return self.fail(error);
+        let mut order: Vec<_> = (0..claims.len()).collect();
+        order.sort_by_key(|index| claims[*index].id);
+        let mut answers = vec![Claimed::New; claims.len()];
+        for index in order {
+            answers[index] = self.claim_one(&claims[index], wait).await?;
         }
-        match &self.failed {
-            Some(error) => Err(StoreError::Other(format!("the transaction is aborted: {error}"))),
-            None => Ok(()),
-        }
-    }
-
-    fn fail<T>(&mut self, error: StoreError) -> Result<T, StoreError> {
-        self.failed.get_or_insert(error.clone());
-        Err(error)
-    }
-
-    fn release(&self) {
-        self.store.inner.rows.release_all(self.id);
-        self.store.inner.keys.release_all(self.id);
+        Ok(answers)
     }
 
     async fn claim_one(&mut self, claim: &Claim, wait: Duration) -> Result<Claimed, StoreError> {
-        if let Some(own) = self.claimed.get(&claim.id) {
+        if let Some(own) = self.staged.claimed.get(&claim.id) {
             return Ok(Claimed::Existing(own.clone()));
         }
-        let standing = self.store.data().transfers.get(&claim.id).cloned();
-        if let Some(record) = standing {
+        if let Some(record) = self.store.transfer(claim.id) {
             return Ok(Claimed::Existing(record));
         }
-        if !self.store.inner.keys.acquire(self.id, &claim.id, wait).await {
-            return self.fail(StoreError::LockTimeout);
-        }
-        let standing = self.store.data().transfers.get(&claim.id).cloned();
-        if let Some(record) = standing {
+        self.session.lock(Key::Id(claim.id), wait).await?;
+        if let Some(record) = self.store.transfer(claim.id) {
             // The holder committed while we waited: its row stands, and a row that stands needs no key lock.
-            self.store.inner.keys.release(self.id, &claim.id);
+            self.session.unlock(Key::Id(claim.id));
             return Ok(Claimed::Existing(record));
         }
         let record = TransferRecord {
@@ -98,28 +70,50 @@ impl ModelCoreTx {
             seq: None,
             balance_after: None,
         };
-        self.claimed.insert(claim.id, record);
+        self.staged.claimed.insert(claim.id, record);
         Ok(Claimed::New)
     }
 
-    /// Checks and stages rows.
-    fn stage(&mut self, writes: &Writes) -> Result<(), StoreError> {
-        for head in &writes.heads {
-            if !self.store.inner.rows.is_held_by(self.id, &head.account) {
-                return Err(StoreError::Other(format!("account {} is not locked by this transaction", head.account)));
+    async fn lock_all(&mut self, accounts: &[AccountNo], mode: LockMode) -> Result<Locked, StoreError> {
+        let mut accounts = accounts.to_vec();
+        accounts.sort_unstable();
+        let mut rows = Vec::with_capacity(accounts.len());
+        for account in accounts {
+            if !self.store.with(|data| data.heads.contains_key(&account)) {
+                continue;
             }
+            let locked = match mode {
+                LockMode::SkipLocked => self.session.try_lock(Key::Row(account)).await?,
+                LockMode::Wait(limit) => {
+                    self.session.lock(Key::Row(account), limit).await?;
+                    true
+                }
+            };
+            if locked {
+                // As committed last, unless this transaction has moved it itself.
+                let own = self.staged.heads.get(&account).copied();
+                rows.push(own.unwrap_or_else(|| self.store.with(|data| data.heads[&account])));
+            }
+        }
+        Ok(Locked { rows, now: self.store.database().now() })
+    }
+}
+
+impl Staged {
+    /// Checks and takes rows.
+    fn take(&mut self, store: &ModelCoreStore, session: &Session, writes: &Writes) -> Result<(), StoreError> {
+        if let Some(head) = writes.heads.iter().find(|head| !session.holds(Key::Row(head.account))) {
+            return Err(StoreError::Other(format!("account {} is not locked by this transaction", head.account)));
         }
         for leg in &writes.legs {
-            let Some(entry) = leg.entry() else { continue };
-            let key = (entry.account, entry.seq);
-            let staged = self.legs.iter().any(|other| (other.account, other.seq) == (leg.account, leg.seq));
-            if staged || self.store.data().entries.contains_key(&key) {
-                let detail = format!("entry ({}, {}) stands already", entry.account, entry.seq);
+            let Some(seq) = leg.seq else { continue };
+            let key = (leg.account, seq);
+            if !self.serials.insert(key) || store.with(|data| data.entries.contains_key(&key)) {
+                let detail = format!("entry ({}, {seq}) stands already", leg.account);
                 return Err(StoreError::Data { sqlstate: "23505".to_owned(), detail });
             }
-            self.legs.push(leg.clone());
         }
-        self.legs.extend(writes.legs.iter().filter(|leg| leg.entry().is_none()).cloned());
+        self.legs.extend(writes.legs.iter().cloned());
         for id in &writes.released {
             // The key lock stays until the end, as the index entry of a deleted row does.
             self.claimed.remove(id);
@@ -136,105 +130,62 @@ impl ModelCoreTx {
         self.heads.extend(writes.heads.iter().map(|head| (head.account, *head)));
         for entry in &writes.outbox {
             // Numbers are drawn when rows are written, so their order is not the order of commits (P11).
-            let id = self.store.inner.next_outbox.fetch_add(1, Ordering::Relaxed);
-            self.outbox.push((i64::try_from(id).expect("fewer rows than numbers"), entry.clone()));
+            self.outbox.push((store.next_outbox(), entry.clone()));
         }
         Ok(())
-    }
-
-    /// The moment of the commit.
-    fn apply(&mut self) {
-        let mut data = self.store.data();
-        data.transfers.append(&mut self.claimed);
-        data.heads.append(&mut self.heads);
-        for leg in self.legs.drain(..) {
-            if let Some(entry) = leg.entry() {
-                data.entries.insert((entry.account, entry.seq), entry);
-            }
-            data.legs.push(leg);
-        }
-        data.outbox.extend(self.outbox.drain(..));
-        drop(data);
-        self.release();
     }
 }
 
 impl CoreTx for ModelCoreTx {
     async fn claim(&mut self, claims: &[Claim], wait: Duration) -> Result<Vec<Claimed>, StoreError> {
-        self.step().await?;
-        let mut in_order: Vec<_> = claims.iter().enumerate().collect();
-        in_order.sort_by_key(|(_, claim)| claim.id);
-        let mut answers = BTreeMap::new();
-        for (index, claim) in in_order {
-            answers.insert(index, self.claim_one(claim, wait).await?);
-        }
-        self.pause().await;
-        Ok(answers.into_values().collect())
+        self.session.step(Step::Locks).await?;
+        let claimed = self.claim_all(claims, wait).await?;
+        self.session.answered().await?;
+        Ok(claimed)
     }
 
     async fn lock(&mut self, accounts: &[AccountNo], mode: LockMode) -> Result<Locked, StoreError> {
-        self.step().await?;
-        let mut accounts = accounts.to_vec();
-        accounts.sort_unstable();
-        let mut held = Vec::new();
-        for account in accounts {
-            if !self.store.data().heads.contains_key(&account) {
-                continue;
-            }
-            let locked = match mode {
-                LockMode::SkipLocked => self.store.inner.rows.try_acquire(self.id, &account),
-                LockMode::Wait(limit) => {
-                    if !self.store.inner.rows.acquire(self.id, &account, limit).await {
-                        return self.fail(StoreError::LockTimeout);
-                    }
-                    true
-                }
-            };
-            if locked {
-                held.push(account);
-            }
-        }
-        let rows = {
-            let data = self.store.data();
-            held.iter().map(|account| self.heads.get(account).copied().unwrap_or(data.heads[account])).collect()
-        };
-        let now = self.store.now();
-        self.pause().await;
-        Ok(Locked { rows, now })
+        self.session.step(Step::Locks).await?;
+        let locked = self.lock_all(accounts, mode).await?;
+        self.session.answered().await?;
+        Ok(locked)
+    }
+
+    async fn claim_and_lock(
+        &mut self,
+        claims: &[Claim],
+        wait: Duration,
+        accounts: &[AccountNo],
+        mode: LockMode,
+    ) -> Result<(Vec<Claimed>, Locked), StoreError> {
+        self.session.step(Step::Locks).await?;
+        let claimed = self.claim_all(claims, wait).await?;
+        self.session.next_statement().await;
+        let locked = self.lock_all(accounts, mode).await?;
+        self.session.answered().await?;
+        Ok((claimed, locked))
     }
 
     async fn write(&mut self, writes: &Writes) -> Result<(), StoreError> {
-        self.step().await?;
-        if let Err(error) = self.stage(writes) {
-            return self.fail(error);
+        self.session.step(Step::Writes).await?;
+        if let Err(error) = self.staged.take(&self.store, &self.session, writes) {
+            return Err(self.session.refuse(error));
         }
-        self.pause().await;
-        Ok(())
+        self.session.answered().await
     }
 
-    async fn commit(mut self) -> CommitOutcome {
-        self.pause().await;
-        if let Some(error) = self.failed.take() {
-            return CommitOutcome::Failed(error);
-        }
-        let fault = self.store.inner.commits.call();
-        match fault {
-            Some(CommitFault::Failed) => {
-                return CommitOutcome::Failed(StoreError::Other("the database refused the commit".to_owned()));
-            }
-            Some(CommitFault::UnknownBefore) => {}
-            Some(CommitFault::UnknownAfter) | None => self.apply(),
-        }
-        self.pause().await;
-        match fault {
-            None => CommitOutcome::Ok,
-            Some(_) => CommitOutcome::Unknown("the connection was lost after the commit was sent".to_owned()),
-        }
+    async fn commit(self) -> CommitOutcome {
+        let Self { store, session, staged } = self;
+        session.commit(None, |_| Ok(staged), move |staged, _| store.apply(staged)).await
     }
-}
 
-impl Drop for ModelCoreTx {
-    fn drop(&mut self) {
-        self.release();
+    async fn write_and_commit(self, writes: &Writes) -> CommitOutcome {
+        let Self { store, session, mut staged } = self;
+        let tables = store.clone();
+        let rows = |session: &Session| {
+            staged.take(&store, session, writes)?;
+            Ok(staged)
+        };
+        session.commit(Some(Step::Writes), rows, move |staged, _| tables.apply(staged)).await
     }
 }

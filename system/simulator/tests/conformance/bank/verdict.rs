@@ -60,7 +60,7 @@ fn the_copy_is_core(world: &World) {
     assert_eq!(core.heads, channel.heads, "heads");
     assert_eq!(core.entries, channel.entries, "entries");
     let mut at: BTreeMap<_, i64> = channel.heads.keys().map(|account| (*account, 1)).collect();
-    for line in &channel.journal {
+    for (_, line) in &channel.journal {
         let at = at.entry(line.account).or_default();
         assert_eq!(line.from_seq, *at, "the journal of account {} goes on where it stopped", line.account);
         assert!(line.to_seq > line.from_seq, "a line of account {} moves nothing", line.account);

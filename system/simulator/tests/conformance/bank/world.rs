@@ -15,7 +15,7 @@ use bankstorm_simulator::model::chance::Chance;
 use bankstorm_simulator::model::channel_store::ModelChannelStore;
 use bankstorm_simulator::model::core_api::{CoreEndpoint, ModelCoreApi, serve};
 use bankstorm_simulator::model::core_store::ModelCoreStore;
-use bankstorm_simulator::model::hook::{CommitFault, Dropped};
+use bankstorm_simulator::model::hook::{CommitFault, StepFault};
 use bankstorm_simulator::model::log::{ModelLog, ProduceFault};
 use bankstorm_simulator::model::network::{AnswerFault, Network};
 use bankstorm_simulator::model::outside::{ModelChannel, ModelCore};
@@ -109,8 +109,8 @@ impl World {
             }
         }
         for _ in 0..4 {
-            self.core_store.steps().plan(drawn(120), Dropped);
-            self.channel_store.steps().plan(drawn(120), Dropped);
+            self.core_store.steps().plan(drawn(120), StepFault::Dropped);
+            self.channel_store.steps().plan(drawn(120), StepFault::Dropped);
         }
         for fault in [ProduceFault::Before, ProduceFault::After] {
             for _ in 0..4 {
@@ -191,7 +191,7 @@ impl World {
             let (core, channel) = (self.core_store.committed(), self.channel_store.committed());
             let behind: Vec<_> =
                 core.heads.values().filter(|head| channel.heads.get(&head.account) != Some(head)).collect();
-            let unsent = core.outbox.len() - core.sent.len();
+            let unsent = core.outbox.len();
             panic!("not settled after {limit:?}: {unsent} rows unsent, copies behind: {behind:?}");
         }
     }
@@ -203,7 +203,7 @@ impl World {
             ends.insert(record.at, record.offset + 1);
         }
         core.heads == channel.heads
-            && core.outbox.len() == core.sent.len()
+            && core.outbox.is_empty()
             && self.log.committed(&ChannelConfig::default().group) == ends
     }
 

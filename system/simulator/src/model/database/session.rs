@@ -1,0 +1,370 @@
+//! A client's end of a transaction.
+//!
+//! In: steps. Out: locks, errors, how the commit ended. Elsewhere: what the server makes of it (`server`), what is written (the stores).
+//!
+//! A step goes [`Session::step`], then locks and looks, then [`Session::answered`]. A step that is not answered, because its future was
+//! dropped or an error came, leaves a transaction that can only be rolled back. Dropping the session says so to the server.
+
+use std::time::Duration;
+
+use bankstorm_outside::{CommitOutcome, StoreError};
+use tokio::sync::oneshot;
+use tokio::time::{Instant, sleep, sleep_until, timeout};
+
+use super::server::CommitAnswer;
+use super::{
+    COMMIT_LIMIT, CommitFault, DEADLOCK_TIMEOUT, ModelDatabase, STEP_LIMIT, StepFault, in_the_background, lost,
+    unanswered,
+};
+use crate::model::locks::{Asked, Key, Owner};
+use crate::trace;
+
+/// PostgreSQL's shortest `lock_timeout`: 0 would mean "for ever".
+const SHORTEST_WAIT: Duration = Duration::from_millis(1);
+
+/// A transaction, as its client has it.
+pub(in crate::model) struct Session {
+    database: ModelDatabase,
+    id: Owner,
+    incarnation: u64,
+    failed: Option<StoreError>,
+    /// A step was sent and not answered yet.
+    under_way: bool,
+    /// Something was sent: BEGIN travels with the first step.
+    begun: bool,
+    /// COMMIT was sent: the server ends the transaction without us.
+    committing: bool,
+}
+
+/// What a step is, besides a step.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::model) enum Step {
+    /// It claims or locks.
+    Locks,
+    /// It writes rows.
+    Writes,
+}
+
+impl Session {
+    pub(super) const fn new(database: ModelDatabase, id: Owner, incarnation: u64) -> Self {
+        Self { database, id, incarnation, failed: None, under_way: false, begun: false, committing: false }
+    }
+
+    /// Whether this transaction holds a lock.
+    pub(in crate::model) fn holds(&self, key: Key) -> bool {
+        self.database.server().locks.is_held_by(self.id, key)
+    }
+
+    /// A step travels to the server; it has arrived when this is `Ok`.
+    pub(in crate::model) async fn step(&mut self, step: Step) -> Result<(), StoreError> {
+        self.enter()?;
+        self.begun = true;
+        self.database.travel().await;
+        match self.strike(step) {
+            Some(StepFault::Dropped) => Err(self.lose()),
+            Some(StepFault::Refused(refusal)) => {
+                self.arrive().await?;
+                Err(self.refuse(refusal.error()))
+            }
+            None => self.arrive().await,
+        }
+    }
+
+    /// The answer travels back.
+    pub(in crate::model) async fn answered(&mut self) -> Result<(), StoreError> {
+        self.database.travel().await;
+        if let Err(error) = self.database.still(self.incarnation) {
+            return Err(self.fail(error));
+        }
+        self.under_way = false;
+        Ok(())
+    }
+
+    /// Between two statements that were sent together.
+    pub(in crate::model) async fn next_statement(&self) {
+        self.database.travel().await;
+    }
+
+    /// The server says no: the transaction holds nothing any more, and can only be rolled back.
+    pub(in crate::model) fn refuse(&mut self, error: StoreError) -> StoreError {
+        self.database.server().roll_back(self.id, Instant::now());
+        self.fail(error)
+    }
+
+    /// Takes a lock if it is free.
+    pub(in crate::model) async fn try_lock(&mut self, key: Key) -> Result<bool, StoreError> {
+        self.arrive().await?;
+        let mut server = self.database.server();
+        if let Some(holder) = server.locks.holder(key).filter(|holder| *holder != self.id) {
+            server.expire(holder, Instant::now());
+        }
+        Ok(server.locks.try_acquire(self.id, key))
+    }
+
+    /// Takes a lock, in turn, within `limit`.
+    pub(in crate::model) async fn lock(&mut self, key: Key, limit: Duration) -> Result<(), StoreError> {
+        self.arrive().await?;
+        let began = Instant::now();
+        let until = began + limit.max(SHORTEST_WAIT);
+        let asked = self.database.server().locks.acquire(self.id, key, Some(until));
+        let granted = match asked {
+            Asked::Held => return Ok(()),
+            Asked::Waits(granted) => granted,
+        };
+        match self.wait(key, granted, began, until).await {
+            Ok(()) => Ok(()),
+            Err(error) => {
+                let name = self.database.inner.name;
+                trace::note_of(name, || format!("transaction {} waited for {key:?} in vain: {error}", self.id));
+                Err(error)
+            }
+        }
+    }
+
+    /// Gives a lock back that was not needed after all.
+    pub(in crate::model) fn unlock(&self, key: Key) {
+        self.database.server().release(self.id, key, Instant::now());
+    }
+
+    async fn wait(
+        &mut self,
+        key: Key,
+        mut granted: oneshot::Receiver<()>,
+        began: Instant,
+        until: Instant,
+    ) -> Result<(), StoreError> {
+        let gives_up = began + STEP_LIMIT;
+        let mut look = Some(began + DEADLOCK_TIMEOUT).filter(|look| *look <= until);
+        loop {
+            let wake = {
+                let server = self.database.server();
+                let expiry = server.locks.holder(key).and_then(|holder| server.expiry(holder));
+                [Some(until), Some(gives_up), look, expiry].into_iter().flatten().min().unwrap_or(until)
+            };
+            tokio::select! {
+                biased;
+                answer = &mut granted => return answer.map_err(|_| self.not_granted()),
+                () = sleep_until(wake) => {}
+            }
+            match self.database.running(gives_up).await {
+                Ok(incarnation) if incarnation == self.incarnation => {}
+                Ok(_) => return Err(self.lose()),
+                Err(error) => {
+                    self.lose();
+                    return Err(error);
+                }
+            }
+            match granted.try_recv() {
+                Ok(()) => return Ok(()),
+                Err(oneshot::error::TryRecvError::Closed) => return Err(self.not_granted()),
+                Err(oneshot::error::TryRecvError::Empty) => {}
+            }
+            let now = Instant::now();
+            if look.is_some_and(|look| look <= now) {
+                look = None;
+                if self.breaks_deadlock() {
+                    return Err(self.refuse(StoreError::Deadlock));
+                }
+            }
+            if until <= now {
+                return Err(self.refuse(StoreError::LockTimeout));
+            }
+            if gives_up <= now {
+                self.lose();
+                return Err(unanswered());
+            }
+            let mut server = self.database.server();
+            if let Some(holder) = server.locks.holder(key) {
+                server.expire(holder, now);
+            }
+        }
+    }
+
+    /// The lock will not come: the wait's limit had passed when its turn came, or the session is over.
+    fn not_granted(&mut self) -> StoreError {
+        let there = self.database.server().has(self.id);
+        if there { self.fail(StoreError::LockTimeout) } else { self.lose() }
+    }
+
+    /// Whether this wait is part of a deadlock: then its transaction is the one that ends.
+    fn breaks_deadlock(&self) -> bool {
+        let mut server = self.database.server();
+        let found = server.locks.in_cycle(self.id);
+        server.deadlocks += u64::from(found);
+        found
+    }
+
+    /// Whether a step may be sent at all.
+    fn enter(&mut self) -> Result<(), StoreError> {
+        match &self.failed {
+            Some(error) => return Err(StoreError::Other(format!("the transaction is aborted: {error}"))),
+            None if self.under_way => return Err(abandoned()),
+            None => {}
+        }
+        self.under_way = true;
+        Ok(())
+    }
+
+    fn strike(&self, step: Step) -> Option<StepFault> {
+        let fault = self.database.inner.steps.call();
+        let writes = (step == Step::Writes).then(|| self.database.inner.writes.call()).flatten();
+        fault.or(writes)
+    }
+
+    /// Something has come to the server, which is at work and still has the session.
+    async fn arrive(&mut self) -> Result<(), StoreError> {
+        let paused = {
+            let mut server = self.database.server();
+            if !server.has(self.id) {
+                drop(server);
+                return Err(self.lose());
+            }
+            if !server.paused {
+                server.touch(self.id, Instant::now());
+            }
+            server.paused
+        };
+        if !paused {
+            return Ok(());
+        }
+        let running = self.database.running(Instant::now() + STEP_LIMIT).await;
+        if let Err(error) = running {
+            self.lose();
+            return Err(error);
+        }
+        if self.database.server().touch(self.id, Instant::now()) { Ok(()) } else { Err(self.lose()) }
+    }
+
+    fn fail(&mut self, error: StoreError) -> StoreError {
+        self.failed.get_or_insert_with(|| error.clone());
+        self.under_way = false;
+        error
+    }
+
+    /// The connection is gone.
+    fn lose(&mut self) -> StoreError {
+        self.database.client_gone(self.id);
+        self.fail(lost())
+    }
+
+    /// COMMIT, with `Step::Writes` where rows travel ahead of it in the same round trip. `rows` are looked at where they arrive; `apply` is
+    /// the moment of the commit, and gets the transaction's number.
+    pub(in crate::model) async fn commit<R>(
+        mut self,
+        ahead: Option<Step>,
+        rows: impl FnOnce(&Self) -> Result<R, StoreError>,
+        apply: impl FnOnce(R, Owner) + Send + 'static,
+    ) -> CommitOutcome
+    where
+        R: Send + 'static,
+    {
+        if let Some(error) = self.failed.take() {
+            return CommitOutcome::Failed(error);
+        }
+        if self.under_way {
+            return CommitOutcome::Failed(abandoned());
+        }
+        self.database.travel().await;
+        let refused = match ahead.and_then(|step| self.strike(step)) {
+            Some(StepFault::Dropped) => {
+                self.lose();
+                return CommitOutcome::Unknown("the connection was lost before the commit was answered".to_owned());
+            }
+            Some(StepFault::Refused(refusal)) => Some(refusal.error()),
+            None => None,
+        };
+        if !self.database.server().has(self.id) {
+            return self.commit_without_session();
+        }
+        let rows = match refused.map_or_else(|| rows(&self), Err) {
+            Ok(rows) => rows,
+            Err(error) => return self.refused_ahead(error).await,
+        };
+        let fault = self.database.inner.commits.call();
+        if fault == Some(CommitFault::UnknownBefore) {
+            self.lose();
+            self.database.travel().await;
+            return CommitOutcome::Unknown("the connection was lost after the commit was sent".to_owned());
+        }
+        let (answer, answered) = oneshot::channel();
+        self.database.server().begin_commit(self.id, answer);
+        self.committing = true;
+        let (database, id) = (self.database.clone(), self.id);
+        in_the_background(async move { serve_commit(&database, id, fault, |id| apply(rows, id)).await });
+        self.commit_answer(answered).await
+    }
+
+    /// A closed connection answers nothing: only a transaction that had sent nothing is surely not committed.
+    fn commit_without_session(&self) -> CommitOutcome {
+        if self.begun {
+            CommitOutcome::Unknown("the connection was lost before the commit was sent".to_owned())
+        } else {
+            CommitOutcome::Failed(lost())
+        }
+    }
+
+    /// Rows ahead of a COMMIT were refused, so that it becomes a rollback: known when the answer is here.
+    async fn refused_ahead(&mut self, error: StoreError) -> CommitOutcome {
+        if let Err(lost) = self.arrive().await {
+            return CommitOutcome::Unknown(lost.to_string());
+        }
+        CommitOutcome::Failed(self.refuse(error))
+    }
+
+    async fn commit_answer(&self, answered: oneshot::Receiver<CommitAnswer>) -> CommitOutcome {
+        let unknown = || CommitOutcome::Unknown("the connection was lost after the commit was sent".to_owned());
+        match timeout(COMMIT_LIMIT, answered).await {
+            Err(_) => CommitOutcome::Unknown(format!("COMMIT was not answered within {COMMIT_LIMIT:?}")),
+            Ok(Err(_)) => unknown(),
+            Ok(Ok(answer)) => {
+                self.database.travel().await;
+                match answer {
+                    _ if self.database.still(self.incarnation).is_err() => unknown(),
+                    Ok(()) => CommitOutcome::Ok,
+                    Err(error) => CommitOutcome::Failed(error),
+                }
+            }
+        }
+    }
+}
+
+impl Drop for Session {
+    fn drop(&mut self) {
+        if !self.committing {
+            self.database.client_gone(self.id);
+        }
+    }
+}
+
+/// What the server makes of a COMMIT, whoever still waits for it.
+async fn serve_commit(database: &ModelDatabase, id: Owner, fault: Option<CommitFault>, apply: impl FnOnce(Owner)) {
+    if let Some(CommitFault::Stalled(lasts)) = fault {
+        sleep(lasts).await;
+    }
+    database.travel().await;
+    // Killed meanwhile, the server has forgotten the session.
+    let _ = database.after_pause().await;
+    let mut server = database.server();
+    let Some(answer) = server.take_commit(id) else { return };
+    let outcome = if fault == Some(CommitFault::Failed) {
+        Err(StoreError::Other("the database refused the commit".to_owned()))
+    } else {
+        apply(id);
+        Ok(())
+    };
+    server.end(id, Instant::now());
+    drop(server);
+    let name = database.inner.name;
+    trace::note_of(name, || match (&outcome, fault) {
+        (_, Some(fault)) => format!("transaction {id}: commit met {fault:?}"),
+        _ => format!("transaction {id} is committed"),
+    });
+    if fault != Some(CommitFault::UnknownAfter) {
+        // Its client may have given up.
+        let _ = answer.send(outcome);
+    }
+}
+
+fn abandoned() -> StoreError {
+    StoreError::Other("a step of this transaction was abandoned".to_owned())
+}
