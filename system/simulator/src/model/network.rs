@@ -111,7 +111,7 @@ impl Network {
         let name = format!("{from}>{to}");
         let mut links = self.links();
         let link = links.entry(name).or_insert_with_key(|name| {
-            let chance = Chance::new(self.0.seed, name);
+            let chance = Chance::paced(self.0.seed, name, self.0.pace_ms);
             let (requests, answers, weather) = (Hook::default(), Hook::default(), Mutex::default());
             Link(Arc::new(Line { name: name.clone(), chance, requests, answers, weather }))
         });
