@@ -154,12 +154,14 @@ impl Network {
             return Err(not_delivered("the producer has failed"));
         }
         if !self.reach().await {
+            self.failed = true;
             return Err(not_delivered("the producer was given up"));
         }
         let fault = self.log.inner.produces.call();
         if let Some(ProduceFault::Stalled(lasts)) = fault {
             note_of(self.log.who, || format!("log: a record takes {lasts:?}"));
             if !self.stall(lasts).await || !self.reach().await {
+                self.failed = true;
                 return Err(not_delivered("the producer was given up"));
             }
         }
@@ -212,14 +214,16 @@ impl Network {
             let inner = Arc::clone(&self.log.inner);
             let changed = inner.changed.notified();
             let broken = {
-                let log = self.log.state();
+                let (log, line) = (self.log.state(), self.line.state());
+                if line.given_up {
+                    return false;
+                }
                 let broken = log.connection != self.connection;
                 if log.broker == Broker::Up && !broken {
                     return true;
                 }
-                let line = self.line.state();
                 // Without a connection nothing of a closed producer is sent again.
-                if line.given_up || (line.closed && (broken || log.broker == Broker::Down)) {
+                if line.closed && (broken || log.broker == Broker::Down) {
                     return false;
                 }
                 let sends = log.broker == Broker::Up && !log.clients[self.log.client].frozen;
