@@ -181,6 +181,16 @@ impl ModelDatabase {
         self.server().sessions()
     }
 
+    /// The number of the session that began last: they are numbered from 1 on.
+    pub fn last_session(&self) -> u64 {
+        self.server().last_session()
+    }
+
+    /// Ends a session's connection from outside (`pg_terminate_backend`); its locks are free at once.
+    pub fn end_session(&self, session: u64) {
+        self.server().end(session, Instant::now());
+    }
+
     /// Somebody else takes `count` connections as they become free, and gives them all back after `lasts`, or when the server is killed.
     pub fn take_connections(&self, count: usize, lasts: Duration) {
         let (database, until) = (self.clone(), Instant::now() + lasts);

@@ -69,6 +69,11 @@ impl Server {
         self.last_owner
     }
 
+    /// The number of the session that began last.
+    pub(super) fn last_session(&self) -> Owner {
+        self.last_owner
+    }
+
     /// How many sessions there are.
     pub(super) fn sessions(&self) -> usize {
         self.sessions.len()
