@@ -9,6 +9,7 @@
 //! | [`folder`] | names of the files of a run |
 //! | [`parquet`], [`folder_source`] | rows to files and back |
 //! | [`run_json`], [`save`], [`schema`] | the summary, with a committed schema, and the evidence's hashes |
+//! | [`simulate_json`] | the same for a batch of simulated worlds |
 //! | [`latency`] | what an operation contributes to a latency |
 //! | [`marks`] | faults and samples, a line each as they happen |
 //! | [`machine`] | what the run ran on |
@@ -25,4 +26,5 @@ pub mod rows;
 pub mod run_json;
 pub mod save;
 pub mod schema;
+pub mod simulate_json;
 pub mod source;

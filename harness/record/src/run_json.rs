@@ -71,7 +71,7 @@ pub struct RunJson {
 }
 
 /// Which build ran.
-#[derive(Clone, Debug, Default, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Build {
     /// Version.
     pub version: String,
