@@ -1,22 +1,21 @@
 //! The bundles of models that services are started with.
 //!
-//! In: a store, a log, a process. Out: [`ModelCore`], [`ModelChannel`]. Elsewhere: the real assemblies (`adapters::process`).
+//! In: a store, a log, a process. Out: [`ModelCore`], [`ModelChannel`]. Elsewhere: the real assemblies (`adapters::process`), what may be
+//! done wrong on the way to a model (`planted`).
 
 use bankstorm_outside::bundle::{ChannelOutside, CoreOutside};
 
-use super::channel_store::ModelChannelStore;
 use super::core_api::ModelCoreApi;
-use super::core_store::ModelCoreStore;
-use super::log::ModelLog;
 use super::process::{ModelMetrics, ModelScope, ModelVisible};
+use crate::planted;
 
 /// What a core process knows of the outside.
 #[derive(Clone)]
 pub struct ModelCore {
     /// Its database.
-    pub store: ModelCoreStore,
+    pub store: planted::CoreStore,
     /// The log.
-    pub log: ModelLog,
+    pub log: planted::Log,
     /// Its process.
     pub scope: ModelScope,
     /// Its markers and counters.
@@ -24,17 +23,17 @@ pub struct ModelCore {
 }
 
 impl CoreOutside for ModelCore {
-    type Store = ModelCoreStore;
-    type Log = ModelLog;
+    type Store = planted::CoreStore;
+    type Log = planted::Log;
     type Scope = ModelScope;
     type Points = ModelMetrics;
     type Metrics = ModelMetrics;
 
-    fn store(&self) -> &ModelCoreStore {
+    fn store(&self) -> &planted::CoreStore {
         &self.store
     }
 
-    fn log(&self) -> &ModelLog {
+    fn log(&self) -> &planted::Log {
         &self.log
     }
 
@@ -55,11 +54,11 @@ impl CoreOutside for ModelCore {
 #[derive(Clone)]
 pub struct ModelChannel {
     /// Its database.
-    pub store: ModelChannelStore,
+    pub store: planted::ChannelStore,
     /// The log.
-    pub log: ModelLog,
+    pub log: planted::Log,
     /// Core.
-    pub core: ModelCoreApi,
+    pub core: planted::CoreApi<ModelCoreApi>,
     /// Its process.
     pub scope: ModelScope,
     /// Its markers and counters.
@@ -69,23 +68,23 @@ pub struct ModelChannel {
 }
 
 impl ChannelOutside for ModelChannel {
-    type Store = ModelChannelStore;
-    type Log = ModelLog;
-    type Core = ModelCoreApi;
+    type Store = planted::ChannelStore;
+    type Log = planted::Log;
+    type Core = planted::CoreApi<ModelCoreApi>;
     type Scope = ModelScope;
     type Points = ModelMetrics;
     type Metrics = ModelMetrics;
     type Visible = ModelVisible;
 
-    fn store(&self) -> &ModelChannelStore {
+    fn store(&self) -> &planted::ChannelStore {
         &self.store
     }
 
-    fn log(&self) -> &ModelLog {
+    fn log(&self) -> &planted::Log {
         &self.log
     }
 
-    fn core(&self) -> &ModelCoreApi {
+    fn core(&self) -> &planted::CoreApi<ModelCoreApi> {
         &self.core
     }
 

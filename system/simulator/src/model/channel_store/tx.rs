@@ -2,6 +2,8 @@
 //!
 //! In: accounts, rows. Out: what the port says. Elsewhere: what is committed (`channel_store`), what is kept of PostgreSQL (`database`).
 
+mod doors;
+
 use std::collections::{BTreeMap, BTreeSet};
 
 use bankstorm_contracts::{AccountNo, Entry, Head, Seq, Won};

@@ -3,6 +3,8 @@
 //! In: claims, accounts, rows. Out: what the port says. Elsewhere: what is committed (`core_store`), what is kept of PostgreSQL
 //! (`database`).
 
+mod doors;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
@@ -62,15 +64,7 @@ impl ModelCoreTx {
             self.session.unlock(Key::Id(claim.id));
             return Ok(Claimed::Existing(record));
         }
-        let record = TransferRecord {
-            id: claim.id,
-            params_hash: claim.params_hash,
-            state: TransferState::Processing,
-            reason: None,
-            seq: None,
-            balance_after: None,
-        };
-        self.staged.claimed.insert(claim.id, record);
+        self.staged.claim(claim);
         Ok(Claimed::New)
     }
 
@@ -100,6 +94,18 @@ impl ModelCoreTx {
 }
 
 impl Staged {
+    fn claim(&mut self, claim: &Claim) {
+        let record = TransferRecord {
+            id: claim.id,
+            params_hash: claim.params_hash,
+            state: TransferState::Processing,
+            reason: None,
+            seq: None,
+            balance_after: None,
+        };
+        self.claimed.insert(claim.id, record);
+    }
+
     /// Checks and takes rows.
     fn take(&mut self, store: &ModelCoreStore, session: &Session, writes: &Writes) -> Result<(), StoreError> {
         if let Some(head) = writes.heads.iter().find(|head| !session.holds(Key::Row(head.account))) {
@@ -113,6 +119,11 @@ impl Staged {
                 return Err(StoreError::Data { sqlstate: "23505".to_owned(), detail });
             }
         }
+        self.put(store, writes)
+    }
+
+    /// Takes rows.
+    fn put(&mut self, store: &ModelCoreStore, writes: &Writes) -> Result<(), StoreError> {
         self.legs.extend(writes.legs.iter().cloned());
         for id in &writes.released {
             // The key lock stays until the end, as the index entry of a deleted row does.

@@ -20,6 +20,7 @@ use bankstorm_simulator::model::log::{ModelLog, ProduceFault};
 use bankstorm_simulator::model::network::{AnswerFault, Network};
 use bankstorm_simulator::model::outside::{ModelChannel, ModelCore};
 use bankstorm_simulator::model::process::{ModelMetrics, ModelScope, ModelVisible};
+use bankstorm_simulator::planted;
 use tokio::sync::mpsc;
 use tokio::time::{sleep, timeout};
 
@@ -72,16 +73,17 @@ impl World {
         let opened: Vec<_> = core_store.committed().entries.into_values().collect();
         channel_store.load(&opened);
         let core_scope = ModelScope::named("core");
-        let (store, scope) = (core_store.clone(), core_scope.clone());
-        let outside = ModelCore { store, log: log.clone(), scope, metrics: ModelMetrics::default() };
+        let (store, scope) = (planted::CoreStore::new(core_store.clone(), None), core_scope.clone());
+        let outside =
+            ModelCore { store, log: planted::Log::new(log.clone(), None), scope, metrics: ModelMetrics::default() };
         let core = Core::start(outside, CoreConfig::default());
         let (network, at) = (Network::new(seed, 4), CoreEndpoint::new("core-request"));
         serve(&at, core_scope.clone(), core.clone());
         let channels = ["channel-0", "channel-1"].map(|name| {
             let outside = ModelChannel {
-                store: channel_store.clone(),
-                log: log.clone(),
-                core: ModelCoreApi::new(network.link(name, "core"), at.clone()),
+                store: planted::ChannelStore::new(channel_store.clone(), None),
+                log: planted::Log::new(log.clone(), None),
+                core: planted::CoreApi::new(ModelCoreApi::new(network.link(name, "core"), at.clone()), None),
                 scope: ModelScope::named(name),
                 metrics: ModelMetrics::default(),
                 visible: ModelVisible::default(),
@@ -118,7 +120,7 @@ impl World {
             }
         }
         for channel in &self.channels {
-            channel.outside.core.link().answers().plan(drawn(3), AnswerFault::Dropped);
+            channel.outside.core.model().link().answers().plan(drawn(3), AnswerFault::Dropped);
         }
     }
 

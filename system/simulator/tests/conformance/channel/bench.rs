@@ -25,6 +25,7 @@ use bankstorm_simulator::model::log::ModelLog;
 use bankstorm_simulator::model::network::Network;
 use bankstorm_simulator::model::outside::ModelCore;
 use bankstorm_simulator::model::process::{ModelMetrics, ModelScope, ModelVisible};
+use bankstorm_simulator::planted;
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 use tokio::time::{sleep, timeout};
 
@@ -69,8 +70,8 @@ impl Bench {
         store.load(&opened);
         let core_process = ModelScope::named("core");
         let core_outside = ModelCore {
-            store: core_store.clone(),
-            log: core_log,
+            store: planted::CoreStore::new(core_store.clone(), None),
+            log: planted::Log::new(core_log, None),
             scope: core_process.clone(),
             metrics: ModelMetrics::default(),
         };

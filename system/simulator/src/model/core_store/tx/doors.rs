@@ -1,0 +1,42 @@
+//! Doors for planted bugs: what no client of a real database should do.
+//!
+//! In: claims, accounts, rows. Out: reads without locks, writes without checks. Elsewhere: who uses them (`planted`).
+
+use bankstorm_contracts::{AccountNo, Head, TransferId};
+use bankstorm_outside::StoreError;
+use bankstorm_outside::core_store::{Claim, Locked, TransferRecord, Writes};
+
+use super::ModelCoreTx;
+use crate::model::database::Step;
+
+impl ModelCoreTx {
+    /// Takes an id that stands as if it were new: its row is written over.
+    pub(crate) fn claim_anew(&mut self, claim: &Claim) {
+        self.staged.claim(claim);
+    }
+
+    /// A transfer as committed now, whoever has it in work.
+    pub(crate) fn read_transfer(&self, id: TransferId) -> Option<TransferRecord> {
+        self.store.transfer(id)
+    }
+
+    /// Heads as committed now, in account order.
+    pub(crate) async fn read_unlocked(&mut self, accounts: &[AccountNo]) -> Result<Locked, StoreError> {
+        self.session.step(Step::Locks).await?;
+        let read = |account| self.store.with(|data| data.heads.get(account).copied());
+        let mut rows: Vec<Head> = accounts.iter().filter_map(read).collect();
+        rows.sort_unstable_by_key(|head| head.account);
+        let now = self.store.database().now();
+        self.session.answered().await?;
+        Ok(Locked { rows, now })
+    }
+
+    /// Writes over whatever stands.
+    pub(crate) async fn write_blindly(&mut self, writes: &Writes) -> Result<(), StoreError> {
+        self.session.step(Step::Writes).await?;
+        if let Err(error) = self.staged.put(&self.store, writes) {
+            return Err(self.session.refuse(error));
+        }
+        self.session.answered().await
+    }
+}

@@ -1,0 +1,85 @@
+//! The channel's store with a bug, or without.
+//!
+//! In: the model, a bug. Out: the port. Elsewhere: what each bug does (its own file), the model (`model::channel_store`).
+
+use bankstorm_contracts::{AccountNo, Head, Seq};
+use bankstorm_outside::channel_store::{self as port, AdvanceWrites, StoredPage};
+use bankstorm_outside::{CommitOutcome, LockMode, StoreError};
+
+use super::{Planted, torn_page, unlocked_advance};
+use crate::model::channel_store::{ModelChannelStore, ModelChannelTx};
+
+/// The channel's store as one process sees it.
+#[derive(Clone)]
+pub struct ChannelStore {
+    inner: ModelChannelStore,
+    planted: Option<Planted>,
+}
+
+impl ChannelStore {
+    /// The model, with a bug or without.
+    pub const fn new(inner: ModelChannelStore, planted: Option<Planted>) -> Self {
+        Self { inner, planted }
+    }
+
+    /// The model.
+    pub const fn model(&self) -> &ModelChannelStore {
+        &self.inner
+    }
+}
+
+impl port::ChannelStore for ChannelStore {
+    type Tx = ChannelTx;
+
+    async fn begin(&self) -> Result<ChannelTx, StoreError> {
+        Ok(ChannelTx { inner: self.inner.begin().await?, planted: self.planted })
+    }
+
+    async fn page(
+        &self,
+        account: AccountNo,
+        before: Option<Seq>,
+        limit: u32,
+    ) -> Result<Option<StoredPage>, StoreError> {
+        match self.planted {
+            Some(Planted::TornPage) => torn_page::page(&self.inner, account, before, limit).await,
+            _ => self.inner.page(account, before, limit).await,
+        }
+    }
+}
+
+/// A transaction.
+pub struct ChannelTx {
+    inner: ModelChannelTx,
+    planted: Option<Planted>,
+}
+
+impl port::ChannelTx for ChannelTx {
+    async fn lock(&mut self, accounts: &[AccountNo], mode: LockMode) -> Result<Vec<Head>, StoreError> {
+        match self.planted {
+            Some(Planted::UnlockedAdvance) => unlocked_advance::read(&mut self.inner, accounts).await,
+            _ => self.inner.lock(accounts, mode).await,
+        }
+    }
+
+    async fn write(&mut self, writes: &AdvanceWrites) -> Result<(), StoreError> {
+        match self.planted {
+            Some(Planted::UnlockedAdvance) => unlocked_advance::write(&mut self.inner, writes).await,
+            _ => self.inner.write(writes).await,
+        }
+    }
+
+    async fn commit(self) -> CommitOutcome {
+        self.inner.commit().await
+    }
+
+    async fn write_and_commit(mut self, writes: &AdvanceWrites) -> CommitOutcome {
+        if self.planted != Some(Planted::UnlockedAdvance) {
+            return self.inner.write_and_commit(writes).await;
+        }
+        match self.write(writes).await {
+            Ok(()) => self.commit().await,
+            Err(error) => CommitOutcome::Failed(error),
+        }
+    }
+}

@@ -1,0 +1,42 @@
+//! A channel's calls to core with a bug, or without.
+//!
+//! In: the model of the calls, a bug. Out: the port. Elsewhere: the calls themselves (`model::core_api`).
+
+use bankstorm_contracts::{AccountNo, Entry, Head, Seq};
+use bankstorm_outside::core_api::{self as port, CallError};
+
+use super::Planted;
+
+/// Core as one channel sees it.
+#[derive(Clone)]
+pub struct CoreApi<C> {
+    inner: C,
+    planted: Option<Planted>,
+}
+
+impl<C> CoreApi<C> {
+    /// The model, with a bug or without.
+    pub const fn new(inner: C, planted: Option<Planted>) -> Self {
+        Self { inner, planted }
+    }
+
+    /// The model.
+    pub const fn model(&self) -> &C {
+        &self.inner
+    }
+}
+
+impl<C: port::CoreApi> port::CoreApi for CoreApi<C> {
+    async fn entries(&self, account: AccountNo, after: Seq, limit: u32) -> Result<Vec<Entry>, CallError> {
+        let mut entries = self.inner.entries(account, after, limit).await?;
+        if self.planted == Some(Planted::CoreAnswersShort) {
+            // "Up to and without" where "up to" was meant: whoever asks for one entry gets none.
+            entries.pop();
+        }
+        Ok(entries)
+    }
+
+    async fn heads(&self, accounts: &[AccountNo]) -> Result<Vec<Head>, CallError> {
+        self.inner.heads(accounts).await
+    }
+}
