@@ -101,8 +101,17 @@ pub struct ModelLog {
 impl ModelLog {
     /// A log without topics, as a process without a name sees it.
     pub fn new(seed: u64) -> Self {
+        Self::with(Chance::new(seed, "log"))
+    }
+
+    /// The same with pauses of up to `pace_ms` milliseconds.
+    pub fn paced(seed: u64, pace_ms: u64) -> Self {
+        Self::with(Chance::paced(seed, "log", pace_ms))
+    }
+
+    fn with(chance: Chance) -> Self {
         let inner = Inner {
-            chance: Chance::new(seed, "log"),
+            chance,
             state: Mutex::default(),
             changed: Notify::new(),
             produces: Hook::default(),

@@ -38,6 +38,13 @@ pub enum RecordFault {
     Damaged(Damage),
 }
 
+impl RecordFault {
+    /// The damage of a plan's number: 0 unreadable, anything else a wrong balance.
+    pub fn damaged(number: i64) -> Self {
+        Self::Damaged(if number == 0 { Damage::Unreadable } else { Damage::WrongBalance })
+    }
+}
+
 /// What is wrong with a value.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Damage {

@@ -19,7 +19,7 @@ use tokio::time::{Instant, sleep, sleep_until, timeout};
 use super::broker::Broker;
 use super::partitions::Fate;
 use super::session::RECONNECT_MOST;
-use super::{DISCARD_LIMIT, ModelLog, ProduceFault, RecordFault, State as LogState};
+use super::{DISCARD_LIMIT, ModelLog, ProduceFault, RecordFault};
 use crate::trace::note_of;
 
 /// What one trip carries at most: as in Kafka, an idempotent producer has several batches under way, in order.
@@ -84,6 +84,18 @@ impl Line {
             idle.await;
         }
     }
+}
+
+/// How a producer stands to the broker.
+enum Way {
+    /// What it sends arrives.
+    Open,
+    /// Nothing passes now.
+    Closed,
+    /// The broker is there again; this connection is to be made.
+    Broken(u64),
+    /// Nothing of it will pass any more.
+    Never,
 }
 
 /// The network between a producer and the broker.
@@ -191,13 +203,12 @@ impl Network {
             Some(RecordFault::Lost) => Fate::Lost,
             Some(RecordFault::Damaged(damage)) => Fate::Damaged(damage.of(&record.value)),
         };
-        let LogState { partitions, .. } = &mut *state;
         let told = match &fate {
             Fate::Whole => "",
             Fate::Lost => ", and no consumer will see it",
             Fate::Damaged(_) => ", and consumers will see it damaged",
         };
-        let offset = partitions.append(slot, record.key, record.value, fate);
+        let offset = state.partitions.append(slot, record.key, record.value, fate);
         state.wake_readers(slot);
         drop(state);
         note_of(self.log.who, || format!("log: appended {}/{partition} at {offset}{told}", record.topic));
@@ -211,36 +222,42 @@ impl Network {
     /// Waits until the broker takes requests on a connection of this producer; false when it is given up before.
     async fn reach(&mut self) -> bool {
         loop {
+            match self.way() {
+                Way::Open => return true,
+                Way::Never => return false,
+                Way::Closed | Way::Broken(_) => {}
+            }
             let inner = Arc::clone(&self.log.inner);
             let changed = inner.changed.notified();
-            let broken = {
-                let (log, line) = (self.log.state(), self.line.state());
-                if line.given_up {
-                    return false;
-                }
-                let broken = log.connection != self.connection;
-                if log.broker == Broker::Up && !broken {
-                    return true;
-                }
-                // Without a connection nothing of a closed producer is sent again.
-                if line.closed && (broken || log.broker == Broker::Down) {
-                    return false;
-                }
-                let sends = log.broker == Broker::Up && !log.clients[self.log.client].frozen;
-                (broken && sends).then_some(log.connection)
-            };
-            let Some(connection) = broken else {
+            let Way::Broken(connection) = self.way() else {
                 changed.await;
                 continue;
             };
             let most = u64::try_from(RECONNECT_MOST.as_millis()).expect("a short time");
-            let backoff = Duration::from_millis(self.log.inner.chance.below(most));
+            let backoff = Duration::from_millis(inner.chance.below(most));
             tokio::select! {
                 biased;
                 // Whatever it was, the next look tells.
                 () = changed => {}
                 () = sleep(backoff) => self.connection = connection,
             }
+        }
+    }
+
+    fn way(&self) -> Way {
+        let (log, line) = (self.log.state(), self.line.state());
+        let (is_up, broken) = (log.broker == Broker::Up, log.connection != self.connection);
+        if line.given_up {
+            Way::Never
+        } else if is_up && !broken {
+            Way::Open
+        } else if line.closed && (broken || log.broker == Broker::Down) {
+            // Without a connection nothing of a closed producer is sent again.
+            Way::Never
+        } else if is_up && !log.clients[self.log.client].frozen {
+            Way::Broken(log.connection)
+        } else {
+            Way::Closed
         }
     }
 
