@@ -2,6 +2,8 @@
 //!
 //! In: the command line. Out: [`Cli`]. Elsewhere: what each command does (`commands`).
 
+mod simulation;
+
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
@@ -11,6 +13,7 @@ use bankstorm_scenario::Scenario;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use crate::error::CliError;
+pub(crate) use simulation::{ReplayArgs, ShrinkArgs, SimulateArgs, Target};
 
 /// How the help ends.
 const AFTER: &str = "\
@@ -19,7 +22,8 @@ inconclusive or a guarantee unknown · 5 objective missed · 6 guarantee violate
 
 First steps:
   bankstorm doctor                        what is installed, what is missing, and the command that installs it
-  bankstorm run scenarios/smoke.toml      300 deposits a second through a whole bank, to a report";
+  bankstorm run scenarios/smoke.toml      300 deposits a second through a whole bank, to a report
+  bankstorm simulate                      a thousand banks on virtual time, each with faults of its own";
 
 /// Brings up a small bank, drives it with honest load, and proves from the data whether money and history stayed right.
 #[derive(Debug, Parser)]
@@ -48,6 +52,12 @@ pub(crate) enum Command {
         /// For example http://127.0.0.1:8080/healthz
         url: String,
     },
+    /// Runs whole banks on virtual time, one a seed, each with faults of its own, and checks every one
+    Simulate(SimulateArgs),
+    /// Runs one simulated bank again and prints who did what when
+    Replay(ReplayArgs),
+    /// Makes a failing plan smaller: fewer faults, operations, parameters, accounts
+    Shrink(ShrinkArgs),
     /// Checks a stored run again from its evidence: guarantees, evidence hashes, verdict
     Check(RunFolderArgs),
     /// Writes the reports of a stored run again and prints its summary
@@ -164,6 +174,8 @@ pub(crate) enum SchemaOf {
     Scenario,
     /// run.json
     Run,
+    /// simulate.json
+    Simulate,
 }
 
 #[derive(Debug, Subcommand)]

@@ -10,7 +10,7 @@ mod databases;
 mod facts;
 mod faults;
 mod load;
-mod open;
+pub(crate) mod open;
 mod phases;
 mod plan;
 mod watch;

@@ -17,6 +17,8 @@ mod interrupt;
 mod kill;
 #[path = "real/run.rs"]
 mod run;
+#[path = "real/simulate.rs"]
+mod simulate;
 #[path = "real/tamper.rs"]
 mod tamper;
 #[path = "real/usage.rs"]
@@ -28,7 +30,9 @@ fn main() {
     let mut arguments = Arguments::from_args();
     arguments.test_threads = Some(1);
     let mut trials: Vec<Trial> = Vec::new();
-    for cases in [usage::cases(), run::cases(), tamper::cases(), interrupt::cases(), kill::cases(), faults::cases()] {
+    let simulated = simulate::cases();
+    let real = [run::cases(), tamper::cases(), interrupt::cases(), kill::cases(), faults::cases()];
+    for cases in [usage::cases(), simulated].into_iter().chain(real) {
         trials.extend(cases.into_iter().map(trial));
     }
     let engine = bankstorm_environment::containers::available_blocking();

@@ -1,6 +1,6 @@
-//! `schema`: the JSON Schema of the scenario file or of run.json.
+//! `schema`: the JSON Schema of the scenario file, of run.json or of simulate.json.
 //!
-//! In: which. Out: JSON on standard output. Elsewhere: the types it is made from (`scenario::file`, `record::run_json`).
+//! In: which. Out: JSON on standard output. Elsewhere: the types it is made from (`scenario::file`, `record`).
 
 use crate::args::SchemaOf;
 use crate::error::CliError;
@@ -11,6 +11,7 @@ pub(crate) fn run(of: SchemaOf) -> Result<u8, CliError> {
     let schema = match of {
         SchemaOf::Scenario => bankstorm_scenario::schema::schema(),
         SchemaOf::Run => bankstorm_record::schema::run_json(),
+        SchemaOf::Simulate => bankstorm_record::schema::simulate_json(),
     };
     say(&serde_json::to_string_pretty(&schema).expect("a schema is JSON"));
     Ok(0)

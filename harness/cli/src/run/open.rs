@@ -155,7 +155,8 @@ fn faults_digest(scenario: &Scenario) -> String {
     if faults.is_empty() { String::new() } else { bankstorm_record::save::sha256_text(&faults) }
 }
 
-fn build() -> Build {
+/// This build.
+pub(crate) fn build() -> Build {
     Build {
         version: env!("CARGO_PKG_VERSION").to_owned(),
         commit: env!("BANKSTORM_COMMIT").to_owned(),

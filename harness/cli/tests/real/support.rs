@@ -152,6 +152,17 @@ impl Running {
         panic!("no {what} within {limit:?}\n{}", self.log());
     }
 
+    /// Waits until what it printed contains a text.
+    pub(crate) fn log_until(&mut self, text: &str, limit: Duration) -> String {
+        let log = self.log_path();
+        self.wait_for(text, limit, |_| std::fs::read_to_string(&log).ok().filter(|log| log.contains(text)))
+    }
+
+    /// The folder that was given to it as `--out`.
+    pub(crate) fn home(&self) -> &Path {
+        self.home.path()
+    }
+
     /// Waits for its end.
     pub(crate) fn end_within(&mut self, limit: Duration) -> i32 {
         let end = monotonic_ns() + i64::try_from(limit.as_nanos()).expect("a short limit");

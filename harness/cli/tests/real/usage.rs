@@ -16,7 +16,20 @@ fn help_names_every_command() {
     let help = output(&["--help"]);
     assert_eq!(code(&help), 0);
     let help = text(&help);
-    for command in ["run", "up", "serve", "check", "report", "doctor", "scenarios", "checks", "schema"] {
+    for command in [
+        "run",
+        "up",
+        "serve",
+        "simulate",
+        "replay",
+        "shrink",
+        "check",
+        "report",
+        "doctor",
+        "scenarios",
+        "checks",
+        "schema",
+    ] {
         assert!(help.contains(&format!("  {command}")), "{command}: {help}");
         let own = output(&[command, "--help"]);
         assert_eq!(code(&own), 0, "{command} --help: {}", text(&own));
@@ -37,9 +50,11 @@ fn lists_and_schemas_are_printed() {
     let smoke = std::fs::read_to_string(root().join("scenarios/smoke.toml")).expect("smoke");
     let smoke: serde_json::Value = toml::from_str(&smoke).expect("TOML");
     assert!(validator.is_valid(&smoke), "smoke.toml follows the printed schema");
-    let run = output(&["schema", "run"]);
-    let run: serde_json::Value = serde_json::from_slice(&run.stdout).expect("a JSON Schema");
-    assert!(jsonschema::validator_for(&run).is_ok());
+    for of in ["run", "simulate"] {
+        let printed = output(&["schema", of]);
+        let printed: serde_json::Value = serde_json::from_slice(&printed.stdout).expect("a JSON Schema");
+        assert!(jsonschema::validator_for(&printed).is_ok(), "{of}");
+    }
 }
 
 /// A scenario with one line changed; what the error must say.
@@ -76,6 +91,14 @@ fn a_mistake_on_the_command_line_is_exit_2() {
         &["run", "scenarios/smoke.toml", "--set=load.0.rate=0/s"],
         &["run", "scenarios/none.toml"],
         &["run", "scenarios/smoke.toml", "--env=moon"],
+        &["simulate", "--seeds=5..3"],
+        &["simulate", "--seeds=0..100000001"],
+        &["simulate", "--jobs=0"],
+        &["simulate", "--planted=gremlin"],
+        &["simulate", "--seeds=0..1", "--out=README.md"],
+        &["replay", "no-such-plan.json"],
+        &["replay", "README.md"],
+        &["shrink", "no-such-plan.json"],
         &["fly"],
     ] {
         let ended = output(args);

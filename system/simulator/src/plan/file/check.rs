@@ -7,6 +7,7 @@ use std::ops::RangeInclusive;
 
 use super::{PlanError, refuse};
 use crate::plan::{Action, Again, Fault, Kind, Operation, Plan, SCHEMA, Topology, Trigger, places_in};
+use crate::world::MOST_CHANNELS;
 
 /// The longest of anything, in milliseconds: an hour.
 const LONGEST_MS: u64 = 3_600_000;
@@ -53,7 +54,7 @@ fn check_topology(topology: &Topology) -> Result<(), PlanError> {
     let counts = [
         ("accounts", topology.accounts, 100_000),
         ("partitions", topology.partitions, 1_000),
-        ("channels", topology.channels, 100),
+        ("channels", topology.channels, MOST_CHANNELS as u32),
         ("connections", topology.connections, 1_000),
         ("posting_slots", topology.posting_slots, 1_000),
         ("batch_max", topology.batch_max, 100_000),
@@ -122,8 +123,9 @@ fn check_operation(place: &str, operation: &Operation, topology: &Topology) -> R
     match &operation.action {
         Action::Deposit { won, patience_ms, retries, again } => {
             within(&format!("{place}.won"), *won, 1..=WON)?;
-            within(&format!("{place}.patience_ms"), *patience_ms, 1..=LONGEST_MS)?;
             within(&format!("{place}.retries"), *retries, 0..=1_000)?;
+            // All tries together end within the longest time.
+            within(&format!("{place}.patience_ms"), *patience_ms, 1..=LONGEST_MS / (u64::from(*retries) + 1))?;
             let (word, after) = match again {
                 None => return Ok(()),
                 Some(Again::Same(after)) => ("same", after),

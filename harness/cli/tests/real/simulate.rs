@@ -1,0 +1,145 @@
+//! Whole banks on virtual time as their users meet them: batches, one world again, a smaller plan. None of these starts a process.
+
+use std::path::Path;
+use std::time::Duration;
+
+use bankstorm_record::schema::simulate_json;
+use bankstorm_record::simulate_json::{BatchVerdict, SimulateJson};
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+
+use crate::support::{Case, Running, bankstorm, code, output, text};
+
+pub(crate) fn cases() -> Vec<Case> {
+    vec![
+        ("twenty_seeds_hold_and_come_to_the_same_on_any_number_of_threads", twenty_seeds_hold),
+        ("ctrl_c_ends_a_batch_and_says_how_far_it_came", ctrl_c_ends_a_batch),
+        ("one_seed_is_replayed_with_who_did_what_when", one_seed_is_replayed),
+        ("a_planted_bug_is_found_stored_replayed_and_shrunk", a_planted_bug_is_found),
+        ("a_mistake_in_a_plan_is_exit_2_with_its_place", a_mistake_in_a_plan_is_exit_2),
+    ]
+}
+
+/// `simulate.json` of a folder, which follows its schema.
+fn document(folder: &Path) -> SimulateJson {
+    let text = std::fs::read(folder.join("simulate.json")).expect("simulate.json");
+    let json: serde_json::Value = serde_json::from_slice(&text).expect("JSON");
+    let validator = jsonschema::validator_for(&simulate_json()).expect("a valid JSON Schema");
+    let wrong: Vec<_> = validator.iter_errors(&json).map(|error| error.to_string()).collect();
+    assert!(wrong.is_empty(), "simulate.json follows its schema: {wrong:?}");
+    serde_json::from_value(json).expect("the same as its type")
+}
+
+fn twenty_seeds_hold() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let documents = ["1", "2"].map(|jobs| {
+        let out = folder.path().join(jobs);
+        let ended =
+            bankstorm(&["simulate", "--seeds=0..20", "--live=off", "--jobs", jobs]).arg("--out").arg(&out).output();
+        let ended = ended.expect("the binary starts");
+        let document = document(&out);
+        assert_eq!(document.failing, 0, "{}", text(&ended));
+        // So few seeds need not come by every marker.
+        let expected = if document.never_fired.is_empty() { 0 } else { 4 };
+        assert_eq!((code(&ended), document.exit_code), (expected, expected), "{}", text(&ended));
+        assert!(out.join("machine.json").is_file());
+        let told = text(&ended);
+        for said in
+            ["seeds a second", "virtual by real", "operations a seed", "fault kinds a seed", "digest", "node.kill"]
+        {
+            assert!(told.contains(said), "{said}: {told}");
+        }
+        assert!(document.never_fired.iter().all(|marker| told.contains(marker)), "{told}");
+        document
+    });
+    let [one, two] = documents;
+    assert!(one.digest.is_some());
+    assert_eq!(one.digest, two.digest);
+    assert_eq!((&one.operations, &one.faults, &one.markers), (&two.operations, &two.faults, &two.markers));
+    assert!(one.operations_per_seed >= 500.0 && one.fault_kinds_per_seed.mean > 0.0, "{one:?}");
+}
+
+fn ctrl_c_ends_a_batch() {
+    let mut run = Running::start(&["simulate", "--seeds=0..1000000", "--live=plain"]);
+    let before = run.log_until("a second", Duration::from_secs(60));
+    kill(Pid::from_raw(i32::try_from(run.child.id()).expect("a process id")), Signal::SIGINT).expect("our child");
+    let code = run.end_within(Duration::from_secs(10));
+    assert_eq!(code, 4, "{before}\n{}", run.log());
+    let document = document(run.home());
+    assert_eq!((document.verdict, document.failing, document.digest), (BatchVerdict::Inconclusive, 0, None));
+    assert!((1..1_000_000).contains(&document.seeds.done), "{:?}", document.seeds);
+    assert!(run.log().contains("INTERRUPTED after"), "{}", run.log());
+}
+
+fn one_seed_is_replayed() {
+    let whole = output(&["replay", "3"]);
+    assert_eq!(code(&whole), 0, "{}", text(&whole));
+    let shown = String::from_utf8_lossy(&whole.stdout).into_owned();
+    for said in ["seed 3, chance ", " accounts of ", "fault 0: ", "HOLDS", "digest "] {
+        assert!(shown.contains(said), "{said}: {shown}");
+    }
+    let lines = |shown: &str| shown.lines().filter(|line| line.contains(" s  ")).count();
+    assert!(lines(&shown) > 500, "every operation leaves a line: {}", lines(&shown));
+    assert_eq!(shown, String::from_utf8_lossy(&output(&["replay", "3"]).stdout), "the same again, in another process");
+
+    let tail = String::from_utf8_lossy(&output(&["replay", "3", "--tail=7"]).stdout).into_owned();
+    assert_eq!(lines(&tail), 7, "{tail}");
+    let core = String::from_utf8_lossy(&output(&["replay", "3", "--trace-only=core"]).stdout).into_owned();
+    assert!((1..lines(&shown)).contains(&lines(&core)), "{core}");
+    let quiet = String::from_utf8_lossy(&output(&["replay", "3", "--quiet"]).stdout).into_owned();
+    assert!(quiet.lines().count() < 10 && quiet.contains("HOLDS"), "{quiet}");
+}
+
+fn a_planted_bug_is_found() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let search = ["simulate", "--seeds=0..60", "--keep=1", "--live=off", "--planted=offset_before_apply"];
+    let found = bankstorm(&search).arg("--out").arg(folder.path()).output().expect("the binary starts");
+    assert_eq!(code(&found), 6, "{}", text(&found));
+    let document = document(folder.path());
+    assert_eq!((document.verdict, document.kept.len()), (BatchVerdict::Violated, 1));
+    let kept = &document.kept[0];
+    let violated = &kept.violations[0];
+    let plan = folder.path().join(kept.file.as_deref().expect("its plan"));
+
+    let again = bankstorm(&["replay", "--quiet"]).arg(&plan).output().expect("the binary starts");
+    assert_eq!(code(&again), 6, "{}", text(&again));
+    let name = format!("VIOLATED: {} {}", violated.check, violated.name);
+    assert!(text(&again).contains(&name), "{name}: {}", text(&again));
+
+    let shrunk = bankstorm(&["shrink", "--live=off"]).arg(&plan).output().expect("the binary starts");
+    assert_eq!(code(&shrunk), 0, "{}", text(&shrunk));
+    let small = plan.with_extension("small.json");
+    let read =
+        |path: &Path| bankstorm_simulator::plan::read(&std::fs::read_to_string(path).expect("a file")).expect("a plan");
+    let (before, after) = (read(&plan), read(&small));
+    assert!(after.operations.len() < before.operations.len() / 4, "{}", text(&shrunk));
+    let small_again = bankstorm(&["replay", "--quiet"]).arg(&small).output().expect("the binary starts");
+    assert_eq!(code(&small_again), 6, "{}", text(&small_again));
+    assert!(text(&small_again).contains(&name), "{name}: {}", text(&small_again));
+
+    let holds =
+        bankstorm(&["shrink", "0", "--live=off"]).current_dir(folder.path()).output().expect("the binary starts");
+    assert_eq!(code(&holds), 2, "nothing to shrink: {}", text(&holds));
+}
+
+fn a_mistake_in_a_plan_is_exit_2() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let plan = bankstorm_simulator::plan::write(&bankstorm_simulator::draw::draw(1));
+    let path = folder.path().join("plan.json");
+    for (from, to, said) in [
+        ("\"schema\": 1", "\"schema\": 9", "schema is 9; accepted: 1"),
+        ("\"accounts\":", "\"acounts\":", "topology: unknown field `acounts`"),
+        ("\"patience_ms\":", "\"patience\":", "operations["),
+        ("\"op\":0,", "\"op\":-1,", "operations[0]: "),
+        ("\"seed\": 1,", "\"seed\": 1", "line 4"),
+    ] {
+        assert!(plan.contains(from), "{from}");
+        std::fs::write(&path, plan.replacen(from, to, 1)).expect("a file");
+        for command in ["replay", "shrink"] {
+            let ended = bankstorm(&[command]).arg(&path).output().expect("the binary starts");
+            let told = text(&ended);
+            assert_eq!(code(&ended), 2, "{to}: {told}");
+            assert!(told.contains("plan.json: ") && told.contains(said), "{said}: {told}");
+        }
+    }
+}
