@@ -38,15 +38,11 @@ pub struct ChannelData {
     pub journal: Vec<(u64, JournalLine)>,
 }
 
-struct Inner {
-    database: ModelDatabase,
-    data: Mutex<ChannelData>,
-}
-
 /// The channel's database on virtual time. Clones are the same database.
 #[derive(Clone)]
 pub struct ModelChannelStore {
-    inner: Arc<Inner>,
+    database: ModelDatabase,
+    data: Arc<Mutex<ChannelData>>,
 }
 
 impl ModelChannelStore {
@@ -55,10 +51,16 @@ impl ModelChannelStore {
         Self::paced(seed, PACE_MS, CONNECTIONS)
     }
 
-    /// An empty database whose calls take up to `pace_ms` milliseconds each way, and which lends so many connections.
+    /// An empty database whose calls take up to `pace_ms` milliseconds each way, and which lends so many connections to each
+    /// process ([`Self::of_process`]).
     pub fn paced(seed: u64, pace_ms: u64, connections: usize) -> Self {
         let database = ModelDatabase::new(&Setting { name: NAME, seed, pace_ms, connections, idle_limit: IDLE_LIMIT });
-        Self { inner: Arc::new(Inner { database, data: Mutex::default() }) }
+        Self { database, data: Arc::default() }
+    }
+
+    /// The same database, as one more process sees it: with connections of its own.
+    pub fn of_process(&self) -> Self {
+        Self { database: self.database.of_process(), data: Arc::clone(&self.data) }
     }
 
     /// Puts an account's entries in, as the bulk load does: serials from 1 without holes.
@@ -72,12 +74,12 @@ impl ModelChannelStore {
 
     /// The server: to break it, to look at it.
     pub fn database(&self) -> &ModelDatabase {
-        &self.inner.database
+        &self.database
     }
 
     /// Somebody else locks an account's row, in turn, and keeps it for `lasts`.
     pub fn hold_row(&self, account: AccountNo, lasts: Duration) {
-        self.inner.database.hold_row(account, lasts);
+        self.database.hold_row(account, lasts);
     }
 
     /// What is committed now, to keep. [`Self::with`] looks at it where it is.
@@ -92,16 +94,16 @@ impl ModelChannelStore {
 
     /// What commits meet.
     pub fn commits(&self) -> &Hook<CommitFault> {
-        self.inner.database.commits()
+        self.database.commits()
     }
 
     /// What steps (lock, write) and plain reads meet.
     pub fn steps(&self) -> &Hook<StepFault> {
-        self.inner.database.steps()
+        self.database.steps()
     }
 
     fn data(&self) -> MutexGuard<'_, ChannelData> {
-        self.inner.data.lock().unwrap_or_else(PoisonError::into_inner)
+        self.data.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// The moment of a commit.
@@ -117,7 +119,7 @@ impl ChannelStore for ModelChannelStore {
     type Tx = ModelChannelTx;
 
     async fn begin(&self) -> Result<ModelChannelTx, StoreError> {
-        Ok(ModelChannelTx::new(self.clone(), self.inner.database.begin().await?))
+        Ok(ModelChannelTx::new(self.clone(), self.database.begin().await?))
     }
 
     async fn page(
@@ -135,6 +137,6 @@ impl ChannelStore for ModelChannelStore {
                 Some(StoredPage { items, head })
             })
         };
-        self.inner.database.ask(read).await
+        self.database.ask(read).await
     }
 }

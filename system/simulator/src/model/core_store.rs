@@ -39,6 +39,8 @@ pub struct CoreData {
     pub heads: BTreeMap<AccountNo, Head>,
     /// Transfers by id.
     pub transfers: BTreeMap<TransferId, TransferRecord>,
+    /// Whose account and which amount each transfer was claimed for; neither for a tombstone.
+    pub asked: BTreeMap<TransferId, (Option<AccountNo>, Option<Won>)>,
     /// Customers' entries.
     pub entries: BTreeMap<(AccountNo, Seq), Entry>,
     /// Every leg, internal ones included, in the order of commits.
@@ -49,8 +51,8 @@ pub struct CoreData {
     unflushed: Vec<(Instant, i64, Entry)>,
 }
 
-struct Inner {
-    database: ModelDatabase,
+#[derive(Default)]
+struct Tables {
     data: Mutex<CoreData>,
     last_outbox: AtomicI64,
 }
@@ -58,7 +60,8 @@ struct Inner {
 /// Core's database on virtual time. Clones are the same database.
 #[derive(Clone)]
 pub struct ModelCoreStore {
-    inner: Arc<Inner>,
+    database: ModelDatabase,
+    tables: Arc<Tables>,
 }
 
 impl ModelCoreStore {
@@ -67,25 +70,30 @@ impl ModelCoreStore {
         Self::paced(seed, PACE_MS, CONNECTIONS)
     }
 
-    /// An empty database whose calls take up to `pace_ms` milliseconds each way, and which lends so many connections.
+    /// An empty database whose calls take up to `pace_ms` milliseconds each way, and which lends so many connections to each
+    /// process ([`Self::of_process`]).
     pub fn paced(seed: u64, pace_ms: u64, connections: usize) -> Self {
         let database = ModelDatabase::new(&Setting { name: NAME, seed, pace_ms, connections, idle_limit: IDLE_LIMIT });
-        let (data, last_outbox) = (Mutex::default(), AtomicI64::new(0));
-        let inner = Arc::new(Inner { database, data, last_outbox });
-        let tables = Arc::downgrade(&inner);
-        inner.database.at_kill(move || {
-            if let Some(tables) = tables.upgrade() {
+        let tables = Arc::<Tables>::default();
+        let lost = Arc::downgrade(&tables);
+        database.at_kill(move || {
+            if let Some(tables) = lost.upgrade() {
                 tables.data().lose_marks();
             }
         });
-        Self { inner }
+        Self { database, tables }
+    }
+
+    /// The same database, as one more process sees it: with connections of its own.
+    pub fn of_process(&self) -> Self {
+        Self { database: self.database.of_process(), tables: Arc::clone(&self.tables) }
     }
 
     /// Opens a customer's account with an opening entry as serial 1 against the internal account (D40), not published; with no entry at
     /// all when `balance` is zero.
     pub fn open(&self, account: AccountNo, balance: Won) {
-        let posted_at = self.inner.database.now();
-        let mut data = self.inner.data();
+        let posted_at = self.database.now();
+        let mut data = self.tables.data();
         if balance == Won::ZERO {
             data.heads.insert(account, Head { account, seq: 0, balance });
             return;
@@ -105,22 +113,22 @@ impl ModelCoreStore {
 
     /// Puts an account in that stands somewhere already, without its history.
     pub fn open_at(&self, head: Head) {
-        self.inner.data().heads.insert(head.account, head);
+        self.tables.data().heads.insert(head.account, head);
     }
 
     /// The server: to break it, to look at it.
     pub fn database(&self) -> &ModelDatabase {
-        &self.inner.database
+        &self.database
     }
 
     /// Somebody else locks an account's row, in turn, and keeps it for `lasts`.
     pub fn hold_row(&self, account: AccountNo, lasts: Duration) {
-        self.inner.database.hold_row(account, lasts);
+        self.database.hold_row(account, lasts);
     }
 
     /// How many transactions wait for an id or a row at this moment.
     pub fn waiting(&self) -> usize {
-        self.inner.database.waiting()
+        self.database.waiting()
     }
 
     /// What is committed now, to keep. [`Self::with`] looks at it where it is.
@@ -130,7 +138,7 @@ impl ModelCoreStore {
 
     /// Looks at what is committed now. What looks must not call this store.
     pub fn with<T>(&self, look: impl FnOnce(&CoreData) -> T) -> T {
-        look(&self.inner.data())
+        look(&self.tables.data())
     }
 
     /// How many entries are still to be published.
@@ -140,12 +148,12 @@ impl ModelCoreStore {
 
     /// What commits meet.
     pub fn commits(&self) -> &Hook<CommitFault> {
-        self.inner.database.commits()
+        self.database.commits()
     }
 
     /// What steps (claim, lock, write) and plain reads meet.
     pub fn steps(&self) -> &Hook<StepFault> {
-        self.inner.database.steps()
+        self.database.steps()
     }
 
     fn transfer(&self, id: TransferId) -> Option<TransferRecord> {
@@ -153,14 +161,15 @@ impl ModelCoreStore {
     }
 
     fn next_outbox(&self) -> i64 {
-        self.inner.last_outbox.fetch_add(1, Ordering::Relaxed) + 1
+        self.tables.last_outbox.fetch_add(1, Ordering::Relaxed) + 1
     }
 
     /// The moment of a commit.
     fn apply(&self, mut staged: Staged) {
-        let mut data = self.inner.data();
+        let mut data = self.tables.data();
         data.unflushed.clear();
         data.transfers.append(&mut staged.claimed);
+        data.asked.append(&mut staged.asked);
         data.heads.extend(staged.heads);
         data.entries.extend(staged.legs.iter().filter_map(Leg::entry).map(|entry| ((entry.account, entry.seq), entry)));
         data.legs.append(&mut staged.legs);
@@ -168,7 +177,7 @@ impl ModelCoreStore {
     }
 }
 
-impl Inner {
+impl Tables {
     fn data(&self) -> MutexGuard<'_, CoreData> {
         self.data.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -202,7 +211,7 @@ impl CoreStore for ModelCoreStore {
     type Tx = ModelCoreTx;
 
     async fn begin(&self) -> Result<ModelCoreTx, StoreError> {
-        Ok(ModelCoreTx::new(self.clone(), self.inner.database.begin().await?))
+        Ok(ModelCoreTx::new(self.clone(), self.database.begin().await?))
     }
 
     async fn entries(&self, account: AccountNo, after: Seq, limit: u32) -> Result<Vec<Entry>, StoreError> {
@@ -213,13 +222,13 @@ impl CoreStore for ModelCoreStore {
                 rows.take(limit as usize).map(|(_, entry)| entry.clone()).collect()
             })
         };
-        self.inner.database.ask(read).await
+        self.database.ask(read).await
     }
 
     async fn heads(&self, accounts: &[AccountNo]) -> Result<Vec<Head>, StoreError> {
         let asked: BTreeSet<_> = accounts.iter().copied().collect();
         let read = || self.with(|data| asked.iter().filter_map(|account| data.heads.get(account).copied()).collect());
-        self.inner.database.ask(read).await
+        self.database.ask(read).await
     }
 
     async fn unsent(&self, limit: u32) -> Result<Vec<OutboxRow>, StoreError> {
@@ -229,11 +238,11 @@ impl CoreStore for ModelCoreStore {
                 rows.map(|(id, entry)| OutboxRow { id: *id, entry: entry.clone() }).collect()
             })
         };
-        self.inner.database.ask(read).await
+        self.database.ask(read).await
     }
 
     async fn mark_sent(&self, ids: &[i64]) -> Result<(), StoreError> {
-        let (tables, ids) = (Arc::clone(&self.inner), ids.to_vec());
-        self.inner.database.execute(move || tables.data().mark_sent(&ids)).await
+        let (tables, ids) = (Arc::clone(&self.tables), ids.to_vec());
+        self.database.execute(move || tables.data().mark_sent(&ids)).await
     }
 }

@@ -1,7 +1,7 @@
 //! A model of a PostgreSQL server: all that is not tables.
 //!
 //! In: steps of transactions, plain reads, and what is done to the server. Out: answers, in their time, or none. Elsewhere: sessions and
-//! their limits (`server`), a client's end of a transaction (`session`), row locks (`locks`), tables (`core_store`, `channel_store`).
+//! their limits (`server`), connections (`pool`), a client's end of a transaction (`session`), row locks (`locks`), tables (`core_store`, `channel_store`).
 //!
 //! Kept of PostgreSQL:
 //! - row locks and unique-index waits in turn, each wait with its limit; whoever waited [`DEADLOCK_TIMEOUT`] and stands on a circle is the
@@ -14,16 +14,17 @@
 //! A client has the limits of the real pool: [`STEP_LIMIT`], [`COMMIT_LIMIT`], [`LEASE_LIMIT`].
 
 mod fault;
+mod pool;
 mod server;
 mod session;
 
 use std::sync::atomic::{AtomicI64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
 use std::time::Duration;
 
 use bankstorm_contracts::{AccountNo, WallMicros};
 use bankstorm_outside::StoreError;
-use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore, oneshot};
+use tokio::sync::{Notify, Semaphore, oneshot};
 use tokio::time::{Instant, sleep, sleep_until, timeout, timeout_at};
 
 use super::chance::Chance;
@@ -58,7 +59,9 @@ struct Inner {
     server: Mutex<Server>,
     /// Rung at the end of a pause and at a kill.
     changed: Notify,
-    places: Arc<Semaphore>,
+    connections: usize,
+    /// Every process's connections.
+    pools: Mutex<Vec<Weak<Semaphore>>>,
     commits: Hook<CommitFault>,
     steps: Hook<StepFault>,
     writes: Hook<StepFault>,
@@ -69,6 +72,8 @@ struct Inner {
 #[derive(Clone)]
 pub struct ModelDatabase {
     inner: Arc<Inner>,
+    /// The connections of the process that this is for.
+    places: Arc<Semaphore>,
 }
 
 /// What a store chooses for its server.
@@ -78,7 +83,7 @@ pub(super) struct Setting {
     pub(super) seed: u64,
     /// Longest pause in milliseconds.
     pub(super) pace_ms: u64,
-    /// How many transactions and reads there can be at once.
+    /// How many transactions and reads of a process there can be at once.
     pub(super) connections: usize,
     /// `idle_in_transaction_session_timeout` of its clients.
     pub(super) idle_limit: Duration,
@@ -86,6 +91,8 @@ pub(super) struct Setting {
 
 impl ModelDatabase {
     pub(super) fn new(setting: &Setting) -> Self {
+        let connections = setting.connections.max(1);
+        let places = Arc::new(Semaphore::new(connections));
         Self {
             inner: Arc::new(Inner {
                 name: setting.name,
@@ -95,12 +102,14 @@ impl ModelDatabase {
                 idle_limit: setting.idle_limit,
                 server: Mutex::new(Server::new(setting.name)),
                 changed: Notify::new(),
-                places: Arc::new(Semaphore::new(setting.connections.max(1))),
+                connections,
+                pools: Mutex::new(vec![Arc::downgrade(&places)]),
                 commits: Hook::default(),
                 steps: Hook::default(),
                 writes: Hook::default(),
                 at_kill: OnceLock::new(),
             }),
+            places,
         }
     }
 
@@ -189,21 +198,6 @@ impl ModelDatabase {
     /// Ends a session's connection from outside (`pg_terminate_backend`); its locks are free at once.
     pub fn end_session(&self, session: u64) {
         self.server().end(session, Instant::now());
-    }
-
-    /// Somebody else takes `count` connections as they become free, and gives them all back after `lasts`, or when the server is killed.
-    pub fn take_connections(&self, count: usize, lasts: Duration) {
-        let (database, until) = (self.clone(), Instant::now() + lasts);
-        in_the_background(async move {
-            let mut taken = Vec::new();
-            while taken.len() < count
-                && let Ok(Ok(place)) = timeout_at(until, Arc::clone(&database.inner.places).acquire_owned()).await
-            {
-                taken.push(database.server().open(Some(place), None));
-            }
-            sleep_until(until).await;
-            taken.into_iter().for_each(|owner| database.client_gone(owner));
-        });
     }
 
     /// Somebody else locks a row, in turn, and keeps it for `lasts`.
@@ -299,34 +293,6 @@ impl ModelDatabase {
     /// A pause each way.
     async fn travel(&self) {
         self.inner.chance.pause().await;
-    }
-
-    /// A free connection to a server that runs. Whoever waits for one looks after sessions whose time is up.
-    async fn connection(&self) -> Result<OwnedSemaphorePermit, StoreError> {
-        let place = match Arc::clone(&self.inner.places).try_acquire_owned() {
-            Ok(place) => place,
-            Err(_) => self.next_place().await?,
-        };
-        if self.is_up() { Ok(place) } else { Err(down()) }
-    }
-
-    async fn next_place(&self) -> Result<OwnedSemaphorePermit, StoreError> {
-        let limit = Instant::now() + LEASE_LIMIT;
-        let mut place = std::pin::pin!(Arc::clone(&self.inner.places).acquire_owned());
-        loop {
-            let wake = self.server().next_expiry().map_or(limit, |expiry| expiry.min(limit));
-            tokio::select! {
-                biased;
-                place = &mut place => return place.map_err(|closed| StoreError::Unavailable(closed.to_string())),
-                () = sleep_until(wake) => {}
-            }
-            let now = Instant::now();
-            if now >= limit {
-                trace::note_of(self.inner.name, || format!("had no free connection within {LEASE_LIMIT:?}"));
-                return Err(StoreError::Unavailable(format!("no free connection within {LEASE_LIMIT:?}")));
-            }
-            self.server().sweep(now);
-        }
     }
 
     /// Waits until the server is not frozen, up to `limit`; its incarnation.

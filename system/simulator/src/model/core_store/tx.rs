@@ -8,7 +8,7 @@ mod doors;
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use bankstorm_contracts::{AccountNo, Entry, Head, Leg, Seq, TransferId, TransferState};
+use bankstorm_contracts::{AccountNo, Entry, Head, Leg, Seq, TransferId, TransferState, Won};
 use bankstorm_outside::core_store::{Claim, Claimed, CoreTx, Locked, TransferRecord, Writes};
 use bankstorm_outside::{CommitOutcome, LockMode, StoreError};
 
@@ -21,12 +21,21 @@ pub struct ModelCoreTx {
     store: ModelCoreStore,
     session: Session,
     staged: Staged,
+    held: Held,
+}
+
+/// What a transaction claimed and locked, as its client knows it: it may write nothing else.
+#[derive(Default)]
+struct Held {
+    ids: BTreeSet<TransferId>,
+    rows: BTreeSet<AccountNo>,
 }
 
 /// What a transaction has written and not committed.
 #[derive(Default)]
 pub(super) struct Staged {
     pub(super) claimed: BTreeMap<TransferId, TransferRecord>,
+    pub(super) asked: BTreeMap<TransferId, (Option<AccountNo>, Option<Won>)>,
     pub(super) heads: BTreeMap<AccountNo, Head>,
     pub(super) legs: Vec<Leg>,
     pub(super) outbox: Vec<(i64, Entry)>,
@@ -35,7 +44,7 @@ pub(super) struct Staged {
 
 impl ModelCoreTx {
     pub(super) fn new(store: ModelCoreStore, session: Session) -> Self {
-        Self { store, session, staged: Staged::default() }
+        Self { store, session, staged: Staged::default(), held: Held::default() }
     }
 
     async fn claim_all(&mut self, claims: &[Claim], wait: Duration) -> Result<Vec<Claimed>, StoreError> {
@@ -65,6 +74,7 @@ impl ModelCoreTx {
             return Ok(Claimed::Existing(record));
         }
         self.staged.claim(claim);
+        self.held.ids.insert(claim.id);
         Ok(Claimed::New)
     }
 
@@ -86,10 +96,25 @@ impl ModelCoreTx {
             if locked {
                 // As committed last, unless this transaction has moved it itself.
                 let own = self.staged.heads.get(&account).copied();
+                self.held.rows.insert(account);
                 rows.push(own.unwrap_or_else(|| self.store.with(|data| data.heads[&account])));
             }
         }
         Ok(Locked { rows, now: self.store.database().now() })
+    }
+}
+
+impl Held {
+    /// Refuses writes to rows that the transaction does not hold, before the server hears of them.
+    fn check(&self, writes: &Writes) -> Result<(), StoreError> {
+        if let Some(head) = writes.heads.iter().find(|head| !self.rows.contains(&head.account)) {
+            return Err(StoreError::Other(format!("account {} is not locked by this transaction", head.account)));
+        }
+        let mut ids = writes.settled.iter().map(|settled| settled.id).chain(writes.released.iter().copied());
+        match ids.find(|id| !self.ids.contains(id)) {
+            Some(id) => Err(StoreError::Other(format!("transfer {id} is not claimed by this transaction"))),
+            None => Ok(()),
+        }
     }
 }
 
@@ -104,13 +129,11 @@ impl Staged {
             balance_after: None,
         };
         self.claimed.insert(claim.id, record);
+        self.asked.insert(claim.id, (claim.account, claim.amount));
     }
 
     /// Checks and takes rows.
-    fn take(&mut self, store: &ModelCoreStore, session: &Session, writes: &Writes) -> Result<(), StoreError> {
-        if let Some(head) = writes.heads.iter().find(|head| !session.holds(Key::Row(head.account))) {
-            return Err(StoreError::Other(format!("account {} is not locked by this transaction", head.account)));
-        }
+    fn take(&mut self, store: &ModelCoreStore, writes: &Writes) -> Result<(), StoreError> {
         for leg in &writes.legs {
             let Some(seq) = leg.seq else { continue };
             let key = (leg.account, seq);
@@ -119,20 +142,21 @@ impl Staged {
                 return Err(StoreError::Data { sqlstate: "23505".to_owned(), detail });
             }
         }
-        self.put(store, writes)
+        self.put(store, writes);
+        Ok(())
     }
 
     /// Takes rows.
-    fn put(&mut self, store: &ModelCoreStore, writes: &Writes) -> Result<(), StoreError> {
+    fn put(&mut self, store: &ModelCoreStore, writes: &Writes) {
         self.legs.extend(writes.legs.iter().cloned());
         for id in &writes.released {
             // The key lock stays until the end, as the index entry of a deleted row does.
             self.claimed.remove(id);
+            self.asked.remove(id);
         }
         for settled in &writes.settled {
-            let Some(record) = self.claimed.get_mut(&settled.id) else {
-                return Err(StoreError::Other(format!("transfer {} is not claimed by this transaction", settled.id)));
-            };
+            // One that was released before has no row any more.
+            let Some(record) = self.claimed.get_mut(&settled.id) else { continue };
             record.state = settled.state;
             record.reason = settled.reason;
             record.seq = settled.seq;
@@ -143,7 +167,6 @@ impl Staged {
             // Numbers are drawn when rows are written, so their order is not the order of commits (P11).
             self.outbox.push((store.next_outbox(), entry.clone()));
         }
-        Ok(())
     }
 }
 
@@ -178,23 +201,29 @@ impl CoreTx for ModelCoreTx {
     }
 
     async fn write(&mut self, writes: &Writes) -> Result<(), StoreError> {
+        if let Err(error) = self.held.check(writes) {
+            return Err(self.session.fail(error));
+        }
         self.session.step(Step::Writes).await?;
-        if let Err(error) = self.staged.take(&self.store, &self.session, writes) {
+        if let Err(error) = self.staged.take(&self.store, writes) {
             return Err(self.session.refuse(error));
         }
         self.session.answered().await
     }
 
     async fn commit(self) -> CommitOutcome {
-        let Self { store, session, staged } = self;
+        let Self { store, session, staged, .. } = self;
         session.commit(None, |_| Ok(staged), move |staged, _| store.apply(staged)).await
     }
 
     async fn write_and_commit(self, writes: &Writes) -> CommitOutcome {
-        let Self { store, session, mut staged } = self;
+        let Self { store, mut session, mut staged, held } = self;
+        if let Err(error) = held.check(writes) {
+            session.fail(error);
+        }
         let tables = store.clone();
-        let rows = |session: &Session| {
-            staged.take(&store, session, writes)?;
+        let rows = |_: &Session| {
+            staged.take(&store, writes)?;
             Ok(staged)
         };
         session.commit(Some(Step::Writes), rows, move |staged, _| tables.apply(staged)).await

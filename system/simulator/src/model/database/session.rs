@@ -235,7 +235,8 @@ impl Session {
         if self.database.server().touch(self.id, Instant::now()) { Ok(()) } else { Err(self.lose()) }
     }
 
-    fn fail(&mut self, error: StoreError) -> StoreError {
+    /// The transaction can only be rolled back, which the server does not know yet.
+    pub(in crate::model) fn fail(&mut self, error: StoreError) -> StoreError {
         self.failed.get_or_insert_with(|| error.clone());
         self.under_way = false;
         error

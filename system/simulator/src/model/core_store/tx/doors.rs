@@ -13,6 +13,7 @@ impl ModelCoreTx {
     /// Takes an id that stands as if it were new: its row is written over.
     pub(crate) fn claim_anew(&mut self, claim: &Claim) {
         self.staged.claim(claim);
+        self.held.ids.insert(claim.id);
     }
 
     /// A transfer as committed now, whoever has it in work.
@@ -34,9 +35,7 @@ impl ModelCoreTx {
     /// Writes over whatever stands.
     pub(crate) async fn write_blindly(&mut self, writes: &Writes) -> Result<(), StoreError> {
         self.session.step(Step::Writes).await?;
-        if let Err(error) = self.staged.put(&self.store, writes) {
-            return Err(self.session.refuse(error));
-        }
+        self.staged.put(&self.store, writes);
         self.session.answered().await
     }
 }

@@ -69,6 +69,20 @@ async fn connections_are_lent_up_to_their_number_and_waited_for_up_to_a_limit() 
 }
 
 #[tokio::test(start_paused = true)]
+async fn every_process_has_connections_of_its_own() {
+    let store = store(7);
+    let (first, second) = (store.of_process(), store.of_process());
+    let _frozen = [first.begin().await, first.begin().await, first.begin().await, first.begin().await];
+    assert!(first.begin().await.is_err() && second.begin().await.is_ok());
+    store.database().take_connections(4, 20 * SECOND);
+    sleep(SECOND / 10).await;
+    assert!(second.begin().await.is_err(), "outsiders leave none to anybody");
+    store.database().kill();
+    store.database().start();
+    assert!(first.begin().await.is_ok() && second.begin().await.is_ok());
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_connection_whose_client_says_nothing_is_free_again_for_whoever_waits_for_one() {
     let store = store(5);
     let _frozen = (holding(&store, &[0]).await, holding(&store, &[1]).await, holding(&store, &[2]).await);

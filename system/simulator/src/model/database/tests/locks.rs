@@ -109,3 +109,16 @@ async fn an_outsider_takes_a_row_in_turn_and_gives_it_back() {
     sleep(2 * SECOND).await;
     assert_eq!((store.waiting(), store.database().open_transactions()), (0, 0));
 }
+
+#[tokio::test(start_paused = true)]
+async fn what_the_server_refuses_frees_its_locks_and_what_the_client_refuses_does_not() {
+    let store = store(6);
+    let mut first = holding(&store, &[0]).await;
+    assert!(matches!(first.write(&writes(1)).await, Err(StoreError::Other(_))), "a row that is not held");
+    assert!(!is_free(&store, 0).await, "the server has not heard of it");
+    let mut second = holding(&store, &[1]).await;
+    assert_eq!(second.lock(&[account(0)], LockMode::Wait(SECOND)).await, Err(StoreError::LockTimeout));
+    assert!(is_free(&store, 1).await);
+    drop(first);
+    assert!(is_free(&store, 0).await);
+}
