@@ -4,8 +4,21 @@
 //!
 //! The phases: open, load with faults, heal, resolve what is unknown, converge, stop, collect, check.
 
-use std::collections::BTreeMap;
+mod bank;
+mod conductor;
+mod customers;
+mod digest;
+mod evidence;
+mod ledger;
+mod life;
+mod markers;
+mod names;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::Duration;
+
+use sha2::{Digest, Sha256};
 
 use crate::plan::{Kind, Plan};
 use crate::trace;
@@ -16,6 +29,8 @@ pub struct Options {
     /// Record who did what when.
     pub trace: bool,
 }
+
+pub use names::MOST_CHANNELS;
 
 /// How a world ended.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -56,7 +71,7 @@ impl Outcome {
     }
 
     /// The kinds of fault that struck.
-    pub fn kinds_struck(&self, plan: &Plan) -> std::collections::BTreeSet<Kind> {
+    pub fn kinds_struck(&self, plan: &Plan) -> BTreeSet<Kind> {
         let struck = plan.faults.iter().zip(&self.struck).filter(|(_, at)| at.is_some());
         struck.map(|(fault, _)| fault.kind).collect()
     }
@@ -64,18 +79,34 @@ impl Outcome {
 
 /// Carries a plan out. A panic of a service or of a checker is a violation (`V3 harness-fault`), not a panic of this function.
 pub fn run(plan: &Plan, options: &Options) -> Outcome {
-    let _ = (plan, options);
-    unimplemented_world()
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build();
+    let runtime = runtime.expect("a runtime without IO can be made");
+    let ended = catch_unwind(AssertUnwindSafe(|| {
+        runtime.block_on(async {
+            if options.trace {
+                trace::install();
+            }
+            life::live(plan).await
+        })
+    }));
+    let trace = trace::take();
+    match ended {
+        Ok(outcome) => Outcome { trace, ..outcome },
+        Err(panic) => broken(plan, &*panic, trace),
+    }
 }
 
-fn unimplemented_world() -> Outcome {
+/// The outcome of a world that could not be lived to its end.
+fn broken(plan: &Plan, panic: &(dyn std::any::Any + Send), trace: Vec<trace::Line>) -> Outcome {
+    let said = panic.downcast_ref::<String>().map(String::as_str).or_else(|| panic.downcast_ref::<&str>().copied());
+    let first = said.unwrap_or("a panic without a text").to_owned();
     Outcome {
-        digest: [0; 32],
+        digest: Sha256::digest(first.as_bytes()).into(),
         virtual_time: Duration::ZERO,
         operations: BTreeMap::new(),
         markers: BTreeMap::new(),
-        struck: Vec::new(),
-        violations: Vec::new(),
-        trace: Vec::new(),
+        struck: vec![None; plan.faults.len()],
+        violations: vec![Violation { check: "V3".to_owned(), name: "harness-fault".to_owned(), count: 1, first }],
+        trace,
     }
 }

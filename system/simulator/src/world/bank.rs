@@ -1,0 +1,261 @@
+//! The bank of a world: its databases, its log, its network, and the processes on them.
+//!
+//! In: a plan. Out: processes that can be killed, frozen, stopped and started. Elsewhere: when that happens (`conductor`), who uses the
+//! bank (`customers`), what is left of it (`evidence`).
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use bankstorm_channel::{Channel, ChannelConfig, WorkerMode};
+use bankstorm_contracts::channel_api::{ChannelRequest, ChannelResponse};
+use bankstorm_contracts::core_api::{CoreRequest, CoreResponse};
+use bankstorm_contracts::event::ENTRIES_TOPIC;
+use bankstorm_contracts::{AccountNo, Won};
+use bankstorm_core::{Core, CoreConfig};
+use tokio::time::{sleep, timeout};
+
+use super::names::{CHANNELS, CORE};
+use crate::model::channel_store::ModelChannelStore;
+use crate::model::core_api::ModelCoreApi;
+use crate::model::core_store::ModelCoreStore;
+use crate::model::log::ModelLog;
+use crate::model::network::{Endpoint, Network};
+use crate::model::outside::{ModelChannel, ModelCore};
+use crate::model::process::{ModelMetrics, ModelScope, ModelVisible};
+use crate::plan::{self, Plan, Topology};
+use crate::planted::{self, Planted};
+use crate::trace;
+
+/// How long an ordered stop may take before the process is killed, as the supervisor of a real one does.
+pub(crate) const STOP_LIMIT: Duration = Duration::from_secs(10);
+/// How often an ordered stop is looked at.
+const STOP_LOOK: Duration = Duration::from_millis(5);
+
+/// Everything there is.
+pub(crate) struct Bank {
+    pub(crate) topology: Topology,
+    pub(crate) core_store: ModelCoreStore,
+    pub(crate) channel_store: ModelChannelStore,
+    pub(crate) log: ModelLog,
+    pub(crate) network: Network,
+    pub(crate) core: Process<CoreRequest, CoreResponse>,
+    pub(crate) channels: Vec<Process<ChannelRequest, ChannelResponse>>,
+    planted: Option<Planted>,
+}
+
+/// A process by its name, through all its incarnations.
+pub(crate) struct Process<Q, A> {
+    pub(crate) name: &'static str,
+    /// Where it answers.
+    pub(crate) endpoint: Endpoint<Q, A>,
+    /// Counters and markers of all incarnations.
+    pub(crate) metrics: ModelMetrics,
+    /// The visible log: a file, which outlives the process.
+    pub(crate) visible: ModelVisible,
+    running: Mutex<Option<ModelScope>>,
+    /// What tasks of earlier incarnations died of.
+    panics: Mutex<Vec<String>>,
+}
+
+impl<Q, A> Process<Q, A> {
+    fn new(name: &'static str) -> Self {
+        Self {
+            name,
+            endpoint: Endpoint::new(name),
+            metrics: ModelMetrics::default(),
+            visible: ModelVisible::default(),
+            running: Mutex::default(),
+            panics: Mutex::default(),
+        }
+    }
+
+    /// The present incarnation.
+    pub(crate) fn scope(&self) -> Option<ModelScope> {
+        self.running().clone()
+    }
+
+    /// SIGKILL, whatever it is doing.
+    pub(crate) fn kill(&self) {
+        self.endpoint.close();
+        let running = self.running().take();
+        if let Some(scope) = running {
+            trace::note_of(self.name, || "is killed".to_owned());
+            self.keep_panics(&scope);
+            scope.kill();
+        }
+    }
+
+    /// SIGTERM: it ends in order within [`STOP_LIMIT`], or is killed then. Whether it ended in order.
+    pub(crate) async fn stop(&self) -> bool {
+        let Some(scope) = self.scope() else { return true };
+        trace::note_of(self.name, || "is asked to stop".to_owned());
+        scope.stop();
+        let ended = timeout(STOP_LIMIT, async {
+            while !scope.is_idle() {
+                sleep(STOP_LOOK).await;
+            }
+        });
+        let in_order = ended.await.is_ok();
+        trace::note_of(self.name, || format!("has stopped{}", if in_order { "" } else { ", not in time" }));
+        self.kill();
+        in_order
+    }
+
+    /// SIGSTOP.
+    pub(crate) fn pause(&self, log: &ModelLog) {
+        if let Some(scope) = self.scope() {
+            trace::note_of(self.name, || "is frozen".to_owned());
+            scope.pause();
+            log.freeze(self.name);
+        }
+    }
+
+    /// SIGCONT.
+    pub(crate) fn resume(&self, log: &ModelLog) {
+        if let Some(scope) = self.scope() {
+            trace::note_of(self.name, || "goes on".to_owned());
+            log.thaw(self.name);
+            scope.resume();
+        }
+    }
+
+    /// What tasks of all incarnations died of.
+    pub(crate) fn panics(&self) -> Vec<String> {
+        if let Some(scope) = self.scope() {
+            self.keep_panics(&scope);
+        }
+        self.panics.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    fn keep_panics(&self, scope: &ModelScope) {
+        let said = scope.take_panics().into_iter().map(|said| format!("{}: {said}", self.name));
+        self.panics.lock().unwrap_or_else(PoisonError::into_inner).extend(said);
+    }
+
+    fn begin(&self) -> ModelScope {
+        trace::note_of(self.name, || "starts".to_owned());
+        let scope = ModelScope::named(self.name);
+        *self.running() = Some(scope.clone());
+        scope
+    }
+
+    fn running(&self) -> MutexGuard<'_, Option<ModelScope>> {
+        self.running.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Bank {
+    /// Opens every account, in both books, and starts every process.
+    pub(crate) fn open(plan: &Plan) -> Self {
+        let topology = plan.topology.clone();
+        let (seed, pace) = (plan.chance, topology.pace_ms);
+        let connections = topology.connections as usize;
+        let core_store = ModelCoreStore::paced(seed, pace, connections);
+        let channel_store = ModelChannelStore::paced(seed, pace, connections);
+        let log = ModelLog::new(seed);
+        log.create_topic(ENTRIES_TOPIC, topology.partitions);
+        for index in 0..topology.accounts {
+            core_store.open(account(index), Won::new(topology.opening_won));
+        }
+        let opened: Vec<_> = core_store.with(|data| data.entries.values().cloned().collect());
+        channel_store.load(&opened);
+        let bank = Self {
+            core_store,
+            channel_store,
+            log,
+            network: Network::new(seed, pace),
+            core: Process::new(CORE),
+            channels: CHANNELS.iter().take(topology.channels as usize).map(|name| Process::new(name)).collect(),
+            planted: plan.planted,
+            topology,
+        };
+        bank.start_core();
+        (0..bank.channels.len()).for_each(|index| bank.start_channel(index));
+        bank
+    }
+
+    /// Starts core, if it is not running.
+    pub(crate) fn start_core(&self) {
+        if self.core.scope().is_some() {
+            return;
+        }
+        let scope = self.core.begin();
+        let outside = ModelCore {
+            store: planted::CoreStore::new(self.core_store.clone(), self.planted),
+            log: planted::Log::new(self.log.of(CORE), self.planted),
+            scope: scope.clone(),
+            metrics: self.core.metrics.clone(),
+        };
+        let core = {
+            let _who = trace::acting(CORE);
+            Core::start(outside, core_config(&self.topology))
+        };
+        self.core.endpoint.listen(scope, move |request| {
+            let core = core.clone();
+            Box::pin(async move { core.handle("peer", request).await })
+        });
+    }
+
+    /// Starts a channel, if it is not running.
+    pub(crate) fn start_channel(&self, index: usize) {
+        let process = &self.channels[index];
+        if process.scope().is_some() {
+            return;
+        }
+        let scope = process.begin();
+        let core = ModelCoreApi::new(self.network.link(process.name, CORE), self.core.endpoint.clone());
+        let outside = ModelChannel {
+            store: planted::ChannelStore::new(self.channel_store.clone(), self.planted),
+            log: planted::Log::new(self.log.of(process.name), self.planted),
+            core: planted::CoreApi::new(core, self.planted),
+            scope: scope.clone(),
+            metrics: process.metrics.clone(),
+            visible: process.visible.clone(),
+        };
+        let channel = {
+            let _who = trace::acting(process.name);
+            Arc::new(Channel::start(outside, channel_config(&self.topology)))
+        };
+        process.endpoint.listen(scope, move |request| {
+            let channel = Arc::clone(&channel);
+            Box::pin(async move { channel.handle(request).await })
+        });
+    }
+
+    /// Which channel has this name.
+    pub(crate) fn channel_of(&self, name: &str) -> Option<usize> {
+        self.channels.iter().position(|process| process.name == name)
+    }
+}
+
+/// The number of an account by its index in a plan.
+pub(crate) fn account(index: u32) -> AccountNo {
+    AccountNo::new(AccountNo::FIRST_CUSTOMER + i64::from(index))
+}
+
+fn core_config(topology: &Topology) -> CoreConfig {
+    CoreConfig {
+        posting_slots: topology.posting_slots as usize,
+        batch_max: topology.batch_max as usize,
+        relay_poll: Duration::from_millis(topology.relay_poll_ms),
+        relay_rows_max: topology.relay_rows,
+        ..CoreConfig::default()
+    }
+}
+
+fn channel_config(topology: &Topology) -> ChannelConfig {
+    ChannelConfig {
+        worker_mode: match topology.worker_mode {
+            plan::WorkerMode::Serial => WorkerMode::Serial,
+            plan::WorkerMode::Keyed => WorkerMode::Keyed,
+            plan::WorkerMode::KeyedBatched => WorkerMode::KeyedBatched,
+        },
+        workers: topology.workers as usize,
+        sync_cost: Duration::from_millis(topology.sync_cost_ms),
+        transactions: topology.transactions as usize,
+        batch_accounts: topology.batch_accounts as usize,
+        span: i64::from(topology.span),
+        commit_every: Duration::from_millis(topology.commit_every_ms),
+        ..ChannelConfig::default()
+    }
+}

@@ -1,0 +1,101 @@
+//! One number for everything that happened in a world.
+//!
+//! In: evidence, markers, virtual time. Out: SHA-256. Elsewhere: digests of many worlds (`batch`).
+//!
+//! Two runs of one plan that differ anywhere, be it by one microsecond of one stamp, have different digests.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use bankstorm_record::source::MemorySource;
+use sha2::{Digest, Sha256};
+
+/// The digest.
+pub(crate) fn digest(source: &MemorySource, markers: &BTreeMap<&'static str, u64>, time: Duration) -> [u8; 32] {
+    let mut hash = Fields(Sha256::new());
+    for row in &source.operations {
+        hash.wide(row.transfer);
+        hash.all([row.op as i64, row.account, row.amount, row.intended_ns]);
+        hash.some([row.sent_ns, row.acked_ns, row.seq, row.balance_after]);
+        hash.texts([row.outcome.as_deref(), row.resolved.as_deref()]);
+    }
+    for row in &source.core_accounts {
+        hash.all([row.account, row.seq]);
+        hash.some([row.balance]);
+    }
+    for row in &source.core_entries {
+        hash.wide(row.transfer);
+        hash.all([row.account, row.amount, row.posted_at_us]);
+        hash.some([row.seq, row.balance_after]);
+    }
+    for row in &source.core_transfers {
+        hash.wide(row.transfer);
+        hash.some([row.account, row.amount, row.seq, row.balance_after]);
+        hash.texts([Some(&row.state), row.reason.as_deref()]);
+    }
+    for row in &source.core_outbox {
+        hash.all([row.account, row.seq]);
+    }
+    for row in &source.channel_entries {
+        hash.wide(row.transfer);
+        hash.all([row.account, row.seq, row.amount, row.balance_after, row.posted_at_us]);
+    }
+    for row in &source.channel_accounts {
+        hash.all([row.account, row.last_seq, row.balance]);
+    }
+    for row in &source.apply_journal {
+        hash.all([row.account, row.journal_id, row.from_seq, row.to_seq, i64::from(row.partition), row.record_offset]);
+        hash.all([row.txid, i64::from(row.generation.unwrap_or(-1))]);
+        hash.texts([Some(&row.source)]);
+    }
+    for row in &source.visible {
+        hash.all([row.account, row.from_seq, row.to_seq, row.at_ns]);
+    }
+    for row in &source.pages {
+        hash.all([row.account, row.invoked_ns, row.completed_ns, row.top_seq, row.bottom_seq, row.as_of_seq]);
+        hash.all([row.rows_hash.cast_signed()]);
+        hash.texts([Some(&row.outcome)]);
+    }
+    for row in &source.topic {
+        hash.all([i64::from(row.partition), row.record_offset, row.account, row.seq]);
+    }
+    for row in &source.databases {
+        hash.all([row.at_ns, row.deadlocks]);
+    }
+    for (marker, count) in markers {
+        hash.texts([Some(marker)]);
+        hash.all([count.cast_signed()]);
+    }
+    hash.all([i64::try_from(time.as_nanos()).unwrap_or(i64::MAX)]);
+    hash.0.finalize().into()
+}
+
+struct Fields(Sha256);
+
+impl Fields {
+    fn wide(&mut self, number: u128) {
+        self.0.update(number.to_le_bytes());
+    }
+
+    fn all<const N: usize>(&mut self, numbers: [i64; N]) {
+        let mut bytes = [[0; 8]; N];
+        for (bytes, number) in bytes.iter_mut().zip(numbers) {
+            *bytes = number.to_le_bytes();
+        }
+        self.0.update(bytes.as_flattened());
+    }
+
+    fn some<const N: usize>(&mut self, numbers: [Option<i64>; N]) {
+        for number in numbers {
+            self.all([i64::from(number.is_some()), number.unwrap_or(0)]);
+        }
+    }
+
+    fn texts<const N: usize>(&mut self, texts: [Option<&str>; N]) {
+        for text in texts {
+            let text = text.unwrap_or("-");
+            self.all([text.len() as i64]);
+            self.0.update(text.as_bytes());
+        }
+    }
+}

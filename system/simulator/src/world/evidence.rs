@@ -1,0 +1,189 @@
+//! What is left of a world, as the rows that checkers read.
+//!
+//! In: a bank that has come to rest, what customers know. Out: a [`MemorySource`], sorted as `record::rows` says. Elsewhere: the same
+//! rows of real runs (`harness/evidence`), the checkers (`check`).
+
+use bankstorm_contracts::event::{self, ENTRIES_TOPIC};
+use bankstorm_contracts::{AccountNo, Entry, Leg, ParamsHash};
+use bankstorm_record::rows::{
+    ApplyJournalRow, ChannelAccountRow, ChannelEntryRow, CoreAccountRow, CoreEntryRow, CoreOutboxRow, CoreTransferRow,
+    DatabaseRow, TopicRow, VisibleRow,
+};
+use bankstorm_record::source::MemorySource;
+use tokio::time::Instant;
+
+use super::bank::Bank;
+use super::ledger::Ledger;
+
+/// What every account's opening entry is numbered.
+const LOADED_SEQ: i64 = 1;
+
+/// Collects everything. `deadlocks` are the databases' counts before load, core's first.
+pub(crate) fn collect(bank: &Bank, ledger: &Ledger, born: Instant, deadlocks: [u64; 2]) -> MemorySource {
+    let (operations, pages) = ledger.rows();
+    let mut source = MemorySource { operations, pages, ..MemorySource::default() };
+    core(bank, &mut source);
+    channel(bank, &mut source);
+    source.topic = topic(bank);
+    source.visible = visible(bank, born);
+    source.databases = databases(bank, ledger.now_ns(), deadlocks);
+    source
+}
+
+fn core(bank: &Bank, source: &mut MemorySource) {
+    bank.core_store.with(|data| {
+        source.core_entries = data.legs.iter().map(core_entry).collect();
+        let mut internal: Vec<i64> = Vec::new();
+        for account in [AccountNo::SETTLEMENT, AccountNo::OPENING] {
+            if data.legs.iter().any(|leg| leg.account == account) {
+                internal.push(account.get());
+            }
+        }
+        let of_bank = internal.into_iter().map(|account| CoreAccountRow {
+            account,
+            kind: "internal".to_owned(),
+            seq: 0,
+            balance: None,
+            loaded_seq: 0,
+        });
+        let customers = data.heads.values().map(|head| CoreAccountRow {
+            account: head.account.get(),
+            kind: "customer".to_owned(),
+            seq: head.seq,
+            balance: Some(head.balance.get()),
+            loaded_seq: LOADED_SEQ,
+        });
+        source.core_accounts = of_bank.chain(customers).collect();
+        source.core_transfers = data
+            .transfers
+            .values()
+            .map(|record| {
+                let (account, amount) = data.asked.get(&record.id).copied().unwrap_or_default();
+                CoreTransferRow {
+                    transfer: record.id.0.as_u128(),
+                    kind: if record.params_hash == ParamsHash::TOMBSTONE { "tombstone" } else { "deposit" }.to_owned(),
+                    state: record.state.as_str().to_owned(),
+                    params_hash: record.params_hash.0.to_vec(),
+                    account: account.map(AccountNo::get),
+                    amount: amount.map(|amount| amount.get()),
+                    reason: record.reason.map(|reason| reason.as_str().to_owned()),
+                    seq: record.seq,
+                    balance_after: record.balance_after.map(|balance| balance.get()),
+                }
+            })
+            .collect();
+        let unsent = data.outbox.values().map(|entry| CoreOutboxRow {
+            account: entry.account.get(),
+            seq: entry.seq,
+            transfer: entry.transfer.0.as_u128(),
+        });
+        source.core_outbox = unsent.collect();
+    });
+    source.core_accounts.sort_by_key(|row| row.account);
+    source.core_entries.sort_by_key(|row| (row.account, row.seq, row.transfer, row.amount));
+    source.core_outbox.sort_by_key(|row| (row.account, row.seq));
+}
+
+fn core_entry(leg: &Leg) -> CoreEntryRow {
+    CoreEntryRow {
+        account: leg.account.get(),
+        seq: leg.seq,
+        transfer: leg.transfer.0.as_u128(),
+        amount: leg.amount.get(),
+        balance_after: leg.balance_after.map(|balance| balance.get()),
+        kind: leg.kind.as_str().to_owned(),
+        posted_at_us: leg.posted_at.0,
+    }
+}
+
+fn channel(bank: &Bank, source: &mut MemorySource) {
+    bank.channel_store.with(|data| {
+        source.channel_entries = data.entries.values().map(channel_entry).collect();
+        let accounts = data.heads.values().map(|head| ChannelAccountRow {
+            account: head.account.get(),
+            last_seq: head.seq,
+            balance: head.balance.get(),
+            dirty: false,
+        });
+        source.channel_accounts = accounts.collect();
+        let lines = data.journal.iter().zip(1..).map(|((txid, line), journal_id)| ApplyJournalRow {
+            journal_id,
+            account: line.account.get(),
+            from_seq: line.from_seq,
+            to_seq: line.to_seq,
+            source: line.source.as_str().to_owned(),
+            topic: line.cause.topic.clone(),
+            partition: line.cause.partition,
+            record_offset: line.cause.offset,
+            generation: line.cause.generation,
+            instance: "channel".to_owned(),
+            txid: i64::try_from(*txid).unwrap_or(i64::MAX),
+        });
+        source.apply_journal = lines.collect();
+    });
+    source.apply_journal.sort_by_key(|row| (row.account, row.journal_id));
+}
+
+fn channel_entry(entry: &Entry) -> ChannelEntryRow {
+    ChannelEntryRow {
+        account: entry.account.get(),
+        seq: entry.seq,
+        transfer: entry.transfer.0.as_u128(),
+        amount: entry.amount.get(),
+        balance_after: entry.balance_after.get(),
+        kind: entry.kind.as_str().to_owned(),
+        posted_at_us: entry.posted_at.0,
+    }
+}
+
+fn topic(bank: &Bank) -> Vec<TopicRow> {
+    let mut rows = Vec::new();
+    for record in bank.log.records(ENTRIES_TOPIC) {
+        // What core publishes can be read, or it is a bug that T1 sees as a lost record.
+        let Ok(entry) = event::decode(&record.value) else { continue };
+        rows.push(TopicRow {
+            partition: record.at.partition,
+            record_offset: record.offset,
+            key_account: std::str::from_utf8(&record.key).ok().and_then(|key| key.parse().ok()),
+            account: entry.account.get(),
+            seq: entry.seq,
+            transfer: entry.transfer.0.as_u128(),
+            amount: entry.amount.get(),
+            balance_after: entry.balance_after.get(),
+            timestamp_us: 0,
+        });
+    }
+    rows.sort_by_key(|row| (row.partition, row.record_offset));
+    rows
+}
+
+fn visible(bank: &Bank, born: Instant) -> Vec<VisibleRow> {
+    let mut rows = Vec::new();
+    for process in &bank.channels {
+        process.visible.with(|lines| {
+            rows.extend(lines.iter().map(|line| VisibleRow {
+                account: line.account.get(),
+                from_seq: line.from_seq,
+                to_seq: line.to_seq,
+                at_ns: i64::try_from((line.at - born).as_nanos()).unwrap_or(i64::MAX),
+                instance: process.name.to_owned(),
+            }));
+        });
+    }
+    rows.sort_by(|a, b| (a.account, a.to_seq, a.at_ns, &a.instance).cmp(&(b.account, b.to_seq, b.at_ns, &b.instance)));
+    rows
+}
+
+fn databases(bank: &Bank, now_ns: i64, before: [u64; 2]) -> Vec<DatabaseRow> {
+    let row = |database: &str, at_ns, deadlocks: u64| {
+        let deadlocks = i64::try_from(deadlocks).unwrap_or(i64::MAX);
+        DatabaseRow { database: database.to_owned(), at_ns, deadlocks, logged: deadlocks }
+    };
+    let (core, channel) = (bank.core_store.database().deadlocks(), bank.channel_store.database().deadlocks());
+    vec![
+        row("channel", 0, before[1]),
+        row("channel", now_ns, channel),
+        row("core", 0, before[0]),
+        row("core", now_ns, core),
+    ]
+}
