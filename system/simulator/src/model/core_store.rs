@@ -168,8 +168,8 @@ impl ModelCoreStore {
     fn apply(&self, mut staged: Staged) {
         let mut data = self.tables.data();
         data.unflushed.clear();
-        data.transfers.append(&mut staged.claimed);
-        data.asked.append(&mut staged.asked);
+        data.transfers.extend(staged.claimed);
+        data.asked.extend(staged.asked);
         data.heads.extend(staged.heads);
         data.entries.extend(staged.legs.iter().filter_map(Leg::entry).map(|entry| ((entry.account, entry.seq), entry)));
         data.legs.append(&mut staged.legs);
