@@ -11,6 +11,7 @@ mod core_service;
 mod core_store;
 mod database;
 mod kafka_log;
+mod kafka_scripts;
 
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -84,14 +85,13 @@ fn trials(place: &Place) -> Vec<Trial> {
 
 fn kafka_trials(place: &Place) -> Vec<Trial> {
     let broker = Arc::new(kafka_log::Broker::new(place.kafka.clone()));
-    kafka_log::list()
-        .into_iter()
-        .map(|case| {
-            let broker = Arc::clone(&broker);
-            Trial::test(format!("log::{}", case.name), move || {
-                kafka_log::run(&case, &broker);
-                Ok(())
-            })
+    let scripts = kafka_scripts::trials(&place.runtime, &broker);
+    let cases = kafka_log::list().into_iter().map(|case| {
+        let broker = Arc::clone(&broker);
+        Trial::test(format!("log::{}", case.name), move || {
+            kafka_log::run(&case, &broker);
+            Ok(())
         })
-        .collect()
+    });
+    cases.chain(scripts).collect()
 }

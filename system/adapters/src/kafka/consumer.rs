@@ -79,10 +79,11 @@ enum Refused {
 impl Refused {
     fn of(error: &KafkaError) -> Self {
         match error.rdkafka_error_code() {
-            Some(RDKafkaErrorCode::RebalanceInProgress) => Self::Rebalance,
+            // A commit that crosses the end of a rebalance on its way bears the last generation, although its member may keep its
+            // partitions. Whoever lost them is told so, and refused before the next attempt.
+            Some(RDKafkaErrorCode::RebalanceInProgress | RDKafkaErrorCode::IllegalGeneration) => Self::Rebalance,
             Some(
-                RDKafkaErrorCode::IllegalGeneration
-                | RDKafkaErrorCode::UnknownMemberId
+                RDKafkaErrorCode::UnknownMemberId
                 | RDKafkaErrorCode::FencedInstanceId
                 | RDKafkaErrorCode::StaleMemberEpoch,
             ) => Self::For(LogError::NotAssigned(error.to_string())),

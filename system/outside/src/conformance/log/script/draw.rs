@@ -25,7 +25,7 @@ pub(super) fn script(seed: u64) -> Script {
     let mut draw = Draw(seed);
     // Most with several: with one partition nothing moves but all of it.
     let partitions = [1, 2, 2, 3, 3].get(draw.below(5)).copied().unwrap_or(MOST_PARTITIONS);
-    let mut steps = vec![Step::Produce { producer: 0, partition: 0, count: 3 }, Step::Join];
+    let mut steps = vec![revocations(&mut draw), Step::Produce { producer: 0, partition: 0, count: 3 }, Step::Join];
     let mut members = 1;
     let mut paused = None;
     for _ in 0..8 + draw.below(5) {
@@ -50,12 +50,17 @@ pub(super) fn script(seed: u64) -> Script {
     Script { seed, partitions, steps }
 }
 
+fn revocations(draw: &mut Draw) -> Step {
+    let all = [OnRevoke::AtOnce, OnRevoke::Drop, OnRevoke::Late, OnRevoke::Commit];
+    Step::Revocations(all[draw.below(all.len())])
+}
+
 fn step(draw: &mut Draw, partitions: usize, members: usize) -> Step {
     let partition = draw.below(partitions);
     if members == 0 {
         return Step::Join;
     }
-    match draw.below(26) {
+    match draw.below(27) {
         0..=4 => Step::Produce { producer: draw.below(2), partition, count: 1 + draw.below(4) },
         5..=6 => Step::Discard { producer: draw.below(2), partition, count: 1 + draw.below(4) },
         7..=9 if members < MOST_MEMBERS => Step::Join,
@@ -65,11 +70,10 @@ fn step(draw: &mut Draw, partitions: usize, members: usize) -> Step {
         14..=15 => Step::CommitOfAnother { partition },
         16..=17 => Step::Pause { partition },
         18 => Step::Resume { partition },
-        19..=20 => {
-            let all = [OnRevoke::AtOnce, OnRevoke::Drop, OnRevoke::Late, OnRevoke::Commit];
-            Step::Revocations(all[draw.below(all.len())])
-        }
-        21..=22 => Step::Close { partition },
+        19..=20 => revocations(draw),
+        // Not too often the last one: with nobody there nothing moves.
+        21..=22 if members > 1 => Step::Close { partition },
+        21..=22 => Step::Join,
         23 => Step::Drop { partition },
         24 => Step::Stall { partition, joins: false },
         _ => Step::Stall { partition, joins: members < MOST_MEMBERS },
