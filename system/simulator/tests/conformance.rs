@@ -3,8 +3,6 @@
 //! In: seeds. Out: one trial a case, each over several seeds. Elsewhere: the lists (`outside::conformance`), the same lists on the real
 //! things (`adapters/tests`).
 
-#[path = "conformance/bank.rs"]
-mod bank;
 #[path = "conformance/channel.rs"]
 mod channel;
 #[path = "conformance/log.rs"]
@@ -13,8 +11,12 @@ mod log;
 mod log_scripts;
 #[path = "conformance/plans.rs"]
 mod plans;
+#[path = "conformance/planted.rs"]
+mod planted;
 #[path = "conformance/stores.rs"]
 mod stores;
+#[path = "conformance/worlds.rs"]
+mod worlds;
 
 use std::future::Future;
 use std::time::Duration;
@@ -32,8 +34,9 @@ fn main() {
     trials.extend(log_scripts::trials());
     trials.extend(stores::trials());
     trials.extend(channel::trials());
-    trials.extend(bank::trials());
+    trials.extend(worlds::trials());
     trials.extend(plans::trials());
+    trials.extend(planted::trials());
     libtest_mimic::run(&arguments, trials).exit();
 }
 

@@ -15,9 +15,6 @@ use tokio::time::Instant;
 use super::bank::Bank;
 use super::ledger::Ledger;
 
-/// What every account's opening entry is numbered.
-const LOADED_SEQ: i64 = 1;
-
 /// Collects everything. `deadlocks` are the databases' counts before load, core's first.
 pub(crate) fn collect(bank: &Bank, ledger: &Ledger, born: Instant, deadlocks: [u64; 2]) -> MemorySource {
     let (operations, pages) = ledger.rows();
@@ -31,6 +28,8 @@ pub(crate) fn collect(bank: &Bank, ledger: &Ledger, born: Instant, deadlocks: [u
 }
 
 fn core(bank: &Bank, source: &mut MemorySource) {
+    // The opening entry is the first; an account that is opened with nothing has none.
+    let loaded_seq = i64::from(bank.topology.opening_won > 0);
     bank.core_store.with(|data| {
         source.core_entries = data.legs.iter().map(core_entry).collect();
         let mut internal: Vec<i64> = Vec::new();
@@ -51,7 +50,7 @@ fn core(bank: &Bank, source: &mut MemorySource) {
             kind: "customer".to_owned(),
             seq: head.seq,
             balance: Some(head.balance.get()),
-            loaded_seq: LOADED_SEQ,
+            loaded_seq,
         });
         source.core_accounts = of_bank.chain(customers).collect();
         source.core_transfers = data
