@@ -92,7 +92,7 @@ fn one_seed_is_replayed() {
 
 fn a_planted_bug_is_found() {
     let folder = tempfile::tempdir().expect("a temporary folder");
-    let search = ["simulate", "--seeds=0..60", "--keep=1", "--live=off", "--planted=offset_before_apply"];
+    let search = ["simulate", "--seeds=0..20", "--keep=1", "--live=off", "--planted=claims_anew"];
     let found = bankstorm(&search).arg("--out").arg(folder.path()).output().expect("the binary starts");
     assert_eq!(code(&found), 6, "{}", text(&found));
     let document = document(folder.path());
