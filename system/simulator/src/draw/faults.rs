@@ -28,7 +28,31 @@ pub(super) fn draw(dice: &mut Dice, topology: &Topology) -> Vec<Fault> {
             faults.push(fault(dice, topology, kind, place));
         }
     }
+    if dice.percent(TWO_OWNERS_PERCENT) {
+        two_owners(dice, topology, &mut faults);
+    }
     faults
+}
+
+/// In so many plans of a hundred, faults come together on purpose: some races need three at once, and chance alone would hardly ever
+/// bring them.
+const TWO_OWNERS_PERCENT: u64 = 3;
+
+/// Gaps that two owners of a partition fill at once (R12): records are lost, core is slow to answer channels, and while it is, partitions
+/// go from one owner to the next.
+fn two_owners(dice: &mut Dice, topology: &Topology, faults: &mut Vec<Fault>) {
+    let from = dice.below(topology.load_ms / 2);
+    let lasting = |kind, place, at, lasts_ms, amount| Fault { kind, place, trigger: Trigger::AtMs(at), lasts_ms, amount };
+    for place in places_in(Kind::LinkSlow, topology).into_iter().filter(|place| place.starts_with("channel")) {
+        faults.push(lasting(Kind::LinkSlow, place, from, 15_000, 700));
+    }
+    for again in 1..8 {
+        faults.push(lasting(Kind::Rebalance, "kafka".to_owned(), from + again * 1_900, 0, 0));
+    }
+    for _ in 0..12 {
+        let trigger = Trigger::Nth(dice.between(1, 400));
+        faults.push(Fault { kind: Kind::RecordLost, place: "kafka".to_owned(), trigger, lasts_ms: 0, amount: 0 });
+    }
 }
 
 fn fault(dice: &mut Dice, topology: &Topology, kind: Kind, place: String) -> Fault {

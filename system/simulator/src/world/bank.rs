@@ -79,7 +79,6 @@ impl<Q, A> Process<Q, A> {
         self.endpoint.close();
         let running = self.running().take();
         if let Some(scope) = running {
-            trace::note_of(self.name, || "is killed".to_owned());
             self.keep_panics(&scope);
             scope.kill();
         }
@@ -88,10 +87,11 @@ impl<Q, A> Process<Q, A> {
     /// SIGTERM: it ends in order within [`STOP_LIMIT`], or is killed then. Whether it ended in order.
     pub(crate) async fn stop(&self) -> bool {
         let Some(scope) = self.scope() else { return true };
-        trace::note_of(self.name, || "is asked to stop".to_owned());
+        // Nobody new is let in; those who are in are answered.
+        self.endpoint.close();
         scope.stop();
         let ended = timeout(STOP_LIMIT, async {
-            while !scope.is_idle() {
+            while !scope.is_idle() || scope.is_serving() {
                 sleep(STOP_LOOK).await;
             }
         });
@@ -104,7 +104,6 @@ impl<Q, A> Process<Q, A> {
     /// SIGSTOP.
     pub(crate) fn pause(&self, log: &ModelLog) {
         if let Some(scope) = self.scope() {
-            trace::note_of(self.name, || "is frozen".to_owned());
             scope.pause();
             log.freeze(self.name);
         }
@@ -113,7 +112,6 @@ impl<Q, A> Process<Q, A> {
     /// SIGCONT.
     pub(crate) fn resume(&self, log: &ModelLog) {
         if let Some(scope) = self.scope() {
-            trace::note_of(self.name, || "goes on".to_owned());
             log.thaw(self.name);
             scope.resume();
         }
@@ -152,7 +150,7 @@ impl Bank {
         let connections = topology.connections as usize;
         let core_store = ModelCoreStore::paced(seed, pace, connections);
         let channel_store = ModelChannelStore::paced(seed, pace, connections);
-        let log = ModelLog::new(seed);
+        let log = ModelLog::paced(seed, pace);
         log.create_topic(ENTRIES_TOPIC, topology.partitions);
         for index in 0..topology.accounts {
             core_store.open(account(index), Won::new(topology.opening_won));
@@ -181,7 +179,7 @@ impl Bank {
         }
         let scope = self.core.begin();
         let outside = ModelCore {
-            store: planted::CoreStore::new(self.core_store.clone(), self.planted),
+            store: planted::CoreStore::new(self.core_store.of_process(), self.planted),
             log: planted::Log::new(self.log.of(CORE), self.planted),
             scope: scope.clone(),
             metrics: self.core.metrics.clone(),
@@ -205,7 +203,7 @@ impl Bank {
         let scope = process.begin();
         let core = ModelCoreApi::new(self.network.link(process.name, CORE), self.core.endpoint.clone());
         let outside = ModelChannel {
-            store: planted::ChannelStore::new(self.channel_store.clone(), self.planted),
+            store: planted::ChannelStore::new(self.channel_store.of_process(), self.planted),
             log: planted::Log::new(self.log.of(process.name), self.planted),
             core: planted::CoreApi::new(core, self.planted),
             scope: scope.clone(),

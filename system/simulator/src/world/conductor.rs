@@ -20,7 +20,8 @@ use crate::model::hook::Hook;
 use crate::model::log::{Damage, OffsetCommitFault, ProduceFault, RecordFault};
 use crate::model::network::{AnswerFault, Link, RequestFault, Way};
 use crate::plan::{Fault, Kind, Trigger};
-use crate::trace;
+use crate::trace::told::particulars;
+use crate::trace::{self, Told};
 
 /// The group that channels read in.
 pub(crate) const GROUP: &str = "channel";
@@ -56,6 +57,7 @@ impl Conductor {
     pub(crate) fn start(bank: Arc<Bank>, faults: &[Fault], begun: Instant, tasks: &mut JoinSet<()>) -> Arc<Self> {
         let turns = faults.iter().map(|fault| (fault.place.clone(), Turn::new(()))).collect();
         let struck = Mutex::new(vec![None; faults.len()]);
+        trace::plan_faults(|| faults.iter().map(strikes).collect());
         let conductor = Arc::new(Self { bank, begun, struck, healing: Healing::default(), turns });
         for (tag, fault) in faults.iter().enumerate() {
             match fault.trigger {
@@ -71,7 +73,7 @@ impl Conductor {
 
     /// Ends every fault: what was frozen goes on, what was killed is started, what was planned and did not come is forgotten.
     pub(crate) fn heal(&self) {
-        trace::note(|| "everything is healed".to_owned());
+        trace::note(|| "---- everything is healed".to_owned());
         self.healing.now.store(true, std::sync::atomic::Ordering::Relaxed);
         self.healing.bell.notify_waiters();
         let bank = &self.bank;
@@ -125,7 +127,8 @@ impl Conductor {
         }
         let lasts = Duration::from_millis(fault.lasts_ms);
         let (log, database) = (&self.bank.log, self.database(&fault.place));
-        let requests = |what| self.link(&fault.place).into_iter().for_each(|link| into(link.requests(), nth, what, tag));
+        let requests =
+            |what| self.link(&fault.place).into_iter().for_each(|link| into(link.requests(), nth, what, tag));
         let answers = |what| self.link(&fault.place).into_iter().for_each(|link| into(link.answers(), nth, what, tag));
         match fault.kind {
             Kind::CommitFailed => into(database.commits(), nth, CommitFault::Failed, tag),
@@ -171,11 +174,23 @@ impl Conductor {
             turn = turn => turn,
         };
         self.struck.lock().unwrap_or_else(PoisonError::into_inner)[tag] = Some(Instant::now());
-        trace::note(|| format!("fault {} at {} strikes", fault.kind.word(), fault.place));
+        trace::note(|| strikes(fault));
         if let Some(node) = self.node(fault) {
             self.break_node(fault, &node).await;
+            trace::note(|| is_over(fault));
         } else {
             self.strike(fault);
+            self.note_end(fault);
+        }
+    }
+
+    /// Notes when a fault ends by itself, if it does before everything is healed.
+    fn note_end(&self, fault: &Fault) {
+        let end = Instant::now() + Duration::from_millis(fault.lasts_ms);
+        let healed = self.begun + Duration::from_millis(self.bank.topology.load_ms);
+        // Whoever holds a row gets it in turn, which the database tells.
+        if fault.kind.needs().lasts && fault.kind != Kind::RowHeld && end < healed {
+            trace::note_at(end, || is_over(fault));
         }
     }
 
@@ -256,6 +271,14 @@ impl Conductor {
     }
 }
 
+fn strikes(fault: &Fault) -> String {
+    format!("==== {} strikes{}", fault.told(), particulars(fault))
+}
+
+fn is_over(fault: &Fault) -> String {
+    format!("==== {} is over", fault.told())
+}
+
 const fn damage(number: i64) -> Damage {
     if number == 0 { Damage::Unreadable } else { Damage::WrongBalance }
 }
@@ -309,7 +332,9 @@ impl Node {
         match self {
             Self::Core => drop(bank.core.stop().await),
             Self::Channel(index) => drop(bank.channels[*index].stop().await),
-            Self::Database(_) | Self::Kafka => unreachable!("only our own processes are restarted, and plans are checked"),
+            Self::Database(_) | Self::Kafka => {
+                unreachable!("only our own processes are restarted, and plans are checked")
+            }
         }
     }
 }

@@ -17,6 +17,7 @@ use super::ledger::{Ending, Ledger};
 use super::names::{CORE, CUSTOMERS};
 use crate::model::network::{CallEnd, Link};
 use crate::plan::{Action, Again, Operation};
+use crate::trace::told::DEPOSITS;
 
 /// Between two tries of a sender.
 const PAUSE: Duration = Duration::from_millis(200);
@@ -193,7 +194,7 @@ fn both(first: Ending, second: Ending) -> Ending {
 
 /// A deposit by its number: its id carries it, so that it stays the same when other operations are taken out of a plan.
 pub(crate) fn deposit(op: u64, account: AccountNo, won: i64) -> Deposit {
-    let id = TransferId(uuid::Uuid::from_u128((0xde90_u128 << 64) + u128::from(op)));
+    let id = TransferId(uuid::Uuid::from_u64_pair(DEPOSITS, op));
     let from = Party { bank: "088".to_owned(), account: format!("77-{op}") };
     Deposit { id, account, amount: Won::new(won), from }
 }

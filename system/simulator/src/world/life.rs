@@ -69,6 +69,8 @@ impl World<'_> {
     async fn load(&mut self) -> Vec<Option<Duration>> {
         let begun = Instant::now();
         let mut tasks = JoinSet::new();
+        let (operations, faults) = (self.plan.operations.len(), self.plan.faults.len());
+        trace::note(|| format!("---- load begins: {operations} operations, {faults} faults planned"));
         let conductor = Conductor::start(Arc::clone(&self.bank), &self.plan.faults, begun, &mut tasks);
         let customers = Arc::new(Customers::new(Arc::clone(&self.bank), Arc::clone(&self.ledger)));
         for operation in &self.plan.operations {
@@ -93,10 +95,11 @@ impl World<'_> {
 
     /// Asks core about everything that is not known.
     async fn resolve(&mut self) {
-        trace::note(|| "what is unknown is resolved".to_owned());
         let doubled = self.plan.faults.iter().any(|fault| fault.kind == Kind::RequestDoubled);
         let until = Instant::now() + REST_LIMIT;
-        for (place, deposit) in self.ledger.open(doubled) {
+        let open = self.ledger.open(doubled);
+        trace::note(|| format!("---- every customer has ended; what became of {} deposits is asked", open.len()));
+        for (place, deposit) in open {
             loop {
                 let request = CoreRequest::Resolve(deposit.id);
                 let ending = Ending::of(&self.harness.call(&self.bank.core.endpoint, request, ASK_LIMIT).await);
@@ -115,7 +118,7 @@ impl World<'_> {
 
     /// Waits until the copy has caught up and everything is published and committed.
     async fn converge(&mut self) {
-        trace::note(|| "the copy converges".to_owned());
+        trace::note(|| "---- the copy converges".to_owned());
         let until = Instant::now() + REST_LIMIT;
         let mut revealed = false;
         while Instant::now() < until {
@@ -129,7 +132,9 @@ impl World<'_> {
         }
         let unsent = self.bank.core_store.unsent_count();
         let behind = self.bank.core_store.with(|core| {
-            self.bank.channel_store.with(|copy| core.heads.values().filter(|head| copy.heads.get(&head.account) != Some(head)).count())
+            self.bank
+                .channel_store
+                .with(|copy| core.heads.values().filter(|head| copy.heads.get(&head.account) != Some(head)).count())
         });
         self.late.push(format!(
             "the bank had not come to rest {REST_LIMIT:?} after the heal: {unsent} rows not published, {behind} copies behind"
@@ -158,7 +163,7 @@ impl World<'_> {
         }
         let first = self.plan.operations.iter().map(|operation| operation.op + 1).max().unwrap_or(0);
         for (op, account) in (first..).zip(&accounts) {
-            trace::note(|| format!("one deposit more shows what account {account} lost"));
+            trace::note(|| format!("one deposit more shows what {} lost", trace::told::account(*account)));
             let deposit = deposit(op, *account, 1);
             let place = self.ledger.begin(op, deposit.clone(), self.ledger.now_ns());
             let request = CoreRequest::Deposit(deposit);
@@ -171,6 +176,7 @@ impl World<'_> {
 
     /// The newest page of some accounts, as a customer would see it now.
     async fn look_once_more(&self) {
+        trace::note(|| "---- the newest pages are read once more".to_owned());
         for index in 0..self.plan.topology.accounts.min(LAST_PAGES) {
             let channel = index as usize % self.bank.channels.len();
             let link = self.bank.network.link(HARNESS, self.bank.channels[channel].name);
@@ -180,6 +186,7 @@ impl World<'_> {
 
     /// Every process ends in order.
     async fn stop(&mut self) {
+        trace::note(|| "---- every process is stopped".to_owned());
         for channel in &self.bank.channels {
             if !channel.stop().await {
                 self.late.push(format!("{} did not stop in time", channel.name));

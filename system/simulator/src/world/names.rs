@@ -17,3 +17,8 @@ pub(crate) const HARNESS: &str = "harness";
 /// A channel's name.
 pub(crate) const CHANNELS: [&str; MOST_CHANNELS] =
     ["channel-0", "channel-1", "channel-2", "channel-3", "channel-4", "channel-5", "channel-6", "channel-7"];
+
+/// A process's or caller's name, to keep; `None` when there is none of this name.
+pub(crate) fn known(name: &str) -> Option<&'static str> {
+    [CORE, CUSTOMERS, HARNESS].into_iter().chain(CHANNELS).find(|known| *known == name)
+}
