@@ -12,6 +12,7 @@ mod core_store;
 mod database;
 mod kafka_log;
 mod kafka_scripts;
+mod scripts_on_postgres;
 
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -80,6 +81,7 @@ fn trials(place: &Place) -> Vec<Trial> {
     trials.extend(channel_store::trials(&place.runtime, &place.channel));
     trials.extend(channel_service::trials(&place.runtime, &place.channel));
     trials.extend(kafka_trials(place));
+    trials.extend(scripts_on_postgres::trials(place));
     trials
 }
 

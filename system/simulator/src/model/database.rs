@@ -18,7 +18,7 @@ mod pool;
 mod server;
 mod session;
 
-use std::sync::atomic::{AtomicI64, Ordering};
+use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
 use std::time::Duration;
 
@@ -43,7 +43,7 @@ pub const LEASE_LIMIT: Duration = Duration::from_secs(5);
 pub const STEP_LIMIT: Duration = Duration::from_secs(10);
 /// How long a commit may go unanswered before its outcome is called unknown.
 pub const COMMIT_LIMIT: Duration = Duration::from_secs(10);
-/// How long a wait lasts before the server looks for a deadlock.
+/// How long a wait lasts before the server looks for a deadlock, unless it was told otherwise.
 pub const DEADLOCK_TIMEOUT: Duration = Duration::from_secs(1);
 /// Connections of a store for which nobody chose.
 pub const CONNECTIONS: usize = 8;
@@ -56,6 +56,7 @@ struct Inner {
     born: Instant,
     stepped_micros: AtomicI64,
     idle_limit: Duration,
+    deadlock_millis: AtomicU64,
     server: Mutex<Server>,
     /// Rung at the end of a pause and at a kill.
     changed: Notify,
@@ -100,6 +101,7 @@ impl ModelDatabase {
                 born: Instant::now(),
                 stepped_micros: AtomicI64::new(0),
                 idle_limit: setting.idle_limit,
+                deadlock_millis: AtomicU64::new(u64::try_from(DEADLOCK_TIMEOUT.as_millis()).unwrap_or(u64::MAX)),
                 server: Mutex::new(Server::new(setting.name)),
                 changed: Notify::new(),
                 connections,
@@ -158,6 +160,15 @@ impl ModelDatabase {
     /// Sets the server's clock forwards or backwards.
     pub fn step_clock(&self, by_ms: i64) {
         self.inner.stepped_micros.fetch_add(by_ms.saturating_mul(1000), Ordering::Relaxed);
+    }
+
+    /// Sets `deadlock_timeout`, in milliseconds, for waits that begin from now on.
+    pub fn set_deadlock_timeout(&self, millis: u64) {
+        self.inner.deadlock_millis.store(millis, Ordering::Relaxed);
+    }
+
+    fn deadlock_timeout(&self) -> Duration {
+        Duration::from_millis(self.inner.deadlock_millis.load(Ordering::Relaxed))
     }
 
     /// How many transactions were ended to break a deadlock.

@@ -47,10 +47,10 @@ impl Book {
 
     /// Whether waiting for these would end in more than one way: a second one would reach for the same thing in the same moment.
     pub(super) fn would_race(&self, session: usize, asks: &[Thing], at: usize) -> bool {
-        let rest = &asks[at..];
-        let races = self.waiters.values().any(|other| {
-            let in_line = matches!(asks[at], Thing::Row(_)) && other.asks.get(other.at) == Some(&asks[at]);
-            !in_line && other.asks[other.at..].iter().any(|thing| rest.contains(thing))
+        let races = self.waiters.iter().any(|(other, waiter)| {
+            let in_line = matches!(asks[at], Thing::Row(_)) && waiter.asks.get(waiter.at) == Some(&asks[at]);
+            let theirs = self.still_wanted(*other, &waiter.asks[waiter.at..]);
+            !in_line && self.still_wanted(session, &asks[at..]).iter().any(|thing| theirs.contains(thing))
         });
         let circle = self.circle_through(session, asks[at]);
         // A queue in a circle, or a step that nobody awaits: more than one order of victims, or none to be seen.
@@ -60,6 +60,11 @@ impl Book {
                 .is_some_and(|waiter| waiter.dropped || self.waiting_for(waiter.asks[waiter.at]) > 1)
         });
         races || unclear || (!circle.is_empty() && self.waiting_for(asks[at]) > 0)
+    }
+
+    /// Those of these that the session does not hold.
+    fn still_wanted(&self, session: usize, things: &[Thing]) -> Vec<Thing> {
+        things.iter().filter(|thing| self.holders.get(thing) != Some(&session)).copied().collect()
     }
 
     /// Whether waiting for it would close a circle.

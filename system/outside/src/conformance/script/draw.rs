@@ -2,7 +2,8 @@
 //!
 //! In: a seed, which store. Out: steps. Elsewhere: what becomes of them (`run`).
 //!
-//! Sessions mostly go the way of the services (begin, claim, lock, write, commit) and now and then do not.
+//! Sessions mostly go the way of the services (begin, claim, lock, write, commit) and now and then do not. Every sixth script begins with
+//! a deadlock.
 
 use super::{ACCOUNTS, Act, Kind, Read, SESSIONS, Step, Wait, What};
 
@@ -51,7 +52,7 @@ pub fn draw(kind: Kind, seed: u64) -> Vec<Step> {
     // Few things make for many meetings.
     let (ids, accounts) = (2 + draw.small(3), 2 + draw.small(2));
     let mut stages = [0_u8; SESSIONS];
-    let mut steps = Vec::new();
+    let mut steps = if draw.one_in(6) { crossing(&mut draw, kind) } else { Vec::new() };
     for _ in 0..length {
         let session = usize::try_from(draw.below(sessions)).expect("an index");
         let stage = &mut stages[session];
@@ -59,6 +60,21 @@ pub fn draw(kind: Kind, seed: u64) -> Vec<Step> {
         steps.push(Step { session, act });
     }
     steps
+}
+
+/// Two or three sessions that take a thing each, and then each the next one's: the last one closes a circle.
+fn crossing(draw: &mut Draw, kind: Kind) -> Vec<Step> {
+    let sessions = 2 + draw.small(2);
+    let take = |thing: u8, row: bool| {
+        let thing = thing % sessions;
+        if row { Act::Lock(vec![thing], Some(Wait::Long)) } else { Act::Claim(vec![(thing, false)], Wait::Long) }
+    };
+    let rows: Vec<bool> = (0..sessions).map(|_| kind == Kind::Channel || draw.one_in(2)).collect();
+    let row = |thing: u8| rows[usize::from(thing % sessions)];
+    let steps = (0..sessions).map(|session| (session, Act::Begin));
+    let steps = steps.chain((0..sessions).map(|session| (session, take(session, row(session)))));
+    let steps = steps.chain((0..sessions).map(|session| (session, take(session + 1, row(session + 1)))));
+    steps.map(|(session, act)| Step { session: usize::from(session), act }).collect()
 }
 
 fn act(draw: &mut Draw, kind: Kind, stage: &mut u8, ids: u8, accounts: u8) -> Act {
@@ -94,9 +110,12 @@ fn act(draw: &mut Draw, kind: Kind, stage: &mut u8, ids: u8, accounts: u8) -> Ac
         }
         2 => {
             *stage = 3;
-            match draw.below(5) {
-                0 => Act::Lock(rows(draw, kind, accounts), mode(draw)),
-                1 | 2 => {
+            match draw.below(6) {
+                0 | 1 => {
+                    *stage = 2;
+                    Act::Lock(rows(draw, kind, accounts), mode(draw))
+                }
+                2 | 3 => {
                     *stage = 0;
                     Act::WriteAndCommit(what(draw))
                 }

@@ -12,10 +12,7 @@ use tokio::sync::oneshot;
 use tokio::time::{Instant, sleep, sleep_until, timeout};
 
 use super::server::CommitAnswer;
-use super::{
-    COMMIT_LIMIT, CommitFault, DEADLOCK_TIMEOUT, ModelDatabase, STEP_LIMIT, StepFault, in_the_background, lost,
-    unanswered,
-};
+use super::{COMMIT_LIMIT, CommitFault, ModelDatabase, STEP_LIMIT, StepFault, in_the_background, lost, unanswered};
 use crate::model::locks::{Asked, Key, Owner};
 use crate::trace;
 
@@ -134,7 +131,7 @@ impl Session {
         until: Instant,
     ) -> Result<(), StoreError> {
         let gives_up = began + STEP_LIMIT;
-        let mut look = Some(began + DEADLOCK_TIMEOUT).filter(|look| *look <= until);
+        let mut look = Some(began + self.database.deadlock_timeout()).filter(|look| *look <= until);
         loop {
             let wake = {
                 let server = self.database.server();
@@ -259,8 +256,9 @@ impl Session {
     where
         R: Send + 'static,
     {
-        if let Some(error) = self.failed.take() {
-            return CommitOutcome::Failed(error);
+        if self.failed.is_some() {
+            // Which step it was, and why, was said then.
+            return CommitOutcome::Failed(StoreError::Other("a step of this transaction failed before".to_owned()));
         }
         if self.under_way {
             return CommitOutcome::Failed(abandoned());
