@@ -10,14 +10,17 @@ use std::collections::BTreeSet;
 use super::Dice;
 use crate::plan::{Fault, Kind, Topology, Trigger, places_in};
 
-/// The least and the most kinds of a plan.
+/// The least and the most kinds of a plan, unless more are needed for [`CERTAIN`].
 const KINDS: (u64, u64) = (4, 9);
+/// So many kinds of a plan have a moment, which always comes: whatever calls happen, at least these strike.
+const CERTAIN: usize = 3;
 
 /// Draws the faults.
 pub(super) fn draw(dice: &mut Dice, topology: &Topology) -> Vec<Fault> {
     let wanted = usize::try_from(dice.between(KINDS.0, KINDS.1)).expect("a small number");
     let mut kinds = BTreeSet::new();
-    while kinds.len() < wanted {
+    let certain = |kinds: &BTreeSet<Kind>| kinds.iter().filter(|kind| kind.needs().at).count();
+    while kinds.len() < wanted || certain(&kinds) < CERTAIN {
         kinds.insert(dice.one_of(Kind::ALL));
     }
     let mut faults = Vec::new();
