@@ -12,7 +12,7 @@ mod evidence;
 mod ledger;
 mod life;
 mod markers;
-mod names;
+pub(crate) mod names;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::panic::{AssertUnwindSafe, catch_unwind};

@@ -3,6 +3,7 @@
 //! In: a seed. Out: [`ModelChannelStore`], a `ChannelStore` on virtual time. Elsewhere: the steps of a transaction (`tx`), the server
 //! (`database`).
 
+mod told;
 mod tx;
 
 use std::collections::BTreeMap;

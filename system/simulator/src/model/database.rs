@@ -13,6 +13,7 @@
 //!
 //! A client has the limits of the real pool: [`STEP_LIMIT`], [`COMMIT_LIMIT`], [`LEASE_LIMIT`].
 
+mod commit;
 mod fault;
 mod pool;
 mod server;
@@ -30,7 +31,7 @@ use tokio::time::{Instant, sleep, sleep_until, timeout, timeout_at};
 use super::chance::Chance;
 use super::hook::Hook;
 use super::locks::{Asked, Key, Owner};
-use crate::trace;
+use crate::trace::{self, told};
 
 pub use fault::{CommitFault, Refusal, StepFault};
 pub(super) use session::{Session, Step};
@@ -139,12 +140,14 @@ impl ModelDatabase {
 
     /// Freezes the server (SIGSTOP): nothing is answered.
     pub fn pause(&self) {
+        trace::note_of(self.inner.name, || "is frozen".to_owned());
         let mut server = self.server();
         server.paused = server.up;
     }
 
     /// Goes on (SIGCONT): what was sent meanwhile is done now, whether its client still waits or not.
     pub fn resume(&self) {
+        trace::note_of(self.inner.name, || "goes on".to_owned());
         let waits = self.server().resume(Instant::now());
         for (owner, until) in waits {
             self.wait_out(owner, until);
@@ -228,8 +231,11 @@ impl ModelDatabase {
                 Asked::Waits(granted) => granted.await.is_ok(),
             };
             if held {
-                trace::note_of(database.inner.name, || format!("row {account} is held by somebody else for {lasts:?}"));
+                trace::note_of(database.inner.name, || {
+                    format!("somebody else has the row of {} for {}", told::account(account), told::seconds(lasts))
+                });
                 sleep(lasts).await;
+                trace::note_of(database.inner.name, || format!("the row of {} is free again", told::account(account)));
             }
             database.client_gone(owner);
         });
@@ -340,11 +346,14 @@ impl ModelDatabase {
 
     /// A plain read or write meets what steps meet.
     fn strike(&self) -> Result<(), StoreError> {
-        match self.inner.steps.call() {
-            None => Ok(()),
-            Some(StepFault::Dropped) => Err(lost()),
-            Some(StepFault::Refused(refusal)) => Err(refusal.error()),
-        }
+        let error = match self.inner.steps.call() {
+            None => return Ok(()),
+            Some(StepFault::Dropped) => lost(),
+            Some(StepFault::Refused(refusal)) => refusal.error(),
+        };
+        let name = self.inner.name;
+        trace::note_of(trace::actor(name), || format!("{name} does not answer a plain statement: {error}"));
+        Err(error)
     }
 
     /// A client has gone without a COMMIT.

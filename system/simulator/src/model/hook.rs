@@ -8,6 +8,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::time::Instant;
 
+use crate::trace;
+
 pub use super::database::{CommitFault, StepFault};
 
 #[derive(Debug)]
@@ -94,6 +96,7 @@ impl<F> Hook<F> {
         state.fired += 1;
         if let Some(tag) = tag {
             state.struck.push((tag, Instant::now()));
+            trace::strikes(tag);
         }
         Some(fault)
     }

@@ -11,6 +11,8 @@ use bankstorm_contracts::{AccountNo, TransferId};
 use tokio::sync::oneshot;
 use tokio::time::Instant;
 
+use crate::trace::told;
+
 /// Who holds a lock: a transaction's number.
 pub(super) type Owner = u64;
 
@@ -21,6 +23,16 @@ pub(super) enum Key {
     Row(AccountNo),
     /// A transfer's id in its unique index.
     Id(TransferId),
+}
+
+impl Key {
+    /// For people.
+    pub(super) fn told(self) -> String {
+        match self {
+            Self::Row(account) => format!("the row of {}", told::account(account)),
+            Self::Id(id) => format!("the id of {}", told::transfer(id)),
+        }
+    }
 }
 
 /// What became of an owner while others gave their locks back.

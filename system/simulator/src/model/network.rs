@@ -19,7 +19,6 @@ mod tests;
 
 use std::collections::BTreeMap;
 use std::fmt;
-use std::fmt::Debug;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -29,6 +28,8 @@ use tokio::time::{Instant, sleep, timeout};
 use super::chance::Chance;
 use super::hook::Hook;
 use crate::trace;
+use crate::trace::told::{Told, seconds};
+use crate::world::names;
 pub use endpoint::{BoxFuture, Endpoint};
 
 /// Whose notes are the network's own.
@@ -113,7 +114,8 @@ impl Network {
         let link = links.entry(name).or_insert_with_key(|name| {
             let chance = Chance::paced(self.0.seed, name, self.0.pace_ms);
             let (requests, answers, weather) = (Hook::default(), Hook::default(), Mutex::default());
-            Link(Arc::new(Line { name: name.clone(), chance, requests, answers, weather }))
+            let caller = names::known(from).unwrap_or(NETWORK);
+            Link(Arc::new(Line { name: name.clone(), caller, chance, requests, answers, weather }))
         });
         link.clone()
     }
@@ -134,6 +136,8 @@ pub struct Link(Arc<Line>);
 
 struct Line {
     name: String,
+    /// In whose name calls are noted.
+    caller: &'static str,
     chance: Chance,
     requests: Hook<RequestFault>,
     answers: Hook<AnswerFault>,
@@ -191,7 +195,14 @@ impl Link {
 
     /// From now on, for as long as this `lasts`, nothing arrives that way; what is sent or on its way meanwhile never does.
     pub fn cut(&self, way: Way, lasts: Duration) {
-        trace::note_of(NETWORK, || format!("{}: {way:?} cut for {lasts:?}", self.0.name));
+        trace::note_of(NETWORK, || {
+            let what = match way {
+                Way::Requests => "requests are",
+                Way::Answers => "answers are",
+                Way::Both => "both ways are",
+            };
+            format!("{}: {what} cut for {}", self.there(), seconds(lasts))
+        });
         let until = Some(Instant::now() + lasts);
         let mut weather = self.weather();
         if matches!(way, Way::Requests | Way::Both) {
@@ -204,7 +215,9 @@ impl Link {
 
     /// What is sent from now on, for as long as this `lasts`, takes `by` longer, each way.
     pub fn slow(&self, by: Duration, lasts: Duration) {
-        trace::note_of(NETWORK, || format!("{}: slower by {by:?} for {lasts:?}", self.0.name));
+        trace::note_of(NETWORK, || {
+            format!("{}: slower by {} each way for {}", self.there(), seconds(by), seconds(lasts))
+        });
         self.weather().slow.push((by, Instant::now() + lasts));
     }
 
@@ -215,12 +228,12 @@ impl Link {
     /// [`CallEnd`] says what is known of the effect.
     pub async fn call<Q, A>(&self, to: &Endpoint<Q, A>, request: Q, limit: Duration) -> Result<A, CallEnd>
     where
-        Q: Clone + Debug + Send + 'static,
-        A: Debug + Send + 'static,
+        Q: Clone + Told + Send + 'static,
+        A: Told + Send + 'static,
     {
-        trace::note(|| format!("{}: {}", self.0.name, brief(&request)));
+        let asked = self.note_call(&request);
         let end = timeout(limit, self.exchange(to, request)).await.unwrap_or(Err(LATE));
-        self.note_end(&end);
+        self.note_end(asked.as_deref(), limit, &end);
         end
     }
 
@@ -230,10 +243,10 @@ impl Link {
     /// [`CallEnd`] says what is known of the effect.
     pub async fn call_apart<Q, A>(&self, to: &Endpoint<Q, A>, request: Q, limit: Duration) -> Result<A, CallEnd>
     where
-        Q: Clone + Debug + Send + 'static,
-        A: Debug + Send + 'static,
+        Q: Clone + Told + Send + 'static,
+        A: Told + Send + 'static,
     {
-        trace::note(|| format!("{}: {}", self.0.name, brief(&request)));
+        let asked = self.note_call(&request);
         let (link, to) = (self.clone(), to.clone());
         let under_way = spawn(async move { link.exchange(&to, request).await });
         let _closed = Closed(under_way.abort_handle());
@@ -241,25 +254,57 @@ impl Link {
             Ok(end) => end.unwrap_or(Err(BROKEN)),
             Err(_) => Err(LATE),
         };
-        self.note_end(&end);
+        self.note_end(asked.as_deref(), limit, &end);
         end
     }
 
-    fn note_end<A: Debug>(&self, end: &Result<A, CallEnd>) {
-        trace::note(|| match end {
-            Ok(answer) => format!("{}: answered {}", self.0.name, brief(answer)),
-            Err(end) => format!("{}: {end}", self.0.name),
+    /// `from -> to`.
+    fn there(&self) -> String {
+        self.0.name.replace('>', " -> ")
+    }
+
+    /// `to -> from`.
+    fn back(&self) -> String {
+        let (from, to) = self.0.name.split_once('>').unwrap_or((&self.0.name, ""));
+        format!("{to} -> {from}")
+    }
+
+    /// Notes a question; its text, while somebody records.
+    fn note_call(&self, request: &impl Told) -> Option<String> {
+        let asked = trace::text(request)?;
+        trace::note_of(self.0.caller, || format!("{}: {asked}", self.there()));
+        Some(asked)
+    }
+
+    fn note_end<A: Told>(&self, asked: Option<&str>, limit: Duration, end: &Result<A, CallEnd>) {
+        let Some(asked) = asked else { return };
+        trace::note_of(self.0.caller, || match end {
+            Ok(answer) if answer.stands_alone() => format!("{}: {}", self.back(), answer.told()),
+            Ok(answer) => format!("{}: {} ({asked})", self.back(), answer.told()),
+            Err(end) if *end == LATE => format!("{}: gave up after {}: {asked}", self.there(), seconds(limit)),
+            Err(end) => format!("{}: {end}: {asked}", self.there()),
+        });
+    }
+
+    fn note_fault(&self, fault: RequestFault, request: &impl Told) {
+        trace::note_of(NETWORK, || {
+            let what = match fault {
+                RequestFault::Dropped => "dropped".to_owned(),
+                RequestFault::Held(by) => format!("held for {}", seconds(by)),
+                RequestFault::Doubled(after) => format!("doubled, once more after {}", seconds(after)),
+            };
+            format!("{}: {what}: {}", self.there(), request.told())
         });
     }
 
     async fn exchange<Q, A>(&self, to: &Endpoint<Q, A>, request: Q) -> Result<A, CallEnd>
     where
-        Q: Clone + Send + 'static,
-        A: Send + 'static,
+        Q: Clone + Told + Send + 'static,
+        A: Told + Send + 'static,
     {
         let fault = self.0.requests.call();
         if let Some(fault) = fault {
-            trace::note_of(NETWORK, || format!("{}: the request is {fault:?}", self.0.name));
+            self.note_fault(fault, &request);
         }
         let end = match fault {
             None => self.carry(to, request).await,
@@ -272,10 +317,13 @@ impl Link {
                 self.carry(to, request).await
             }
         };
-        if end.is_ok()
+        if let Ok(answer) = &end
             && let Some(fault) = self.0.answers.call()
         {
-            trace::note_of(NETWORK, || format!("{}: the answer is {fault:?}", self.0.name));
+            trace::note_of(NETWORK, || match fault {
+                AnswerFault::Dropped => format!("{}: dropped: {}", self.back(), answer.told()),
+                AnswerFault::Held(by) => format!("{}: held for {}: {}", self.back(), seconds(by), answer.told()),
+            });
             match fault {
                 AnswerFault::Dropped => return never().await,
                 AnswerFault::Held(by) => sleep(by).await,
@@ -288,13 +336,15 @@ impl Link {
     /// Keeps a request for a while, then delivers it: on nobody's behalf, so it is worked to its end.
     fn keep<Q, A>(&self, to: &Endpoint<Q, A>, request: Q, by: Duration) -> JoinHandle<Result<A, CallEnd>>
     where
-        Q: Send + 'static,
+        Q: Told + Send + 'static,
         A: Send + 'static,
     {
         let (link, to) = (self.clone(), to.clone());
         spawn(async move {
             sleep(by).await;
-            trace::note_of(NETWORK, || format!("{}: what was kept for {by:?} arrives", link.0.name));
+            trace::note_of(NETWORK, || {
+                format!("{}: what was kept for {} goes on: {}", link.there(), seconds(by), request.told())
+            });
             link.carry(&to, request).await
         })
     }
@@ -344,14 +394,4 @@ impl Drop for Closed {
 #[expect(clippy::disallowed_methods, reason = "what is on the network is in no process, and survives them")]
 fn spawn<T: Send + 'static>(transmission: impl Future<Output = T> + Send + 'static) -> JoinHandle<T> {
     tokio::spawn(transmission)
-}
-
-/// A value for people; a page of entries is cut, and says so.
-fn brief(value: &impl Debug) -> String {
-    const LONGEST: usize = 240;
-    let text = format!("{value:?}");
-    match text.char_indices().nth(LONGEST) {
-        Some((end, _)) => format!("{} ... ({} bytes)", &text[..end], text.len()),
-        None => text,
-    }
 }

@@ -11,6 +11,7 @@ use tokio::time::{Instant, sleep_until, timeout_at};
 
 use super::{LEASE_LIMIT, ModelDatabase, down, in_the_background};
 use crate::trace;
+use crate::trace::told::seconds;
 
 impl ModelDatabase {
     /// The same server, as one more process sees it: with connections of its own.
@@ -66,7 +67,10 @@ impl ModelDatabase {
             }
             let now = Instant::now();
             if now >= limit {
-                trace::note_of(self.inner.name, || format!("had no free connection within {LEASE_LIMIT:?}"));
+                let name = self.inner.name;
+                trace::note_of(trace::actor(name), || {
+                    format!("{name}: no free connection within {}", seconds(LEASE_LIMIT))
+                });
                 return Err(StoreError::Unavailable(format!("no free connection within {LEASE_LIMIT:?}")));
             }
             self.server().sweep(now);

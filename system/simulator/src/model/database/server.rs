@@ -173,7 +173,7 @@ impl Server {
             self.roll_back(owner, now);
         } else {
             let name = self.name;
-            trace::note_of(name, || format!("ends session {owner}: idle in its transaction for too long"));
+            trace::note_of(name, || format!("ends transaction {owner}: its client said nothing for too long"));
             self.end(owner, now);
         }
     }

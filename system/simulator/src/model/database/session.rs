@@ -1,6 +1,7 @@
 //! A client's end of a transaction.
 //!
-//! In: steps. Out: locks, errors, how the commit ended. Elsewhere: what the server makes of it (`server`), what is written (the stores).
+//! In: steps. Out: locks, errors, how the commit ended. Elsewhere: what the server makes of it (`server`, `commit`),
+//! what is written (the stores).
 //!
 //! A step goes [`Session::step`], then locks and looks, then [`Session::answered`]. A step that is not answered, because its future was
 //! dropped or an error came, leaves a transaction that can only be rolled back. Dropping the session says so to the server.
@@ -9,13 +10,17 @@ use std::time::Duration;
 
 use bankstorm_outside::{CommitOutcome, StoreError};
 use tokio::sync::oneshot;
-use tokio::time::{Instant, sleep, sleep_until, timeout};
+use tokio::time::{Instant, sleep_until, timeout};
 
+use super::commit::{note_transaction, serve_commit};
 use super::server::CommitAnswer;
 use super::{COMMIT_LIMIT, CommitFault, ModelDatabase, STEP_LIMIT, StepFault, in_the_background, lost, unanswered};
 use crate::model::locks::{Asked, Key, Owner};
-use crate::trace;
+use crate::trace::told::seconds;
+use crate::trace::{self, Told};
 
+/// Lock waits from here on are told.
+const LONG_WAIT: Duration = Duration::from_millis(100);
 /// PostgreSQL's shortest `lock_timeout`: 0 would mean "for ever".
 const SHORTEST_WAIT: Duration = Duration::from_millis(1);
 
@@ -24,6 +29,8 @@ pub(in crate::model) struct Session {
     database: ModelDatabase,
     id: Owner,
     incarnation: u64,
+    /// Whose it is: its process, or the database where that is not known.
+    who: &'static str,
     failed: Option<StoreError>,
     /// A step was sent and not answered yet.
     under_way: bool,
@@ -43,8 +50,14 @@ pub(in crate::model) enum Step {
 }
 
 impl Session {
-    pub(super) const fn new(database: ModelDatabase, id: Owner, incarnation: u64) -> Self {
-        Self { database, id, incarnation, failed: None, under_way: false, begun: false, committing: false }
+    pub(super) fn new(database: ModelDatabase, id: Owner, incarnation: u64) -> Self {
+        let who = trace::actor(database.inner.name);
+        Self { database, id, incarnation, who, failed: None, under_way: false, begun: false, committing: false }
+    }
+
+    /// Notes what becomes of this transaction.
+    fn note(&self, what: impl FnOnce() -> String) {
+        note_transaction(&self.database, self.who, self.id, what);
     }
 
     /// Whether this transaction holds a lock.
@@ -84,6 +97,12 @@ impl Session {
 
     /// The server says no: the transaction holds nothing any more, and can only be rolled back.
     pub(in crate::model) fn refuse(&mut self, error: StoreError) -> StoreError {
+        self.note(|| format!("is refused: {error}"));
+        self.end_with(error)
+    }
+
+    /// The server has ended the transaction.
+    fn end_with(&mut self, error: StoreError) -> StoreError {
         self.database.server().roll_back(self.id, Instant::now());
         self.fail(error)
     }
@@ -103,19 +122,23 @@ impl Session {
         self.arrive().await?;
         let began = Instant::now();
         let until = began + limit.max(SHORTEST_WAIT);
-        let asked = self.database.server().locks.acquire(self.id, key, Some(until));
-        let granted = match asked {
-            Asked::Held => return Ok(()),
-            Asked::Waits(granted) => granted,
-        };
-        match self.wait(key, granted, began, until).await {
-            Ok(()) => Ok(()),
-            Err(error) => {
-                let name = self.database.inner.name;
-                trace::note_of(name, || format!("transaction {} waited for {key:?} in vain: {error}", self.id));
-                Err(error)
+        let (granted, holder) = {
+            let locks = &mut self.database.server().locks;
+            match locks.acquire(self.id, key, Some(until)) {
+                Asked::Held => return Ok(()),
+                Asked::Waits(granted) => (granted, locks.holder(key)),
             }
+        };
+        let end = self.wait(key, granted, began, until).await;
+        let waited = began.elapsed();
+        if end.is_err() || waited >= LONG_WAIT {
+            self.note(|| {
+                let of = holder.map_or_else(String::new, |holder| format!(", which transaction {holder} had"));
+                let end = end.as_ref().map_or_else(|error| format!(" in vain: {error}"), |()| String::new());
+                format!("waited {} for {}{of}{end}", seconds(waited), key.told())
+            });
         }
+        end
     }
 
     /// Gives a lock back that was not needed after all.
@@ -160,11 +183,11 @@ impl Session {
             if look.is_some_and(|look| look <= now) {
                 look = None;
                 if self.breaks_deadlock() {
-                    return Err(self.refuse(StoreError::Deadlock));
+                    return Err(self.end_with(StoreError::Deadlock));
                 }
             }
             if until <= now {
-                return Err(self.refuse(StoreError::LockTimeout));
+                return Err(self.end_with(StoreError::LockTimeout));
             }
             if gives_up <= now {
                 self.lose();
@@ -241,6 +264,7 @@ impl Session {
 
     /// The connection is gone.
     fn lose(&mut self) -> StoreError {
+        self.note(|| "has lost its connection".to_owned());
         self.database.client_gone(self.id);
         self.fail(lost())
     }
@@ -254,7 +278,7 @@ impl Session {
         apply: impl FnOnce(R, Owner) + Send + 'static,
     ) -> CommitOutcome
     where
-        R: Send + 'static,
+        R: Told + Send + 'static,
     {
         if self.failed.is_some() {
             // Which step it was, and why, was said then.
@@ -280,7 +304,9 @@ impl Session {
             Err(error) => return self.refused_ahead(error).await,
         };
         let fault = self.database.inner.commits.call();
+        let told = trace::text(&rows);
         if fault == Some(CommitFault::UnknownBefore) {
+            self.note(|| format!("is not committed: {}", told.unwrap_or_default()));
             self.lose();
             self.database.travel().await;
             return CommitOutcome::Unknown("the connection was lost after the commit was sent".to_owned());
@@ -288,8 +314,12 @@ impl Session {
         let (answer, answered) = oneshot::channel();
         self.database.server().begin_commit(self.id, answer);
         self.committing = true;
-        let (database, id) = (self.database.clone(), self.id);
-        in_the_background(async move { serve_commit(&database, id, fault, |id| apply(rows, id)).await });
+        let (database, id, who) = (self.database.clone(), self.id, self.who);
+        in_the_background(async move {
+            let told = told.as_deref().unwrap_or_default();
+            let note = |what: &str| note_transaction(&database, who, id, || format!("{what}{told}"));
+            serve_commit(&database, id, fault, |id| apply(rows, id), note).await;
+        });
         self.commit_answer(answered).await
     }
 
@@ -330,37 +360,11 @@ impl Session {
 impl Drop for Session {
     fn drop(&mut self) {
         if !self.committing {
+            if self.begun && self.failed.is_none() {
+                self.note(|| "ends without a commit".to_owned());
+            }
             self.database.client_gone(self.id);
         }
-    }
-}
-
-/// What the server makes of a COMMIT, whoever still waits for it.
-async fn serve_commit(database: &ModelDatabase, id: Owner, fault: Option<CommitFault>, apply: impl FnOnce(Owner)) {
-    if let Some(CommitFault::Stalled(lasts)) = fault {
-        sleep(lasts).await;
-    }
-    database.travel().await;
-    // Killed meanwhile, the server has forgotten the session.
-    let _ = database.after_pause().await;
-    let mut server = database.server();
-    let Some(answer) = server.take_commit(id) else { return };
-    let outcome = if fault == Some(CommitFault::Failed) {
-        Err(StoreError::Other("the database refused the commit".to_owned()))
-    } else {
-        apply(id);
-        Ok(())
-    };
-    server.end(id, Instant::now());
-    drop(server);
-    let name = database.inner.name;
-    trace::note_of(name, || match (&outcome, fault) {
-        (_, Some(fault)) => format!("transaction {id}: commit met {fault:?}"),
-        _ => format!("transaction {id} is committed"),
-    });
-    if fault != Some(CommitFault::UnknownAfter) {
-        // Its client may have given up.
-        let _ = answer.send(outcome);
     }
 }
 

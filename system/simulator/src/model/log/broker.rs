@@ -68,7 +68,15 @@ impl ModelLog {
         let mut state = self.state();
         let from = state.broker;
         let Some(to) = step(from) else { return };
-        note_of("kafka", || format!("log: the broker was {from:?} and is {to:?}"));
+        note_of("kafka", || {
+            let what = match (from, to) {
+                (_, Broker::Down) => "is killed",
+                (Broker::Down, _) => "accepts connections",
+                (_, Broker::Paused) => "is frozen",
+                (_, Broker::Up) => "goes on",
+            };
+            what.to_owned()
+        });
         self.advance_all(&mut state);
         state.broker = to;
         state.connection += u64::from(to == Broker::Down);

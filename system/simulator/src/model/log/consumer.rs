@@ -177,15 +177,15 @@ impl Owner {
         group.advance(&moment, partitions);
         if let Some((slot, _)) = offsets.iter().find(|(slot, _)| !group.owns(self.id, *slot)) {
             let refused = not_assigned(&partitions.at(*slot));
-            note_of(self.log.who, || format!("log: offsets refused: {refused}"));
+            note_of(self.log.who, || format!("kafka: offsets refused: {refused}"));
             return Err(refused);
         }
         for (slot, offset) in offsets {
             group.commit(*slot, *offset);
         }
         note_of(self.log.who, || {
-            let shown = offsets.iter().map(|(slot, offset)| format!("{} at {offset}", partitions.number(*slot)));
-            format!("log: committed {}", shown.collect::<Vec<_>>().join(", "))
+            let shown = offsets.iter().map(|(slot, offset)| format!("{}@{offset}", partitions.number(*slot)));
+            format!("kafka: offsets committed: {}", shown.collect::<Vec<_>>().join(", "))
         });
         Ok(())
     }
@@ -199,7 +199,7 @@ impl Owner {
         let fault = self.log.inner.offset_commits.call();
         let result = match fault {
             Some(OffsetCommitFault::Refused) => {
-                note_of(self.log.who, || "log: offsets refused by the broker".to_owned());
+                note_of(self.log.who, || "kafka: offsets refused by the broker".to_owned());
                 Err(LogError::Other("the broker refused the offsets".to_owned()))
             }
             _ => self.commit(offsets),

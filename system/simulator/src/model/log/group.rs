@@ -59,7 +59,7 @@ impl Member {
         if slots.is_empty() {
             return;
         }
-        note_of(self.who, || format!("log: lost {}", named(partitions, &slots)));
+        note_of(self.who, || format!("kafka: lost {}", named(partitions, &slots)));
         self.events.push_back(ConsumerEvent::Lost(slots.iter().map(|slot| partitions.at(*slot)).collect()));
         self.bell.notify_one();
     }
@@ -243,7 +243,7 @@ impl Group {
                 member.reading.insert(*slot, Reading { offset, paused: false });
             }
             let generation = self.generation;
-            note_of(member.who, || format!("log: assigned {} in generation {generation}", named(partitions, &slots)));
+            note_of(member.who, || format!("kafka: assigned {} in generation {generation}", named(partitions, &slots)));
             let partitions = slots.iter().map(|slot| partitions.at(*slot)).collect();
             member.events.push_back(ConsumerEvent::Assigned(Assignment { partitions, generation: Some(generation) }));
             member.bell.notify_one();
@@ -265,7 +265,7 @@ impl Group {
             for slot in &slots {
                 member.reading.remove(slot);
             }
-            note_of(member.who, || format!("log: revoked {}", named(partitions, &slots)));
+            note_of(member.who, || format!("kafka: revoked {}", named(partitions, &slots)));
             let (done, acknowledged) = oneshot::channel();
             let partitions = slots.iter().map(|slot| partitions.at(*slot)).collect();
             member.events.push_back(ConsumerEvent::Revoked { partitions, done });

@@ -20,7 +20,8 @@ use super::broker::Broker;
 use super::partitions::Fate;
 use super::session::RECONNECT_MOST;
 use super::{DISCARD_LIMIT, ModelLog, ProduceFault, RecordFault};
-use crate::trace::note_of;
+use crate::trace::told::{Value, seconds};
+use crate::trace::{self, note_of};
 
 /// What one trip carries at most: as in Kafka, an idempotent producer has several batches under way, in order.
 const BATCH: usize = 16;
@@ -171,7 +172,7 @@ impl Network {
         }
         let fault = self.log.inner.produces.call();
         if let Some(ProduceFault::Stalled(lasts)) = fault {
-            note_of(self.log.who, || format!("log: a record takes {lasts:?}"));
+            note_of(self.log.who, || format!("kafka: a record takes {}", seconds(lasts)));
             if !self.stall(lasts).await || !self.reach().await {
                 self.failed = true;
                 return Err(not_delivered("the producer was given up"));
@@ -183,7 +184,7 @@ impl Network {
     fn append(&mut self, record: Outgoing, fault: Option<ProduceFault>) -> Acknowledgement {
         self.failed = matches!(fault, Some(ProduceFault::Before | ProduceFault::After));
         if fault == Some(ProduceFault::Before) {
-            note_of(self.log.who, || "log: a record is refused".to_owned());
+            note_of(self.log.who, || "kafka: a record is refused".to_owned());
             return Err(not_delivered("the record was refused"));
         }
         let mut state = self.log.state();
@@ -195,7 +196,7 @@ impl Network {
         let slot = slots.start + partition_of(&record.key, slots.len());
         let partition = state.partitions.number(slot);
         if fault == Some(ProduceFault::Swallowed) {
-            note_of(self.log.who, || "log: a record is swallowed".to_owned());
+            note_of(self.log.who, || "kafka: a record is swallowed".to_owned());
             return Ok(Delivered { partition, offset: state.partitions.end(slot) });
         }
         let fate = match self.log.inner.appends.call() {
@@ -208,12 +209,15 @@ impl Network {
             Fate::Lost => ", and no consumer will see it",
             Fate::Damaged(_) => ", and consumers will see it damaged",
         };
+        let what = trace::text(&Value(&record.value));
         let offset = state.partitions.append(slot, record.key, record.value, fate);
         state.wake_readers(slot);
         drop(state);
-        note_of(self.log.who, || format!("log: appended {}/{partition} at {offset}{told}", record.topic));
+        note_of(self.log.who, || {
+            format!("kafka: appended {}/{partition}@{offset}: {}{told}", record.topic, what.unwrap_or_default())
+        });
         if fault == Some(ProduceFault::After) {
-            note_of(self.log.who, || "log: its acknowledgement is lost".to_owned());
+            note_of(self.log.who, || "kafka: its acknowledgement is lost".to_owned());
             return Err(not_delivered("the acknowledgement was lost"));
         }
         Ok(Delivered { partition, offset })
@@ -323,7 +327,7 @@ impl EventProducer for ModelProducer {
     async fn discard(self) {
         self.close();
         if timeout(DISCARD_LIMIT, self.line.idle()).await.is_err() {
-            note_of(self.log.who, || format!("log: a discard meets its limit of {DISCARD_LIMIT:?}"));
+            note_of(self.log.who, || format!("kafka: a discard meets its limit of {}", seconds(DISCARD_LIMIT)));
             self.line.state().given_up = true;
             self.log.inner.changed.notify_waiters();
             self.line.idle().await;

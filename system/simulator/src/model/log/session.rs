@@ -97,7 +97,7 @@ impl Group {
     fn join(&mut self, id: MemberId) {
         let Some(member) = self.members.get_mut(&id) else { return };
         member.standing = Standing::In;
-        note_of(member.who, || format!("log: member {id} joins"));
+        note_of(member.who, || format!("kafka: member {id} joins"));
         self.generation += 1;
         self.changed();
     }
@@ -105,7 +105,7 @@ impl Group {
     /// A member goes and says so.
     pub(super) fn leave(&mut self, id: MemberId) {
         if let Some(member) = self.members.remove(&id) {
-            note_of(member.who, || format!("log: member {id} leaves"));
+            note_of(member.who, || format!("kafka: member {id} leaves"));
             self.disown(id);
         }
     }
@@ -116,7 +116,7 @@ impl Group {
         member.dropped = true;
         member.events.clear();
         member.reading.clear();
-        note_of(member.who, || format!("log: member {id} is heard no more"));
+        note_of(member.who, || format!("kafka: member {id} is heard no more"));
         match member.standing {
             Standing::In => member.standing = Standing::Silent { since: now, heard: None },
             Standing::Silent { since, .. } => member.standing = Standing::Silent { since, heard: None },
@@ -262,7 +262,7 @@ impl Group {
     /// A session ran out.
     fn run_out(&mut self, id: MemberId, moment: &Moment<'_>, partitions: &Partitions) {
         let Some(member) = self.members.get_mut(&id) else { return };
-        note_of(member.who, || format!("log: the session of member {id} runs out"));
+        note_of(member.who, || format!("kafka: the session of member {id} runs out"));
         if member.dropped {
             self.members.remove(&id);
         } else if member.frozen {

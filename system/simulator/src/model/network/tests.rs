@@ -10,6 +10,13 @@ use tokio::time::{Instant, sleep, timeout};
 
 use super::{AnswerFault, CallEnd, Endpoint, Link, Network, RequestFault, Way};
 use crate::model::process::ModelScope;
+use crate::trace::Told;
+
+impl Told for u64 {
+    fn told(&self) -> String {
+        self.to_string()
+    }
+}
 
 const LIMIT: Duration = Duration::from_secs(3);
 /// The longest that an undisturbed call takes here, travel and work.
@@ -305,11 +312,11 @@ async fn a_trace_tells_who_asked_what_what_went_wrong_and_how_it_ended() {
     bench.scope.kill();
     let told: Vec<_> = crate::trace::take().into_iter().map(|line| (line.who, line.what)).collect();
     let expected = [
-        ("channel-0", "customers>core: 1"),
-        ("network", "customers>core: the request is Dropped"),
-        ("channel-0", "customers>core: lost: no answer came within the limit"),
-        ("world", "customers>core: 1"),
-        ("world", "customers>core: answered 2"),
+        ("customers", "customers -> core: 1"),
+        ("network", "customers -> core: dropped: 1"),
+        ("customers", "customers -> core: gave up after 3 s: 1"),
+        ("customers", "customers -> core: 1"),
+        ("customers", "core -> customers: 2"),
         ("core", "is frozen"),
         ("core", "goes on"),
         ("core", "is killed"),
