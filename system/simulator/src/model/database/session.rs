@@ -133,9 +133,12 @@ impl Session {
         let waited = began.elapsed();
         if end.is_err() || waited >= LONG_WAIT {
             self.note(|| {
-                let of = holder.map_or_else(String::new, |holder| format!(", which transaction {holder} had"));
-                let end = end.as_ref().map_or_else(|error| format!(" in vain: {error}"), |()| String::new());
-                format!("waited {} for {}{of}{end}", seconds(waited), key.told())
+                let holder = holder.map_or_else(String::new, |holder| format!(", held by transaction {holder}"));
+                let (vain, end) = match &end {
+                    Ok(()) => ("", String::new()),
+                    Err(error) => (" in vain", format!(": {error}")),
+                };
+                format!("waited {}{vain} for {}{holder}{end}", seconds(waited), key.told())
             });
         }
         end
