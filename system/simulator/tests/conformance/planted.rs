@@ -7,6 +7,7 @@
 //! without the bug must hold, before and after it was shrunk. Shrinking ends as soon as a plan is small enough, for tests' sake; to shrink
 //! as far as it goes and to keep the plans (`plans/planted`), name a folder in `BANKSTORM_KEEP`.
 
+use std::ops::Range;
 use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
@@ -32,6 +33,9 @@ const SEEDS: u64 = 1_000;
 /// Medians over all bugs, at most; a plan as small as this is small enough.
 const FAULTS: usize = 3;
 const OPERATIONS: usize = 10;
+/// How many seeds that find a bug are shrunk at most, and what each may cost.
+const ATTEMPTS: usize = 4;
+const LIMITS: Limits = Limits { runs: 3_000, work: 150_000 };
 /// Names the variable that asks for shrunk plans to be kept, and where.
 const KEEP_VARIABLE: &str = "BANKSTORM_KEEP";
 
@@ -45,7 +49,8 @@ const TABLE: &[(Planted, &[&str])] = &[
     (Planted::OffsetBeforeApply, &["S5"]),
     (Planted::OutboxAside, &["S5", "T1", "T2"]),
     (Planted::ResolveReads, &["O3", "O4"]),
-    (Planted::SkipsUnsent, &["S5", "T1"]),
+    // V1: a row whose mark a killed server forgot stands below the mark of the relay, and is never looked at again.
+    (Planted::SkipsUnsent, &["S5", "T1", "V1"]),
     (Planted::TornPage, &["S3"]),
     (Planted::UnknownAsFailed, &["O3"]),
     (Planted::UnlockedAdvance, &["S3", "S4", "S5"]),
@@ -62,6 +67,12 @@ struct Found {
     runs: u64,
     searched: Duration,
     shrunk: Duration,
+}
+
+impl Found {
+    fn size(&self) -> usize {
+        self.faults + self.operations
+    }
 }
 
 pub(crate) fn trials() -> Vec<Trial> {
@@ -83,9 +94,25 @@ fn result(index: usize) -> Result<Found, Failed> {
     RESULTS[index].get_or_init(|| find(TABLE[index].0, TABLE[index].1)).clone().map_err(Failed::from)
 }
 
+/// Some plans do not shrink far within the limits: then the next seed that finds the bug is tried, and the smallest plan counts.
 fn find(bug: Planted, checks: &[&str]) -> Result<Found, String> {
+    let mut range = if std::env::var_os(SEEDS_VARIABLE).is_some() { seeds() } else { 0..SEEDS };
+    let mut best: Option<Found> = None;
+    for _ in 0..ATTEMPTS {
+        let Some(found) = find_next(bug, checks, &mut range)? else { break };
+        if best.as_ref().is_none_or(|best| found.size() < best.size()) {
+            best = Some(found);
+        }
+        if best.as_ref().is_some_and(|best| best.faults <= FAULTS && best.operations <= OPERATIONS) {
+            break;
+        }
+    }
+    best.ok_or_else(|| format!("{} is not found, up to seed {}", bug.word(), range.end))
+}
+
+fn find_next(bug: Planted, checks: &[&str], range: &mut Range<u64>) -> Result<Option<Found>, String> {
     let begun = Instant::now();
-    let (seed, plan, violation) = search(bug)?;
+    let Some((seed, plan, violation)) = search(bug, range) else { return Ok(None) };
     let searched = begun.elapsed();
     if !checks.contains(&violation.check.as_str()) {
         return Err(format!("seed {seed} is found by another check than {checks:?}: {violation:?}"));
@@ -94,7 +121,8 @@ fn find(bug: Planted, checks: &[&str]) -> Result<Found, String> {
     let begun = Instant::now();
     let kept = std::env::var_os(KEEP_VARIABLE);
     let go_on = |now: &Progress| kept.is_some() || now.faults > FAULTS || now.operations > OPERATIONS;
-    let small = shrink(&plan, Limits::default(), &go_on).ok_or("it did not fail a second time")?;
+    let limits = if kept.is_some() { Limits::default() } else { LIMITS };
+    let small = shrink(&plan, limits, &go_on).ok_or("it did not fail a second time")?;
     let shrunk = begun.elapsed();
     if let Some(folder) = &kept {
         let name = format!("{}.{}-{}.json", bug.word(), small.violation.check, small.violation.name);
@@ -103,18 +131,15 @@ fn find(bug: Planted, checks: &[&str]) -> Result<Found, String> {
     }
     holds(&without(&small.plan)).map_err(|error| format!("shrunk: {error}"))?;
     let (faults, operations) = (small.plan.faults.len(), small.plan.operations.len());
-    Ok(Found { seed, violation, faults, operations, runs: small.runs, searched, shrunk })
+    Ok(Some(Found { seed, violation, faults, operations, runs: small.runs, searched, shrunk }))
 }
 
-fn search(bug: Planted) -> Result<(u64, Plan, Violation), String> {
-    let range = if std::env::var_os(SEEDS_VARIABLE).is_some() { seeds() } else { 0..SEEDS };
-    for seed in range.clone() {
+fn search(bug: Planted, range: &mut Range<u64>) -> Option<(u64, Plan, Violation)> {
+    range.find_map(|seed| {
         let plan = Plan { planted: Some(bug), ..draw(seed) };
-        if let Some(violation) = world::run(&plan, &Options::default()).violations.into_iter().next() {
-            return Ok((seed, plan, violation));
-        }
-    }
-    Err(format!("{} is not found within seeds {range:?}", bug.word()))
+        let violation = world::run(&plan, &Options::default()).violations.into_iter().next()?;
+        Some((seed, plan, violation))
+    })
 }
 
 fn without(plan: &Plan) -> Plan {
