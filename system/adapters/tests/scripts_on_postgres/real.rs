@@ -210,7 +210,7 @@ impl<R: Real> Fixture<R> {
     }
 
     async fn fill(&self, filled: u64) {
-        let clear = if filled % TRUNCATE_EVERY == 0 {
+        let clear = if filled.is_multiple_of(TRUNCATE_EVERY) {
             format!("TRUNCATE {}", R::TABLES.join(", "))
         } else {
             R::TABLES.iter().map(|table| format!("DELETE FROM {table}")).collect::<Vec<_>>().join("; ")

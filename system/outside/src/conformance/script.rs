@@ -202,6 +202,8 @@ pub trait Subject: 'static {
     ) -> impl Future<Output = Result<(Vec<Claimed>, Vec<Head>), StoreError>>;
     /// The rows of a write, and what the session knows once it has succeeded.
     fn rows(view: &View, what: What) -> (Self::Rows, View);
+    /// Whether writing these says nothing to the server, so that nobody learns of a lost connection by it.
+    fn silent(rows: &Self::Rows) -> bool;
     /// Writes.
     fn write(tx: &mut Self::Tx, rows: &Self::Rows) -> impl Future<Output = Result<(), StoreError>>;
     /// Commits.

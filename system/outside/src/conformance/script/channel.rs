@@ -116,6 +116,10 @@ impl<S: ChannelStore> Subject for Channel<S> {
         }
     }
 
+    fn silent(_rows: &AdvanceWrites) -> bool {
+        false
+    }
+
     fn write(tx: &mut S::Tx, rows: &AdvanceWrites) -> impl Future<Output = Result<(), StoreError>> {
         tx.write(rows)
     }

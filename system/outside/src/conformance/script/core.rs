@@ -175,6 +175,10 @@ impl<S: CoreStore> Subject for Core<S> {
         }
     }
 
+    fn silent(rows: &Writes) -> bool {
+        *rows == Writes::default()
+    }
+
     fn write(tx: &mut S::Tx, rows: &Writes) -> impl Future<Output = Result<(), StoreError>> {
         tx.write(rows)
     }

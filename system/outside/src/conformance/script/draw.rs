@@ -82,12 +82,14 @@ fn act(draw: &mut Draw, kind: Kind, stage: &mut u8, ids: u8, accounts: u8) -> Ac
         return Act::Read(read(draw, kind));
     }
     if *stage > 0 && draw.one_in(14) {
-        *stage = 0;
-        return match draw.below(8) {
+        let act = match draw.below(8) {
             0..=2 => Act::Drop,
             3..=4 => Act::Cancel,
-            _ => Act::Kill,
+            // Whoever is killed does not know it, and goes on.
+            _ => return Act::Kill,
         };
+        *stage = 0;
+        return act;
     }
     match *stage {
         0 => {

@@ -375,6 +375,9 @@ fn name(act: &Act) -> String {
         Act::Lock(_, mode) => format!("{head} {mode:?}"),
         Act::Claim(_, wait) => format!("{head} {wait:?}"),
         Act::Read(Read::Entries(..)) => format!("{head} Entries"),
+        Act::Read(Read::Heads) => format!("{head} Heads"),
+        Act::Read(Read::Unsent(_)) => format!("{head} Unsent"),
+        Act::Read(Read::MarkSent(_)) => format!("{head} MarkSent"),
         _ => head,
     }
 }

@@ -59,7 +59,11 @@ impl<S: Subject, F: ScriptFixture<S>> Runner<'_, S, F> {
         let known = &self.known[session];
         if known.failed || known.dead {
             // One more step than needed shows what a spoilt transaction says; the book knows nothing of it.
-            return !matches!(act, Act::CutBefore | Act::CutAfter);
+            return match act {
+                Act::CutBefore | Act::CutAfter => false,
+                Act::Write(what) => known.failed || !S::silent(&S::rows(&known.view, *what).0),
+                _ => true,
+            };
         }
         match act {
             Act::CutBefore | Act::CutAfter | Act::Commit | Act::WriteAndCommit(_) => {
