@@ -121,6 +121,7 @@ struct Partition {
     watermark: Watermark,
     queues: KeyQueues<Lane, Item>,
     committed: Option<i64>,
+    /// Whether its fetching is paused, as far as is known.
     paused: bool,
 }
 
@@ -173,7 +174,9 @@ impl Partitions {
                 watermark: Watermark::default(),
                 queues: KeyQueues::default(),
                 committed: None,
-                paused: false,
+                // A pause that was meant for the assignment before may have met this one, whose news was still on its way. So it is
+                // resumed first of all, which changes nothing where it was not paused.
+                paused: true,
             };
             self.map.insert(at, partition);
         }

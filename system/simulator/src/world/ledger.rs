@@ -5,6 +5,7 @@
 //! Two things only those who asked can see: two different terminal verdicts on one id (`verdict-flip`), and one id accepted with two
 //! sets of parameters (`param-drift`).
 
+use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use bankstorm_contracts::core_api::{CoreResponse, Deposit, Verdict};
@@ -18,6 +19,7 @@ use crate::model::network::CallEnd;
 /// What customers know. Shared by all of them.
 pub(crate) struct Ledger {
     born: Instant,
+    last_ns: AtomicI64,
     book: Mutex<Book>,
 }
 
@@ -68,12 +70,16 @@ impl Ending {
 
 impl Ledger {
     pub(crate) fn new() -> Self {
-        Self { born: Instant::now(), book: Mutex::default() }
+        Self { born: Instant::now(), last_ns: AtomicI64::new(-1), book: Mutex::default() }
     }
 
-    /// Nanoseconds since the world began.
+    /// Nanoseconds since the world began. Virtual time stands still while many things happen one after the other, so each question gets
+    /// a later answer than the one before: which came first decides whether two reads overlapped.
     pub(crate) fn now_ns(&self) -> i64 {
-        i64::try_from(self.born.elapsed().as_nanos()).unwrap_or(i64::MAX)
+        let now = i64::try_from(self.born.elapsed().as_nanos()).unwrap_or(i64::MAX);
+        let later = now.max(self.last_ns.load(Ordering::Relaxed) + 1);
+        self.last_ns.store(later, Ordering::Relaxed);
+        later
     }
 
     /// A deposit is sent for the first time; its place.
