@@ -42,6 +42,7 @@ fn topology(dice: &mut Dice) -> Topology {
         span: dice.one_of(&[2, 20, 10_000, 10_000]),
         commit_every_ms: dice.one_of(&[200, 500, 2_000]),
         sync_cost_ms: dice.one_of(&[0, 0, 0, 20]),
+        tight_limits: dice.percent(15),
     }
 }
 

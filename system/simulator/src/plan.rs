@@ -80,6 +80,9 @@ pub struct Topology {
     pub commit_every_ms: u64,
     /// Waited once per account sync.
     pub sync_cost_ms: u64,
+    /// Whether limits are so tight that they are met: admission, reads, the relay's patience, drains.
+    #[serde(default)]
+    pub tight_limits: bool,
 }
 
 /// How a channel works records off.

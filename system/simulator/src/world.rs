@@ -13,6 +13,7 @@ mod ledger;
 mod life;
 mod markers;
 pub(crate) mod names;
+mod panics;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -20,6 +21,7 @@ use std::time::Duration;
 
 use sha2::{Digest, Sha256};
 
+use crate::model::chance;
 use crate::plan::{Kind, Plan};
 use crate::trace;
 
@@ -81,6 +83,8 @@ impl Outcome {
 pub fn run(plan: &Plan, options: &Options) -> Outcome {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build();
     let runtime = runtime.expect("a runtime without IO can be made");
+    panics::listen();
+    chance::new_world();
     let ended = catch_unwind(AssertUnwindSafe(|| {
         runtime.block_on(async {
             if options.trace {
@@ -90,23 +94,29 @@ pub fn run(plan: &Plan, options: &Options) -> Outcome {
         })
     }));
     let trace = trace::take();
+    let panics = panics::take();
     match ended {
-        Ok(outcome) => Outcome { trace, ..outcome },
-        Err(panic) => broken(plan, &*panic, trace),
+        Ok(outcome) => Outcome { trace, ..with_panics(outcome, panics) },
+        Err(_) => broken(plan, panics, trace),
     }
 }
 
+/// Panics are a violation, wherever they were.
+fn with_panics(mut outcome: Outcome, panics: Vec<String>) -> Outcome {
+    outcome.violations.extend(life::all_of("V3", "harness-fault", panics));
+    outcome
+}
+
 /// The outcome of a world that could not be lived to its end.
-fn broken(plan: &Plan, panic: &(dyn std::any::Any + Send), trace: Vec<trace::Line>) -> Outcome {
-    let said = panic.downcast_ref::<String>().map(String::as_str).or_else(|| panic.downcast_ref::<&str>().copied());
-    let first = said.unwrap_or("a panic without a text").to_owned();
+fn broken(plan: &Plan, panics: Vec<String>, trace: Vec<trace::Line>) -> Outcome {
+    let said = panics.first().cloned().unwrap_or_else(|| "a panic without a text".to_owned());
     Outcome {
-        digest: Sha256::digest(first.as_bytes()).into(),
+        digest: Sha256::digest(said.as_bytes()).into(),
         virtual_time: Duration::ZERO,
         operations: BTreeMap::new(),
         markers: BTreeMap::new(),
         struck: vec![None; plan.faults.len()],
-        violations: vec![Violation { check: "V3".to_owned(), name: "harness-fault".to_owned(), count: 1, first }],
+        violations: life::all_of("V3", "harness-fault", panics).into_iter().collect(),
         trace,
     }
 }

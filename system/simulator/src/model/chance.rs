@@ -2,6 +2,7 @@
 //!
 //! In: a seed and the component's name. Out: numbers and pauses. Elsewhere: nothing else in a model may be random.
 
+use std::cell::Cell;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -10,6 +11,19 @@ use rand_xoshiro::Xoshiro256PlusPlus;
 
 /// The longest pause of a stream whose pace nobody chose, in milliseconds.
 const PACE_MS: u64 = 4;
+
+/// The most pauses of one world: a sound one needs some hundred thousand. Beyond them something goes round and round without time passing,
+/// which no limit in virtual time would ever end.
+const MOST_PAUSES: u64 = 30_000_000;
+
+thread_local! {
+    static PAUSES: Cell<u64> = const { Cell::new(0) };
+}
+
+/// A world begins on this thread.
+pub(crate) fn new_world() {
+    PAUSES.set(0);
+}
 
 /// One stream. Clones share it, so that the order of calls alone decides what is drawn.
 #[derive(Clone, Debug)]
@@ -46,7 +60,12 @@ impl Chance {
 
     /// The pause before an effect or an answer: 0 to 3 yields, or 1 ms up to the pace, each half of the time. Timers have a grain of 1 ms
     /// and fire in the order of their registration within it, so delays alone would never swap two neighbours.
+    ///
+    /// # Panics
+    /// Beyond [`MOST_PAUSES`] since the world began on this thread.
     pub async fn pause(&self) {
+        PAUSES.set(PAUSES.get() + 1);
+        assert!(PAUSES.get() <= MOST_PAUSES, "no-liveness: {MOST_PAUSES} pauses, and the world goes on");
         let drawn = self.draw();
         let (waits, rest) = (drawn & 4 != 0, drawn >> 3);
         if waits && self.pace_ms > 0 {

@@ -48,6 +48,10 @@ pub struct CoreData {
     pub legs: Vec<Leg>,
     /// Entries still to be published, by row id: rows marked sent are gone.
     pub outbox: BTreeMap<i64, Entry>,
+    /// How many commits brought outbox rows with numbers below those of rows that stood already.
+    pub late_commits: u64,
+    /// The highest number of a committed outbox row.
+    last_outbox: i64,
     /// Rows marked sent whose mark a crash may still lose.
     unflushed: Vec<(Instant, i64, Entry)>,
 }
@@ -174,6 +178,10 @@ impl ModelCoreStore {
         data.heads.extend(staged.heads);
         data.entries.extend(staged.legs.iter().filter_map(Leg::entry).map(|entry| ((entry.account, entry.seq), entry)));
         data.legs.append(&mut staged.legs);
+        if let Some((lowest, _)) = staged.outbox.first() {
+            data.late_commits += u64::from(*lowest < data.last_outbox);
+        }
+        data.last_outbox = staged.outbox.iter().map(|(id, _)| *id).fold(data.last_outbox, i64::max);
         data.outbox.extend(staged.outbox);
     }
 }

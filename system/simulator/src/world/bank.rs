@@ -3,6 +3,7 @@
 //! In: a plan. Out: processes that can be killed, frozen, stopped and started. Elsewhere: when that happens (`conductor`), who uses the
 //! bank (`customers`), what is left of it (`evidence`).
 
+use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -41,6 +42,8 @@ pub(crate) struct Bank {
     pub(crate) core: Process<CoreRequest, CoreResponse>,
     pub(crate) channels: Vec<Process<ChannelRequest, ChannelResponse>>,
     planted: Option<Planted>,
+    /// What the world itself saw, by marker.
+    pub(crate) seen: Mutex<BTreeMap<&'static str, u64>>,
 }
 
 /// A process by its name, through all its incarnations.
@@ -53,8 +56,6 @@ pub(crate) struct Process<Q, A> {
     /// The visible log: a file, which outlives the process.
     pub(crate) visible: ModelVisible,
     running: Mutex<Option<ModelScope>>,
-    /// What tasks of earlier incarnations died of.
-    panics: Mutex<Vec<String>>,
 }
 
 impl<Q, A> Process<Q, A> {
@@ -65,7 +66,6 @@ impl<Q, A> Process<Q, A> {
             metrics: ModelMetrics::default(),
             visible: ModelVisible::default(),
             running: Mutex::default(),
-            panics: Mutex::default(),
         }
     }
 
@@ -79,7 +79,6 @@ impl<Q, A> Process<Q, A> {
         self.endpoint.close();
         let running = self.running().take();
         if let Some(scope) = running {
-            self.keep_panics(&scope);
             scope.kill();
         }
     }
@@ -117,19 +116,6 @@ impl<Q, A> Process<Q, A> {
         }
     }
 
-    /// What tasks of all incarnations died of.
-    pub(crate) fn panics(&self) -> Vec<String> {
-        if let Some(scope) = self.scope() {
-            self.keep_panics(&scope);
-        }
-        self.panics.lock().unwrap_or_else(PoisonError::into_inner).clone()
-    }
-
-    fn keep_panics(&self, scope: &ModelScope) {
-        let said = scope.take_panics().into_iter().map(|said| format!("{}: {said}", self.name));
-        self.panics.lock().unwrap_or_else(PoisonError::into_inner).extend(said);
-    }
-
     fn begin(&self) -> ModelScope {
         trace::note_of(self.name, || "starts".to_owned());
         let scope = ModelScope::named(self.name);
@@ -155,6 +141,7 @@ impl Bank {
         for index in 0..topology.accounts {
             core_store.open(account(index), Won::new(topology.opening_won));
         }
+        core_store.open(account(own_account(&topology)), Won::new(topology.opening_won));
         let opened: Vec<_> = core_store.with(|data| data.entries.values().cloned().collect());
         channel_store.load(&opened);
         let bank = Self {
@@ -165,6 +152,7 @@ impl Bank {
             core: Process::new(CORE),
             channels: CHANNELS.iter().take(topology.channels as usize).map(|name| Process::new(name)).collect(),
             planted: plan.planted,
+            seen: Mutex::default(),
             topology,
         };
         bank.start_core();
@@ -220,6 +208,11 @@ impl Bank {
         });
     }
 
+    /// The world saw something that a batch must have seen.
+    pub(crate) fn see(&self, marker: &'static str) {
+        *self.seen.lock().unwrap_or_else(PoisonError::into_inner).entry(marker).or_default() += 1;
+    }
+
     /// Which channel has this name.
     pub(crate) fn channel_of(&self, name: &str) -> Option<usize> {
         self.channels.iter().position(|process| process.name == name)
@@ -231,17 +224,36 @@ pub(crate) fn account(index: u32) -> AccountNo {
     AccountNo::new(AccountNo::FIRST_CUSTOMER + i64::from(index))
 }
 
+/// The index of an account that no customer has: the world's own, to see whether the bank still works. The first index behind the
+/// customers' is unknown to the bank.
+pub(crate) const fn own_account(topology: &Topology) -> u32 {
+    topology.accounts + 1
+}
+
 fn core_config(topology: &Topology) -> CoreConfig {
+    let tight = CoreConfig {
+        admitted_max: 8,
+        read_slots: 1,
+        read_wait: Duration::from_millis(20),
+        relay_ack_wait: Duration::from_secs(2),
+        ..CoreConfig::default()
+    };
     CoreConfig {
         posting_slots: topology.posting_slots as usize,
         batch_max: topology.batch_max as usize,
         relay_poll: Duration::from_millis(topology.relay_poll_ms),
         relay_rows_max: topology.relay_rows,
-        ..CoreConfig::default()
+        ..if topology.tight_limits { tight } else { CoreConfig::default() }
     }
 }
 
 fn channel_config(topology: &Topology) -> ChannelConfig {
+    let tight = ChannelConfig {
+        drain_limit: Duration::from_millis(40),
+        drain_commit: Duration::from_millis(20),
+        commit_limit: Duration::from_millis(200),
+        ..ChannelConfig::default()
+    };
     ChannelConfig {
         worker_mode: match topology.worker_mode {
             plan::WorkerMode::Serial => WorkerMode::Serial,
@@ -254,6 +266,6 @@ fn channel_config(topology: &Topology) -> ChannelConfig {
         batch_accounts: topology.batch_accounts as usize,
         span: i64::from(topology.span),
         commit_every: Duration::from_millis(topology.commit_every_ms),
-        ..ChannelConfig::default()
+        ..if topology.tight_limits { tight } else { ChannelConfig::default() }
     }
 }

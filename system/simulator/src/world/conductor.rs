@@ -14,6 +14,7 @@ use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep, sleep_until};
 
 use super::bank::{Bank, account};
+use super::markers;
 use super::names::{CORE, KAFKA, POSTGRES_CHANNEL, POSTGRES_CORE};
 use crate::model::database::{CommitFault, ModelDatabase, StepFault};
 use crate::model::hook::Hook;
@@ -71,7 +72,8 @@ impl Conductor {
         conductor
     }
 
-    /// Ends every fault: what was frozen goes on, what was killed is started, what was planned and did not come is forgotten.
+    /// The end of faults: what was frozen goes on, what was killed is started, cuts end, what was planned and did not come is forgotten.
+    /// What is held or stalled already ends in its own time.
     pub(crate) fn heal(&self) {
         trace::note(|| "---- everything is healed".to_owned());
         self.healing.now.store(true, std::sync::atomic::Ordering::Relaxed);
@@ -293,6 +295,17 @@ enum Node {
 
 impl Node {
     fn kill(&self, bank: &Bank) {
+        let store = match self {
+            Self::Core => Some(bank.core_store.database()),
+            Self::Channel(_) => Some(bank.channel_store.database()),
+            Self::Database(_) | Self::Kafka => None,
+        };
+        if store.is_some_and(|database| database.open_transactions() > 0) {
+            bank.see(markers::KILLED_IN_A_TRANSACTION);
+        }
+        if matches!(self, Self::Core) && bank.core_store.unsent_count() > 0 {
+            bank.see(markers::KILLED_BEFORE_PUBLISHING);
+        }
         match self {
             Self::Core => bank.core.kill(),
             Self::Channel(index) => bank.channels[*index].kill(),

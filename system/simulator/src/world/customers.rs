@@ -13,7 +13,7 @@ use bankstorm_record::rows::{PageRow, entry_hash};
 use tokio::time::{Instant, sleep, sleep_until};
 
 use super::bank::{Bank, account};
-use super::ledger::{Ending, Ledger};
+use super::ledger::{Ending, Ledger, Whose};
 use super::names::{CORE, CUSTOMERS};
 use crate::model::network::{CallEnd, Link};
 use crate::plan::{Action, Again, Operation};
@@ -71,13 +71,13 @@ impl Customers {
                 let other = Deposit { amount: Won::new(deposit.amount.get() + 1), ..deposit };
                 let other = after(after_ms, self.call(CoreRequest::Deposit(other), sender.patience));
                 let (first, other) = tokio::join!(biased; first, other);
-                self.ledger.hear_other(place, other);
+                self.ledger.hear(place, Whose::Other, other);
                 first
             }
             Some(Again::Resolve(after_ms)) => {
                 let asked = after(after_ms, self.call(CoreRequest::Resolve(deposit.id), RESOLVE_LIMIT));
                 let (first, asked) = tokio::join!(biased; first, asked);
-                self.ledger.hear(place, asked);
+                self.ledger.hear(place, Whose::Nobody, asked);
                 first
             }
         };
@@ -87,14 +87,14 @@ impl Customers {
     /// One sender's tries, until he knows or has no more patience.
     async fn try_deposit(&self, place: usize, deposit: Deposit, sender: Sender) -> Ending {
         let mut ending = self.call(CoreRequest::Deposit(deposit.clone()), sender.patience).await;
-        self.ledger.hear(place, ending);
+        self.ledger.hear(place, Whose::Own, ending);
         for _ in 0..sender.retries {
             if !matches!(ending.outcome, Outcome::Failed | Outcome::Unknown) {
                 break;
             }
             sleep(PAUSE).await;
             let next = self.call(CoreRequest::Deposit(deposit.clone()), sender.patience).await;
-            self.ledger.hear(place, next);
+            self.ledger.hear(place, Whose::Own, next);
             ending = both(ending, next);
         }
         ending

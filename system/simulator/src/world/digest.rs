@@ -10,9 +10,42 @@ use std::time::Duration;
 use bankstorm_record::source::MemorySource;
 use sha2::{Digest, Sha256};
 
+use super::Violation;
+
 /// The digest.
-pub(crate) fn digest(source: &MemorySource, markers: &BTreeMap<&'static str, u64>, time: Duration) -> [u8; 32] {
+pub(crate) fn digest(
+    source: &MemorySource,
+    markers: &BTreeMap<&'static str, u64>,
+    struck: &[Option<Duration>],
+    violations: &[Violation],
+    time: Duration,
+) -> [u8; 32] {
     let mut hash = Fields(Sha256::new());
+    books(&mut hash, source);
+    copies(&mut hash, source);
+    for (marker, count) in markers {
+        hash.texts([Some(marker)]);
+        hash.all([count.cast_signed()]);
+    }
+    for at in struck {
+        hash.some([at.map(nanos)]);
+    }
+    for violation in violations {
+        hash.texts([Some(&violation.check), Some(&violation.name), Some(&violation.first)]);
+        hash.all([violation.count.cast_signed()]);
+    }
+    hash.all([nanos(time)]);
+    hash.0.finalize().into()
+}
+
+fn nanos(time: Duration) -> i64 {
+    i64::try_from(time.as_nanos()).unwrap_or(i64::MAX)
+}
+
+/// What customers heard, and core's books.
+fn books(hash: &mut Fields, source: &MemorySource) {
+    hash.lengths([source.operations.len(), source.core_accounts.len(), source.core_entries.len()]);
+    hash.lengths([source.core_transfers.len(), source.core_outbox.len()]);
     for row in &source.operations {
         hash.wide(row.transfer);
         hash.all([row.op as i64, row.account, row.amount, row.intended_ns]);
@@ -36,6 +69,12 @@ pub(crate) fn digest(source: &MemorySource, markers: &BTreeMap<&'static str, u64
     for row in &source.core_outbox {
         hash.all([row.account, row.seq]);
     }
+}
+
+/// The copy, what was seen of it, and the topic.
+fn copies(hash: &mut Fields, source: &MemorySource) {
+    hash.lengths([source.channel_entries.len(), source.channel_accounts.len(), source.apply_journal.len()]);
+    hash.lengths([source.visible.len(), source.pages.len(), source.topic.len()]);
     for row in &source.channel_entries {
         hash.wide(row.transfer);
         hash.all([row.account, row.seq, row.amount, row.balance_after, row.posted_at_us]);
@@ -50,24 +89,21 @@ pub(crate) fn digest(source: &MemorySource, markers: &BTreeMap<&'static str, u64
     }
     for row in &source.visible {
         hash.all([row.account, row.from_seq, row.to_seq, row.at_ns]);
+        hash.texts([Some(&row.instance)]);
     }
     for row in &source.pages {
         hash.all([row.account, row.invoked_ns, row.completed_ns, row.top_seq, row.bottom_seq, row.as_of_seq]);
-        hash.all([row.rows_hash.cast_signed()]);
-        hash.texts([Some(&row.outcome)]);
+        hash.all([row.rows_hash.cast_signed(), i64::from(row.count), i64::from(row.contiguous), i64::from(row.stale)]);
+        hash.some([row.cursor]);
+        hash.texts([Some(&row.outcome), Some(&row.instance)]);
     }
     for row in &source.topic {
-        hash.all([i64::from(row.partition), row.record_offset, row.account, row.seq]);
+        hash.wide(row.transfer);
+        hash.all([i64::from(row.partition), row.record_offset, row.account, row.seq, row.amount, row.balance_after]);
     }
     for row in &source.databases {
         hash.all([row.at_ns, row.deadlocks]);
     }
-    for (marker, count) in markers {
-        hash.texts([Some(marker)]);
-        hash.all([count.cast_signed()]);
-    }
-    hash.all([i64::try_from(time.as_nanos()).unwrap_or(i64::MAX)]);
-    hash.0.finalize().into()
 }
 
 struct Fields(Sha256);
@@ -83,6 +119,10 @@ impl Fields {
             *bytes = number.to_le_bytes();
         }
         self.0.update(bytes.as_flattened());
+    }
+
+    fn lengths<const N: usize>(&mut self, lengths: [usize; N]) {
+        self.all(lengths.map(|length| i64::try_from(length).unwrap_or(i64::MAX)));
     }
 
     fn some<const N: usize>(&mut self, numbers: [Option<i64>; N]) {

@@ -37,10 +37,23 @@ struct Entry {
     verdict: Option<Verdict>,
     /// Another amount was sent under the same id: a verdict that was asked for may be about that one.
     ambiguous: bool,
+    /// The deposit itself was accepted.
+    own: Option<Verdict>,
     /// The other amount was accepted.
     other: Option<Verdict>,
     flips: Vec<String>,
     drifts: Vec<String>,
+}
+
+/// Who heard something of a deposit's id.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Whose {
+    /// Its sender.
+    Own,
+    /// The sender of another amount under the same id.
+    Other,
+    /// Somebody who asked what became of it.
+    Nobody,
 }
 
 /// How one request of a deposit ended, as its sender can tell.
@@ -86,13 +99,13 @@ impl Ledger {
     pub(crate) fn begin(&self, op: u64, deposit: Deposit, intended_ns: i64) -> usize {
         let row = row(op, &deposit, intended_ns, self.now_ns());
         let mut book = self.book();
-        let entry = Entry { deposit, row, verdict: None, ambiguous: false, other: None, flips: Vec::new(), drifts: Vec::new() };
+        let entry = Entry { deposit, row, verdict: None, ambiguous: false, own: None, other: None, flips: Vec::new(), drifts: Vec::new() };
         book.entries.push(entry);
         book.entries.len() - 1
     }
 
-    /// Something was heard of a deposit's id.
-    pub(crate) fn hear(&self, place: usize, ending: Ending) {
+    /// Something was heard of a deposit's id: by its sender, by the sender of the other amount, or by somebody who asked.
+    pub(crate) fn hear(&self, place: usize, whose: Whose, ending: Ending) {
         let Some(verdict) = ending.verdict else { return };
         let mut book = self.book();
         let entry = &mut book.entries[place];
@@ -103,20 +116,19 @@ impl Ledger {
             Some(_) => {}
             None => entry.verdict = Some(verdict),
         }
+        if verdict.state == TransferState::Completed {
+            match whose {
+                Whose::Own => entry.own = Some(verdict),
+                Whose::Other => entry.other = Some(verdict),
+                Whose::Nobody => {}
+            }
+        }
         entry.compare();
     }
 
     /// Another amount goes out under the deposit's id.
     pub(crate) fn other_amount(&self, place: usize) {
         self.book().entries[place].ambiguous = true;
-    }
-
-    /// The other amount was answered.
-    pub(crate) fn hear_other(&self, place: usize, ending: Ending) {
-        let mut book = self.book();
-        let entry = &mut book.entries[place];
-        entry.other = ending.verdict.filter(|verdict| verdict.state == TransferState::Completed);
-        entry.compare();
     }
 
     /// How the deposit ended for its sender, after all its tries.
@@ -134,21 +146,23 @@ impl Ledger {
     pub(crate) fn open(&self, doubtful: bool) -> Vec<(usize, Deposit)> {
         let book = self.book();
         let is_open = |entry: &Entry| match entry.row.resolved.as_deref() {
-            None => !entry.ambiguous,
-            Some("failed") => doubtful && !entry.ambiguous,
+            None => true,
+            Some("failed") => doubtful,
             Some(_) => false,
         };
         let open = book.entries.iter().enumerate().filter(|(_, entry)| is_open(entry));
         open.map(|(place, entry)| (place, entry.deposit.clone())).collect()
     }
 
-    /// A verdict that was asked for at the end.
+    /// A verdict that was asked for at the end. Where another amount was sent under the id, `completed` does not say which of the two
+    /// was booked, so that the deposit stays open; it is settled all the same, since an id has one verdict.
     pub(crate) fn resolve(&self, place: usize, ending: Ending) {
-        if self.book().entries[place].ambiguous {
-            return;
+        self.hear(place, Whose::Nobody, ending);
+        let mut book = self.book();
+        let entry = &mut book.entries[place];
+        if !entry.ambiguous || ending.outcome == Outcome::Rejected {
+            entry.tell(ending);
         }
-        self.hear(place, ending);
-        self.book().entries[place].tell(ending);
     }
 
     /// A page was read, or not.
@@ -195,8 +209,7 @@ impl Entry {
 
     /// Both amounts accepted is one too many.
     fn compare(&mut self) {
-        let own = self.verdict.filter(|verdict| verdict.state == TransferState::Completed);
-        if let (Some(own), Some(other), true) = (own, self.other, self.drifts.is_empty()) {
+        if let (Some(own), Some(other), true) = (self.own, self.other, self.drifts.is_empty()) {
             let both = format!("{}, and another amount {}", told(&own), told(&other));
             self.drifts.push(format!("transfer {} was accepted with two sets of parameters: {both}", own.id));
         }

@@ -4,11 +4,20 @@
 //! `channel::markers`, the tables of counters in the services' files).
 
 use std::collections::BTreeMap;
+use std::sync::PoisonError;
 
 use super::bank::Bank;
 
+/// A process was killed while transactions of its database were open (R20).
+pub(crate) const KILLED_IN_A_TRANSACTION: &str = "world-killed-in-a-transaction";
+/// Core was killed while committed entries were not published (R9).
+pub(crate) const KILLED_BEFORE_PUBLISHING: &str = "world-killed-before-publishing";
+/// A transaction committed outbox rows with numbers below those of rows that were committed before it (R10).
+pub(crate) const LATE_COMMITTER: &str = "world-late-committer";
+/// What the world itself sees.
+const WORLD: &[&str] = &[KILLED_IN_A_TRANSACTION, KILLED_BEFORE_PUBLISHING, LATE_COMMITTER];
 /// Counters of core that a batch must have seen above 0, besides its markers.
-const CORE: &[&str] = &["core_deposits_late_total", "core_deposits_not_started_total", "core_relay_errors_total"];
+const CORE: &[&str] = &["core_deposits_late_total", "core_deposits_not_started_total", "core_relay_errors_total", "core_not_admitted_total"];
 /// Counters of the channel, likewise.
 const CHANNEL: &[&str] = &[
     "channel_given_up_total",
@@ -17,6 +26,7 @@ const CHANNEL: &[&str] = &[
     "channel_outage_retries_total",
     "channel_contention_retries_total",
     "channel_unreadable_total",
+    "channel_drain_limit_total",
 ];
 
 /// Every declared marker with its count in this world.
@@ -27,6 +37,12 @@ pub(crate) fn count(bank: &Bank) -> BTreeMap<&'static str, u64> {
     }
     for marker in bankstorm_channel::markers::ALL.iter().chain(CHANNEL) {
         counts.insert(*marker, bank.channels.iter().map(|channel| channel.metrics.reached_count(marker)).sum());
+    }
+    let seen = bank.seen.lock().unwrap_or_else(PoisonError::into_inner);
+    for marker in WORLD {
+        let of_world = seen.get(marker).copied().unwrap_or(0);
+        let late = if *marker == LATE_COMMITTER { bank.core_store.with(|data| data.late_commits) } else { 0 };
+        counts.insert(*marker, of_world + late);
     }
     counts
 }

@@ -84,6 +84,12 @@ impl Server {
         self.sessions.contains_key(&owner)
     }
 
+    /// Whether the session is still there for a client that comes back to it now.
+    pub(super) fn still_has(&mut self, owner: Owner, now: Instant) -> bool {
+        self.expire(owner, now);
+        self.has(owner)
+    }
+
     /// A statement of this session has come; `false` when there is no such session.
     pub(super) fn touch(&mut self, owner: Owner, now: Instant) -> bool {
         let session = self.sessions.get_mut(&owner);

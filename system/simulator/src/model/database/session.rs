@@ -8,6 +8,7 @@
 
 use std::time::Duration;
 
+use bankstorm_contracts::AccountNo;
 use bankstorm_outside::{CommitOutcome, StoreError};
 use tokio::sync::oneshot;
 use tokio::time::{Instant, sleep_until, timeout};
@@ -15,7 +16,7 @@ use tokio::time::{Instant, sleep_until, timeout};
 use super::commit::{note_transaction, serve_commit};
 use super::server::CommitAnswer;
 use super::{COMMIT_LIMIT, CommitFault, ModelDatabase, STEP_LIMIT, StepFault, in_the_background, lost, unanswered};
-use crate::model::locks::{Asked, Key, Owner};
+use crate::model::locks::{Asked, Key, Owner, Rest};
 use crate::trace::told::seconds;
 use crate::trace::{self, Told};
 
@@ -117,14 +118,19 @@ impl Session {
         Ok(server.locks.try_acquire(self.id, key))
     }
 
-    /// Takes a lock, in turn, within `limit`.
-    pub(in crate::model) async fn lock(&mut self, key: Key, limit: Duration) -> Result<(), StoreError> {
+    /// Takes a lock, in turn, within `limit`. `rest` are the rows that the same statement locks after it.
+    pub(in crate::model) async fn lock(
+        &mut self,
+        key: Key,
+        limit: Duration,
+        rest: &[AccountNo],
+    ) -> Result<(), StoreError> {
         self.arrive().await?;
         let began = Instant::now();
         let until = began + limit.max(SHORTEST_WAIT);
         let (granted, holder) = {
             let locks = &mut self.database.server().locks;
-            match locks.acquire(self.id, key, Some(until)) {
+            match locks.acquire(self.id, key, Some(until), || Rest::rows(rest, until - began)) {
                 Asked::Held => return Ok(()),
                 Asked::Waits(granted) => (granted, locks.holder(key)),
             }
@@ -238,6 +244,8 @@ impl Session {
     async fn arrive(&mut self) -> Result<(), StoreError> {
         let paused = {
             let mut server = self.database.server();
+            // A client that was silent for too long finds its session ended, whether anybody else minded it or not.
+            server.expire(self.id, Instant::now());
             if !server.has(self.id) {
                 drop(server);
                 return Err(self.lose());
@@ -299,7 +307,7 @@ impl Session {
             Some(StepFault::Refused(refusal)) => Some(refusal.error()),
             None => None,
         };
-        if !self.database.server().has(self.id) {
+        if !self.database.server().still_has(self.id, Instant::now()) {
             return self.commit_without_session();
         }
         let rows = match refused.map_or_else(|| rows(&self), Err) {
