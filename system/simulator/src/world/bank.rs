@@ -17,7 +17,7 @@ use tokio::time::{sleep, timeout};
 
 use super::names::{CHANNELS, CORE};
 use crate::model::channel_store::ModelChannelStore;
-use crate::model::core_api::ModelCoreApi;
+use crate::model::core_api::{ModelCoreApi, serve};
 use crate::model::core_store::ModelCoreStore;
 use crate::model::log::ModelLog;
 use crate::model::network::{Endpoint, Network};
@@ -176,10 +176,7 @@ impl Bank {
             let _who = trace::acting(CORE);
             Core::start(outside, core_config(&self.topology))
         };
-        self.core.endpoint.listen(scope, move |request| {
-            let core = core.clone();
-            Box::pin(async move { core.handle("peer", request).await })
-        });
+        serve(&self.core.endpoint, scope, core);
     }
 
     /// Starts a channel, if it is not running.

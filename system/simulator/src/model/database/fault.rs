@@ -1,4 +1,6 @@
 //! What may happen to a commit or a step besides what was asked for.
+//!
+//! In: a plan's number of a refusal. Out: faults for the server's hooks. Elsewhere: what they do (`session`, `commit`).
 
 use std::time::Duration;
 
