@@ -1,7 +1,8 @@
 //! A model of a PostgreSQL server: all that is not tables.
 //!
 //! In: steps of transactions, plain reads, and what is done to the server. Out: answers, in their time, or none. Elsewhere: sessions and
-//! their limits (`server`), connections (`pool`), a client's end of a transaction (`session`), row locks (`locks`), tables (`core_store`, `channel_store`).
+//! their limits (`server`), clients that go (`gone`), connections (`pool`), a client's end of a transaction (`session`), row locks
+//! (`locks`), tables (`core_store`, `channel_store`).
 //!
 //! Kept of PostgreSQL:
 //! - row locks and unique-index waits in turn, each wait with its limit; whoever waited [`DEADLOCK_TIMEOUT`] and stands on a circle is the
@@ -15,6 +16,7 @@
 
 mod commit;
 mod fault;
+mod gone;
 mod pool;
 mod server;
 mod session;
@@ -26,11 +28,11 @@ use std::time::Duration;
 use bankstorm_contracts::{AccountNo, WallMicros};
 use bankstorm_outside::StoreError;
 use tokio::sync::{Notify, Semaphore, oneshot};
-use tokio::time::{Instant, sleep, sleep_until, timeout, timeout_at};
+use tokio::time::{Instant, sleep, timeout, timeout_at};
 
 use super::chance::Chance;
 use super::hook::Hook;
-use super::locks::{Asked, Key, Owner};
+use super::locks::{Asked, Key, Rest};
 use crate::trace::{self, told};
 
 pub use fault::{CommitFault, Refusal, StepFault};
@@ -225,7 +227,7 @@ impl ModelDatabase {
                 }
                 server.open(None, None)
             };
-            let asked = database.server().locks.acquire(owner, Key::Row(account), None);
+            let asked = database.server().locks.acquire(owner, Key::Row(account), None, Rest::default);
             let held = match asked {
                 Asked::Held => true,
                 Asked::Waits(granted) => granted.await.is_ok(),
@@ -354,23 +356,6 @@ impl ModelDatabase {
         let name = self.inner.name;
         trace::note_of(trace::actor(name), || format!("{name} does not answer a plain statement: {error}"));
         Err(error)
-    }
-
-    /// A client has gone without a COMMIT.
-    fn client_gone(&self, owner: Owner) {
-        let until = self.server().gone(owner, Instant::now());
-        if let Some(until) = until {
-            self.wait_out(owner, until);
-        }
-    }
-
-    /// A wait whose client has gone ends at its limit, if it was not granted before.
-    fn wait_out(&self, owner: Owner, until: Instant) {
-        let database = self.clone();
-        in_the_background(async move {
-            sleep_until(until).await;
-            database.server().end(owner, Instant::now());
-        });
     }
 }
 

@@ -3,9 +3,11 @@
 //! In: an owner (a transaction) and a key. Out: the lock, or a place in its queue. Elsewhere: how long an owner waits and what becomes of
 //! owners (`database`), what the locks guard (the stores).
 //!
-//! A lock goes to waiters in the order in which they came, and back when its owner's transaction ends, as in PostgreSQL.
+//! A lock goes to waiters in the order in which they came, and back when its owner's transaction ends, as in PostgreSQL. A waiter whose
+//! client has gone takes it too, and goes on to the rest of its statement: only after that is it seen that nobody listens.
 
 use std::collections::{BTreeMap, VecDeque};
+use std::time::Duration;
 
 use bankstorm_contracts::{AccountNo, TransferId};
 use tokio::sync::oneshot;
@@ -53,11 +55,28 @@ pub(super) enum Asked {
     Waits(oneshot::Receiver<()>),
 }
 
+/// What a statement does after a wait, should nobody listen to it any more by then.
+#[derive(Debug, Default)]
+pub(super) struct Rest {
+    /// The rows that it locks next; the last one comes first.
+    rows: Vec<AccountNo>,
+    /// How long it waits for each.
+    limit: Duration,
+}
+
+impl Rest {
+    /// These rows in turn, each within `limit`.
+    pub(super) fn rows(rows: &[AccountNo], limit: Duration) -> Self {
+        Self { rows: rows.iter().rev().copied().collect(), limit }
+    }
+}
+
 #[derive(Debug)]
 struct Waiter {
     owner: Owner,
     until: Option<Instant>,
     grant: oneshot::Sender<()>,
+    rest: Rest,
 }
 
 #[derive(Debug)]
@@ -128,16 +147,26 @@ impl Locks {
         }
     }
 
-    /// Takes the lock, or a place in its queue. A wait that is not over when its turn comes after `until` is passed over.
-    pub(super) fn acquire(&mut self, owner: Owner, key: Key, until: Option<Instant>) -> Asked {
+    /// Takes the lock, or a place in its queue. A wait that is not over when its turn comes after `until` is passed over. `rest` is looked
+    /// at only if the lock comes when nobody listens any more.
+    pub(super) fn acquire(
+        &mut self,
+        owner: Owner,
+        key: Key,
+        until: Option<Instant>,
+        rest: impl FnOnce() -> Rest,
+    ) -> Asked {
         if self.try_acquire(owner, key) {
             return Asked::Held;
         }
         let (grant, granted) = oneshot::channel();
-        let lock = self.locks.get_mut(&key).expect("somebody holds it");
-        lock.waiting.push_back(Waiter { owner, until, grant });
-        self.owners.entry(owner).or_default().wait = Some((key, until));
+        self.queue(key, Waiter { owner, until, grant, rest: rest() });
         Asked::Waits(granted)
+    }
+
+    fn queue(&mut self, key: Key, waiter: Waiter) {
+        self.owners.entry(waiter.owner).or_default().wait = Some((key, waiter.until));
+        self.locks.get_mut(&key).expect("somebody holds it").waiting.push_back(waiter);
     }
 
     /// Gives one lock back.
@@ -182,13 +211,20 @@ impl Locks {
     /// Gives a lock to the next one in its queue who still wants it; those passed over are done for.
     fn hand_on(&mut self, key: Key, now: Instant, leaving: &mut Vec<Owner>) {
         let Some(lock) = self.locks.get_mut(&key) else { return };
-        while let Some(Waiter { owner, until, grant }) = lock.waiting.pop_front() {
+        while let Some(Waiter { owner, until, grant, rest }) = lock.waiting.pop_front() {
             let standing = self.owners.entry(owner).or_default();
             standing.wait = None;
+            // Granted in the very moment of the limit counts as granted.
+            let in_time = until.is_none_or(|until| now <= until);
             if grant.is_closed() {
+                if in_time && !rest.rows.is_empty() {
+                    lock.holder = owner;
+                    standing.held.push(key);
+                    self.go_on(owner, grant, rest, now, leaving);
+                    return;
+                }
                 self.news.push((owner, News::Ended));
-            } else if until.is_none_or(|until| now <= until) && grant.send(()).is_ok() {
-                // Granted in the very moment of the limit counts as granted.
+            } else if in_time && grant.send(()).is_ok() {
                 lock.holder = owner;
                 standing.held.push(key);
                 self.news.push((owner, News::Granted));
@@ -197,6 +233,27 @@ impl Locks {
             leaving.push(owner);
         }
         self.locks.remove(&key);
+    }
+
+    /// A statement to which nobody listens locks the rest of its rows, up to one for which it has to wait.
+    fn go_on(
+        &mut self,
+        owner: Owner,
+        grant: oneshot::Sender<()>,
+        mut rest: Rest,
+        now: Instant,
+        leaving: &mut Vec<Owner>,
+    ) {
+        while let Some(row) = rest.rows.pop() {
+            let key = Key::Row(row);
+            if !self.try_acquire(owner, key) {
+                let until = Some(now + rest.limit);
+                self.queue(key, Waiter { owner, until, grant, rest });
+                return;
+            }
+        }
+        self.news.push((owner, News::Ended));
+        leaving.push(owner);
     }
 }
 
@@ -208,10 +265,14 @@ mod tests {
     use tokio::sync::oneshot::error::TryRecvError;
     use tokio::time::Instant;
 
-    use super::{Asked, Key, Locks, News};
+    use super::{Asked, Key, Locks, News, Owner, Rest};
 
     const ROW: Key = Key::Row(AccountNo::new(7));
     const OTHER: Key = Key::Row(AccountNo::new(8));
+
+    fn acquire(locks: &mut Locks, owner: Owner, key: Key, until: Option<Instant>) -> Asked {
+        locks.acquire(owner, key, until, Rest::default)
+    }
 
     fn waits(asked: Asked) -> tokio::sync::oneshot::Receiver<()> {
         match asked {
@@ -226,11 +287,11 @@ mod tests {
         let second = now + Duration::from_secs(1);
         assert!(locks.try_acquire(1, ROW) && locks.try_acquire(1, ROW), "its own lock is no hindrance");
         assert!(!locks.try_acquire(2, ROW));
-        drop(waits(locks.acquire(2, ROW, None)));
+        drop(waits(acquire(&mut locks, 2, ROW, None)));
         assert!(locks.try_acquire(3, OTHER));
-        let mut late = waits(locks.acquire(3, ROW, Some(second)));
-        let mut fourth = waits(locks.acquire(4, ROW, None));
-        let mut fifth = waits(locks.acquire(5, OTHER, Some(second + Duration::from_secs(1))));
+        let mut late = waits(acquire(&mut locks, 3, ROW, Some(second)));
+        let mut fourth = waits(acquire(&mut locks, 4, ROW, None));
+        let mut fifth = waits(acquire(&mut locks, 5, OTHER, Some(second + Duration::from_secs(1))));
         assert_eq!(locks.waiting(), 3, "the second one has gone");
         locks.release_all(1, second + Duration::from_millis(1));
         assert_eq!(fourth.try_recv(), Ok(()));
@@ -244,11 +305,29 @@ mod tests {
     fn a_circle_is_seen_through_rows_and_keys_alike_by_those_on_it() {
         let (mut locks, id) = (Locks::default(), Key::Id(TransferId(uuid::Uuid::from_u128(1))));
         assert!(locks.try_acquire(1, ROW) && locks.try_acquire(2, id));
-        let _first = waits(locks.acquire(1, id, None));
+        let _first = waits(acquire(&mut locks, 1, id, None));
         assert!(!locks.in_cycle(1));
-        let _second = waits(locks.acquire(2, ROW, None));
-        let _third = waits(locks.acquire(3, ROW, None));
+        let _second = waits(acquire(&mut locks, 2, ROW, None));
+        let _third = waits(acquire(&mut locks, 3, ROW, None));
         assert!(locks.in_cycle(1) && locks.in_cycle(2));
         assert!(!locks.in_cycle(3), "it waits for a circle and is not on it");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_waiter_whose_client_has_gone_locks_the_rest_of_its_rows_before_it_ends() {
+        let (mut locks, now) = (Locks::default(), Instant::now());
+        let (second, free) = (Duration::from_secs(1), AccountNo::new(9));
+        let rest = || Rest::rows(&[free, AccountNo::new(8)], second);
+        assert!(locks.try_acquire(1, ROW) && locks.try_acquire(2, OTHER));
+        drop(locks.acquire(3, ROW, Some(now + second), rest));
+        let mut fourth = waits(acquire(&mut locks, 4, ROW, None));
+        let later = now + second / 2;
+        locks.release_all(1, later);
+        assert!(locks.is_held_by(3, ROW) && locks.is_held_by(3, Key::Row(free)), "it waits for the last one");
+        assert_eq!((locks.wait_of(3), locks.news()), (Some(Some(later + second)), vec![]));
+        locks.release_all(2, later);
+        assert_eq!(fourth.try_recv(), Ok(()), "nothing is left to lock, so it has ended");
+        assert_eq!(locks.news(), [(3, News::Ended), (4, News::Granted)]);
+        assert!(locks.holder(OTHER).is_none() && locks.holder(Key::Row(free)).is_none());
     }
 }

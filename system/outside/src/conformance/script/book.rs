@@ -14,6 +14,17 @@ pub(super) enum Thing {
     Row(u8),
 }
 
+/// What a step asks for.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Asks {
+    /// What it waits for where it has to, in the order in which the server takes it.
+    pub(super) things: Vec<Thing>,
+    /// How many of them are sent at once.
+    pub(super) sent: usize,
+    /// Rows that it takes after these where they are free then.
+    pub(super) skips: Vec<Thing>,
+}
+
 #[derive(Debug)]
 struct Waiter {
     asks: Vec<Thing>,
@@ -21,12 +32,21 @@ struct Waiter {
     at: usize,
     /// How many of them the server knows of.
     sent: usize,
+    /// Rows that it takes at the end where they are free.
+    skips: Vec<Thing>,
     /// The step since which it waits for that one.
     since: usize,
     /// Its place in every queue.
     order: usize,
     /// Nobody awaits it any more: once it has its lock it rolls back.
     dropped: bool,
+}
+
+impl Waiter {
+    /// How many of what it asks for the server knows of.
+    fn known(&self) -> usize {
+        if self.at < self.sent { self.sent } else { self.asks.len() }
+    }
 }
 
 /// The book.
@@ -46,11 +66,15 @@ impl Book {
     }
 
     /// Whether waiting for these would end in more than one way: a second one would reach for the same thing in the same moment.
-    pub(super) fn would_race(&self, session: usize, asks: &[Thing], at: usize) -> bool {
+    pub(super) fn would_race(&self, session: usize, all: &Asks, at: usize) -> bool {
+        let asks = &all.things;
+        let mine = self.still_wanted(session, asks[at..].iter().chain(&all.skips));
         let races = self.waiters.iter().any(|(other, waiter)| {
             let in_line = matches!(asks[at], Thing::Row(_)) && waiter.asks.get(waiter.at) == Some(&asks[at]);
-            let theirs = self.still_wanted(*other, &waiter.asks[waiter.at..]);
-            !in_line && self.still_wanted(session, &asks[at..]).iter().any(|thing| theirs.contains(thing))
+            let theirs = self.still_wanted(*other, waiter.asks[waiter.at..].iter().chain(&waiter.skips));
+            // One that nobody awaits gives back what it holds as soon as its wait is over.
+            let given_back = waiter.dropped && all.skips.iter().any(|thing| self.holders.get(thing) == Some(other));
+            given_back || (!in_line && mine.iter().any(|thing| theirs.contains(thing)))
         });
         let circle = self.circle_through(session, asks[at]);
         // A queue in a circle, or a step that nobody awaits: more than one order of victims, or none to be seen.
@@ -59,12 +83,47 @@ impl Book {
                 .get(member)
                 .is_some_and(|waiter| waiter.dropped || self.waiting_for(waiter.asks[waiter.at]) > 1)
         });
-        races || unclear || (!circle.is_empty() && self.waiting_for(asks[at]) > 0)
+        let through_dropped = self.waiters.iter().any(|(other, waiter)| {
+            waiter.dropped
+                && self.leads_to(session, &asks[at..], *other)
+                && self.leads_to(*other, &waiter.asks[waiter.at..], session)
+        });
+        races || unclear || through_dropped || (!circle.is_empty() && self.waiting_for(asks[at]) > 0)
     }
 
     /// Those of these that the session does not hold.
-    fn still_wanted(&self, session: usize, things: &[Thing]) -> Vec<Thing> {
-        things.iter().filter(|thing| self.holders.get(thing) != Some(&session)).copied().collect()
+    fn still_wanted<'a>(&self, session: usize, things: impl IntoIterator<Item = &'a Thing>) -> Vec<Thing> {
+        things.into_iter().filter(|thing| self.holders.get(thing) != Some(&session)).copied().collect()
+    }
+
+    /// Whether a session that asks for these would wait for `target` sooner or later, directly or through others.
+    fn leads_to(&self, session: usize, things: &[Thing], target: usize) -> bool {
+        let mut wanted = self.still_wanted(session, things);
+        let mut seen = BTreeSet::new();
+        while let Some(thing) = wanted.pop() {
+            let Some(holder) = self.holders.get(&thing) else { continue };
+            if *holder == target {
+                return true;
+            }
+            if seen.insert(*holder)
+                && let Some(waiter) = self.waiters.get(holder)
+            {
+                wanted.extend(self.still_wanted(*holder, &waiter.asks[waiter.at..]));
+            }
+        }
+        false
+    }
+
+    /// Whether dropping the future of this waiting session can end in one way only, and in one that models know: a statement that waits
+    /// for an id is not followed beyond it; none that nobody awaits comes to stand on a circle.
+    pub(super) fn may_be_dropped(&self, session: usize) -> bool {
+        let Some(waiter) = self.waiters.get(&session) else { return true };
+        let rest = &waiter.asks[waiter.at..waiter.known().max(waiter.at)];
+        let beyond_an_id = matches!(rest, [Thing::Id(_), _, ..]);
+        let skipped = self.waiters.iter().any(|(other, waiter)| {
+            *other != session && waiter.skips.iter().any(|thing| self.holders.get(thing) == Some(&session))
+        });
+        !beyond_an_id && !skipped && !self.leads_to(session, rest, session)
     }
 
     /// Whether waiting for it would close a circle.
@@ -107,9 +166,10 @@ impl Book {
     }
 
     /// A session waits, or soon has what it asks for.
-    pub(super) fn wait(&mut self, session: usize, asks: Vec<Thing>, sent: usize, step: usize) {
+    pub(super) fn wait(&mut self, session: usize, asks: Asks, step: usize) {
         self.orders += 1;
-        let waiter = Waiter { asks, at: 0, sent, since: step, order: self.orders, dropped: false };
+        let Asks { things: asks, sent, skips } = asks;
+        let waiter = Waiter { asks, at: 0, sent, skips, since: step, order: self.orders, dropped: false };
         self.waiters.insert(session, waiter);
         self.advance(step);
     }
@@ -125,8 +185,7 @@ impl Book {
     /// The future of a waiting session was dropped: it goes on waiting for what the server knows of.
     pub(super) fn dropped(&mut self, session: usize, step: usize) {
         if let Some(waiter) = self.waiters.get_mut(&session) {
-            let known = if waiter.at < waiter.sent { waiter.sent } else { waiter.asks.len() };
-            waiter.asks.truncate(known);
+            waiter.asks.truncate(waiter.known());
             waiter.dropped = true;
         }
         self.advance(step);

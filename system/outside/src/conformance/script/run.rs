@@ -142,7 +142,7 @@ impl<S: Subject, F: ScriptFixture<S>> Runner<'_, S, F> {
                     Err(error) => Ok(Some(Some(super::class(&error)))),
                 }
             }
-            (Act::Cancel, Slot::Busy(waiting)) => {
+            (Act::Cancel, Slot::Busy(waiting)) if self.book.may_be_dropped(session) => {
                 drop(waiting);
                 self.slots[session] = Slot::Retired;
                 self.book.dropped(session, self.index);
@@ -179,7 +179,7 @@ impl<S: Subject, F: ScriptFixture<S>> Runner<'_, S, F> {
 
     /// A step that the store answers.
     async fn ask(&mut self, session: usize, act: &Act, tx: S::Tx) -> Result<Option<Option<String>>, String> {
-        let (asks, sent) = self.asks(session, act);
+        let asks = self.asks(session, act);
         if !self.makes_sense(session, act, &asks) {
             self.slots[session] = Slot::Open(tx);
             return Ok(None);
@@ -191,7 +191,7 @@ impl<S: Subject, F: ScriptFixture<S>> Runner<'_, S, F> {
         self.slots[session] = Slot::Busy(step::start::<S>(tx, act, &self.known[session]));
         let spoilt = self.known[session].failed || self.known[session].dead;
         if waits_long(act) && !spoilt {
-            self.book.wait(session, asks, sent, self.index);
+            self.book.wait(session, asks, self.index);
             self.settle().await?;
             return Ok(Some(None));
         }

@@ -38,13 +38,17 @@ impl ModelChannelTx {
     /// Rows that are there are locked first, then the missing ones are made; each in account order.
     async fn lock_all(&mut self, accounts: &[AccountNo], mode: LockMode) -> Result<Vec<Head>, StoreError> {
         let mut accounts = accounts.to_vec();
-        self.store.with(|data| accounts.sort_unstable_by_key(|no| (!data.heads.contains_key(no), *no)));
+        let standing = self.store.with(|data| {
+            accounts.sort_unstable_by_key(|no| (!data.heads.contains_key(no), *no));
+            accounts.partition_point(|no| data.heads.contains_key(no))
+        });
         let mut heads = Vec::with_capacity(accounts.len());
-        for account in accounts {
+        for (place, account) in accounts.iter().copied().enumerate() {
             let locked = match mode {
                 LockMode::SkipLocked => self.session.try_lock(Key::Row(account)).await?,
                 LockMode::Wait(limit) => {
-                    self.session.lock(Key::Row(account), limit).await?;
+                    let rest = accounts[..standing].get(place + 1..).unwrap_or_default();
+                    self.session.lock(Key::Row(account), limit, rest).await?;
                     true
                 }
             };

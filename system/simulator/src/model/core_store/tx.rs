@@ -67,7 +67,7 @@ impl ModelCoreTx {
         if let Some(record) = self.store.transfer(claim.id) {
             return Ok(Claimed::Existing(record));
         }
-        self.session.lock(Key::Id(claim.id), wait).await?;
+        self.session.lock(Key::Id(claim.id), wait, &[]).await?;
         if let Some(record) = self.store.transfer(claim.id) {
             // The holder committed while we waited: its row stands, and a row that stands needs no key lock.
             self.session.unlock(Key::Id(claim.id));
@@ -82,14 +82,12 @@ impl ModelCoreTx {
         let mut accounts = accounts.to_vec();
         accounts.sort_unstable();
         let mut rows = Vec::with_capacity(accounts.len());
-        for account in accounts {
-            if !self.store.with(|data| data.heads.contains_key(&account)) {
-                continue;
-            }
+        self.store.with(|data| accounts.retain(|account| data.heads.contains_key(account)));
+        for (place, account) in accounts.iter().copied().enumerate() {
             let locked = match mode {
                 LockMode::SkipLocked => self.session.try_lock(Key::Row(account)).await?,
                 LockMode::Wait(limit) => {
-                    self.session.lock(Key::Row(account), limit).await?;
+                    self.session.lock(Key::Row(account), limit, &accounts[place + 1..]).await?;
                     true
                 }
             };

@@ -3,14 +3,14 @@
 //! In: an act, what is known of its session, the book. Out: what it asks for, and whether it ends in one way only. Elsewhere: who holds and
 //! waits (`book`), running it (`run`).
 
-use super::super::book::Thing;
+use super::super::book::{Asks, Thing};
 use super::super::{Act, Kind, ScriptFixture, Subject, Wait};
 use super::{DEADLOCKS, Runner};
 
 impl<S: Subject, F: ScriptFixture<S>> Runner<'_, S, F> {
-    /// What a step asks for, in the order in which the server takes it, and how much of that is sent at once.
-    pub(super) fn asks(&self, session: usize, act: &Act) -> (Vec<Thing>, usize) {
-        let mut asks = Vec::new();
+    /// What a step asks for.
+    pub(super) fn asks(&self, session: usize, act: &Act) -> Asks {
+        let (mut asks, mut skips) = (Vec::new(), Vec::new());
         let ids = |asks: &mut Vec<Thing>, claims: &[(u8, bool)]| {
             let mut ids: Vec<u8> = claims.iter().map(|(id, _)| *id).collect();
             ids.sort_unstable();
@@ -44,18 +44,16 @@ impl<S: Subject, F: ScriptFixture<S>> Runner<'_, S, F> {
             }
             Act::ClaimAndLock(claims, _, places, mode) => {
                 ids(&mut asks, claims);
-                if mode.is_some() {
-                    rows(&mut asks, places);
-                }
+                rows(if mode.is_some() { &mut asks } else { &mut skips }, places);
                 asks.len()
             }
             _ => 0,
         };
-        (asks, sent)
+        Asks { things: asks, sent, skips }
     }
 
     /// Whether a step ends in one way only.
-    pub(super) fn makes_sense(&self, session: usize, act: &Act, asks: &[Thing]) -> bool {
+    pub(super) fn makes_sense(&self, session: usize, act: &Act, asks: &Asks) -> bool {
         let known = &self.known[session];
         if known.failed || known.dead {
             // One more step than needed shows what a spoilt transaction says; the book knows nothing of it.
@@ -79,15 +77,16 @@ impl<S: Subject, F: ScriptFixture<S>> Runner<'_, S, F> {
             }
             Act::ClaimAndLock(_, wait, _, Some(row_wait)) if wait != row_wait => false,
             Act::Lock(..) | Act::Claim(..) | Act::ClaimAndLock(..) => {
+                let things = &asks.things;
                 let missing =
-                    asks.iter().filter(|thing| matches!(thing, Thing::Row(_)) && !self.book.standing.contains(thing));
+                    things.iter().filter(|thing| matches!(thing, Thing::Row(_)) && !self.book.standing.contains(thing));
                 // A row that is being made is waited for in another way than one that stands: one at a time.
                 if missing.count() > 1 {
                     return false;
                 }
-                match self.book.held_by_other(session, asks) {
+                match self.book.held_by_other(session, things) {
                     Some(at) if waits_long(act) => {
-                        let circle = self.book.closes_circle(session, asks[at]);
+                        let circle = self.book.closes_circle(session, things[at]);
                         !self.book.would_race(session, asks, at) && (!circle || self.deadlocks < DEADLOCKS)
                     }
                     _ => true,
