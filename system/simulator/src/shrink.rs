@@ -3,7 +3,7 @@
 //! In: a plan that fails. Out: the smallest found. Elsewhere: one run (`world`), what is simpler than what (`shrink::simpler`).
 //!
 //! Faults first, then operations, then parameters, then accounts, again and again until nothing helps. "The same way" is the check and the
-//! name of the first violation. Whatever is taken out shifts the models' own streams, so each candidate is run under a few of them, the
+//! name of the first plan's first violation; a smaller plan may violate other things besides. Whatever is taken out shifts the models' own streams, so each candidate is run under a few of them, the
 //! more the smaller it is; the one that fails is kept with its stream.
 
 mod passes;
@@ -68,7 +68,7 @@ pub enum Ended {
 pub struct Shrunk {
     /// The plan; it fails as the first one did.
     pub plan: Plan,
-    /// How: its first violation.
+    /// How: the violation that the first plan began with, as it is in this one.
     pub violation: Violation,
     /// Runs that were spent.
     pub runs: u64,
@@ -117,7 +117,7 @@ struct Search<'a> {
     best: Plan,
     /// How it ended.
     outcome: Outcome,
-    /// Its first violation.
+    /// The violation that is kept.
     violation: Violation,
     runs: u64,
     work: u64,
@@ -141,7 +141,7 @@ impl Search<'_> {
             let outcome = (self.run)(&candidate);
             self.runs += 1;
             self.work += cost;
-            if let Some(violation) = outcome.violations.first().filter(|violation| self.is_same(violation)) {
+            if let Some(violation) = outcome.violations.iter().find(|violation| self.is_same(violation)) {
                 self.violation = violation.clone();
                 self.best = candidate;
                 self.outcome = outcome;

@@ -7,12 +7,14 @@ use std::time::Duration;
 use super::{Search, simpler};
 use crate::plan::{Operation, Plan, Trigger};
 
-/// All passes, again while they help: what concerns single operations only once nothing coarser helps.
+/// All passes, again while they help: faults, operations, parameters, accounts; the parameters of single faults and operations only once
+/// nothing coarser helps.
 pub(super) fn until_nothing_helps(search: &mut Search<'_>) {
     while helped(search, |search| {
         while helped(search, coarse) {}
         parameters_of_faults(search);
         parameters_of_operations(search);
+        each(search, "accounts", simpler::accounts);
     }) {}
 }
 
@@ -21,7 +23,6 @@ fn coarse(search: &mut Search<'_>) {
     operations(search);
     each(search, "times", simpler::times);
     each(search, "topology", simpler::topologies);
-    each(search, "accounts", simpler::accounts);
 }
 
 /// Whether the plan is a smaller one afterwards, and the search may go on. A new stream alone is no progress.

@@ -7,10 +7,12 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use crate::plan::{Action, Again, Fault, Kind, Operation, Plan, Topology, Trigger, WorkerMode};
 
-/// Smaller numbers, the smallest first: round ones, then the half, then one less.
+/// Smaller numbers, the smallest first: powers of ten, the half, this number with fewer digits that are not 0, one less.
 fn smaller(value: u64, least: u64) -> Vec<u64> {
-    let round = [0, 1, 10, 100, 1_000, 10_000].into_iter().chain([value / 2, value.saturating_sub(1)]);
-    let found: BTreeSet<_> = round.filter(|number| *number >= least && *number < value).collect();
+    let powers = [0, 1, 10, 100, 1_000, 10_000];
+    let rounded = powers[2..].iter().map(|unit| value - value % unit);
+    let found = powers.into_iter().chain(rounded).chain([value / 2, value.saturating_sub(1)]);
+    let found: BTreeSet<_> = found.filter(|number| *number >= least && *number < value).collect();
     found.into_iter().collect()
 }
 
@@ -148,6 +150,7 @@ fn plain(topology: &Topology) -> Topology {
         transactions: 1,
         batch_accounts: 1,
         sync_cost_ms: 0,
+        tight_limits: false,
         ..topology.clone()
     }
 }
@@ -167,6 +170,7 @@ pub(super) fn topologies(plan: &Plan) -> Vec<Plan> {
         Topology { transactions: plain.transactions, ..now.clone() },
         Topology { batch_accounts: plain.batch_accounts, ..now.clone() },
         Topology { sync_cost_ms: plain.sync_cost_ms, ..now.clone() },
+        Topology { tight_limits: plain.tight_limits, ..now.clone() },
     ];
     let mut found: Vec<Plan> = Vec::new();
     for channels in smaller(u64::from(now.channels), 1) {
@@ -186,8 +190,7 @@ fn with_channels(plan: &Plan, channels: u32) -> Plan {
     for gone in channels..plan.topology.channels {
         let gone = format!("channel-{gone}");
         for fault in &mut plan.faults {
-            let ends: Vec<_> = fault.place.split('>').map(|end| if end == gone { "channel-0" } else { end }).collect();
-            fault.place = ends.join(">");
+            fault.place = at_the_first(&fault.place, &gone);
         }
     }
     for operation in &mut plan.operations {
@@ -199,6 +202,15 @@ fn with_channels(plan: &Plan, channels: u32) -> Plan {
     }
     plan.topology.channels = channels;
     plan
+}
+
+/// A place such as `customers>channel-2:history`, its ends that are `gone` at the first channel.
+fn at_the_first(place: &str, gone: &str) -> String {
+    let end = |end: &str| match end.strip_prefix(gone) {
+        Some(rest) if rest.is_empty() || rest.starts_with(':') => format!("channel-0{rest}"),
+        _ => end.to_owned(),
+    };
+    place.split('>').map(end).collect::<Vec<_>>().join(">")
 }
 
 /// Fewer accounts: one, only those that somebody uses, each one's doings moved to the first.
@@ -237,4 +249,30 @@ fn with_accounts(plan: &Plan, to: &dyn Fn(u32) -> u32) -> Plan {
         fault.amount = u32::try_from(fault.amount).map_or(0, |account| i64::from(to(account).min(most)));
     }
     plan
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{at_the_first, shorter, smaller};
+
+    #[test]
+    fn numbers_become_smaller_and_rounder() {
+        assert_eq!(smaller(50_449, 0), [0, 1, 10, 100, 1_000, 10_000, 25_224, 50_000, 50_400, 50_440, 50_448]);
+        assert_eq!(shorter(50_449, 20_000), [25_224, 50_000, 50_400, 50_440]);
+        assert_eq!((smaller(1, 0), smaller(3, 1), smaller(5, 5)), (vec![0], vec![1, 2], vec![]));
+    }
+
+    #[test]
+    fn what_was_at_a_channel_that_is_gone_is_at_the_first() {
+        for (place, moved) in [
+            ("channel-2", "channel-0"),
+            ("channel-2>core", "channel-0>core"),
+            ("channel-2>core:entries", "channel-0>core:entries"),
+            ("customers>channel-2:history", "customers>channel-0:history"),
+            ("channel-21", "channel-21"),
+            ("kafka", "kafka"),
+        ] {
+            assert_eq!(at_the_first(place, "channel-2"), moved);
+        }
+    }
 }

@@ -97,6 +97,20 @@ fn another_violation_is_not_the_same_way() {
 }
 
 #[test]
+fn the_same_way_may_come_second() {
+    let plan = plan_with(Kind::NodeKill);
+    let run = |plan: &Plan| {
+        let mut outcome = world(plan, Some("lost-copy"));
+        if plan.operations.len() < 100 {
+            outcome.violations.insert(0, Violation { name: "conserve".to_owned(), ..outcome.violations[0].clone() });
+        }
+        outcome
+    };
+    let found = shrink_by(&plan, Limits::default(), &run, &|_| true).expect("it fails");
+    assert_eq!((found.plan.operations.len(), &*found.violation.name), (0, "lost-copy"));
+}
+
+#[test]
 fn a_plan_that_fails_under_another_stream_only_keeps_that_stream() {
     let plan = plan_with(Kind::NodeKill);
     let chance = plan.chance;

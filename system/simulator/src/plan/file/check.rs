@@ -9,8 +9,14 @@ use super::{PlanError, refuse};
 use crate::plan::{Action, Again, Fault, Kind, Operation, Plan, SCHEMA, Topology, Trigger, places_in};
 use crate::world::MOST_CHANNELS;
 
-/// The longest of anything, in milliseconds: an hour.
+/// The longest of anything but a fault, in milliseconds: an hour.
 const LONGEST_MS: u64 = 3_600_000;
+/// The longest fault, in milliseconds: what still lasts at the heal must leave the bank time to come to rest.
+const LONGEST_FAULT_MS: u64 = 60_000;
+/// The last call at which a fault may strike.
+const LAST_CALL: u64 = 1_000_000;
+/// The highest number of an operation.
+const LAST_OPERATION: u64 = 1_000_000;
 /// The most faults.
 const FAULTS: usize = 10_000;
 /// The most operations.
@@ -33,6 +39,7 @@ pub fn check(plan: &Plan) -> Result<(), PlanError> {
     let mut numbers = BTreeSet::new();
     for (index, operation) in plan.operations.iter().enumerate() {
         let place = format!("operations[{index}]");
+        within(&format!("{place}.op"), operation.op, 0..=LAST_OPERATION)?;
         if !numbers.insert(operation.op) {
             refuse(format!("{place}.op"), operation.op, "numbers that differ")?;
         }
@@ -84,12 +91,12 @@ fn check_fault(place: &str, fault: &Fault, topology: &Topology) -> Result<(), Pl
     let needs = fault.kind.needs();
     match fault.trigger {
         Trigger::AtMs(at) if needs.at => within(&format!("{place}.trigger.at_ms"), at, 0..=topology.load_ms)?,
-        Trigger::Nth(nth) if !needs.at => within(&format!("{place}.trigger.nth"), nth, 1..=u64::MAX)?,
+        Trigger::Nth(nth) if !needs.at => within(&format!("{place}.trigger.nth"), nth, 1..=LAST_CALL)?,
         Trigger::AtMs(_) => refuse(format!("{place}.trigger"), "at_ms", "nth, for this kind")?,
         Trigger::Nth(_) => refuse(format!("{place}.trigger"), "nth", "at_ms, for this kind")?,
     }
     if needs.lasts {
-        within(&format!("{place}.lasts_ms"), fault.lasts_ms, 1..=LONGEST_MS)?;
+        within(&format!("{place}.lasts_ms"), fault.lasts_ms, 1..=LONGEST_FAULT_MS)?;
     } else if fault.lasts_ms != 0 {
         refuse(format!("{place}.lasts_ms"), fault.lasts_ms, "nothing: this kind takes no time")?;
     }

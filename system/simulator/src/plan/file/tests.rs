@@ -40,6 +40,7 @@ fn plan() -> Plan {
             span: 20,
             commit_every_ms: 500,
             sync_cost_ms: 0,
+            tight_limits: true,
         },
         faults: vec![
             fault(Kind::NodeKill, "channel-1", Trigger::AtMs(5), 100, 0),
@@ -120,8 +121,10 @@ fn what_cannot_be_is_refused_with_its_place_its_value_and_what_would_do() {
         ("{\"at_ms\":5}", "{\"nth\":5}", "faults[0].trigger is nth; accepted: at_ms, for this kind"),
         ("{\"at_ms\":5}", "{\"at_ms\":1001}", "faults[0].trigger.at_ms is 1001; accepted: 0 to 1000"),
         ("{\"nth\":3}", "{\"at_ms\":3}", "faults[1].trigger is at_ms; accepted: nth, for this kind"),
-        ("{\"nth\":3}", "{\"nth\":0}", "faults[1].trigger.nth is 0; accepted: 1 to 18446744073709551615"),
-        (",\"lasts_ms\":100", "", "faults[0].lasts_ms is 0; accepted: 1 to 3600000"),
+        ("{\"nth\":3}", "{\"nth\":0}", "faults[1].trigger.nth is 0; accepted: 1 to 1000000"),
+        ("{\"nth\":3}", "{\"nth\":1000001}", "faults[1].trigger.nth is 1000001; accepted: 1 to 1000000"),
+        (",\"lasts_ms\":100", "", "faults[0].lasts_ms is 0; accepted: 1 to 60000"),
+        ("\"lasts_ms\":100", "\"lasts_ms\":60001", "faults[0].lasts_ms is 60001; accepted: 1 to 60000"),
         (
             ",\"lasts_ms\":100",
             ",\"lasts_ms\":100,\"amount\":1",
@@ -139,6 +142,7 @@ fn what_cannot_be_is_refused_with_its_place_its_value_and_what_would_do() {
             "\"channel-2\"",
             "faults[0].place is \"channel-2\"; accepted: core, channel-0, channel-1, postgres-core, postgres-channel, kafka",
         ),
+        ("\"op\":1,", "\"op\":1000001,", "operations[1].op is 1000001; accepted: 0 to 1000000"),
         ("\"op\":1,", "\"op\":0,", "operations[1].op is 0; accepted: numbers that differ"),
         ("\"at_ms\":10,", "\"at_ms\":1001,", "operations[1].at_ms is 1001; accepted: 0 to 1000"),
         ("\"won\":5", "\"won\":0", "operations[0].won is 0; accepted: 1 to 1000000000000"),
