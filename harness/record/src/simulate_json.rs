@@ -45,8 +45,11 @@ pub struct SimulateJson {
     pub markers: BTreeMap<String, u64>,
     /// Declared markers that never fired: a batch with any is not green.
     pub never_fired: Vec<String>,
-    /// Seeds in which something was violated.
+    /// Seeds that did not hold.
     pub failing: u64,
+    /// Of them, those in which a guarantee was violated; the others could not be judged (a fault of the harness, a check that could not
+    /// tell).
+    pub violated: u64,
     /// What was violated first in those seeds.
     pub violations: Vec<ViolatedSeeds>,
     /// The first of them in full.
@@ -59,9 +62,9 @@ pub struct SimulateJson {
 pub enum BatchVerdict {
     /// Everything was run, everything held, every declared marker fired.
     Green,
-    /// Something was violated.
+    /// A guarantee was violated.
     Violated,
-    /// Nothing was violated, but the batch was interrupted, or a declared marker never fired.
+    /// No guarantee was violated, but the batch was interrupted, a seed could not be judged, or a declared marker never fired.
     Inconclusive,
 }
 
@@ -95,6 +98,12 @@ pub struct Speed {
     pub virtual_per_real: f64,
     /// The same, by the cores that were used: threads, but no more than there are cores.
     pub virtual_per_real_per_core: f64,
+    /// Processor time of this process, in seconds: on a shared machine it says more than real time.
+    pub cpu_seconds: f64,
+    /// Seeds a second of processor time.
+    pub seeds_per_cpu_second: f64,
+    /// Virtual by processor time.
+    pub virtual_per_cpu: f64,
 }
 
 /// Kinds of fault that struck in a seed.

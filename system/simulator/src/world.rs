@@ -66,6 +66,13 @@ pub struct Violation {
     pub first: String,
 }
 
+impl Violation {
+    /// Whether a guarantee was broken; otherwise nothing could be judged: the harness failed, or a check could not tell.
+    pub fn is_broken_guarantee(&self) -> bool {
+        self.name != "unknown" && (&*self.check, &*self.name) != ("V3", "harness-fault")
+    }
+}
+
 impl Outcome {
     /// Whether everything held.
     pub fn holds(&self) -> bool {

@@ -25,9 +25,9 @@ pub(crate) struct SimulateArgs {
     /// Threads; the default is one for each core
     #[arg(long, value_name = "N", value_parser = jobs)]
     pub(crate) jobs: Option<usize>,
-    /// Where simulate.json and the plans of failing seeds go; without it, to runs/simulate, and only when something fails
-    #[arg(long, value_name = "DIR")]
-    pub(crate) out: Option<PathBuf>,
+    /// Where simulate.json and the plans of failing seeds go, in place of those of an earlier batch
+    #[arg(long, value_name = "DIR", default_value = "runs/simulate")]
+    pub(crate) out: PathBuf,
     /// Failing seeds that are told and stored in full, the first ones; all are counted
     #[arg(long, value_name = "N", default_value_t = 20)]
     pub(crate) keep: usize,
@@ -138,6 +138,7 @@ mod tests {
     fn seeds_and_threads_within_their_limits_are_taken() {
         let Ok(Command::Simulate(plain)) = parsed(&["simulate"]) else { panic!("no arguments are needed") };
         assert_eq!((plain.seeds, plain.jobs, plain.keep), (0..1000, None, 20));
+        assert_eq!(plain.out.to_str(), Some("runs/simulate"));
         let Ok(Command::Simulate(all)) = parsed(&["simulate", "--seeds=5..100000005", "--jobs=3", "--keep=0"]) else {
             panic!("within the limits")
         };

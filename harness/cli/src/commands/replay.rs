@@ -1,6 +1,6 @@
 //! `replay SEED|FILE`: one simulated bank again, with who did what when.
 //!
-//! In: a seed or a plan's file. Out: the plan in brief, the trace, the verdict on standard output; exit code 0 or 6. Elsewhere: the world
+//! In: a seed or a plan's file. Out: the plan in brief, the trace, the verdict on standard output; exit code 0, 4 or 6. Elsewhere: the world
 //! (`simulator::world`).
 
 use std::collections::BTreeMap;
@@ -9,7 +9,7 @@ use std::time::Duration;
 use bankstorm_record::save::hex;
 use bankstorm_simulator::plan::{Action, Plan, Trigger};
 use bankstorm_simulator::trace::Line;
-use bankstorm_simulator::world::{self, Options, Outcome};
+use bankstorm_simulator::world::{self, Options, Outcome, Violation};
 
 use super::worlds::{left_out, on_a_thread, plan_of, told, word};
 use crate::args::ReplayArgs;
@@ -20,7 +20,7 @@ use crate::output::{note, say};
 pub(crate) async fn run(args: ReplayArgs) -> Result<u8, CliError> {
     let mut plan = plan_of(&args.target, args.planted)?;
     plan.chance = args.chance.unwrap_or(plan.chance);
-    let options = Options { trace: !args.quiet, ..Options::default() };
+    let options = Options { trace: !args.quiet };
     let world = plan.clone();
     let outcome = on_a_thread(None, move |_| world::run(&world, &options)).await?;
     if !args.quiet {
@@ -28,7 +28,16 @@ pub(crate) async fn run(args: ReplayArgs) -> Result<u8, CliError> {
         trace(&args, &outcome.trace);
     }
     verdict(&outcome);
-    Ok(if outcome.holds() { 0 } else { 6 })
+    Ok(exit_code(&outcome))
+}
+
+/// 6 when a guarantee was violated, 4 when it could not be judged whether one was.
+fn exit_code(outcome: &Outcome) -> u8 {
+    match outcome.violations.as_slice() {
+        [] => 0,
+        violations if violations.iter().any(Violation::is_broken_guarantee) => 6,
+        _ => 4,
+    }
 }
 
 /// What the plan is, in a few lines.
@@ -116,12 +125,41 @@ fn verdict(outcome: &Outcome) {
         say("HOLDS");
     }
     for violation in &outcome.violations {
-        say(&format!("VIOLATED: {}", told(violation)));
+        let word = if violation.is_broken_guarantee() { "VIOLATED" } else { "NOT JUDGED" };
+        say(&format!("{word}: {}", told(violation)));
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
+    use bankstorm_simulator::world::{Outcome, Violation};
+
+    #[test]
+    fn a_violation_is_6_and_what_could_not_be_judged_4() {
+        let code = |found: &[(&str, &str)]| {
+            let violation = |(check, name): &(&str, &str)| Violation {
+                check: (*check).to_owned(),
+                name: (*name).to_owned(),
+                count: 1,
+                first: String::new(),
+            };
+            super::exit_code(&Outcome {
+                digest: [0; 32],
+                virtual_time: Duration::ZERO,
+                operations: std::collections::BTreeMap::new(),
+                markers: std::collections::BTreeMap::new(),
+                struck: Vec::new(),
+                violations: found.iter().map(violation).collect(),
+                trace: Vec::new(),
+            })
+        };
+        assert_eq!([code(&[]), code(&[("S5", "lost-copy")]), code(&[("V1", "no-liveness")])], [0, 6, 6]);
+        assert_eq!([code(&[("V3", "harness-fault")]), code(&[("S5", "unknown"), ("V3", "harness-fault")])], [4, 4]);
+        assert_eq!(code(&[("V3", "harness-fault"), ("S5", "lost-copy")]), 6);
+    }
+
     #[test]
     fn a_name_means_itself_and_its_numbered_ones() {
         assert!(super::is("channel-0", "channel") && super::is("channel-0", "channel-0") && super::is("core", "core"));

@@ -1,7 +1,7 @@
 //! `shrink SEED|FILE`: a smaller plan that fails the same way.
 //!
-//! In: a seed or a plan's file. Out: the smaller plan as a file, counts before and after on standard output; exit code 0. A plan that holds
-//! is a mistake: exit code 2. Elsewhere: the search (`simulator::shrink`).
+//! In: a seed or a plan's file. Out: the smaller plan as a file, counts before and after on standard output; exit code 0, or 4 when it was
+//! interrupted and the file is the smallest plan until then. A plan that holds is a mistake: exit code 2. Elsewhere: the search (`simulator::shrink`).
 
 use std::path::PathBuf;
 use std::sync::Mutex;
@@ -39,7 +39,7 @@ pub(crate) async fn run(args: ShrinkArgs) -> Result<u8, CliError> {
     write_plan(&out, &found.plan)?;
     tell(&plan, &found, seconds);
     say(&format!("written to {0}\n    bankstorm replay {0}", out.display()));
-    Ok(0)
+    Ok(if found.ended == Ended::Stopped { 4 } else { 0 })
 }
 
 fn show(phase: &Phase, next_ns: &Mutex<i64>, progress: &Progress, stop: &AtomicBool) -> bool {
@@ -83,7 +83,7 @@ fn tell(before: &Plan, found: &Shrunk, seconds: f64) {
     let why = match found.ended {
         Ended::NothingHelps => "nothing makes it smaller",
         Ended::Limits => "the search's limits were reached; shrinking its result goes on from there",
-        Ended::Stopped => "interrupted",
+        Ended::Stopped => "interrupted; this is the smallest so far",
     };
     say(&format!("{} runs in {}: {why}", grouped(found.runs), span(seconds)));
     say(&format!("fails with {}", told(&found.violation)));

@@ -6,7 +6,7 @@
 mod document;
 mod tell;
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Mutex;
 
 use bankstorm_record::clock::monotonic_ns;
@@ -15,7 +15,10 @@ use bankstorm_record::machine::write_machine;
 use bankstorm_record::save::write_json;
 use bankstorm_record::simulate_json::SimulateJson;
 use bankstorm_simulator::batch::{self, Batch, Progress, Summary};
+use nix::sys::resource::{UsageWho, getrusage};
+use nix::sys::time::TimeValLike;
 
+use self::document::Took;
 use super::worlds::{figure, grouped, on_a_thread, span, write_plan};
 use crate::args::SimulateArgs;
 use crate::error::{CliError, unusable};
@@ -23,42 +26,39 @@ use crate::output::say;
 use crate::progress::{Display, Phase};
 use crate::stop::Interrupt;
 
-/// Where things go when something fails and no place was named.
-const OUT: &str = "runs/simulate";
+/// The document's file.
+const DOCUMENT: &str = "simulate.json";
 
 /// Runs the batch, tells what it came to, stores it.
 pub(crate) async fn run(args: SimulateArgs) -> Result<u8, CliError> {
     // A folder that cannot be written to is told before the work, not after it.
-    if let Some(out) = &args.out {
-        make_folder(out)?;
-    }
+    std::fs::create_dir_all(&args.out).map_err(|error| unusable(&args.out, error))?;
     let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
     let jobs = args.jobs.unwrap_or(cores);
     let batch = Batch { seeds: args.seeds.clone(), jobs, planted: args.planted, keep: args.keep };
     let interrupt = Interrupt::listen()?;
     let display = Display::new(args.live);
     let shown = Shown::new(display.phase("simulating"), args.seeds.end - args.seeds.start);
-    let started_ns = monotonic_ns();
+    let (started_ns, cpu_before) = (monotonic_ns(), cpu_seconds());
     let work = batch.clone();
     let summary =
         on_a_thread(Some(&interrupt), move |stop| batch::run(&work, &|progress| shown.show(progress), stop)).await?;
-    let real_seconds = (monotonic_ns() - started_ns) as f64 / 1e9;
-    let document = document::of(&batch, &summary, real_seconds, cores);
-    tell::all(&document);
-    let out = args.out.or_else(|| (summary.tally.failing > 0).then(|| PathBuf::from(OUT)));
-    if let Some(out) = out {
-        store(&out, &document, &summary)?;
-    }
+    let real = (monotonic_ns() - started_ns) as f64 / 1e9;
+    let document = document::of(&batch, &summary, Took { real, cpu: cpu_seconds() - cpu_before }, cores);
+    tell::all(&document, &args.out);
+    store(&args.out, &document, &summary)?;
     say(&tell::verdict(&document));
     Ok(u8::try_from(document.exit_code).expect("exit codes are small"))
 }
 
-fn make_folder(folder: &Path) -> Result<(), CliError> {
-    std::fs::create_dir_all(folder).map_err(|error| unusable(folder, error))
+/// Processor time of this process so far, all threads, in seconds.
+fn cpu_seconds() -> f64 {
+    let usage = getrusage(UsageWho::RUSAGE_SELF).expect("the usage of this very process");
+    (usage.user_time().num_microseconds() + usage.system_time().num_microseconds()) as f64 / 1e6
 }
 
 fn store(folder: &Path, document: &SimulateJson, summary: &Summary) -> Result<(), CliError> {
-    make_folder(folder)?;
+    remove_plans(folder).map_err(|error| unusable(folder, error))?;
     let cannot = |error: bankstorm_record::parquet::RecordError| CliError::Usage(error.to_string());
     for failing in &summary.tally.kept {
         if let Some(plan) = &failing.plan {
@@ -66,8 +66,23 @@ fn store(folder: &Path, document: &SimulateJson, summary: &Summary) -> Result<()
         }
     }
     write_machine(&RunFolder::new(folder)).map_err(cannot)?;
-    write_json(folder.join("simulate.json"), document).map_err(cannot)?;
-    say(&format!("stored in {}: simulate.json, machine.json{}", folder.display(), plans(summary)));
+    write_json(folder.join(DOCUMENT), document).map_err(cannot)?;
+    say(&format!("stored in {}: {DOCUMENT}, machine.json{}", folder.display(), plans(summary)));
+    Ok(())
+}
+
+/// Removes the plans of an earlier batch: a folder shows one batch only. One without a `simulate.json` is no batch's, and nothing is
+/// removed from it.
+fn remove_plans(folder: &Path) -> std::io::Result<()> {
+    if !folder.join(DOCUMENT).is_file() {
+        return Ok(());
+    }
+    for entry in std::fs::read_dir(folder)? {
+        let entry = entry?;
+        if entry.file_name().to_str().is_some_and(document::is_plan) && entry.file_type()?.is_file() {
+            std::fs::remove_file(entry.path())?;
+        }
+    }
     Ok(())
 }
 

@@ -1,6 +1,8 @@
 //! Whole banks on virtual time as their users meet them: batches, one world again, a smaller plan. None of these starts a process.
 
+use std::io::{BufRead, BufReader};
 use std::path::Path;
+use std::process::Stdio;
 use std::time::Duration;
 
 use bankstorm_record::schema::simulate_json;
@@ -44,9 +46,15 @@ fn twenty_seeds_hold() {
         assert_eq!((code(&ended), document.exit_code), (expected, expected), "{}", text(&ended));
         assert!(out.join("machine.json").is_file());
         let told = text(&ended);
-        for said in
-            ["seeds a second", "virtual by real", "operations a seed", "fault kinds a seed", "digest", "node.kill"]
-        {
+        for said in [
+            "seeds a second",
+            "processor time",
+            "virtual by real",
+            "operations a seed",
+            "fault kinds a seed",
+            "digest",
+            "node.kill",
+        ] {
             assert!(told.contains(said), "{said}: {told}");
         }
         assert!(document.never_fired.iter().all(|marker| told.contains(marker)), "{told}");
@@ -92,6 +100,10 @@ fn one_seed_is_replayed() {
 
 fn a_planted_bug_is_found() {
     let folder = tempfile::tempdir().expect("a temporary folder");
+    // What an earlier batch left, and what is none of its plans.
+    for file in ["simulate.json", "seed-999.json", "seed-999.small.json"] {
+        std::fs::write(folder.path().join(file), "").expect("a file");
+    }
     let search = ["simulate", "--seeds=0..20", "--keep=1", "--live=off", "--planted=claims_anew"];
     let found = bankstorm(&search).arg("--out").arg(folder.path()).output().expect("the binary starts");
     assert_eq!(code(&found), 6, "{}", text(&found));
@@ -100,12 +112,16 @@ fn a_planted_bug_is_found() {
     let kept = &document.kept[0];
     let violated = &kept.violations[0];
     let plan = folder.path().join(kept.file.as_deref().expect("its plan"));
+    assert!(text(&found).contains(&format!("bankstorm replay {}", plan.display())), "{}", text(&found));
+    assert!(!folder.path().join("seed-999.json").exists(), "the earlier batch's plan is gone");
+    assert!(folder.path().join("seed-999.small.json").exists(), "what a batch did not write stays");
 
     let again = bankstorm(&["replay", "--quiet"]).arg(&plan).output().expect("the binary starts");
     assert_eq!(code(&again), 6, "{}", text(&again));
     let name = format!("VIOLATED: {} {}", violated.check, violated.name);
     assert!(text(&again).contains(&name), "{name}: {}", text(&again));
 
+    ctrl_c_ends_shrinking(&plan);
     let shrunk = bankstorm(&["shrink", "--live=off"]).arg(&plan).output().expect("the binary starts");
     assert_eq!(code(&shrunk), 0, "{}", text(&shrunk));
     let small = plan.with_extension("small.json");
@@ -120,6 +136,22 @@ fn a_planted_bug_is_found() {
     let holds =
         bankstorm(&["shrink", "0", "--live=off"]).current_dir(folder.path()).output().expect("the binary starts");
     assert_eq!(code(&holds), 2, "nothing to shrink: {}", text(&holds));
+}
+
+/// The smallest plan until then is kept.
+fn ctrl_c_ends_shrinking(plan: &Path) {
+    let out = plan.with_extension("interrupted.json");
+    let mut command = bankstorm(&["shrink", "--live=plain", "--out"]);
+    let mut child =
+        command.arg(&out).arg(plan).stderr(Stdio::piped()).stdout(Stdio::null()).spawn().expect("the binary starts");
+    let mut told = BufReader::new(child.stderr.take().expect("its standard error")).lines();
+    let begun = told.find(|line| line.as_ref().is_ok_and(|line| line.contains(" runs")));
+    assert!(begun.is_some(), "it tells how far it is");
+    kill(Pid::from_raw(i32::try_from(child.id()).expect("a process id")), Signal::SIGINT).expect("our child");
+    told.for_each(drop);
+    assert_eq!(child.wait().expect("our child").code(), Some(4));
+    let plan = std::fs::read_to_string(&out).expect("the smallest plan so far");
+    bankstorm_simulator::plan::read(&plan).expect("a plan");
 }
 
 fn a_mistake_in_a_plan_is_exit_2() {

@@ -27,8 +27,10 @@ pub struct Tally {
     pub kinds: u64,
     /// How often each declared marker fired; those that never did are there with 0.
     pub markers: BTreeMap<&'static str, u64>,
-    /// Seeds in which something was violated.
+    /// Seeds that did not hold.
     pub failing: u64,
+    /// Of them, those in which a guarantee was broken; the others could not be judged.
+    pub violated: u64,
     /// Seeds by what was violated first: check and name.
     pub violations: BTreeMap<(String, String), u64>,
     /// The first failing seeds, in order.
@@ -85,6 +87,7 @@ impl Tally {
 
     fn add_failing(&mut self, failing: Failing) {
         self.failing += 1;
+        self.violated += u64::from(failing.violations.iter().any(Violation::is_broken_guarantee));
         if let Some(first) = failing.violations.first() {
             *self.violations.entry((first.check.clone(), first.name.clone())).or_default() += 1;
         }
@@ -106,6 +109,7 @@ impl Tally {
         self.fewest_kinds = self.fewest_kinds.into_iter().chain(other.fewest_kinds).min();
         self.kinds += other.kinds;
         self.failing += other.failing;
+        self.violated += other.violated;
         for (violation, seeds) in other.violations {
             *self.violations.entry(violation).or_default() += seeds;
         }

@@ -64,6 +64,7 @@ fn everything_is_counted_and_the_first_failing_seeds_are_kept() {
     assert_eq!((tally.fewest_kinds, tally.kinds), (Some(0), 49 + 25));
     assert_eq!(tally.virtual_time, Duration::from_secs((0..50).sum::<u64>() - 13));
     assert_eq!(tally.failing, 9, "0, 7, 13, 14, 21, 28, 35, 42, 49");
+    assert_eq!(tally.violated, 8, "what broke could not be judged");
     let violations: Vec<_> =
         tally.violations.iter().map(|((check, name), seeds)| (&**check, &**name, *seeds)).collect();
     assert_eq!(violations, [("S5", "x", 8), ("V3", "harness-fault", 1)]);

@@ -1,6 +1,8 @@
 //! A batch as text for people.
 //!
-//! In: [`SimulateJson`]. Out: lines on standard output. Elsewhere: how the verdict is reached (`simulate::document`).
+//! In: [`SimulateJson`], the folder where the plans of failing seeds lie. Out: lines on standard output. Elsewhere: how the verdict is reached (`simulate::document`).
+
+use std::path::Path;
 
 use bankstorm_record::simulate_json::{BatchVerdict, FailingSeed, SimulateJson};
 
@@ -8,12 +10,12 @@ use crate::commands::worlds::{figure, grouped, span};
 use crate::output::say;
 
 /// Everything but the verdict.
-pub(super) fn all(document: &SimulateJson) {
+pub(super) fn all(document: &SimulateJson, folder: &Path) {
     say("");
     figures(document);
     faults(document);
     markers(document);
-    failing(document);
+    failing(document, folder);
     say("");
 }
 
@@ -29,9 +31,13 @@ fn figures(document: &SimulateJson) {
     row("real time", format!("{} on {} threads, {} cores", span(speed.real_seconds), speed.jobs, speed.cores));
     row("seeds a second", figure(speed.seeds_per_second));
     row("operations a second", figure(speed.operations_per_second));
+    let per_cpu = figure(speed.seeds_per_cpu_second);
+    row("processor time", format!("{}; {per_cpu} seeds in a second of it", span(speed.cpu_seconds)));
     row("virtual time", span(speed.virtual_seconds));
     let per_core = figure(speed.virtual_per_real_per_core);
-    row("virtual by real", format!("{}, {per_core} on one core", figure(speed.virtual_per_real)));
+    let per_cpu = figure(speed.virtual_per_cpu);
+    let by_real = figure(speed.virtual_per_real);
+    row("virtual by real", format!("{by_real}, {per_core} on one core; {per_cpu} by processor time"));
     row("operations a seed", figure(document.operations_per_seed));
     let kinds = document.fault_kinds_per_seed;
     row("fault kinds a seed", format!("{} at least, {} on average", kinds.min, figure(kinds.mean)));
@@ -62,7 +68,7 @@ fn markers(document: &SimulateJson) {
     }
 }
 
-fn failing(document: &SimulateJson) {
+fn failing(document: &SimulateJson, folder: &Path) {
     if document.failing == 0 {
         return;
     }
@@ -73,7 +79,7 @@ fn failing(document: &SimulateJson) {
     }
     say("");
     for seed in &document.kept {
-        one(seed, document.planted.as_deref());
+        one(seed, document.planted.as_deref(), folder);
     }
     let more = document.failing - document.kept.len() as u64;
     if more > 0 {
@@ -81,15 +87,18 @@ fn failing(document: &SimulateJson) {
     }
 }
 
-fn one(failing: &FailingSeed, planted: Option<&str>) {
-    let planted = planted.map_or_else(String::new, |word| format!(" --planted {word}"));
+fn one(failing: &FailingSeed, planted: Option<&str>, folder: &Path) {
     for violation in &failing.violations {
         let times = if violation.count == 1 { String::new() } else { format!(", {} times", grouped(violation.count)) };
         say(&format!("seed {}: {} {}{times}", failing.seed, violation.check, violation.name));
         say(&format!("    {}", violation.first));
     }
-    let seed = failing.seed;
-    say(&format!("    bankstorm replay {seed}{planted}    bankstorm shrink {seed}{planted}"));
+    let target = match &failing.file {
+        // The plan names its planted bug.
+        Some(file) => folder.join(file).display().to_string(),
+        None => format!("{}{}", failing.seed, planted.map_or_else(String::new, |word| format!(" --planted {word}"))),
+    };
+    say(&format!("    bankstorm replay {target}\n    bankstorm shrink {target}"));
 }
 
 /// The last line.
@@ -100,10 +109,25 @@ pub(super) fn verdict(document: &SimulateJson) -> String {
     match document.verdict {
         BatchVerdict::Green => format!("GREEN: all {done} worlds held, every declared marker fired. Exit code {code}"),
         BatchVerdict::Violated => {
-            format!("VIOLATED: {} of {done} worlds did not hold. Exit code {code}", grouped(document.failing))
+            let violated = grouped(document.violated);
+            match document.failing - document.violated {
+                0 => format!("VIOLATED: {violated} of {done} worlds did not hold. Exit code {code}"),
+                others => format!(
+                    "VIOLATED: {violated} of {done} worlds did not hold, {} more could not be judged. Exit code {code}",
+                    grouped(others)
+                ),
+            }
         }
         BatchVerdict::Inconclusive if document.seeds.done < asked => {
-            format!("INTERRUPTED after {done} of {} seeds; what was run held. Exit code {code}", grouped(asked))
+            let held = match document.failing {
+                0 => "what was run held".to_owned(),
+                failing => format!("{} of them could not be judged", grouped(failing)),
+            };
+            format!("INTERRUPTED after {done} of {} seeds; {held}. Exit code {code}", grouped(asked))
+        }
+        BatchVerdict::Inconclusive if document.failing > 0 => {
+            let failing = grouped(document.failing);
+            format!("NOT GREEN: {failing} of {done} worlds could not be judged, the others held. Exit code {code}")
         }
         BatchVerdict::Inconclusive => {
             let missing = document.never_fired.join(", ");
