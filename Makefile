@@ -26,10 +26,8 @@ run-containers: build ## the same run in containers; needs an engine that answer
 test: setup ## every test, also those on real PostgreSQL and Kafka
 	cargo test --workspace --all-targets
 
-nightly: setup ## what is too long for `make test`: 100,000 simulated worlds, 100,000 scripts on PostgreSQL, 1,000 on Kafka
-	cargo build --release
-	$(or $(CARGO_TARGET_DIR),target)/release/bankstorm simulate --seeds 0..100000
-	BANKSTORM_SCRIPTS=100000 BANKSTORM_KAFKA_SCRIPTS=1000 cargo test -p bankstorm-adapters --test real scripts
+nightly: setup ## what is too long for `make test`: 100,000 simulated worlds twice, 100,000 scripts on PostgreSQL, 1,000 on Kafka
+	@sh deploy/nightly.sh
 
 lint: ## format and clippy; licences and advisories too where cargo-deny is installed
 	cargo fmt --all --check
