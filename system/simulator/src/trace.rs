@@ -18,7 +18,7 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use log_lines::Listening;
-pub use told::Told;
+pub use told::{Kinded, Told};
 
 /// One thing that happened.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -84,6 +84,19 @@ impl<F> Hook<F> {
         self.state().struck.clone()
     }
 
+    /// Counts a call that meets a fault of another hook: one that is due here waits for the next free call.
+    pub(crate) fn pass(&self) {
+        let waits = {
+            let mut state = self.state();
+            state.calls += 1;
+            let call = state.calls;
+            state.planned.remove(&call)
+        };
+        if let Some(planned) = waits {
+            self.add(1, planned);
+        }
+    }
+
     /// Counts a call; the fault that it meets.
     pub(crate) fn call(&self) -> Option<F> {
         let mut state = self.state();
@@ -127,6 +140,16 @@ mod tests {
         assert_eq!(hook.fired(), 3);
         let struck: Vec<_> = hook.struck().iter().map(|(tag, at)| (*tag, (*at - born).as_millis())).collect();
         assert_eq!(struck, [(7, 20), (8, 30)]);
+    }
+
+    #[test]
+    fn what_is_due_while_another_strikes_waits_for_the_next_free_call() {
+        let hook = Hook::default();
+        hook.plan(2, 'a');
+        hook.plan(3, 'b');
+        hook.pass();
+        hook.pass();
+        assert_eq!([hook.call(), hook.call(), hook.call()], [Some('b'), Some('a'), None]);
     }
 
     #[test]

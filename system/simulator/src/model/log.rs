@@ -7,7 +7,8 @@
 //! Kept of Kafka: a record is appended once or not at all and in the order of calls; a producer that failed once is of no use; one whose
 //! broker is away waits, however long, and sends again without doubling; a revocation waits for its acknowledgement within a limit; a
 //! member that falls silent keeps its partitions until its session runs out, and holds a rebalance up until then; commits of others are
-//! refused; a member gives up its partitions when it cannot reach the broker for a session. Left out: several brokers, leaders, fetching
+//! refused; a member gives up its partitions when it cannot reach the broker for a session;
+//! a client that failed for good is of no use, and a new one is. Left out: several brokers, leaders, fetching
 //! ahead, members of one group that read different topics, requests that a stopped broker takes after their client gave up.
 
 mod broker;

@@ -1,7 +1,7 @@
 //! A model of the network: typed calls over directed links.
 //!
 //! In: a seed, who calls whom. Out: answers, or how a call ended without one. Elsewhere: what a request means (the handler of the
-//! [`Endpoint`]), the process that it runs in (`process`), when links break (`world`).
+//! [`Endpoint`]), the process that it runs in (`process`), cuts, delays and faults of a link (`weather`), when they come (`world`).
 //!
 //! | what happens | what it is like |
 //! |---|---|
@@ -16,6 +16,7 @@
 mod endpoint;
 #[cfg(test)]
 mod tests;
+mod weather;
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -23,48 +24,19 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use tokio::task::{AbortHandle, JoinHandle};
-use tokio::time::{Instant, sleep, timeout};
+use tokio::time::{sleep, timeout};
 
 use super::chance::Chance;
 use super::hook::Hook;
 use crate::trace;
-use crate::trace::told::{Told, seconds};
+use crate::trace::told::{Kinded, Told, seconds};
 use crate::world::names;
 pub use endpoint::{BoxFuture, Endpoint};
+pub use weather::{AnswerFault, RequestFault, Way};
+use weather::{Hooks, Weather};
 
 /// Whose notes are the network's own.
 const NETWORK: &str = "network";
-
-/// What happens to a request on its way.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum RequestFault {
-    /// It never arrives.
-    Dropped,
-    /// It arrives this much later, whether anybody still waits or not.
-    Held(Duration),
-    /// It arrives, and once more this much later.
-    Doubled(Duration),
-}
-
-/// What happens to an answer on its way.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum AnswerFault {
-    /// It never arrives.
-    Dropped,
-    /// It arrives this much later.
-    Held(Duration),
-}
-
-/// Which way over a link.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Way {
-    /// From the caller.
-    Requests,
-    /// To the caller.
-    Answers,
-    /// Either.
-    Both,
-}
 
 /// Why a call got no answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -113,7 +85,7 @@ impl Network {
         let mut links = self.links();
         let link = links.entry(name).or_insert_with_key(|name| {
             let chance = Chance::paced(self.0.seed, name, self.0.pace_ms);
-            let (requests, answers, weather) = (Hook::default(), Hook::default(), Mutex::default());
+            let (requests, answers, weather) = (Hooks::default(), Hooks::default(), Mutex::default());
             let caller = names::known(from).unwrap_or(NETWORK);
             Link(Arc::new(Line { name: name.clone(), caller, chance, requests, answers, weather }))
         });
@@ -124,8 +96,8 @@ impl Network {
     pub fn heal(&self) {
         for link in self.links().values() {
             *link.weather() = Weather::default();
-            link.requests().cancel();
-            link.answers().cancel();
+            link.0.requests.cancel();
+            link.0.answers.cancel();
         }
     }
 }
@@ -139,38 +111,9 @@ struct Line {
     /// In whose name calls are noted.
     caller: &'static str,
     chance: Chance,
-    requests: Hook<RequestFault>,
-    answers: Hook<AnswerFault>,
+    requests: Hooks<RequestFault>,
+    answers: Hooks<AnswerFault>,
     weather: Mutex<Weather>,
-}
-
-/// What a link is like; each part until some moment.
-#[derive(Default)]
-struct Weather {
-    requests_cut: Option<Instant>,
-    answers_cut: Option<Instant>,
-    slow: Vec<(Duration, Instant)>,
-}
-
-impl Weather {
-    fn is_cut(&self, way: Way) -> bool {
-        let until = match way {
-            Way::Requests => self.requests_cut,
-            Way::Answers => self.answers_cut,
-            Way::Both => self.requests_cut.max(self.answers_cut),
-        };
-        until.is_some_and(|until| Instant::now() < until)
-    }
-
-    /// Delays add up, as those of proxies one after the other.
-    fn slowness(&mut self) -> Duration {
-        if self.slow.is_empty() {
-            return Duration::ZERO;
-        }
-        let now = Instant::now();
-        self.slow.retain(|(_, until)| now < *until);
-        self.slow.iter().map(|(by, _)| *by).sum()
-    }
 }
 
 impl Link {
@@ -185,12 +128,22 @@ impl Link {
 
     /// What requests meet, counted when they are sent.
     pub fn requests(&self) -> &Hook<RequestFault> {
-        &self.0.requests
+        self.0.requests.all()
+    }
+
+    /// What requests of a [`Kinded::kind`] meet, counted among themselves from now on.
+    pub fn requests_of(&self, kind: &str) -> Hook<RequestFault> {
+        self.0.requests.of(kind)
     }
 
     /// What answers meet, counted when they are sent.
     pub fn answers(&self) -> &Hook<AnswerFault> {
-        &self.0.answers
+        self.0.answers.all()
+    }
+
+    /// What answers to requests of a [`Kinded::kind`] meet, counted among themselves from now on.
+    pub fn answers_of(&self, kind: &str) -> Hook<AnswerFault> {
+        self.0.answers.of(kind)
     }
 
     /// From now on, for as long as this `lasts`, nothing arrives that way; what is sent or on its way meanwhile never does.
@@ -203,14 +156,7 @@ impl Link {
             };
             format!("{}: {what} cut for {}", self.there(), seconds(lasts))
         });
-        let until = Some(Instant::now() + lasts);
-        let mut weather = self.weather();
-        if matches!(way, Way::Requests | Way::Both) {
-            weather.requests_cut = weather.requests_cut.max(until);
-        }
-        if matches!(way, Way::Answers | Way::Both) {
-            weather.answers_cut = weather.answers_cut.max(until);
-        }
+        self.weather().cut(way, lasts);
     }
 
     /// What is sent from now on, for as long as this `lasts`, takes `by` longer, each way.
@@ -218,7 +164,7 @@ impl Link {
         trace::note_of(NETWORK, || {
             format!("{}: slower by {} each way for {}", self.there(), seconds(by), seconds(lasts))
         });
-        self.weather().slow.push((by, Instant::now() + lasts));
+        self.weather().slow(by, lasts);
     }
 
     /// Asks, and waits for the answer no longer than `limit`. The handler's future is driven by the caller's, so the caller must not
@@ -228,7 +174,7 @@ impl Link {
     /// [`CallEnd`] says what is known of the effect.
     pub async fn call<Q, A>(&self, to: &Endpoint<Q, A>, request: Q, limit: Duration) -> Result<A, CallEnd>
     where
-        Q: Clone + Told + Send + 'static,
+        Q: Clone + Told + Kinded + Send + 'static,
         A: Told + Send + 'static,
     {
         let asked = self.note_call(&request);
@@ -243,7 +189,7 @@ impl Link {
     /// [`CallEnd`] says what is known of the effect.
     pub async fn call_apart<Q, A>(&self, to: &Endpoint<Q, A>, request: Q, limit: Duration) -> Result<A, CallEnd>
     where
-        Q: Clone + Told + Send + 'static,
+        Q: Clone + Told + Kinded + Send + 'static,
         A: Told + Send + 'static,
     {
         let asked = self.note_call(&request);
@@ -299,10 +245,11 @@ impl Link {
 
     async fn exchange<Q, A>(&self, to: &Endpoint<Q, A>, request: Q) -> Result<A, CallEnd>
     where
-        Q: Clone + Told + Send + 'static,
+        Q: Clone + Told + Kinded + Send + 'static,
         A: Told + Send + 'static,
     {
-        let fault = self.0.requests.call();
+        let kind = request.kind();
+        let fault = self.0.requests.call(kind);
         if let Some(fault) = fault {
             self.note_fault(fault, &request);
         }
@@ -318,7 +265,7 @@ impl Link {
             }
         };
         if let Ok(answer) = &end
-            && let Some(fault) = self.0.answers.call()
+            && let Some(fault) = self.0.answers.call(kind)
         {
             trace::note_of(NETWORK, || match fault {
                 AnswerFault::Dropped => format!("{}: dropped: {}", self.back(), answer.told()),

@@ -71,12 +71,13 @@ kinds! {
     FetchStalled "kafka.fetch_stalled" true true "" "A channel gets no records for `lasts_ms`, its session alive.";
     RecordLost "kafka.record_lost" false false "" "The nth appended record is never seen by any consumer.";
     RecordDamaged "kafka.record_damaged" false false "0 unreadable, 1 a wrong balance" "The nth appended record reaches consumers damaged.";
-    RequestDropped "req.drop" false false "" "The nth request of a link never arrives.";
-    RequestHeld "req.hold" false true "" "The nth request of a link arrives `lasts_ms` late, whether anybody still waits or not.";
-    RequestDoubled "req.dup" false true "" "The nth request of a link arrives twice, the second time `lasts_ms` later.";
-    AnswerDropped "resp.drop" false false "" "The nth answer of a link never arrives.";
-    AnswerHeld "resp.hold" false true "" "The nth answer of a link arrives `lasts_ms` late.";
-    LinkCut "net.cut" true true "0 requests, 1 answers, 2 both" "Nothing passes a link for `lasts_ms`.";
+    ClientFailed "kafka.client_failed" true false "" "A process's Kafka client fails for good: a channel's consumer, core's producer.";
+    RequestDropped "req.drop" false false "" "The nth request of a link, or of one kind on it, never arrives.";
+    RequestHeld "req.hold" false true "" "The nth request of a link, or of one kind on it, arrives `lasts_ms` late, whether anybody still waits or not.";
+    RequestDoubled "req.dup" false true "" "The nth request of a link, or of one kind on it, arrives twice, the second time `lasts_ms` later.";
+    AnswerDropped "resp.drop" false false "" "The nth answer of a link, or of one kind on it, never arrives.";
+    AnswerHeld "resp.hold" false true "" "The nth answer of a link, or of one kind on it, arrives `lasts_ms` late.";
+    LinkCut "net.cut" true true "0 requests, 1 answers, 2 both" "Nothing passes a link for `lasts_ms`; on one to Kafka neither way, and what is on its way waits.";
     LinkSlow "net.delay" true true "milliseconds each way" "Everything on a link is slower for `lasts_ms`.";
 }
 
@@ -107,29 +108,67 @@ impl<'de> Deserialize<'de> for Kind {
 pub fn places_in(kind: Kind, topology: &Topology) -> Vec<String> {
     let channels = || (0..topology.channels).map(|channel| format!("channel-{channel}"));
     let one = |word: &str| std::iter::once(word.to_owned());
+    // Who calls whom, and what for.
+    let links = || {
+        let customers = channels().map(|channel| (format!("customers>{channel}"), &["history"][..]));
+        let core = channels().map(|channel| (format!("{channel}>core"), &["entries", "heads"][..]));
+        std::iter::once(("customers>core".to_owned(), &["deposit", "resolve"][..])).chain(customers).chain(core)
+    };
     let databases = || one("postgres-core").chain(one("postgres-channel"));
     match kind.word().split_once('.').map_or("", |(family, _)| family) {
         "node" if kind == Kind::NodeRestart => one("core").chain(channels()).collect(),
         "node" => one("core").chain(channels()).chain(databases()).chain(one("kafka")).collect(),
         "pg" | "clock" => databases().collect(),
         "kafka" if kind == Kind::FetchStalled => channels().collect(),
+        "kafka" if kind == Kind::ClientFailed => one("core").chain(channels()).collect(),
         "kafka" => one("kafka").collect(),
-        _ => {
-            let customers = channels().map(|channel| format!("customers>{channel}"));
-            let core = channels().map(|channel| format!("{channel}>core"));
-            one("customers>core").chain(customers).chain(core).collect()
+        "req" | "resp" => {
+            let all = |(link, kinds): (String, &[&str])| {
+                let of_kinds: Vec<_> = kinds.iter().map(|kind| format!("{link}:{kind}")).collect();
+                std::iter::once(link).chain(of_kinds)
+            };
+            links().flat_map(all).collect()
         }
+        "net" if kind == Kind::LinkCut => {
+            let to_kafka = one("core").chain(channels()).map(|client| format!("{client}>kafka"));
+            links().map(|(link, _)| link).chain(to_kafka).collect()
+        }
+        _ => links().map(|(link, _)| link).collect(),
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use super::Kind;
+    use super::{Kind, places_in};
+    use crate::draw::draw;
 
     #[test]
     fn words_lead_back_to_their_kinds() {
         for kind in Kind::ALL {
             assert_eq!(Kind::from_word(kind.word()), Some(*kind));
+        }
+    }
+
+    #[test]
+    fn messages_have_places_by_link_and_by_kind_and_cuts_reach_kafka() {
+        let mut topology = draw(1).topology;
+        topology.channels = 1;
+        let calls = ["customers>core", "customers>channel-0", "channel-0>core"];
+        assert_eq!(places_in(Kind::LinkSlow, &topology), calls);
+        assert_eq!(places_in(Kind::LinkCut, &topology), [&calls[..], &["core>kafka", "channel-0>kafka"]].concat());
+        assert_eq!(places_in(Kind::ClientFailed, &topology), ["core", "channel-0"]);
+        let by_kind = [
+            "customers>core",
+            "customers>core:deposit",
+            "customers>core:resolve",
+            "customers>channel-0",
+            "customers>channel-0:history",
+            "channel-0>core",
+            "channel-0>core:entries",
+            "channel-0>core:heads",
+        ];
+        for kind in [Kind::RequestHeld, Kind::AnswerDropped] {
+            assert_eq!(places_in(kind, &topology), by_kind);
         }
     }
 }

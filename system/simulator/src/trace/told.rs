@@ -29,6 +29,12 @@ pub trait Told {
     }
 }
 
+/// What is one of several kinds of message.
+pub trait Kinded {
+    /// Its kind's word, as places of faults write it after their link: `customers>core:deposit`.
+    fn kind(&self) -> &'static str;
+}
+
 /// `account 7`, as plans number them; others by what they are.
 pub(crate) fn account(account: AccountNo) -> String {
     let number = account.get();
@@ -118,6 +124,18 @@ impl Told for CoreRequest {
     }
 }
 
+impl Kinded for CoreRequest {
+    fn kind(&self) -> &'static str {
+        match self {
+            Self::Deposit(_) => "deposit",
+            Self::Resolve(_) => "resolve",
+            Self::Entries { .. } => "entries",
+            Self::Head(_) => "head",
+            Self::Heads(_) => "heads",
+        }
+    }
+}
+
 impl Told for CoreResponse {
     fn told(&self) -> String {
         match self {
@@ -144,6 +162,13 @@ impl Told for ChannelRequest {
         let Self::History { account: no, cursor, limit } = self;
         let below = cursor.map_or_else(String::new, |below| format!(" below {below}"));
         format!("history of {}{below}, {limit} a page", account(*no))
+    }
+}
+
+impl Kinded for ChannelRequest {
+    fn kind(&self) -> &'static str {
+        let Self::History { .. } = self;
+        "history"
     }
 }
 

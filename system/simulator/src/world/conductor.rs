@@ -5,6 +5,9 @@
 //! Faults of an nth call are planned into the models' hooks at once. Faults of a moment are a task each: it waits for its moment, strikes,
 //! waits, heals. Two faults of one node come one after the other: a process that is down cannot be frozen.
 
+#[cfg(test)]
+mod tests;
+
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -15,10 +18,10 @@ use tokio::time::{Instant, sleep, sleep_until};
 
 use super::bank::{Bank, account};
 use super::markers;
-use super::names::{CORE, KAFKA, POSTGRES_CHANNEL, POSTGRES_CORE};
+use super::names::{CORE, KAFKA, POSTGRES_CHANNEL, POSTGRES_CORE, known};
 use crate::model::database::{CommitFault, ModelDatabase, StepFault};
 use crate::model::hook::Hook;
-use crate::model::log::{Damage, OffsetCommitFault, ProduceFault, RecordFault};
+use crate::model::log::{OffsetCommitFault, ProduceFault, RecordFault};
 use crate::model::network::{AnswerFault, Link, RequestFault, Way};
 use crate::plan::{Fault, Kind, Trigger};
 use crate::trace::told::particulars;
@@ -107,15 +110,28 @@ impl Conductor {
         note(bank.log.produces().struck());
         note(bank.log.offset_commits().struck());
         note(bank.log.appends().struck());
-        for link in faults.iter().filter_map(|fault| self.link(&fault.place)) {
-            note(link.requests().struck());
-            note(link.answers().struck());
+        for fault in faults {
+            note(self.requests(&fault.place).map(|hook| hook.struck()).unwrap_or_default());
+            note(self.answers(&fault.place).map(|hook| hook.struck()).unwrap_or_default());
         }
         struck.into_iter().map(|at| at.map(|at| at - self.begun)).collect()
     }
 
-    fn link(&self, place: &str) -> Option<Link> {
-        place.split_once('>').map(|(from, to)| self.bank.network.link(from, to))
+    /// The link of a place, and the kind of message on it where the place names one.
+    fn way<'p>(&self, place: &'p str) -> Option<(Link, Option<&'p str>)> {
+        let (from, to) = place.split_once('>')?;
+        let (to, kind) = to.split_once(':').map_or((to, None), |(to, kind)| (to, Some(kind)));
+        (to != KAFKA).then(|| (self.bank.network.link(from, to), kind))
+    }
+
+    fn requests(&self, place: &str) -> Option<Hook<RequestFault>> {
+        let (link, kind) = self.way(place)?;
+        Some(kind.map_or_else(|| link.requests().clone(), |kind| link.requests_of(kind)))
+    }
+
+    fn answers(&self, place: &str) -> Option<Hook<AnswerFault>> {
+        let (link, kind) = self.way(place)?;
+        Some(kind.map_or_else(|| link.answers().clone(), |kind| link.answers_of(kind)))
     }
 
     fn database(&self, place: &str) -> &ModelDatabase {
@@ -129,9 +145,8 @@ impl Conductor {
         }
         let lasts = Duration::from_millis(fault.lasts_ms);
         let (log, database) = (&self.bank.log, self.database(&fault.place));
-        let requests =
-            |what| self.link(&fault.place).into_iter().for_each(|link| into(link.requests(), nth, what, tag));
-        let answers = |what| self.link(&fault.place).into_iter().for_each(|link| into(link.answers(), nth, what, tag));
+        let requests = |what| self.requests(&fault.place).iter().for_each(|hook| hook.plan_tagged(nth, what, tag));
+        let answers = |what| self.answers(&fault.place).iter().for_each(|hook| hook.plan_tagged(nth, what, tag));
         match fault.kind {
             Kind::CommitFailed => into(database.commits(), nth, CommitFault::Failed, tag),
             Kind::CommitLost => into(database.commits(), nth, CommitFault::UnknownBefore, tag),
@@ -145,7 +160,7 @@ impl Conductor {
             Kind::OffsetsRefused => into(log.offset_commits(), nth, OffsetCommitFault::Refused, tag),
             Kind::OffsetsUnanswered => into(log.offset_commits(), nth, OffsetCommitFault::Late(lasts), tag),
             Kind::RecordLost => into(log.appends(), nth, RecordFault::Lost, tag),
-            Kind::RecordDamaged => into(log.appends(), nth, RecordFault::Damaged(damage(fault.amount)), tag),
+            Kind::RecordDamaged => into(log.appends(), nth, RecordFault::damaged(fault.amount), tag),
             Kind::RequestDropped => requests(RequestFault::Dropped),
             Kind::RequestHeld => requests(RequestFault::Held(lasts)),
             Kind::RequestDoubled => requests(RequestFault::Doubled(lasts)),
@@ -159,6 +174,7 @@ impl Conductor {
             | Kind::ClockStep
             | Kind::Rebalance
             | Kind::FetchStalled
+            | Kind::ClientFailed
             | Kind::LinkCut
             | Kind::LinkSlow => unreachable!("{} has a moment, and plans are checked", fault.kind.word()),
         }
@@ -179,6 +195,11 @@ impl Conductor {
         trace::note(|| strikes(fault));
         if let Some(node) = self.node(fault) {
             self.break_node(fault, &node).await;
+            trace::note(|| is_over(fault));
+        } else if let Some(client) = cut_off(fault) {
+            self.bank.log.cut(client);
+            self.until(sleep(Duration::from_millis(fault.lasts_ms))).await;
+            self.bank.log.mend(client);
             trace::note(|| is_over(fault));
         } else {
             self.strike(fault);
@@ -258,8 +279,9 @@ impl Conductor {
                     bank.log.stall_fetch(bank.channels[index].name, lasts);
                 }
             }
+            Kind::ClientFailed => bank.log.fail_client(known(&fault.place).expect("plans are checked")),
             Kind::LinkCut | Kind::LinkSlow => {
-                let Some(link) = self.link(&fault.place) else { return };
+                let Some((link, _)) = self.way(&fault.place) else { return };
                 if fault.kind == Kind::LinkSlow {
                     let by = Duration::from_millis(u64::try_from(fault.amount).unwrap_or(0));
                     link.slow(by, lasts);
@@ -281,8 +303,10 @@ fn is_over(fault: &Fault) -> String {
     format!("==== {} is over", fault.told())
 }
 
-const fn damage(number: i64) -> Damage {
-    if number == 0 { Damage::Unreadable } else { Damage::WrongBalance }
+/// Whose way to Kafka a fault cuts.
+fn cut_off(fault: &Fault) -> Option<&'static str> {
+    let (client, to) = fault.place.split_once('>')?;
+    (to == KAFKA).then(|| known(client).expect("plans are checked"))
 }
 
 /// Something with a pulse.

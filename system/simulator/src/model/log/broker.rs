@@ -1,6 +1,6 @@
 //! The broker and the processes beside it: what the world does to them.
 //!
-//! In: kills, pauses, freezes. Out: the state that calls look at before they go on. Elsewhere: members (`session`), records on their
+//! In: kills, pauses, freezes, cuts, clients that fail. Out: the state that calls look at before they go on. Elsewhere: members (`session`), records on their
 //! way (`producer`).
 
 use std::time::Duration;
@@ -10,6 +10,9 @@ use tokio::time::Instant;
 use super::session::Moment;
 use super::{ModelLog, State};
 use crate::trace::note_of;
+
+/// Whose notes are the network's own.
+const NETWORK: &str = "network";
 
 /// What the broker does.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -26,16 +29,28 @@ pub(super) enum Broker {
 /// A process that talks to the log.
 pub(super) struct Client {
     pub(super) name: &'static str,
-    pub(super) frozen: bool,
+    /// Its process is stopped.
+    stopped: bool,
+    /// Its way to the broker is cut.
+    pub(super) cut: bool,
+    /// How often its clients failed for good: producers that are older than the last time are of no use.
+    pub(super) failures: u64,
     /// Gets no records before this.
     pub(super) stalled: Option<Instant>,
+}
+
+impl Client {
+    /// Whether nothing passes between it and the broker.
+    pub(super) const fn is_apart(&self) -> bool {
+        self.stopped || self.cut
+    }
 }
 
 impl State {
     /// The number of a client.
     pub(super) fn client(&mut self, name: &'static str) -> usize {
         self.clients.iter().position(|client| client.name == name).unwrap_or_else(|| {
-            self.clients.push(Client { name, frozen: false, stalled: None });
+            self.clients.push(Client { name, stopped: false, cut: false, failures: 0, stalled: None });
             self.clients.len() - 1
         })
     }
@@ -94,9 +109,35 @@ impl ModelLog {
     /// Stops a process as SIGSTOP does, as far as the log is concerned: no heartbeats, nothing sent, nothing taken. It is the name that
     /// is frozen: a process that is started under it stays so until [`Self::thaw`].
     pub fn freeze(&self, client: &'static str) {
+        self.part(client, |client| client.stopped = true);
+    }
+
+    /// Lets a frozen process go on. What it lost meanwhile it hears of a moment later.
+    pub fn thaw(&self, client: &'static str) {
+        self.meet(client, |client| client.stopped = false);
+    }
+
+    /// Cuts a process off from the broker; it runs on. Nothing passes either way until [`Self::mend`], and what is on its way waits. The
+    /// group goes on without it after its session; it does not hear of that before it is connected again, and works on until then.
+    pub fn cut(&self, client: &'static str) {
+        note_of(NETWORK, || format!("{client} and kafka: nothing passes between them"));
+        self.part(client, |client| client.cut = true);
+    }
+
+    /// Ends a cut; nothing happens without one.
+    pub fn mend(&self, client: &'static str) {
+        self.meet(client, |client| client.cut = false);
+    }
+
+    /// Something comes between a process and the broker.
+    fn part(&self, client: &'static str, how: impl FnOnce(&mut Client)) {
         let mut state = self.state();
         let client = state.client(client);
-        state.clients[client].frozen = true;
+        let before = state.clients[client].is_apart();
+        how(&mut state.clients[client]);
+        if before {
+            return;
+        }
         self.advance_all(&mut state);
         let now = Instant::now();
         for group in &mut state.groups {
@@ -104,17 +145,42 @@ impl ModelLog {
         }
     }
 
-    /// Lets a frozen process go on. What it lost meanwhile it hears of a moment later.
-    pub fn thaw(&self, client: &'static str) {
+    /// Something is no more between a process and the broker; the last one lets it be heard again.
+    fn meet(&self, client: &'static str, how: impl FnOnce(&mut Client)) {
         let mut state = self.state();
         let client = state.client(client);
-        if !std::mem::take(&mut state.clients[client].frozen) {
+        let before = state.clients[client].is_apart();
+        how(&mut state.clients[client]);
+        if !before {
+            return;
+        }
+        if state.clients[client].is_apart() {
+            drop(state);
+            // A cut that ended under a stopped process lets pass what was on its way.
+            self.inner.changed.notify_waiters();
             return;
         }
         self.advance_all(&mut state);
         let moment = self.moment(&state);
         for group in &mut state.groups {
             group.thaw(client, &moment);
+        }
+        drop(state);
+        self.inner.changed.notify_waiters();
+    }
+
+    /// Every client that a process has at this moment fails for good: its members are of no use any more and leave their groups, what its
+    /// producers have under way nobody can tell, and nothing more goes through them. New ones work.
+    pub fn fail_client(&self, client: &'static str) {
+        note_of(client, || "kafka: its clients fail for good".to_owned());
+        let mut state = self.state();
+        let client = state.client(client);
+        state.clients[client].failures += 1;
+        self.advance_all(&mut state);
+        let heard = state.broker == Broker::Up && !state.clients[client].is_apart();
+        let now = Instant::now();
+        for group in &mut state.groups {
+            group.fail(client, heard, now);
         }
         drop(state);
         self.inner.changed.notify_waiters();

@@ -44,7 +44,7 @@ impl ModelConsumer {
         state.next_member += 1;
         let (id, group) = (state.next_member, state.group_number(group));
         let mut member = Member::new(log.client, log.who, Arc::clone(&bell));
-        member.frozen = state.clients[log.client].frozen;
+        member.frozen = state.clients[log.client].is_apart();
         let moment = log.moment(&state);
         let joined = &mut state.groups[group];
         joined.subscribe(topics);
@@ -55,10 +55,11 @@ impl ModelConsumer {
         Self { owner, bell, committing: Arc::default(), taken: None, left: false }
     }
 
-    /// Without a broker nobody hears it: the session runs out instead.
+    /// Without a way to the broker nobody hears it: the session runs out instead.
     fn leave(&mut self) {
         let mut state = self.owner.log.state();
-        if state.broker == Broker::Up {
+        let failed = self.owner.has_failed(&state);
+        if state.broker == Broker::Up && !failed && !state.clients[self.owner.log.client].is_apart() {
             state.groups[self.owner.group].leave(self.owner.id);
             self.left = true;
         }
@@ -72,7 +73,7 @@ impl ModelConsumer {
         let group = &mut groups[*group];
         group.advance(&moment, partitions);
         let deadline = group.deadline;
-        let Some(member) = group.members.get_mut(id) else { return Look::NotAMember };
+        let Some(member) = group.members.get_mut(id).filter(|member| !member.dropped) else { return Look::NotAMember };
         if member.frozen {
             return Look::Nothing(deadline);
         }
@@ -117,9 +118,17 @@ struct Owner {
 }
 
 impl Owner {
+    /// Whether this member is of no use any more.
+    fn has_failed(&self, state: &State) -> bool {
+        state.groups[self.group].members.get(&self.id).is_none_or(|member| member.dropped)
+    }
+
     /// Turns the taps of partitions that its client takes for its own.
     fn turn(&self, asked: &[TopicPartition], paused: bool) -> Result<(), LogError> {
         let mut state = self.log.state();
+        if self.has_failed(&state) {
+            return Err(gone());
+        }
         let State { partitions, groups, .. } = &mut *state;
         let group = &mut groups[self.group];
         let mut slots = Vec::with_capacity(asked.len());
@@ -149,12 +158,15 @@ impl Owner {
             let changed = self.log.inner.changed.notified();
             {
                 let state = self.log.state();
-                let frozen = state.clients[self.log.client].frozen;
-                if state.broker == Broker::Up && !frozen {
+                let apart = state.clients[self.log.client].is_apart();
+                if self.has_failed(&state) {
+                    return Err(LogError::NotAssigned("the consumer has ended".to_owned()));
+                }
+                if state.broker == Broker::Up && !apart {
                     return Ok(state.connection);
                 }
                 let member = state.groups[self.group].members.get(&self.id);
-                if !frozen && member.is_none_or(|member| matches!(member.standing, Standing::Out { .. })) {
+                if !apart && member.is_none_or(|member| matches!(member.standing, Standing::Out { .. })) {
                     return Err(LogError::NotAssigned("its session ran out".to_owned()));
                 }
             }

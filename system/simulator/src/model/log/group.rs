@@ -38,7 +38,7 @@ pub(super) struct Member {
     pub(super) reading: BTreeMap<Slot, Reading>,
     /// Wakes it.
     pub(super) bell: Arc<Notify>,
-    /// Its process is stopped.
+    /// Its process is stopped, or cut off from the broker.
     pub(super) frozen: bool,
     /// Its handle is gone.
     pub(super) dropped: bool,
@@ -90,6 +90,8 @@ pub(super) struct Group {
     committed: Vec<Option<i64>>,
     /// By slot; missing ones have none.
     owners: Vec<Option<MemberId>>,
+    /// The owners before everybody lost everything, until partitions are shared again.
+    lost_by: Option<Vec<Option<MemberId>>>,
 }
 
 impl Group {
@@ -104,6 +106,7 @@ impl Group {
             topics: Vec::new(),
             committed: Vec::new(),
             owners: Vec::new(),
+            lost_by: None,
         }
     }
 
@@ -136,12 +139,12 @@ impl Group {
         }
     }
 
-    /// Every member loses everything at once.
+    /// Every member loses everything at once; it goes to others than before, where there are others.
     pub(super) fn lose_all(&mut self, partitions: &Partitions) {
         for member in self.members.values_mut() {
             member.lose(partitions);
         }
-        self.owners.clear();
+        self.lost_by = Some(std::mem::take(&mut self.owners));
         self.revocations.clear();
         self.generation += 1;
         self.changed();
@@ -205,8 +208,9 @@ impl Group {
         for mut revocation in std::mem::take(&mut self.revocations) {
             // A dropped sender is an acknowledgement too; so is the limit, which the member's own client keeps.
             let open = matches!(revocation.done.try_recv(), Err(oneshot::error::TryRecvError::Empty));
+            // Neither it nor the end of its limit is heard while the member is cut off.
             let frozen = self.members.get(&revocation.member).is_some_and(|member| member.frozen);
-            if open && (frozen || now < revocation.until) {
+            if frozen || (open && now < revocation.until) {
                 waiting.push(revocation);
                 continue;
             }
@@ -222,7 +226,11 @@ impl Group {
         let slots: Vec<Slot> = self.topics.iter().flat_map(|topic| partitions.slots_of(topic)).collect();
         let live: Vec<_> =
             self.members.iter().filter(|(_, member)| member.standing.is_in()).map(|(id, _)| *id).collect();
-        let target = share(&slots, &live, &self.owners);
+        let after = |owner: MemberId| live.iter().find(|id| **id > owner).or(live.first()).copied();
+        let lost_by = self.lost_by.take();
+        let passed_on: Option<Vec<_>> =
+            lost_by.map(|lost_by| lost_by.into_iter().map(|owner| owner.and_then(after)).collect());
+        let target = share(&slots, &live, passed_on.as_ref().unwrap_or(&self.owners));
         self.give(&target, partitions);
         self.take_away(&target, now, partitions);
     }
@@ -245,7 +253,8 @@ impl Group {
             let generation = self.generation;
             note_of(member.who, || format!("kafka: assigned {} in generation {generation}", named(partitions, &slots)));
             let partitions = slots.iter().map(|slot| partitions.at(*slot)).collect();
-            member.events.push_back(ConsumerEvent::Assigned(Assignment { partitions, generation: Some(generation) }));
+            // The real client does not say the generation.
+            member.events.push_back(ConsumerEvent::Assigned(Assignment { partitions, generation: None }));
             member.bell.notify_one();
         }
     }

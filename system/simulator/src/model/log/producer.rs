@@ -105,6 +105,8 @@ struct Network {
     line: Arc<Line>,
     /// The connection that it has.
     connection: u64,
+    /// How often its process's clients had failed when it was made.
+    failures: u64,
     /// A record was not delivered: no later one may slip past it.
     failed: bool,
 }
@@ -123,14 +125,19 @@ impl Network {
         loop {
             let rung = self.line.bell.notified();
             let changed = self.log.inner.changed.notified();
-            let frozen = self.log.state().clients[self.log.client].frozen;
+            let apart = {
+                let log = self.log.state();
+                let client = &log.clients[self.log.client];
+                // What a client that failed has left is refused at once.
+                client.is_apart() && client.failures == self.failures
+            };
             let waiting = {
                 let mut state = self.line.state();
                 if state.closed {
                     return None;
                 }
                 let waiting = !state.queue.is_empty();
-                if waiting && !frozen {
+                if waiting && !apart {
                     state.busy = true;
                     let count = state.queue.len().min(BATCH);
                     return Some(state.queue.drain(..count).collect());
@@ -250,15 +257,19 @@ impl Network {
 
     fn way(&self) -> Way {
         let (log, line) = (self.log.state(), self.line.state());
+        let client = &log.clients[self.log.client];
         let (is_up, broken) = (log.broker == Broker::Up, log.connection != self.connection);
-        if line.given_up {
+        if line.given_up || client.failures != self.failures {
             Way::Never
+        } else if client.cut {
+            Way::Closed
         } else if is_up && !broken {
+            // What a stopped process had sent before arrives.
             Way::Open
         } else if line.closed && (broken || log.broker == Broker::Down) {
             // Without a connection nothing of a closed producer is sent again.
             Way::Never
-        } else if is_up && !log.clients[self.log.client].frozen {
+        } else if is_up && !client.is_apart() {
             Way::Broken(log.connection)
         } else {
             Way::Closed
@@ -291,8 +302,11 @@ pub struct ModelProducer {
 impl ModelProducer {
     pub(super) fn start(log: ModelLog) -> Self {
         let line = Arc::new(Line::default());
-        let connection = log.state().connection;
-        let network = Network { log: log.clone(), line: Arc::clone(&line), connection, failed: false };
+        let (connection, failures) = {
+            let state = log.state();
+            (state.connection, state.clients[log.client].failures)
+        };
+        let network = Network { log: log.clone(), line: Arc::clone(&line), connection, failures, failed: false };
         #[expect(clippy::disallowed_methods, reason = "the network is no task of any process")]
         tokio::spawn(network.run());
         Self { log, line }

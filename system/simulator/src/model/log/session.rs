@@ -10,6 +10,7 @@
 //! A killed broker that is back knows its members and gives each a whole session: those that had given up join under a new name, and
 //! the group waits for the old ones until that session ran out. A broker that was stopped finds sessions run out at once.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::time::Instant;
@@ -112,7 +113,7 @@ impl Group {
 
     /// A member's handle was dropped: it sends no heartbeats any more.
     pub(super) fn fall_silent(&mut self, id: MemberId, now: Instant) {
-        let Some(member) = self.members.get_mut(&id) else { return };
+        let Some(member) = self.members.get_mut(&id).filter(|member| !member.dropped) else { return };
         member.dropped = true;
         member.events.clear();
         member.reading.clear();
@@ -141,6 +142,20 @@ impl Group {
             }
         }
         self.changed();
+    }
+
+    /// A client's members are of no use any more: they leave, or fall silent where nobody hears it.
+    pub(super) fn fail(&mut self, client: usize, heard: bool, now: Instant) {
+        let failing = self.members.iter().filter(|(_, member)| member.client == client && !member.dropped);
+        let failing: Vec<_> = failing.map(|(id, member)| (*id, Arc::clone(&member.bell))).collect();
+        for (id, bell) in failing {
+            if heard {
+                self.leave(id);
+            } else {
+                self.fall_silent(id, now);
+            }
+            bell.notify_one();
+        }
     }
 
     /// A client's process goes on.

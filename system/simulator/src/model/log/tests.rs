@@ -2,6 +2,7 @@
 //!
 //! In: seeds. Out: panics that name what differed. Elsewhere: what every log must do (`outside::conformance::log`).
 
+mod apart;
 mod broker;
 mod faults;
 mod members;
@@ -78,6 +79,7 @@ impl Member {
     fn take(&mut self, event: ConsumerEvent) {
         match event {
             ConsumerEvent::Assigned(assignment) => {
+                assert_eq!(assignment.generation, None, "the real client does not say it");
                 for at in assignment.partitions {
                     assert!(self.owned.insert(at.partition), "partition {} was assigned twice", at.partition);
                 }

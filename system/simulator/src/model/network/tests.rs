@@ -11,10 +11,17 @@ use tokio::time::{Instant, sleep, timeout};
 use super::{AnswerFault, CallEnd, Endpoint, Link, Network, RequestFault, Way};
 use crate::model::process::ModelScope;
 use crate::trace::Told;
+use crate::trace::told::Kinded;
 
 impl Told for u64 {
     fn told(&self) -> String {
         self.to_string()
+    }
+}
+
+impl Kinded for u64 {
+    fn kind(&self) -> &'static str {
+        if self.is_multiple_of(2) { "even" } else { "odd" }
     }
 }
 
@@ -246,6 +253,28 @@ async fn an_answer_is_dropped_or_held_after_the_effect() {
     assert_eq!((bench.call(LIMIT).await, bench.did()), (Ok(2), [2, 2, 0]));
     assert!(born.elapsed() > Duration::from_secs(1));
     assert_eq!((bench.call(LIMIT).await, bench.did()), (LATE, [3, 3, 0]));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_fault_of_a_kind_counts_and_meets_only_its_kind() {
+    let bench = Bench::new();
+    let ask = async |request: u64| bench.link.call(&bench.at, request, LIMIT).await;
+    assert_eq!(ask(1).await, Ok(2));
+    let (odd, even) = (bench.link.requests_of("odd"), bench.link.answers_of("even"));
+    odd.plan_tagged(2, RequestFault::Dropped, 5);
+    even.plan(1, AnswerFault::Dropped);
+    assert_eq!(
+        [ask(1).await, ask(2).await, ask(4).await, ask(1).await, ask(1).await],
+        [Ok(2), LATE, Ok(5), LATE, Ok(2)]
+    );
+    assert_eq!((odd.fired(), even.fired(), bench.link.requests_of("odd").struck()[0].0), (1, 1, 5));
+    // Two that are due at once come one after the other.
+    odd.plan(1, RequestFault::Dropped);
+    bench.link.requests().plan(1, RequestFault::Held(2 * LIMIT));
+    assert_eq!([ask(1).await, ask(1).await, ask(1).await], [LATE, LATE, Ok(2)]);
+    odd.plan(1, RequestFault::Dropped);
+    bench.network.heal();
+    assert_eq!((ask(1).await, odd.fired()), (Ok(2), 2));
 }
 
 #[tokio::test(start_paused = true)]

@@ -122,12 +122,28 @@ async fn a_stalled_fetch_gives_no_records_and_costs_no_partition() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn whoever_loses_all_gets_all_again() {
+async fn what_everybody_loses_goes_to_others() {
+    for (seed, partitions) in [(1, 4), (2, 5), (3, 1)] {
+        let log = log(seed, partitions);
+        let (mut a, mut b) = (Member::join(&log.of("a")).await, Member::join(&log.of("b")).await);
+        listen_both(&mut a, &mut b, 3_000).await;
+        for round in 0..4 {
+            let before = (a.owned.clone(), b.owned.clone());
+            (a.lost, b.lost) = (Vec::new(), Vec::new());
+            log.lose_all(GROUP);
+            listen_both(&mut a, &mut b, 500).await;
+            assert_eq!((a.lost.len(), b.lost.len()), (before.0.len(), before.1.len()), "seed {seed}, round {round}");
+            assert_eq!((b.owned.clone(), a.owned.clone()), before, "seed {seed}, round {round}");
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn whoever_loses_all_alone_gets_all_again() {
     let log = log(1, 4);
-    let (mut a, mut b) = (Member::join(&log.of("a")).await, Member::join(&log.of("b")).await);
-    listen_both(&mut a, &mut b, 500).await;
+    let mut a = Member::join(&log.of("a")).await;
+    a.listen(500).await;
     log.lose_all(GROUP);
-    listen_both(&mut a, &mut b, 500).await;
-    assert_eq!((a.lost.len(), b.lost.len()), (2, 2));
-    assert_eq!((a.owned.len(), b.owned.len()), (2, 2));
+    a.listen(500).await;
+    assert_eq!((a.lost.len(), a.owned.len()), (4, 4));
 }
