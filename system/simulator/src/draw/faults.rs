@@ -69,8 +69,8 @@ fn fault(dice: &mut Dice, topology: &Topology, kind: Kind, place: String) -> Fau
 fn nth(dice: &mut Dice, kind: Kind, place: &str) -> u64 {
     match kind {
         // Channels ask core only to fill gaps, and customers scroll seldom.
-        _ if place.ends_with(">core") && place.starts_with("channel") => dice.up_to(4),
-        _ if place.starts_with("customers>channel") => dice.up_to(20),
+        _ if place.starts_with("channel") => dice.up_to(4),
+        _ if place.starts_with("customers>channel") || place.ends_with(":resolve") => dice.up_to(20),
         Kind::OffsetsRefused | Kind::OffsetsUnanswered => dice.up_to(60),
         Kind::StepDropped => dice.up_to(500),
         _ => dice.up_to(300),
