@@ -1,7 +1,7 @@
 //! Scripts on real PostgreSQL and on its model: whatever a session is answered there, it is answered here.
 //!
-//! In: `BANKSTORM_SCRIPTS` (how many; 1,000 unless it says otherwise, 100,000 a night), `BANKSTORM_SCRIPT_SEED` (only this one, with both
-//! transcripts). Out: trials. Elsewhere: what a script is (`outside::conformance::script`), the two sides (`real`, `model`), models that
+//! In: `BANKSTORM_SCRIPTS` (how many; 1,000 unless it says otherwise, 100,000 a night), `BANKSTORM_SCRIPTS_FROM` (the first one's seed; 0
+//! unless it says otherwise), `BANKSTORM_SCRIPT_SEED` (only this one, with both transcripts). Out: trials. Elsewhere: what a script is (`outside::conformance::script`), the two sides (`real`, `model`), models that
 //! must be caught (`wrong`).
 //!
 //! Half of the scripts are core's, half the channel's. Each runs once on PostgreSQL and on the model with two seeds of its pace, since
@@ -25,6 +25,8 @@ use crate::Place;
 
 /// How many scripts are run, together.
 const COUNT: &str = "BANKSTORM_SCRIPTS";
+/// The first seed.
+const FROM: &str = "BANKSTORM_SCRIPTS_FROM";
 /// Runs the scripts of this one seed and prints them.
 const SEED: &str = "BANKSTORM_SCRIPT_SEED";
 /// Scripts of each store that run beside each other, each in a database of its own.
@@ -100,7 +102,8 @@ struct Sum {
 /// Compares all scripts of a kind, side by side.
 fn all<R: Real, M: Model>(cluster: &str, must: &[&str]) -> Result<(), Failed> {
     let one = seed_asked();
-    let seeds = one.map_or(0..count() / 2, |seed| seed..seed + 1);
+    let first = number(FROM).unwrap_or(0);
+    let seeds = one.map_or(first..first + count() / 2, |seed| seed..seed + 1);
     let (next, stop) = (AtomicU64::new(seeds.start), AtomicBool::new(false));
     let sum = Mutex::new(Sum::default());
     real::prepare(cluster);

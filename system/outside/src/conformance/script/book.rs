@@ -97,7 +97,7 @@ impl Book {
     }
 
     /// Whether a session that asks for these would wait for `target` sooner or later, directly or through others.
-    fn leads_to(&self, session: usize, things: &[Thing], target: usize) -> bool {
+    pub(super) fn leads_to(&self, session: usize, things: &[Thing], target: usize) -> bool {
         let mut wanted = self.still_wanted(session, things);
         let mut seen = BTreeSet::new();
         while let Some(thing) = wanted.pop() {
