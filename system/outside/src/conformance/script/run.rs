@@ -83,7 +83,7 @@ pub async fn run<S: Subject, F: ScriptFixture<S>>(fixture: &F, script: &[Step], 
     for (index, step) in script.iter().enumerate() {
         runner.index = index;
         if naps.contains(&index) {
-            fixture.nap().await;
+            runner.nap().await;
         }
         if let Err(stuck) = runner.take(step).await {
             runner.transcript.lines.push(format!("#{index} {step} -> STUCK: {stuck}"));
@@ -96,6 +96,18 @@ pub async fn run<S: Subject, F: ScriptFixture<S>>(fixture: &F, script: &[Step], 
 }
 
 impl<S: Subject, F: ScriptFixture<S>> Runner<'_, S, F> {
+    /// Lets time pass for those who wait.
+    async fn nap(&mut self) {
+        let mut nap = pin!(self.fixture.nap());
+        loop {
+            tokio::select! {
+                biased;
+                () = &mut nap => return,
+                (session, tx, answer) = any_answer(&mut self.slots) => self.took(session, tx, answer),
+            }
+        }
+    }
+
     /// One step: its line, and those of whoever it set free.
     async fn take(&mut self, step: &Step) -> Result<(), String> {
         let session = step.session;
