@@ -19,7 +19,9 @@ const CERTAIN: usize = 3;
 pub(super) fn draw(dice: &mut Dice, topology: &Topology) -> Vec<Fault> {
     let wanted = usize::try_from(dice.between(KINDS.0, KINDS.1)).expect("a small number");
     let mut kinds = BTreeSet::new();
-    let certain = |kinds: &BTreeSet<Kind>| kinds.iter().filter(|kind| kind.needs().at).count();
+    // A clock that is set harms nobody yet, so it is not among the certain ones.
+    let is_certain = |kind: &&Kind| kind.needs().at && **kind != Kind::ClockStep;
+    let certain = |kinds: &BTreeSet<Kind>| kinds.iter().filter(is_certain).count();
     while kinds.len() < wanted || certain(&kinds) < CERTAIN {
         kinds.insert(dice.one_of(Kind::ALL));
     }
@@ -45,12 +47,12 @@ const TWO_OWNERS_PERCENT: u64 = 3;
 /// go from one owner to the next.
 fn two_owners(dice: &mut Dice, topology: &Topology, faults: &mut Vec<Fault>) {
     let from = dice.below(topology.load_ms / 2);
-    let lasting = |kind, place, at, lasts_ms, amount| Fault { kind, place, trigger: Trigger::AtMs(at), lasts_ms, amount };
+    let strike = |kind, place, at, lasts_ms, amount| Fault { kind, place, trigger: Trigger::AtMs(at), lasts_ms, amount };
     for place in places_in(Kind::LinkSlow, topology).into_iter().filter(|place| place.starts_with("channel")) {
-        faults.push(lasting(Kind::LinkSlow, place, from, 15_000, 700));
+        faults.push(strike(Kind::LinkSlow, place, from, 15_000, 700));
     }
     for again in 1..8 {
-        faults.push(lasting(Kind::Rebalance, "kafka".to_owned(), from + again * 1_900, 0, 0));
+        faults.push(strike(Kind::Rebalance, "kafka".to_owned(), from + again * 1_900, 0, 0));
     }
     for _ in 0..12 {
         let trigger = Trigger::Nth(dice.between(1, 400));
@@ -61,8 +63,18 @@ fn two_owners(dice: &mut Dice, topology: &Topology, faults: &mut Vec<Fault>) {
 fn fault(dice: &mut Dice, topology: &Topology, kind: Kind, place: String) -> Fault {
     let needs = kind.needs();
     let trigger = if needs.at { Trigger::AtMs(dice.below(topology.load_ms)) } else { Trigger::Nth(nth(dice, kind, &place)) };
-    let lasts_ms = if needs.lasts { dice.up_to(longest(kind)) } else { 0 };
+    let lasts_ms = if needs.lasts { lasting(dice, longest(kind)) } else { 0 };
     Fault { kind, place, trigger, lasts_ms, amount: amount(dice, topology, kind) }
+}
+
+/// Around the limits of services and models (lock waits, calls, idle transactions, sessions, steps), in milliseconds.
+const AROUND: [u64; 9] = [5, 50, 500, 1_000, 2_000, 3_000, 5_000, 10_000, 15_000];
+
+/// A time a little shorter or longer than one of the limits, up to `longest`.
+fn lasting(dice: &mut Dice, longest: u64) -> u64 {
+    let choices = AROUND.iter().filter(|limit| **limit <= longest).count();
+    let around = dice.one_of(&AROUND[..choices.max(1)]);
+    (around * dice.between(70, 130) / 100).clamp(1, longest)
 }
 
 /// A call that is likely to come.
@@ -91,6 +103,8 @@ fn amount(dice: &mut Dice, topology: &Topology, kind: Kind) -> i64 {
     let drawn = match kind {
         Kind::StepRefused | Kind::LinkCut => dice.below(3),
         Kind::RowHeld => dice.below(u64::from(topology.accounts)),
+        // Half of the time all of them, or nobody would ever miss any.
+        Kind::ConnectionsTaken if dice.percent(50) => u64::from(topology.connections),
         Kind::ConnectionsTaken => dice.between(1, u64::from(topology.connections)),
         Kind::RecordDamaged => dice.below(2),
         Kind::LinkSlow => dice.up_to(2_000),
