@@ -138,8 +138,20 @@ fn a_planted_bug_is_found() {
     assert_eq!(code(&holds), 2, "nothing to shrink: {}", text(&holds));
 }
 
-/// The smallest plan until then is kept.
+/// The smallest plan until then is kept. The same operations twenty times over make a search that lasts seconds.
 fn ctrl_c_ends_shrinking(plan: &Path) {
+    let text = std::fs::read_to_string(plan).expect("a file");
+    let mut large = bankstorm_simulator::plan::read(&text).expect("a plan");
+    let once = large.operations.clone();
+    let numbers = once.iter().map(|operation| operation.op).max().expect("an operation") + 1;
+    for round in 1..20 {
+        large.operations.extend(once.iter().cloned().map(|mut operation| {
+            operation.op += round * numbers;
+            operation
+        }));
+    }
+    let plan = &plan.with_extension("large.json");
+    std::fs::write(plan, bankstorm_simulator::plan::write(&large)).expect("a file");
     let out = plan.with_extension("interrupted.json");
     let mut command = bankstorm(&["shrink", "--live=plain", "--out"]);
     let mut child =
