@@ -35,7 +35,12 @@ fn topology(dice: &mut Dice) -> Topology {
         batch_max: dice.one_of(&[1, 3, 20, 200, 200]),
         relay_poll_ms: dice.one_of(&[100, 300, 1_000]),
         relay_rows: dice.one_of(&[1, 5, 50, 1_000, 1_000]),
-        worker_mode: dice.one_of(&[WorkerMode::Serial, WorkerMode::Keyed, WorkerMode::KeyedBatched, WorkerMode::KeyedBatched]),
+        worker_mode: dice.one_of(&[
+            WorkerMode::Serial,
+            WorkerMode::Keyed,
+            WorkerMode::KeyedBatched,
+            WorkerMode::KeyedBatched,
+        ]),
         workers: dice.one_of(&[1, 3, 100]),
         transactions: dice.one_of(&[1, 2, 4, 4]),
         batch_accounts: dice.one_of(&[1, 5, 100]),

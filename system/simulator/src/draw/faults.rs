@@ -47,7 +47,8 @@ const TWO_OWNERS_PERCENT: u64 = 3;
 /// go from one owner to the next.
 fn two_owners(dice: &mut Dice, topology: &Topology, faults: &mut Vec<Fault>) {
     let from = dice.below(topology.load_ms / 2);
-    let strike = |kind, place, at, lasts_ms, amount| Fault { kind, place, trigger: Trigger::AtMs(at), lasts_ms, amount };
+    let strike =
+        |kind, place, at, lasts_ms, amount| Fault { kind, place, trigger: Trigger::AtMs(at), lasts_ms, amount };
     for place in places_in(Kind::LinkSlow, topology).into_iter().filter(|place| place.starts_with("channel")) {
         faults.push(strike(Kind::LinkSlow, place, from, 15_000, 700));
     }
@@ -62,7 +63,8 @@ fn two_owners(dice: &mut Dice, topology: &Topology, faults: &mut Vec<Fault>) {
 
 fn fault(dice: &mut Dice, topology: &Topology, kind: Kind, place: String) -> Fault {
     let needs = kind.needs();
-    let trigger = if needs.at { Trigger::AtMs(dice.below(topology.load_ms)) } else { Trigger::Nth(nth(dice, kind, &place)) };
+    let trigger =
+        if needs.at { Trigger::AtMs(dice.below(topology.load_ms)) } else { Trigger::Nth(nth(dice, kind, &place)) };
     let lasts_ms = if needs.lasts { lasting(dice, longest(kind)) } else { 0 };
     Fault { kind, place, trigger, lasts_ms, amount: amount(dice, topology, kind) }
 }

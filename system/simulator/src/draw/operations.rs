@@ -57,9 +57,8 @@ fn operation(dice: &mut Dice, topology: &Topology, habits: &Habits, op: u64, at_
 
 fn scroll(dice: &mut Dice, topology: &Topology) -> Action {
     let channel = u32::try_from(dice.below(u64::from(topology.channels))).expect("channels are few");
-    let [pages, limit] = [dice.between(1, 3), dice.one_of(&[2, 10, 100])].map(|number| {
-        u32::try_from(number).expect("a small number")
-    });
+    let [pages, limit] =
+        [dice.between(1, 3), dice.one_of(&[2, 10, 100])].map(|number| u32::try_from(number).expect("a small number"));
     Action::Scroll { channel, pages, limit }
 }
 

@@ -99,7 +99,16 @@ impl Ledger {
     pub(crate) fn begin(&self, op: u64, deposit: Deposit, intended_ns: i64) -> usize {
         let row = row(op, &deposit, intended_ns, self.now_ns());
         let mut book = self.book();
-        let entry = Entry { deposit, row, verdict: None, ambiguous: false, own: None, other: None, flips: Vec::new(), drifts: Vec::new() };
+        let entry = Entry {
+            deposit,
+            row,
+            verdict: None,
+            ambiguous: false,
+            own: None,
+            other: None,
+            flips: Vec::new(),
+            drifts: Vec::new(),
+        };
         book.entries.push(entry);
         book.entries.len() - 1
     }

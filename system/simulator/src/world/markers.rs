@@ -17,7 +17,12 @@ pub(crate) const LATE_COMMITTER: &str = "world-late-committer";
 /// What the world itself sees.
 const WORLD: &[&str] = &[KILLED_IN_A_TRANSACTION, KILLED_BEFORE_PUBLISHING, LATE_COMMITTER];
 /// Counters of core that a batch must have seen above 0, besides its markers.
-const CORE: &[&str] = &["core_deposits_late_total", "core_deposits_not_started_total", "core_relay_errors_total", "core_not_admitted_total"];
+const CORE: &[&str] = &[
+    "core_deposits_late_total",
+    "core_deposits_not_started_total",
+    "core_relay_errors_total",
+    "core_not_admitted_total",
+];
 /// Counters of the channel, likewise.
 const CHANNEL: &[&str] = &[
     "channel_given_up_total",
