@@ -27,8 +27,7 @@ mod tests {
     /// With `BANKSTORM_BLESS=1` the files are written anew instead.
     #[test]
     fn the_committed_schemas_are_up_to_date() {
-        for (file, schema) in
-            [("run.schema.json", super::run_json()), ("simulate.schema.json", super::simulate_json())]
+        for (file, schema) in [("run.schema.json", super::run_json()), ("simulate.schema.json", super::simulate_json())]
         {
             let path = format!("{}/{file}", env!("CARGO_MANIFEST_DIR"));
             let mut now = serde_json::to_string_pretty(&schema).expect("a schema is JSON");
