@@ -31,7 +31,7 @@ pub(crate) struct SimulateArgs {
     /// Failing seeds that are told and stored in full, the first ones; all are counted
     #[arg(long, value_name = "N", default_value_t = 20)]
     pub(crate) keep: usize,
-    /// Plants a bug in every world, which must then be found
+    /// Plants a bug in every world, which must then be found; one of: acks_early, claims_anew, torn_page ... (a wrong word lists all)
     #[arg(long, value_name = "BUG", value_parser = planted)]
     pub(crate) planted: Option<Planted>,
     /// How progress is shown on standard error
@@ -69,6 +69,9 @@ pub(crate) struct ShrinkArgs {
     /// The smaller plan's file; without it, seed-N.small.json, or FILE with .small before .json, in the folder of FILE
     #[arg(long, value_name = "FILE")]
     pub(crate) out: Option<PathBuf>,
+    /// Another stream for the models: who is how slow when
+    #[arg(long, value_name = "N")]
+    pub(crate) chance: Option<u64>,
     /// Plants a bug, in place of the plan's own if it has one
     #[arg(long, value_name = "BUG", value_parser = planted)]
     pub(crate) planted: Option<Planted>,

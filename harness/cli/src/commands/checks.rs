@@ -17,5 +17,21 @@ pub(crate) fn run() -> Result<u8, CliError> {
     for check in validity {
         say(&format!("  {:<3} {:<18} {}", check.id, check.name, check.explains));
     }
+    say("\nOnly in simulated worlds, beside the guarantees above: what no evidence of a run holds.");
+    for (id, name, explains) in SIMULATED {
+        say(&format!("  {id:<3} {name:<18} {explains}"));
+    }
     Ok(0)
 }
+
+/// What a simulated world judges by itself (`simulator::world`).
+const SIMULATED: [(&str, &str, &str); 3] = [
+    ("O4", "verdict-flip", "No id was ever told two different terminal verdicts."),
+    ("O7", "param-drift", "No id was accepted with two sets of parameters."),
+    (
+        "V1",
+        "no-liveness",
+        "Within 2 minutes of virtual time after the heal everything has a verdict, the copy has caught up, a deposit is booked and pages \
+         are read again; every process stops in its 10 s.",
+    ),
+];

@@ -3,7 +3,7 @@
 //! In: a seed or a plan's file. Out: the smaller plan as a file, counts before and after on standard output; exit code 0, or 4 when it was
 //! interrupted and the file is the smallest plan until then. A plan that holds is a mistake: exit code 2. Elsewhere: the search (`simulator::shrink`).
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -13,14 +13,17 @@ use bankstorm_simulator::shrink::{Ended, Limits, Progress, Shrunk, shrink};
 
 use super::worlds::{grouped, on_a_thread, plan_of, span, told, write_plan};
 use crate::args::{ShrinkArgs, Target};
-use crate::error::CliError;
+use crate::error::{CliError, unusable};
 use crate::output::say;
 use crate::progress::{Display, Phase};
 use crate::stop::Interrupt;
 
 /// Searches, prints, writes.
 pub(crate) async fn run(args: ShrinkArgs) -> Result<u8, CliError> {
-    let plan = plan_of(&args.target, args.planted)?;
+    let mut plan = plan_of(&args.target, args.planted)?;
+    plan.chance = args.chance.unwrap_or(plan.chance);
+    let out = args.out.unwrap_or_else(|| small(&args.target));
+    must_be_writable(&out)?;
     let interrupt = Interrupt::listen()?;
     let display = Display::new(args.live);
     let phase = display.phase("shrinking");
@@ -35,11 +38,22 @@ pub(crate) async fn run(args: ShrinkArgs) -> Result<u8, CliError> {
         return Err(CliError::Usage(format!("{} holds: there is nothing to shrink", name(&args.target))));
     };
     let seconds = (monotonic_ns() - started_ns) as f64 / 1e9;
-    let out = args.out.unwrap_or_else(|| small(&args.target));
-    write_plan(&out, &found.plan)?;
     tell(&plan, &found, seconds);
+    write_plan(&out, &found.plan)?;
     say(&format!("written to {0}\n    bankstorm replay {0}", out.display()));
     Ok(if found.ended == Ended::Stopped { 4 } else { 0 })
+}
+
+/// Told before the search, not after it.
+fn must_be_writable(out: &Path) -> Result<(), CliError> {
+    let folder = out.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    if !folder.is_dir() {
+        return Err(unusable(out, "there is no such folder; make it, or name another file with --out"));
+    }
+    if out.is_dir() {
+        return Err(unusable(out, "that is a folder; name a file in it with --out"));
+    }
+    Ok(())
 }
 
 fn show(phase: &Phase, next_ns: &Mutex<i64>, progress: &Progress, stop: &AtomicBool) -> bool {

@@ -32,7 +32,7 @@ const DOCUMENT: &str = "simulate.json";
 /// Runs the batch, tells what it came to, stores it.
 pub(crate) async fn run(args: SimulateArgs) -> Result<u8, CliError> {
     // A folder that cannot be written to is told before the work, not after it.
-    std::fs::create_dir_all(&args.out).map_err(|error| unusable(&args.out, error))?;
+    must_be_writable(&args.out)?;
     let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
     let jobs = args.jobs.unwrap_or(cores);
     let batch = Batch { seeds: args.seeds.clone(), jobs, planted: args.planted, keep: args.keep };
@@ -46,9 +46,18 @@ pub(crate) async fn run(args: SimulateArgs) -> Result<u8, CliError> {
     let real = (monotonic_ns() - started_ns) as f64 / 1e9;
     let document = document::of(&batch, &summary, Took { real, cpu: cpu_seconds() - cpu_before }, cores);
     tell::all(&document, &args.out);
-    store(&args.out, &document, &summary)?;
+    let stored = store(&args.out, &document, &summary);
+    // What was found is told, also where it could not be stored.
     say(&tell::verdict(&document));
+    stored?;
     Ok(u8::try_from(document.exit_code).expect("exit codes are small"))
+}
+
+/// Makes the folder, and a file in it for a moment.
+fn must_be_writable(folder: &Path) -> Result<(), CliError> {
+    let probe = folder.join(".writable");
+    let tried = std::fs::create_dir_all(folder).and_then(|()| std::fs::write(&probe, ""));
+    tried.and_then(|()| std::fs::remove_file(&probe)).map_err(|error| unusable(folder, error))
 }
 
 /// Processor time of this process so far, all threads, in seconds.

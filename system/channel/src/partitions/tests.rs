@@ -107,6 +107,12 @@ fn a_late_completion_of_an_old_epoch_is_not_heard() {
 #[test]
 fn a_full_span_pauses_and_half_of_it_resumes() {
     let mut member = member(&ChannelConfig { span: 4, ..ChannelConfig::default() }, &[0]);
+    assert_eq!(
+        member.to_turn(),
+        [(at(0), false)],
+        "an assignment begins with a resume, whatever was asked for before it"
+    );
+    member.turned(&at(0), false);
     (0..4).for_each(|offset| assert_eq!(member.deliver(record(0, offset, offset, 1)), Delivery::Queued));
     for _ in 0..2 {
         assert_eq!(member.to_turn(), [(at(0), true)], "told until it is done");

@@ -9,6 +9,7 @@ use bankstorm_record::simulate_json::{
     BatchVerdict, FailingSeed, FaultCounts, KindsPerSeed, SCHEMA, Seeds, SimulateJson, Speed, Violated, ViolatedSeeds,
 };
 use bankstorm_simulator::batch::{Batch, Failing, Summary, Tally};
+use bankstorm_simulator::planted::Planted;
 
 use crate::commands::worlds::word;
 use crate::run::open::build;
@@ -25,7 +26,7 @@ pub(super) struct Took {
 /// The document.
 pub(super) fn of(batch: &Batch, summary: &Summary, took: Took, cores: usize) -> SimulateJson {
     let tally = &summary.tally;
-    let verdict = verdict(summary);
+    let verdict = verdict(summary, batch.planted);
     let per_seed = |sum: u64| sum as f64 / tally.seeds.max(1) as f64;
     SimulateJson {
         schema: SCHEMA,
@@ -57,11 +58,11 @@ fn owned(counts: &BTreeMap<&'static str, u64>) -> BTreeMap<String, u64> {
     counts.iter().map(|(word, count)| ((*word).to_owned(), *count)).collect()
 }
 
-/// A violation is one also in a batch that was interrupted.
-fn verdict(summary: &Summary) -> BatchVerdict {
+/// A violation is one also in a batch that was interrupted. A bug that was planted and not found is nothing to be glad of.
+fn verdict(summary: &Summary, planted: Option<Planted>) -> BatchVerdict {
     if summary.tally.violated > 0 {
         BatchVerdict::Violated
-    } else if summary.is_green() {
+    } else if summary.is_green() && planted.is_none() {
         BatchVerdict::Green
     } else {
         BatchVerdict::Inconclusive
@@ -165,7 +166,7 @@ mod tests {
     fn a_violation_wins_over_what_could_not_be_judged() {
         let of = |failing, violated| {
             let tally = Tally { seeds: 10, failing, violated, ..Tally::default() };
-            verdict(&Summary { seeds: 0..10, digest: Some([0; 32]), tally })
+            verdict(&Summary { seeds: 0..10, digest: Some([0; 32]), tally }, None)
         };
         assert_eq!(
             [of(0, 0), of(2, 0), of(2, 1)],

@@ -106,11 +106,18 @@ pub(super) fn verdict(document: &SimulateJson) -> String {
     let code = document.exit_code;
     let asked = document.seeds.to - document.seeds.from;
     let done = grouped(document.seeds.done);
+    if let (Some(planted), 0) = (&document.planted, document.violated) {
+        return format!("NOT FOUND: {planted} was planted, and violated nothing in {done} worlds. Exit code {code}");
+    }
     match document.verdict {
         BatchVerdict::Green => format!("GREEN: all {done} worlds held, every declared marker fired. Exit code {code}"),
         BatchVerdict::Violated => {
             let violated = grouped(document.violated);
             match document.failing - document.violated {
+                0 if document.seeds.done < asked => format!(
+                    "VIOLATED: {violated} of {done} worlds did not hold, interrupted before {} more. Exit code {code}",
+                    grouped(asked - document.seeds.done)
+                ),
                 0 => format!("VIOLATED: {violated} of {done} worlds did not hold. Exit code {code}"),
                 others => format!(
                     "VIOLATED: {violated} of {done} worlds did not hold, {} more could not be judged. Exit code {code}",
