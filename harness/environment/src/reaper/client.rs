@@ -26,8 +26,9 @@ use crate::orphans;
 
 /// For an answer of the reaper: it does nothing that takes long while it serves.
 const ANSWER: Duration = Duration::from_secs(10);
-/// For `Finish`: its own limits (3 s) and the removal of a folder that may hold gigabytes.
-const FINISH: Duration = Duration::from_secs(15);
+/// For `Finish`: its own limits (3 s) and the removal of a folder that may hold gigabytes, or the hundred thousand files of many databases
+/// on a busy disk.
+const FINISH: Duration = Duration::from_secs(60);
 
 /// A running reaper. Dropping it closes the socket, and the reaper then ends the run by itself.
 pub(crate) struct Reaper {
