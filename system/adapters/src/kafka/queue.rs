@@ -44,6 +44,15 @@ pub(super) enum Pressure {
     Resume,
 }
 
+/// Whether an event tells that a partition was lost or assigned. A revocation is none: until it is acknowledged the partition is ours.
+fn is_news_of(event: &ConsumerEvent, partition: &TopicPartition) -> bool {
+    match event {
+        ConsumerEvent::Lost(partitions) => partitions.contains(partition),
+        ConsumerEvent::Assigned(assignment) => assignment.partitions.contains(partition),
+        ConsumerEvent::Revoked { .. } | ConsumerEvent::Record(_) => false,
+    }
+}
+
 impl EventQueue {
     fn state(&self) -> MutexGuard<'_, State> {
         // Each critical section leaves the state whole, so a panic elsewhere does not spoil it.
@@ -91,13 +100,15 @@ impl EventQueue {
         }
     }
 
-    /// The first of `partitions` that is not assigned.
+    /// The first of `partitions` that is not assigned, as far as the handle knows: one that was lost and came back while the news of it
+    /// lies here is a stranger too, or what was meant for the assignment before would be done to this one.
     pub(super) fn stranger<'a>(
         &self,
         mut partitions: impl Iterator<Item = &'a TopicPartition>,
     ) -> Option<&'a TopicPartition> {
         let state = self.state();
-        partitions.find(|partition| !state.assigned.contains(partition))
+        let has_news = |partition| state.events.iter().any(|event| is_news_of(event, partition));
+        partitions.find(|partition| !state.assigned.contains(partition) || has_news(partition))
     }
 
     /// The handle has paused partitions.
@@ -246,6 +257,19 @@ mod tests {
         queue.fail(LogError::Other("gone".to_owned()));
         assert!(queue.next().await.is_ok());
         assert_eq!(queue.next().await.expect_err("failed"), LogError::Other("gone".to_owned()));
+    }
+
+    #[tokio::test]
+    async fn a_partition_that_came_back_is_a_stranger_until_its_news_is_taken() {
+        let queue = EventQueue::default();
+        queue.assign(&[at(0), at(1)]);
+        queue.push(ConsumerEvent::Lost(vec![at(0)]));
+        queue.push(ConsumerEvent::Assigned(Assignment { partitions: vec![at(0)], generation: None }));
+        for _ in 0..2 {
+            assert_eq!(queue.stranger([at(1), at(0)].iter()), Some(&at(0)));
+            queue.next().await.expect("news");
+        }
+        assert_eq!(queue.stranger([at(1), at(0)].iter()), None);
     }
 
     #[test]

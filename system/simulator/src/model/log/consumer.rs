@@ -11,7 +11,7 @@ use tokio::sync::{Mutex, Notify};
 use tokio::time::{Instant, sleep, sleep_until};
 
 use super::broker::Broker;
-use super::group::{Group, Member};
+use super::group::{Group, Member, news};
 use super::partitions::{Partitions, Slot};
 use super::session::Standing;
 use super::sharing::MemberId;
@@ -78,6 +78,7 @@ impl ModelConsumer {
             return Look::Nothing(deadline);
         }
         if let Some(event) = member.events.pop_front() {
+            member.telling = news(&event).to_vec();
             return Look::Event(event);
         }
         if !moment.is_up() || !member.standing.fetches() {
@@ -123,6 +124,13 @@ impl Owner {
         state.groups[self.group].members.get(&self.id).is_none_or(|member| member.dropped)
     }
 
+    /// The handle hears the event that was taken for it.
+    fn told(&self) {
+        if let Some(member) = self.log.state().groups[self.group].members.get_mut(&self.id) {
+            member.telling.clear();
+        }
+    }
+
     /// Turns the taps of partitions that its client takes for its own.
     fn turn(&self, asked: &[TopicPartition], paused: bool) -> Result<(), LogError> {
         let mut state = self.log.state();
@@ -134,6 +142,7 @@ impl Owner {
         let mut slots = Vec::with_capacity(asked.len());
         for at in asked {
             let slot = partitions.slot(at).filter(|slot| group.takes_for_own(self.id, *slot));
+            let slot = slot.filter(|_| !group.has_news_of(self.id, at));
             slots.push(slot.ok_or_else(|| not_assigned(at))?);
         }
         if let Some(member) = group.members.get_mut(&self.id) {
@@ -187,7 +196,8 @@ impl Owner {
         let State { partitions, groups, .. } = &mut *state;
         let group = &mut groups[self.group];
         group.advance(&moment, partitions);
-        if let Some((slot, _)) = offsets.iter().find(|(slot, _)| !group.owns(self.id, *slot)) {
+        let may = |slot| group.owns(self.id, slot) && !group.has_news_of(self.id, &partitions.at(slot));
+        if let Some((slot, _)) = offsets.iter().find(|(slot, _)| !may(*slot)) {
             let refused = not_assigned(&partitions.at(*slot));
             note_of(self.log.who, || format!("kafka: offsets refused: {refused}"));
             return Err(refused);
@@ -232,6 +242,11 @@ impl Owner {
 }
 
 impl Group {
+    /// Whether a member's handle is still to hear what became of a partition.
+    fn has_news_of(&self, id: MemberId, at: &TopicPartition) -> bool {
+        self.members.get(&id).is_some_and(|member| member.has_news_of(at))
+    }
+
     /// Whether a member's client takes a partition for its own: it reads it, or is being asked for it back.
     fn takes_for_own(&self, id: MemberId, slot: Slot) -> bool {
         self.owns(id, slot) || self.members.get(&id).is_some_and(|member| member.reading.contains_key(&slot))
@@ -266,6 +281,7 @@ impl EventConsumer for ModelConsumer {
             }
         }
         self.owner.log.inner.chance.pause().await;
+        self.owner.told();
         self.taken.take().ok_or_else(gone)
     }
 

@@ -34,6 +34,8 @@ pub(super) struct Member {
     pub(super) who: &'static str,
     /// Events before any record.
     pub(super) events: VecDeque<ConsumerEvent>,
+    /// Partitions that an event is about which was taken from there and has not reached the handle.
+    pub(super) telling: Vec<TopicPartition>,
     /// The partitions that it reads, as far as it knows.
     pub(super) reading: BTreeMap<Slot, Reading>,
     /// Wakes it.
@@ -50,7 +52,13 @@ impl Member {
     pub(super) fn new(client: usize, who: &'static str, bell: Arc<Notify>) -> Self {
         let standing = Standing::Out { back: None, ghost: false };
         let (events, reading) = (VecDeque::new(), BTreeMap::new());
-        Self { client, who, events, reading, bell, frozen: false, dropped: false, standing }
+        Self { client, who, events, telling: Vec::new(), reading, bell, frozen: false, dropped: false, standing }
+    }
+
+    /// Whether its handle is still to hear that a partition was lost or assigned: until then what it asks for is meant for the assignment
+    /// before.
+    pub(super) fn has_news_of(&self, at: &TopicPartition) -> bool {
+        self.telling.contains(at) || self.events.iter().any(|event| news(event).contains(at))
     }
 
     /// What it reads is gone, and it is told.
@@ -296,4 +304,13 @@ fn entry<T: Clone>(entries: &mut Vec<Option<T>>, slot: Slot) -> &mut Option<T> {
 pub(super) fn named(partitions: &Partitions, slots: &[Slot]) -> String {
     let names: Vec<_> = slots.iter().map(|slot| partitions.at(*slot)).collect();
     names.iter().map(|at| format!("{}/{}", at.topic, at.partition)).collect::<Vec<_>>().join(" ")
+}
+
+/// The partitions that an event tells to be lost or assigned. A revocation is no such news: until it is acknowledged they are its own.
+pub(super) fn news(event: &ConsumerEvent) -> &[TopicPartition] {
+    match event {
+        ConsumerEvent::Lost(partitions) => partitions,
+        ConsumerEvent::Assigned(assignment) => &assignment.partitions,
+        ConsumerEvent::Revoked { .. } | ConsumerEvent::Record(_) => &[],
+    }
 }
