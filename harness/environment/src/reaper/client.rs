@@ -28,7 +28,7 @@ use crate::orphans;
 const ANSWER: Duration = Duration::from_secs(10);
 /// For `Finish`: its own limits (3 s) and the removal of a folder that may hold gigabytes, or the hundred thousand files of many databases
 /// on a busy disk.
-const FINISH: Duration = Duration::from_secs(60);
+const FINISH: Duration = Duration::from_secs(180);
 
 /// A running reaper. Dropping it closes the socket, and the reaper then ends the run by itself.
 pub(crate) struct Reaper {
