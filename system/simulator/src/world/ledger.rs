@@ -171,6 +171,9 @@ impl Ledger {
         let entry = &mut book.entries[place];
         if !entry.ambiguous || ending.outcome == Outcome::Rejected {
             entry.tell(ending);
+        } else if ending.verdict.is_some() {
+            // It was told that nothing was done; a doubled request of either amount was booked after all.
+            entry.row.resolved = None;
         }
     }
 
