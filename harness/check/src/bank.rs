@@ -60,7 +60,7 @@ impl Bank {
     /// Both servers are asked before and after; what they had counted before the run is no finding.
     fn ask_databases(&mut self) {
         for (database, at_ns) in [("channel", 0), ("channel", 9_000), ("core", 0), ("core", 9_000)] {
-            self.source.databases.push(DatabaseRow { database: database.to_owned(), at_ns, deadlocks: 2, logged: 3 });
+            self.source.databases.push(DatabaseRow { database: database.to_owned(), at_ns, deadlocks: 1, logged: 3 });
         }
     }
 

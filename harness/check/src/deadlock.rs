@@ -51,6 +51,14 @@ impl Check for Deadlock {
                     last.at_ns
                 )));
             }
+            if row.logged < last.logged {
+                return Err(unreadable(format!(
+                    "row {} tells of fewer logged lines than the row before it, {} after {}: the server's log is not whole",
+                    index + 1,
+                    row.logged,
+                    last.logged
+                )));
+            }
             compare(last, &row, tally);
             (*last, *times) = (row, *times + 1);
         }
@@ -68,7 +76,7 @@ impl Check for Deadlock {
 
 /// Holds two looks at a server against each other.
 fn compare(last: &DatabaseRow, row: &DatabaseRow, tally: &mut Tally) {
-    let (counted, logged) = (increment(last.deadlocks, row.deadlocks), increment(last.logged, row.logged));
+    let (counted, logged) = (increment(last.deadlocks, row.deadlocks), row.logged - last.logged);
     if counted > 0 || logged > 0 {
         tally.violated("deadlock", || {
             let ms = |ns: i64| ns / 1_000_000;
@@ -82,7 +90,7 @@ fn compare(last: &DatabaseRow, row: &DatabaseRow, tally: &mut Tally) {
     }
 }
 
-/// By how much a counter rose. One that fell began anew at 0 in between, so it counts whole.
+/// By how much the server's counter rose. One that fell began anew at 0 in between (a crash), so it counts whole.
 const fn increment(last: i64, now: i64) -> i64 {
     if now < last { now } else { now - last }
 }
@@ -150,6 +158,7 @@ mod tests {
     #[test]
     fn counts_that_cannot_be_are_unknown() {
         assert_eq!(core(&[(0, 0), (-1, 0)]).result("V1").verdict, Unknown);
+        assert_eq!(core(&[(0, 3), (0, 0)]).result("V1").verdict, Unknown, "a log only grows");
         let mut bank = core(&[(0, 0), (0, 0)]);
         bank.source.databases.reverse();
         assert_eq!(bank.result("V1").verdict, Unknown);

@@ -97,11 +97,16 @@ fn history_of_any_shape_holds_when_it_is_good() {
 #[test]
 fn a_deadlock_written_into_the_counters_or_the_log_is_v1_and_a_removed_look_is_no_pass() {
     for index in 0..Bank::good().source.databases.len() {
-        for change in [|row: &mut DatabaseRow| row.deadlocks += 1, |row: &mut DatabaseRow| row.logged += 1] {
-            let mut bank = Bank::good();
-            change(&mut bank.source.databases[index]);
-            assert_only(&bank, &[("V1", "deadlock: database c")]);
-        }
+        let mut bank = Bank::good();
+        bank.source.databases[index].deadlocks += 1;
+        assert_only(&bank, &[("V1", "deadlock: database c")]);
+
+        let mut bank = Bank::good();
+        bank.source.databases[index].logged += 1;
+        // Before the run each server is asked first: more lines then than later means that the log is not whole.
+        let verdict = if index % 2 == 0 { GuaranteeVerdict::Unknown } else { GuaranteeVerdict::Violated };
+        assert_eq!(bank.result("V1").verdict, verdict);
+
         let mut bank = Bank::good();
         bank.source.databases.remove(index);
         assert_eq!(bank.result("V1").verdict, GuaranteeVerdict::Unknown);

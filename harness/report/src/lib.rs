@@ -29,6 +29,7 @@ pub use markdown::markdown;
 pub use series::SecondPoint;
 pub use stored::ReportInput;
 pub use terminal::summary;
+pub use words::count;
 pub use write::write_all;
 
 /// Why a report could not be made. What is missing inside a run folder is no error: the report says it.

@@ -163,7 +163,7 @@ pub(crate) fn ms(us: u64) -> String {
 }
 
 /// A count with thousands separated: `6,000`.
-pub(crate) fn count(value: u64) -> String {
+pub fn count(value: u64) -> String {
     let digits = value.to_string();
     let mut out = String::with_capacity(digits.len() + digits.len() / 3);
     for (i, digit) in digits.chars().enumerate() {

@@ -25,14 +25,14 @@ use crate::model::chance;
 use crate::plan::{Kind, Plan};
 use crate::trace;
 
+pub use names::MOST_CHANNELS;
+
 /// What is wanted of a run besides its verdict.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Options {
     /// Record who did what when.
     pub trace: bool,
 }
-
-pub use names::MOST_CHANNELS;
 
 /// How a world ended.
 #[derive(Clone, Debug, PartialEq, Eq)]

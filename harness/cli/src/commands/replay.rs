@@ -11,7 +11,7 @@ use bankstorm_simulator::plan::{Action, Plan, Trigger};
 use bankstorm_simulator::trace::Line;
 use bankstorm_simulator::world::{self, Options, Outcome, Violation};
 
-use super::worlds::{left_out, on_a_thread, plan_of, told, word};
+use super::worlds::{left_out, on_a_thread, plan_of, told};
 use crate::args::ReplayArgs;
 use crate::error::CliError;
 use crate::output::{note, say};
@@ -43,7 +43,7 @@ fn exit_code(outcome: &Outcome) -> u8 {
 /// What the plan is, in a few lines.
 fn brief(plan: &Plan, outcome: &Outcome) -> Vec<String> {
     let topology = &plan.topology;
-    let planted = plan.planted.map_or_else(String::new, |planted| format!(", planted on purpose: {}", word(planted)));
+    let planted = plan.planted.map_or_else(String::new, |planted| format!(", planted on purpose: {}", planted.word()));
     let scrolls = plan.operations.iter().filter(|operation| matches!(operation.action, Action::Scroll { .. })).count();
     let deposits = plan.operations.len() - scrolls;
     let mut lines = vec![

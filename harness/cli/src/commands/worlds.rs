@@ -5,6 +5,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
+pub(super) use bankstorm_report::count as grouped;
 use bankstorm_simulator::draw::draw;
 use bankstorm_simulator::plan::{self, Plan};
 use bankstorm_simulator::planted::Planted;
@@ -84,24 +85,6 @@ pub(super) fn told(violation: &Violation) -> String {
     let Violation { check, name, count, first } = violation;
     let times = if *count == 1 { "once".to_owned() } else { format!("{} times", grouped(*count)) };
     format!("{check} {name}, {times}\n    {first}")
-}
-
-/// A planted bug's word.
-pub(super) fn word(planted: Planted) -> String {
-    serde_json::to_value(planted).ok().and_then(|word| word.as_str().map(str::to_owned)).unwrap_or_default()
-}
-
-/// A count with thousands separated: `6,000`.
-pub(super) fn grouped(value: u64) -> String {
-    let digits = value.to_string();
-    let mut out = String::with_capacity(digits.len() + digits.len() / 3);
-    for (i, digit) in digits.chars().enumerate() {
-        if i > 0 && (digits.len() - i).is_multiple_of(3) {
-            out.push(',');
-        }
-        out.push(digit);
-    }
-    out
 }
 
 /// A figure with as many digits as it deserves: `12,345`, `123`, `12.3`, `1.23`.

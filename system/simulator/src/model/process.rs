@@ -182,11 +182,6 @@ impl ModelScope {
         self.state().panicked.clone()
     }
 
-    /// Like [`Self::panicked`], and forgets them.
-    pub fn take_panics(&self) -> Vec<Panicked> {
-        std::mem::take(&mut self.state().panicked)
-    }
-
     /// Whether futures that others drive, as handlers of calls, are still at work here. [`Self::is_idle`] does not ask for them.
     pub fn is_serving(&self) -> bool {
         self.0.driven.load(Ordering::Relaxed) > 0

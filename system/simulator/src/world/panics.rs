@@ -32,3 +32,20 @@ pub(super) fn listen() {
 pub(super) fn take() -> Vec<String> {
     HEARD.take().unwrap_or_default()
 }
+
+#[cfg(test)]
+mod tests {
+    use std::panic::catch_unwind;
+
+    use super::{listen, take};
+
+    #[test]
+    fn a_panic_is_heard_while_a_world_listens_also_where_somebody_catches_it() {
+        listen();
+        catch_unwind(|| panic!("row 7 is missing")).expect_err("it panicked");
+        let heard = take();
+        assert_eq!(heard.len(), 1);
+        assert!(heard[0].contains("row 7 is missing"), "{heard:?}");
+        assert!(take().is_empty(), "nobody listens any more");
+    }
+}

@@ -11,7 +11,6 @@ use bankstorm_record::simulate_json::{
 use bankstorm_simulator::batch::{Batch, Failing, Summary, Tally};
 use bankstorm_simulator::planted::Planted;
 
-use crate::commands::worlds::word;
 use crate::run::open::build;
 
 /// What a batch cost, in seconds.
@@ -34,7 +33,7 @@ pub(super) fn of(batch: &Batch, summary: &Summary, took: Took, cores: usize) -> 
         verdict,
         exit_code: exit_code(verdict),
         seeds: Seeds { from: summary.seeds.start, to: summary.seeds.end, done: tally.seeds },
-        planted: batch.planted.map(word),
+        planted: batch.planted.map(|planted| planted.word().to_owned()),
         digest: summary.digest.map(|digest| hex(&digest)),
         speed: speed(batch, tally, took, cores),
         operations: owned(&tally.operations),
