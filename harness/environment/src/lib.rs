@@ -30,6 +30,7 @@ mod outset;
 pub mod ports;
 mod progress;
 pub mod reaper;
+mod removal;
 pub mod tools;
 
 pub use environment::{Environment, EnvironmentKind, HARNESS, Link, Node, NodeKind, Witness, start};

@@ -11,6 +11,7 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 
 use crate::containers::Patience;
+use crate::removal;
 
 /// Set for every process of a run; the value is the run's temporary folder.
 pub(crate) const MARKER: &str = "BANKSTORM_RUN_FOLDER";
@@ -144,7 +145,7 @@ pub(crate) fn remove_folder(folder: &Path) -> io::Result<()> {
         return Err(io::Error::new(io::ErrorKind::InvalidInput, "not a folder of a run"));
     }
     crate::reaper::shared_memory::release(folder);
-    match std::fs::remove_dir_all(folder) {
+    match removal::remove(folder) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
         other => other,
     }

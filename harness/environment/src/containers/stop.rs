@@ -28,11 +28,11 @@ impl Containers {
         events.abort();
         run.nodes.lose("it was stopped");
         let folder = reaper.folder().to_owned();
-        let finished = reaper.finish().await;
+        // First what the reaper says: it tells why something was left.
+        reaper.finish().await?;
         if folder.exists() {
             return Err(EnvironmentError::LeftBehind { what: format!("folder {}", folder.display()) });
         }
-        finished?;
         given_back?;
         if unclean.is_empty() {
             return Ok(());

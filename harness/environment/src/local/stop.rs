@@ -24,11 +24,11 @@ impl Local {
 
         let pids = self.reaper.pids();
         let folder = self.reaper.folder().to_owned();
-        let finished = self.reaper.finish().await;
+        // First what the reaper says: it tells why something was left.
+        self.reaper.finish().await?;
         if folder.exists() {
             return Err(EnvironmentError::LeftBehind { what: format!("folder {}", folder.display()) });
         }
-        finished?;
         if !unclean.is_empty() {
             return Err(EnvironmentError::LeftBehind { what: unclean.join("; ") });
         }

@@ -26,9 +26,9 @@ use crate::orphans;
 
 /// For an answer of the reaper: it does nothing that takes long while it serves.
 const ANSWER: Duration = Duration::from_secs(10);
-/// For `Finish`: its own limits (3 s) and the removal of a folder that may hold gigabytes, or the hundred thousand files of many databases
-/// on a busy disk.
-const FINISH: Duration = Duration::from_secs(180);
+/// For `Finish`: its own limits (3 s), the engine's share (10 s) and the removal of a folder that may hold gigabytes, or tens of thousands
+/// of files beside busy cores (`removal`).
+const FINISH: Duration = Duration::from_secs(60);
 
 /// A running reaper. Dropping it closes the socket, and the reaper then ends the run by itself.
 pub(crate) struct Reaper {
@@ -243,8 +243,16 @@ impl Reaper {
             Ok(Some(left)) if ended => Err(EnvironmentError::LeftBehind { what: left.join("; ") }),
             // It was killed: then nobody but we can clean up.
             Ok(None) if ended => clean_after_it(&self.folder),
-            _ => Err(EnvironmentError::LeftBehind {
-                what: format!("the reaper did not end within {} s; `bankstorm doctor --clean` helps", FINISH.as_secs()),
+            // It goes on by itself; nobody waits for that.
+            Err(_) => Err(EnvironmentError::LeftBehind {
+                what: format!(
+                    "the reaper was at work for {} s and may still be, on folder {}; `bankstorm doctor --clean` helps",
+                    FINISH.as_secs(),
+                    self.folder.display()
+                ),
+            }),
+            Ok(_) => Err(EnvironmentError::LeftBehind {
+                what: format!("the reaper did not end within {} s of its last word", ANSWER.as_secs()),
             }),
         }
     }
