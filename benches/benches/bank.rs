@@ -5,8 +5,8 @@ use std::hint::black_box;
 use bankstorm_benches::{deposit, history};
 use bankstorm_channel::advance;
 use bankstorm_contracts::{AccountNo, Head, WallMicros, Won, event};
-use bankstorm_core::book::{Absent, Order, plan};
-use bankstorm_outside::core_store::{Claimed, Locked};
+use bankstorm_core::book::{Absent, Order, Terms, plan};
+use bankstorm_outside::core_store::{AccountRow, Claimed, Locked};
 use criterion::{Criterion, Throughput};
 
 /// Deposits in one transaction: core's default limit.
@@ -23,17 +23,21 @@ fn codec(criterion: &mut Criterion) {
 }
 
 fn posting(criterion: &mut Criterion) {
-    let orders: Vec<Order> = (0..BATCH).map(|n| Order::new(deposit(n))).collect();
+    let deposits: Vec<_> = (0..BATCH).map(deposit).collect();
+    let orders: Vec<Order> = deposits.iter().cloned().map(Order::deposit).collect();
     let claimed = vec![Claimed::New; orders.len()];
-    let head = |order: &Order| Head { account: order.deposit.account, seq: 10, balance: Won::new(1_000_000) };
-    let locked = Locked { rows: orders.iter().map(head).collect(), now: WallMicros(1) };
+    let row = |n| {
+        let account = AccountNo::new(AccountNo::FIRST_CUSTOMER + n);
+        AccountRow::plain(Head { account, seq: 10, balance: Won::new(1_000_000) })
+    };
+    let locked = Locked { rows: (0..BATCH).map(row).collect(), now: WallMicros(1) };
     let mut group = criterion.benchmark_group("posting");
     group.throughput(Throughput::Elements(orders.len() as u64));
     group.bench_function("book a batch", |bench| {
-        bench.iter(|| plan(black_box(&orders), &claimed, &locked, Absent::MaybeHeld));
+        bench.iter(|| plan(black_box(&orders), &claimed, &locked, &Terms::plain(Absent::MaybeHeld)));
     });
     group.bench_function("hash parameters", |bench| {
-        bench.iter(|| orders.iter().map(|order| black_box(order.deposit.params_hash()).0[0]).fold(0, u8::wrapping_add));
+        bench.iter(|| deposits.iter().map(|deposit| black_box(deposit.params_hash()).0[0]).fold(0, u8::wrapping_add));
     });
     group.finish();
 }

@@ -24,7 +24,8 @@ fn bank() -> MemorySource {
         let (seq, balance) = (last.seq, last.balance_after.get());
         let account = account.get();
         let kind = "customer".to_owned();
-        source.core_accounts.push(CoreAccountRow { account, kind, seq, balance: Some(balance), loaded_seq: 0 });
+        let row = CoreAccountRow { account, kind, seq, balance: Some(balance), ..CoreAccountRow::default() };
+        source.core_accounts.push(row);
         source.channel_accounts.push(ChannelAccountRow { account, last_seq: seq, balance, dirty: false });
         for entry in &entries {
             add(&mut source, entry);
@@ -60,6 +61,7 @@ fn add(source: &mut MemorySource, entry: &Entry) {
         reason: None,
         seq: Some(seq),
         balance_after: Some(balance_after),
+        ..CoreTransferRow::default()
     });
     let copy = ChannelEntryRow { account, seq, transfer, amount, balance_after, kind: kind(), posted_at_us };
     source.channel_entries.push(copy);

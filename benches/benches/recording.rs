@@ -22,10 +22,10 @@ fn rows() -> Vec<OperationRow> {
                 load: planned.load,
                 kind: "deposit".to_owned(),
                 phase: planned.phase.as_str().to_owned(),
-                transfer: planned.deposit.id.0.as_u128(),
-                account: planned.deposit.account.get(),
-                amount: planned.deposit.amount.get(),
-                params_hash: planned.deposit.params_hash().0.to_vec(),
+                transfer: planned.id().0.as_u128(),
+                account: planned.account().get(),
+                amount: planned.amount().get(),
+                params_hash: planned.params_hash().0.to_vec(),
                 intended_ns,
                 sent_ns: Some(intended_ns + 50_000),
                 acked_ns: Some(acked_ns),
@@ -37,6 +37,7 @@ fn rows() -> Vec<OperationRow> {
                 balance_after: Some(1_000_000),
                 detail: None,
                 http_status: Some(201),
+                ..OperationRow::default()
             }
         })
         .collect()

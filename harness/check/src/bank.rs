@@ -1,7 +1,11 @@
 //! A small good history for tests: every file agrees with every other. Tests change one thing and say which checks fire.
 //!
 //! In: sizes. Out: [`Bank`], with handles to single rows and assertions on verdicts. Each account has an opening, some loaded deposits and
-//! some deposits posted in the run; the copy is complete; pages were read while it moved.
+//! some deposits posted in the run; two more accounts have transfers (`bank/transfers.rs`); the copy is complete; pages were read while it
+//! moved.
+
+mod changes;
+mod transfers;
 
 use std::collections::BTreeMap;
 
@@ -14,6 +18,12 @@ use bankstorm_record::source::MemorySource;
 
 use crate::check::Context;
 use crate::guarantees::run_all;
+
+pub(crate) use transfers::{FIRST_OWN, LOST, PAYEE, PAYER, POSTED, REFUSED, VALIDITY_MS, VOIDED};
+
+/// What the load of the good history has.
+pub(crate) const DECLARED: Context =
+    Context { floor_won: 0, incomplete: false, transfers: true, outbound: true, validity_ms: Some(VALIDITY_MS) };
 
 const FIRST: i64 = 1_000_000;
 const SETTLEMENT: i64 = 1;
@@ -31,11 +41,27 @@ impl Bank {
         Self::of(3, 3, 2)
     }
 
+    /// The same without transfers, as runs before them were.
+    pub(crate) fn deposits() -> Self {
+        let mut bank = Self::with_deposits(3, 3, 2);
+        bank.publish();
+        bank.ask_databases();
+        bank
+    }
+
     pub(crate) fn of(accounts: i64, loaded: i64, posted: i64) -> Self {
+        let mut bank = Self::with_deposits(accounts, loaded, posted);
+        bank.add_transfers();
+        bank.publish();
+        bank.ask_databases();
+        bank
+    }
+
+    fn with_deposits(accounts: i64, loaded: i64, posted: i64) -> Self {
         let mut bank = Self { source: MemorySource::default() };
         for account in [SETTLEMENT, OPENING] {
-            let kind = "internal".to_owned();
-            bank.source.core_accounts.push(CoreAccountRow { account, kind, seq: 0, balance: None, loaded_seq: 0 });
+            let (kind, status) = ("internal".to_owned(), "open".to_owned());
+            bank.source.core_accounts.push(CoreAccountRow { account, kind, status, ..CoreAccountRow::default() });
         }
         for account in FIRST..FIRST + accounts {
             let mut balance = 0;
@@ -48,12 +74,12 @@ impl Bank {
                 seq: loaded + posted,
                 balance: Some(balance),
                 loaded_seq: loaded,
+                status: "open".to_owned(),
+                held: 0,
             });
             bank.copy(account, loaded);
         }
         bank.sort();
-        bank.publish();
-        bank.ask_databases();
         bank
     }
 
@@ -84,6 +110,7 @@ impl Bank {
             reason: None,
             seq: Some(seq),
             balance_after: Some(balance),
+            ..CoreTransferRow::default()
         });
         if in_run {
             let op = self.source.operations.len() as u64;
@@ -135,7 +162,7 @@ impl Bank {
             contiguous: true,
             rows_hash: rows.iter().take(top as usize).map(hash).fold(0, u64::wrapping_add),
             as_of_seq,
-            stale: false,
+            ..PageRow::default()
         };
         // While the copy was one behind, then scrolled further down, then the newest again.
         let pages = [
@@ -154,30 +181,35 @@ impl Bank {
             from_seq: to_seq - 1,
             to_seq,
             source: "event".to_owned(),
-            topic: "core.entries".to_owned(),
-            partition: (account % 2) as i32,
-            record_offset: journal_id,
+            topic: Some("core.entries".to_owned()),
+            partition: Some((account % 2) as i32),
+            record_offset: Some(journal_id),
             generation: Some(1),
             instance: format!("channel-{}", account % 2),
             txid: journal_id,
         });
     }
 
-    /// Every operation's entry, on the account's partition.
+    /// The entries of all deposits of the run, then those of transfers, each on its account's partition.
     fn publish(&mut self) {
+        let of_deposits = self.source.operations.iter().filter(|op| op.kind == "deposit");
+        let of_deposits = of_deposits.map(|op| (op.account, op.seq)).collect::<Vec<_>>();
+        let of_transfers = self.source.core_entries.iter().filter(|row| row.account >= PAYER && row.seq > Some(3));
+        let of_transfers = of_transfers.map(|row| (row.account, row.seq)).collect::<Vec<_>>();
         let mut next: BTreeMap<i32, i64> = BTreeMap::new();
-        for op in &self.source.operations {
-            let partition = (op.account % 2) as i32;
+        for (account, seq) in of_deposits.into_iter().chain(of_transfers) {
+            let partition = (account % 2) as i32;
             let offset = next.entry(partition).or_default();
+            let row = self.core_entry(account, seq.expect("posted")).clone();
             self.source.topic.push(TopicRow {
                 partition,
                 record_offset: *offset,
-                key_account: Some(op.account),
-                account: op.account,
-                seq: op.seq.expect("ok"),
-                transfer: op.transfer,
-                amount: op.amount,
-                balance_after: op.balance_after.expect("ok"),
+                key_account: Some(account),
+                account,
+                seq: seq.expect("posted"),
+                transfer: row.transfer,
+                amount: row.amount,
+                balance_after: row.balance_after.expect("a customer's"),
                 timestamp_us: 1_700_000_000_000_000,
             });
             *offset += 1;
@@ -226,6 +258,7 @@ fn operation(
         balance_after: Some(balance),
         detail: None,
         http_status: Some(201),
+        ..OperationRow::default()
     }
 }
 
@@ -296,69 +329,10 @@ impl Bank {
     }
 }
 
-/// Changes of several rows at once.
-impl Bank {
-    /// The account's last posting gets another amount, everywhere in core.
-    pub(crate) fn rewrite_last(&mut self, account: i64, amount: i64) {
-        let seq = self.core_account(account).seq;
-        let balance = self.core_entry(account, seq - 1).balance_after.expect("a customer's") + amount;
-        self.internal_leg(account, seq).amount = -amount;
-        let transfer = self.transfer_of(account, seq);
-        (transfer.amount, transfer.balance_after) = (Some(amount), Some(balance));
-        let entry = self.core_entry(account, seq);
-        (entry.amount, entry.balance_after) = (amount, Some(balance));
-        self.core_account(account).balance = Some(balance);
-    }
-
-    /// Books transfer `id` of the account once more.
-    pub(crate) fn post_again(&mut self, account: i64, id: u128) {
-        let row = self.source.core_transfers.iter().find(|row| row.transfer == id).expect("a transfer");
-        self.post_under(account, id, row.amount.expect("a deposit"));
-    }
-
-    /// Books an amount under this id, as the account's next serial, and lets it travel to the copy.
-    pub(crate) fn post_under(&mut self, account: i64, id: u128, amount: i64) {
-        let row = self.core_account(account);
-        (row.seq, row.balance) = (row.seq + 1, row.balance.map(|balance| balance + amount));
-        let (seq, balance) = (row.seq, row.balance.expect("a customer's"));
-        self.legs(account, seq, id, amount, balance, "deposit");
-        let copy = copied(self.core_entry(account, seq));
-        self.source.channel_entries.push(copy);
-        let head = self.channel_account(account);
-        (head.last_seq, head.balance) = (seq, balance);
-        self.journal(account, seq);
-        let last = &self.source.topic[self.record_at(account, seq - 1)];
-        let again =
-            TopicRow { record_offset: 1_000, seq, transfer: id, amount, balance_after: balance, ..last.clone() };
-        self.source.topic.push(again);
-        self.sort();
-    }
-
-    /// Takes the account's copy one entry back, as if the last event had never come.
-    pub(crate) fn copy_lags_behind(&mut self, account: i64) {
-        let last = self.channel_account(account).last_seq;
-        let balance = self.channel_entry(account, last - 1).balance_after;
-        self.source.channel_entries.retain(|row| (row.account, row.seq) != (account, last));
-        self.source.apply_journal.retain(|row| (row.account, row.to_seq) != (account, last));
-        self.source.pages.retain(|row| row.account != account || row.as_of_seq < last);
-        let head = self.channel_account(account);
-        (head.last_seq, head.balance) = (last - 1, balance);
-    }
-
-    /// Swaps what two records of an account say; their places stay.
-    pub(crate) fn swap_records(&mut self, account: i64, a: i64, b: i64) {
-        let [a, b] = [a, b].map(|seq| self.record_at(account, seq));
-        self.source.topic.swap(a, b);
-        let places = [a, b].map(|index| self.source.topic[index].record_offset);
-        self.source.topic[a].record_offset = places[1];
-        self.source.topic[b].record_offset = places[0];
-    }
-}
-
 /// Assertions.
 impl Bank {
     pub(crate) fn results(&self) -> Vec<CheckResult> {
-        run_all(&self.source, &Context::default()).checks
+        run_all(&self.source, &DECLARED).checks
     }
 
     pub(crate) fn result(&self, id: &str) -> CheckResult {

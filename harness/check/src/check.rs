@@ -13,6 +13,12 @@ pub struct Context {
     /// Load was cut short (Ctrl-C, a lost database) before the copy had converged: what is not yet published or copied is then no
     /// counter-example, and whether it would have been is unknown.
     pub incomplete: bool,
+    /// The load has transfers of customers: guarantees about them are judged, and need evidence to hold.
+    pub transfers: bool,
+    /// The load has transfers to other banks: the same for those. Goes with `transfers`.
+    pub outbound: bool,
+    /// How long the channel says that core may post a transfer, in milliseconds; absent where nobody knows.
+    pub validity_ms: Option<i64>,
 }
 
 /// One guarantee.
@@ -23,6 +29,13 @@ pub trait Check: Send + Sync {
     fn name(&self) -> &'static str;
     /// What it says, with the names of its violations; for `bankstorm checks`.
     fn explains(&self) -> &'static str;
+
+    /// Whether the load gave it anything to speak of. One that has nothing to say is left out of the results: an old run without transfers
+    /// has no evidence of them, and lacks none.
+    fn applies(&self, context: &Context) -> bool {
+        let _ = context;
+        true
+    }
 
     /// Whether it speaks of a run that has come to rest, so that an incomplete one gives it nothing to judge.
     fn needs_rest(&self) -> bool {
@@ -66,6 +79,20 @@ impl Tally {
         if self.first.is_none() {
             self.first = Some(format!("{name}: {}", witness()));
         }
+    }
+
+    /// How many rows were examined so far.
+    pub fn examined(&self) -> u64 {
+        self.examined
+    }
+
+    /// An error unless something was found: the load has it, so that evidence without any is no evidence.
+    pub fn needs(found: u64, file: &str, what: &str) -> Result<(), ReadError> {
+        if found > 0 {
+            return Ok(());
+        }
+        let problem = format!("vacuous: the load has {what}, and there is none to examine");
+        Err(ReadError { file: file.to_owned(), problem })
     }
 
     /// How many counter-examples were found.

@@ -1,14 +1,14 @@
 //! L1 conserve: money is neither made nor lost.
 //!
-//! In: core's account rows and every leg. Out: `wrong-total`. Elsewhere: whether both legs are there (`atomic`).
+//! In: core's account rows, every leg, open holds. Out: `wrong-total`. Elsewhere: whether both legs are there (`atomic`).
 //!
-//! Memory: 32 bytes a leg, for the sums by transfer.
+//! Memory: 32 bytes a leg, for the sums by transfer; 16 bytes an open hold.
 
 use bankstorm_record::rows::CoreAccountRow;
 use bankstorm_record::source::{ReadError, Source};
 
 use crate::check::{Check, Context, Tally, shown, uuid};
-use crate::ordered::{core_accounts, core_entries, is_customer, lowest};
+use crate::ordered::{core_accounts, core_entries, core_holds, is_customer, lowest};
 
 /// L1.
 pub struct Conserve;
@@ -25,12 +25,14 @@ impl Check for Conserve {
     }
 
     fn explains(&self) -> &'static str {
-        "Each transfer's legs sum to 0, all legs together sum to 0, and each customer's balance is the sum of its legs (wrong-total)."
+        "Each transfer's legs sum to 0, all legs together sum to 0, each customer's balance is the sum of its legs, and what its row \
+         says is held is the sum of its open holds (wrong-total)."
     }
 
-    fn fold(&self, source: &dyn Source, _context: &Context, tally: &mut Tally) -> Result<(), ReadError> {
+    fn fold(&self, source: &dyn Source, context: &Context, tally: &mut Tally) -> Result<(), ReadError> {
         let mut accounts = core_accounts(source);
         let mut entries = core_entries(source);
+        let holds = open_holds(source, context, tally)?;
         let mut legs: Vec<(u128, i64)> = Vec::new();
         let mut total: i128 = 0;
         while let Some(account) = lowest([accounts.account()?, entries.account()?]) {
@@ -44,6 +46,7 @@ impl Check for Conserve {
             let (row, rows) = accounts.last_of(account)?;
             if is_customer(account) {
                 judge_account(account, row.as_ref(), rows, sum, tally);
+                judge_held(account, row.as_ref(), &holds, tally);
             }
         }
         legs.sort_unstable();
@@ -79,9 +82,37 @@ fn judge_account(account: i64, row: Option<&CoreAccountRow>, rows: u64, sum: i12
     }
 }
 
+/// (account, amount) of every open hold, by account.
+fn open_holds(source: &dyn Source, context: &Context, tally: &mut Tally) -> Result<Vec<(i64, i64)>, ReadError> {
+    let mut open = Vec::new();
+    if context.transfers || context.outbound {
+        let mut holds = core_holds(source);
+        while let Some(hold) = holds.take()? {
+            tally.look();
+            if hold.state == "held" {
+                open.push((hold.account, hold.amount));
+            }
+        }
+        open.sort_unstable();
+    }
+    Ok(open)
+}
+
+fn judge_held(account: i64, row: Option<&CoreAccountRow>, holds: &[(i64, i64)], tally: &mut Tally) {
+    let from = holds.partition_point(|hold| hold.0 < account);
+    let open = holds[from..].iter().take_while(|hold| hold.0 == account);
+    let sum: i128 = open.map(|hold| i128::from(hold.1)).sum();
+    let says = row.map_or(0, |row| i128::from(row.held));
+    if says != sum {
+        tally.violated(VIOLATION, || {
+            format!("account {account}: its row says {says} won are held, its open holds {sum} won")
+        });
+    }
+}
+
 #[cfg(test)]
 mod tests {
-    use crate::bank::{Bank, assert_only};
+    use crate::bank::{Bank, PAYER, VOIDED, assert_only};
 
     #[test]
     fn a_leg_that_grew_breaks_its_transfer_and_the_total() {
@@ -102,5 +133,16 @@ mod tests {
         let mut bank = Bank::good();
         bank.source.core_accounts.retain(|row| row.account != 1_000_001);
         bank.assert_fires("L1", "no account row");
+    }
+
+    #[test]
+    fn what_is_held_is_the_sum_of_open_holds() {
+        let mut bank = Bank::good();
+        bank.core_account(PAYER).held = 200;
+        assert_only(&bank, &[("L1", "its row says 200 won are held, its open holds 0 won")]);
+        bank.leave_open(VOIDED);
+        bank.assert_fires("L1", "its row says 200 won are held, its open holds 300 won");
+        bank.core_account(PAYER).held = 300;
+        bank.assert_holds(&["L1"]);
     }
 }

@@ -1,24 +1,25 @@
 //! O3 fail => absent: what was refused in the end, or was never begun, left no booking in core.
 //!
-//! In: operations, core's transfers and entries. Out: `phantom-booking`. Elsewhere: operations that were ok (`ok_booked`); a second
-//! use of an id with other parameters (O7, not built yet): whatever stands under those is not this operation's.
+//! In: operations, the channel's transfers, core's transfers and entries. Out: `phantom-booking`. Elsewhere: operations that were ok
+//! (`ok_booked`); a second use of an id with other parameters (`param_drift`): whatever stands under those is not this operation's.
 //!
-//! Memory: the operations with such a verdict, about 100 bytes each.
+//! What the channel itself holds to have ended without a posting counts as well, whether or not anybody asked. Memory: the operations and
+//! transfers with such a verdict, about 100 bytes each.
 
-use bankstorm_record::rows::{CoreEntryRow, CoreTransferRow, OperationRow};
+use bankstorm_record::rows::{ChannelTransferRow, CoreEntryRow, CoreTransferRow, OperationRow};
 use bankstorm_record::source::{ReadError, Source};
 
 use crate::check::{Check, Context, Tally, shown, uuid};
-use crate::ordered::{core_entries, core_transfers, is_customer};
+use crate::ordered::{channel_transfers, core_entries, core_transfers, is_customer};
 
 /// O3.
 pub struct FailAbsent;
 
 const VIOLATION: &str = "phantom-booking";
 
-/// An operation whose last word is that nothing was booked.
+/// An operation, or a transfer of the channel, whose last word is that nothing was booked.
 struct Refused {
-    op: u64,
+    op: Option<u64>,
     transfer: u128,
     params_hash: Vec<u8>,
     verdict: &'static str,
@@ -36,12 +37,15 @@ impl Check for FailAbsent {
     }
 
     fn explains(&self) -> &'static str {
-        "No operation that ended failed or rejected, at once or when resolved, has a completed transfer with its parameters or a \
-         customer entry in core (phantom-booking)."
+        "No operation that ended failed or rejected, at once or when resolved, and no transfer that the channel holds to be, has a \
+         completed transfer with its parameters or a customer entry in core (phantom-booking)."
     }
 
-    fn fold(&self, source: &dyn Source, _context: &Context, tally: &mut Tally) -> Result<(), ReadError> {
-        let mut refused = refused(source, tally)?;
+    fn fold(&self, source: &dyn Source, context: &Context, tally: &mut Tally) -> Result<(), ReadError> {
+        let mut refused = refused(source, context, tally)?;
+        if context.transfers {
+            refused.extend(refused_by_channel(source, tally)?);
+        }
         refused.sort_unstable_by_key(|op| (op.transfer, op.op));
         against_transfers(&mut refused, source, tally)?;
         against_entries(&mut refused, source, tally)
@@ -49,19 +53,40 @@ impl Check for FailAbsent {
 }
 
 /// Every verdict is examined; those of ok are none of this check's business.
-fn refused(source: &dyn Source, tally: &mut Tally) -> Result<Vec<Refused>, ReadError> {
+fn refused(source: &dyn Source, context: &Context, tally: &mut Tally) -> Result<Vec<Refused>, ReadError> {
     let mut refused = Vec::new();
+    let mut transfers = 0;
     for row in source.operations() {
         let row: OperationRow = row?;
         let Some(resolved) = row.resolved.as_deref() else { continue };
         tally.look();
+        transfers += u64::from(row.kind != "deposit");
         let verdict = match resolved {
             "failed" => "failed",
             "rejected" => "rejected",
             _ => continue,
         };
         let OperationRow { op, transfer, params_hash, .. } = row;
-        refused.push(Refused { op, transfer, params_hash, verdict, settled: false });
+        refused.push(Refused { op: Some(op), transfer, params_hash, verdict, settled: false });
+    }
+    if context.transfers {
+        Tally::needs(transfers, "operations", "transfers")?;
+    }
+    Ok(refused)
+}
+
+fn refused_by_channel(source: &dyn Source, tally: &mut Tally) -> Result<Vec<Refused>, ReadError> {
+    let mut refused = Vec::new();
+    let mut transfers = channel_transfers(source);
+    while let Some(row) = transfers.take()? {
+        tally.look();
+        let verdict = match row.stage.as_str() {
+            "failed" => "failed",
+            "rejected" => "rejected",
+            _ => continue,
+        };
+        let ChannelTransferRow { transfer, params_hash, .. } = row;
+        refused.push(Refused { op: None, transfer, params_hash, verdict, settled: false });
     }
     Ok(refused)
 }
@@ -113,7 +138,11 @@ fn entry(row: &CoreEntryRow) -> String {
 
 impl Refused {
     fn told(&self) -> String {
-        format!("op {} (transfer {}) ended {}", self.op, uuid(self.transfer), self.verdict)
+        let (id, verdict) = (uuid(self.transfer), self.verdict);
+        match self.op {
+            Some(op) => format!("op {op} (transfer {id}) ended {verdict}"),
+            None => format!("transfer {id} is {verdict} in the channel"),
+        }
     }
 }
 
@@ -121,7 +150,7 @@ impl Refused {
 mod tests {
     use bankstorm_record::run_json::GuaranteeVerdict;
 
-    use crate::bank::{Bank, assert_only};
+    use crate::bank::{Bank, LOST, assert_only};
 
     const TOMBSTONE: [u8; 32] = [0; 32];
 
@@ -152,9 +181,12 @@ mod tests {
         refuse(&mut bank, 1_000_002, "failed");
         bank.assert_all_hold();
         // Nothing at all in core is the other way to have no effect.
-        bank.source.core_transfers.retain(|row| row.params_hash != TOMBSTONE);
+        bank.source.core_transfers.retain(|row| row.params_hash != TOMBSTONE || row.transfer == LOST);
         bank.assert_all_hold();
-        assert_eq!(bank.result("O3").examined, 8);
+        assert_eq!(
+            bank.result("O3").examined,
+            bank.source.operations.len() as u64 + bank.source.channel_transfers.len() as u64
+        );
     }
 
     #[test]

@@ -19,22 +19,30 @@ pub mod conserve;
 pub mod converge;
 pub mod deadlock;
 pub mod dense;
+pub mod double_shown;
 pub mod exit;
 pub mod fail_absent;
+pub mod fence;
 pub mod floor;
 pub mod guarantees;
 pub mod monotone;
 pub mod no_dup;
 pub mod no_garbage;
 pub mod no_visible_hole;
+pub mod nostro;
 pub mod objectives;
 pub mod ok_booked;
 pub mod once;
 pub mod order;
+pub mod param_drift;
 pub mod publish;
+pub mod realtime;
 pub mod recover;
+pub mod released;
+pub mod resolved;
 pub mod sane_harness;
 pub mod validity;
+pub mod verdict;
 pub mod witnessed;
 
 mod ordered;
@@ -55,14 +63,22 @@ fn registered() -> Vec<Box<dyn Check>> {
         Box::new(floor::Floor),
         Box::new(dense::Dense),
         Box::new(atomic::Atomic),
+        Box::new(realtime::Realtime),
+        Box::new(nostro::Nostro),
         Box::new(once::Once),
         Box::new(ok_booked::OkBooked),
         Box::new(fail_absent::FailAbsent),
+        Box::new(verdict::VerdictLattice),
+        Box::new(resolved::Resolved),
+        Box::new(fence::Fence),
+        Box::new(param_drift::ParamDrift),
+        Box::new(released::Released),
         Box::new(no_garbage::NoGarbage),
         Box::new(no_dup::NoDup),
         Box::new(no_visible_hole::NoVisibleHole),
         Box::new(monotone::Monotone),
         Box::new(converge::Converge),
+        Box::new(double_shown::DoubleShown),
         Box::new(publish::Publish),
         Box::new(order::Order),
         Box::new(deadlock::Deadlock),

@@ -76,18 +76,23 @@ fn judge_line(line: &ApplyJournalRow, stands: i64, tally: &mut Tally) {
     }
     tally.violated(VIOLATION, || {
         format!(
-            "account {} journal {} ({} by {}, {}-{} offset {}): from seq {} to seq {}, where the copy stood at seq {stands}",
+            "account {} journal {} ({} by {}, {}): from seq {} to seq {}, where the copy stood at seq {stands}",
             line.account,
             line.journal_id,
             line.source,
             line.instance,
-            line.topic,
-            line.partition,
-            line.record_offset,
+            cause(line),
             line.from_seq,
             line.to_seq
         )
     });
+}
+
+fn cause(line: &ApplyJournalRow) -> String {
+    match (&line.topic, line.partition, line.record_offset) {
+        (Some(topic), Some(partition), Some(offset)) => format!("{topic}-{partition} offset {offset}"),
+        _ => "no record".to_owned(),
+    }
 }
 
 /// What was shown by reads of one account, in the order in which they began.

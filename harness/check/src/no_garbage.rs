@@ -94,6 +94,7 @@ mod tests {
         let mut row = bank.channel_entry(1_000_002, 5).clone();
         row.seq = 6;
         bank.source.channel_entries.push(row);
+        bank.source.channel_entries.sort_by_key(|row| (row.account, row.seq));
         bank.assert_fires("S1", "core has no row there");
     }
 }

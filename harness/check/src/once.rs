@@ -1,13 +1,16 @@
-//! O1 once: at most one posting per transfer id.
+//! O1 once: at most one posting per transfer id, and one accepted transfer at a time per intent.
 //!
-//! In: core's customer legs and transfers. Out: `dup-key`. Elsewhere: a posting of which a side is missing (`atomic`).
+//! In: core's customer legs and transfers, operations, the channel's transfers. Out: `dup-key`, `dup-intent`. Elsewhere: a posting of which
+//! a side is missing (`atomic`), one id with two sets of parameters (`param_drift`).
 //!
-//! Memory: 16 bytes a leg.
+//! Which of two keys came later, and whether the earlier was settled by then, is told by the order of the channel's commits: stamps taken
+//! inside a transaction may come before what the transaction waited for. A blind resend after the end of the earlier is allowed. Memory: 17
+//! bytes a leg, 80 bytes a transfer of the channel.
 
 use bankstorm_record::source::{ReadError, Source};
 
 use crate::check::{Check, Context, Tally, shown, uuid};
-use crate::ordered::{core_entries, core_transfers, is_customer};
+use crate::ordered::{channel_transfers, core_entries, core_transfers, is_customer};
 
 /// O1.
 pub struct Once;
@@ -24,22 +27,25 @@ impl Check for Once {
     }
 
     fn explains(&self) -> &'static str {
-        "However often a transfer id was sent, core booked it at most once (dup-key)."
+        "However often a transfer id was sent, core booked it at most once (dup-key), and no key of an intent was accepted while an \
+         earlier key of the same intent was not settled (dup-intent)."
     }
 
-    fn fold(&self, source: &dyn Source, _context: &Context, tally: &mut Tally) -> Result<(), ReadError> {
-        let mut ids: Vec<u128> = Vec::new();
+    fn fold(&self, source: &dyn Source, context: &Context, tally: &mut Tally) -> Result<(), ReadError> {
+        // A transfer between two customers is a debit and a credit.
+        let mut ids: Vec<(u128, bool)> = Vec::new();
         let mut entries = core_entries(source);
         while let Some(leg) = entries.take()? {
             if is_customer(leg.account) {
                 tally.look();
-                ids.push(leg.transfer);
+                ids.push((leg.transfer, leg.amount < 0));
             }
         }
         ids.sort_unstable();
         for postings in ids.chunk_by(|a, b| a == b).filter(|postings| postings.len() > 1) {
             if tally.violations() == 0 {
-                let witness = postings_of(postings[0], source)?;
+                let (id, is_debit) = postings[0];
+                let witness = postings_of(id, is_debit, source)?;
                 tally.violated(VIOLATION, || witness);
             } else {
                 tally.violated(VIOLATION, String::new);
@@ -53,25 +59,113 @@ impl Check for Once {
             }
             before = Some(row.transfer);
         }
-        Ok(())
+        if context.transfers { intents(source, tally) } else { Ok(()) }
     }
 }
 
 /// Where a transfer was posted: a second pass, for the first finding only.
-fn postings_of(id: u128, source: &dyn Source) -> Result<String, ReadError> {
+fn postings_of(id: u128, is_debit: bool, source: &dyn Source) -> Result<String, ReadError> {
     let mut places = Vec::new();
     let mut entries = core_entries(source);
     while let Some(leg) = entries.take()? {
-        if leg.transfer == id && is_customer(leg.account) {
+        if leg.transfer == id && is_customer(leg.account) && (leg.amount < 0) == is_debit {
             places.push(format!("account {} seq {} ({} won)", leg.account, shown(leg.seq), leg.amount));
         }
     }
     Ok(format!("transfer {} was posted {} times: {}", uuid(id), places.len(), places.join(", ")))
 }
 
+/// One key as the channel keeps it.
+#[derive(Clone, Copy)]
+struct Key {
+    transfer: u128,
+    opened: Option<i64>,
+    settled: Option<i64>,
+    is_terminal: bool,
+}
+
+fn intents(source: &dyn Source, tally: &mut Tally) -> Result<(), ReadError> {
+    let keys = keys(source, tally)?;
+    let mut uses: Vec<(u64, u128)> = Vec::new();
+    for row in source.operations() {
+        let row = row?;
+        if let Some(intent) = row.intent {
+            tally.look();
+            uses.push((intent, row.transfer));
+        }
+    }
+    Tally::needs(uses.len() as u64, "operations", "transfers")?;
+    uses.sort_unstable();
+    uses.dedup();
+    for intent in uses.chunk_by(|a, b| a.0 == b.0).filter(|intent| intent.len() > 1) {
+        let find = |id: u128| keys.binary_search_by_key(&id, |key| key.transfer).ok().map(|index| keys[index]);
+        let accepted: Vec<Key> = intent.iter().filter_map(|(_, id)| find(*id)).collect();
+        if accepted.len() > 1 {
+            judge_intent(intent[0].0, &accepted, tally)?;
+        }
+    }
+    Ok(())
+}
+
+/// The channel's transfers by id, which is how they are stored.
+fn keys(source: &dyn Source, tally: &mut Tally) -> Result<Vec<Key>, ReadError> {
+    let mut keys: Vec<Key> = Vec::new();
+    let mut transfers = channel_transfers(source);
+    while let Some(row) = transfers.take()? {
+        tally.look();
+        if keys.last().is_some_and(|key| key.transfer == row.transfer) {
+            tally.violated(VIOLATION, || format!("transfer {}: two rows in the channel", uuid(row.transfer)));
+            continue;
+        }
+        keys.push(Key {
+            transfer: row.transfer,
+            opened: row.opened_commit,
+            settled: row.settled_commit,
+            is_terminal: matches!(row.stage.as_str(), "completed" | "rejected" | "failed"),
+        });
+    }
+    Ok(keys)
+}
+
+/// Each key of an intent must have been stored after the ones before it were settled.
+fn judge_intent(intent: u64, accepted: &[Key], tally: &mut Tally) -> Result<(), ReadError> {
+    let mut spans = Vec::new();
+    for key in accepted {
+        let lacks = || {
+            let problem = format!("transfer {}: the order of its commits is not known", uuid(key.transfer));
+            ReadError { file: "channel_transfer".to_owned(), problem }
+        };
+        let opened = key.opened.ok_or_else(lacks)?;
+        let settled = if key.is_terminal { key.settled.ok_or_else(lacks)? } else { i64::MAX };
+        spans.push((opened, settled, key.transfer));
+    }
+    spans.sort_unstable();
+    let mut latest = spans[0];
+    for later in &spans[1..] {
+        if latest.1 > later.0 {
+            tally.violated("dup-intent", || {
+                let (opened, settled) = (later.0, latest.1);
+                let settled = if settled == i64::MAX { "was never settled".to_owned() } else { format!("was settled at {settled}") };
+                format!(
+                    "intent of op {intent}: transfer {} was accepted at {opened}, when transfer {}, accepted at {}, was open: it {settled}",
+                    uuid(later.2),
+                    uuid(latest.2),
+                    latest.0
+                )
+            });
+        }
+        if later.1 > latest.1 {
+            latest = *later;
+        }
+    }
+    Ok(())
+}
+
 #[cfg(test)]
 mod tests {
-    use crate::bank::Bank;
+    use bankstorm_record::run_json::GuaranteeVerdict;
+
+    use crate::bank::{Bank, LOST, PAYER, REFUSED, assert_only};
 
     #[test]
     fn a_deposit_booked_twice_under_one_id() {
@@ -90,5 +184,54 @@ mod tests {
         let doubled = bank.source.core_transfers[3].clone();
         bank.source.core_transfers.insert(3, doubled);
         bank.assert_fires("O1", "two transfer rows");
+    }
+
+    #[test]
+    fn a_debit_booked_twice_under_one_id() {
+        let mut bank = Bank::good();
+        let id = bank.core_entry(PAYER, 4).transfer;
+        bank.post_under(PAYER, id, -100);
+        bank.assert_fires(
+            "O1",
+            &format!("was posted 2 times: account {PAYER} seq 4 (-100 won), account {PAYER} seq 7"),
+        );
+    }
+
+    #[test]
+    fn a_second_key_of_an_intent_accepted_before_the_first_was_settled() {
+        let mut bank = Bank::good();
+        let intent = bank.operation(LOST).intent;
+        let settled = bank.channel_transfer(LOST).settled_commit;
+        assert_eq!(bank.operation(REFUSED).intent, intent, "a resend after the end is part of the good history");
+        let later = bank.channel_transfer(REFUSED);
+        later.opened_commit = settled.map(|at| at - 1);
+        assert_only(&bank, &[("O1", "dup-intent: intent of op ")]);
+        // One that was never settled is open for ever.
+        let mut bank = Bank::good();
+        let earlier = bank.channel_transfer(LOST);
+        (earlier.stage, earlier.reason, earlier.settled_commit) = ("unknown".to_owned(), None, None);
+        bank.assert_fires("O1", "was open: it was never settled");
+        // Another customer's intent is another matter.
+        let mut bank = Bank::good();
+        bank.channel_transfer(REFUSED).opened_commit = settled.map(|at| at - 1);
+        bank.operation(REFUSED).intent = Some(77);
+        bank.assert_all_hold();
+    }
+
+    #[test]
+    fn without_the_order_of_commits_nobody_can_tell_and_only_where_it_matters() {
+        let mut bank = Bank::good();
+        bank.channel_transfer(REFUSED).opened_commit = None;
+        assert_eq!(bank.result("O1").verdict, GuaranteeVerdict::Unknown);
+        bank.operation(REFUSED).intent = Some(77);
+        bank.assert_all_hold();
+    }
+
+    #[test]
+    fn two_rows_of_one_transfer_in_the_channel() {
+        let mut bank = Bank::good();
+        let doubled = bank.source.channel_transfers[1].clone();
+        bank.source.channel_transfers.insert(1, doubled);
+        bank.assert_fires("O1", "two rows in the channel");
     }
 }

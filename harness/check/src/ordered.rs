@@ -8,7 +8,8 @@ use std::fmt::Debug;
 
 use bankstorm_contracts::AccountNo;
 use bankstorm_record::rows::{
-    ApplyJournalRow, ChannelAccountRow, ChannelEntryRow, CoreAccountRow, CoreEntryRow, CoreTransferRow, PageRow,
+    ApplyJournalRow, BankNetworkRow, ChannelAccountRow, ChannelEntryRow, ChannelTransferRow, CoreAccountRow,
+    CoreEntryRow, CoreHoldRow, CoreTransferRow, PageRow, TransferReadRow,
 };
 use bankstorm_record::source::{ReadError, Rows, Source};
 
@@ -101,6 +102,19 @@ impl<T> Ordered<'_, T, AccountKey> {
     }
 }
 
+impl<T> Ordered<'_, T, u128> {
+    /// This transfer's rows, the last of them returned with their number. Rows of lower ids are passed over.
+    pub(crate) fn last_with(&mut self, transfer: u128) -> Result<(Option<T>, u64), ReadError> {
+        while self.take_if(|key| key < transfer)?.is_some() {}
+        let (mut last, mut count) = (None, 0);
+        while let Some(row) = self.take_if(|key| key == transfer)? {
+            last = Some(row);
+            count += 1;
+        }
+        Ok((last, count))
+    }
+}
+
 /// The smallest account that any of several streams stands at.
 pub(crate) fn lowest<const N: usize>(accounts: [Option<i64>; N]) -> Option<i64> {
     accounts.into_iter().flatten().min()
@@ -121,6 +135,22 @@ pub(crate) fn core_entries(source: &dyn Source) -> Ordered<'_, CoreEntryRow, Acc
 
 pub(crate) fn core_transfers(source: &dyn Source) -> Ordered<'_, CoreTransferRow, u128> {
     Ordered::new("core_transfer", source.core_transfers(), |row| row.transfer)
+}
+
+pub(crate) fn core_holds(source: &dyn Source) -> Ordered<'_, CoreHoldRow, u128> {
+    Ordered::new("core_hold", source.core_holds(), |row| row.transfer)
+}
+
+pub(crate) fn channel_transfers(source: &dyn Source) -> Ordered<'_, ChannelTransferRow, u128> {
+    Ordered::new("channel_transfer", source.channel_transfers(), |row| row.transfer)
+}
+
+pub(crate) fn transfer_reads(source: &dyn Source) -> Ordered<'_, TransferReadRow, (u128, i64)> {
+    Ordered::new("transfer_read", source.transfer_reads(), |row| (row.transfer, row.invoked_ns))
+}
+
+pub(crate) fn bank_network(source: &dyn Source) -> Ordered<'_, BankNetworkRow, u128> {
+    Ordered::new("bank_network", source.bank_network(), |row| row.transfer)
 }
 
 pub(crate) fn channel_entries(source: &dyn Source) -> Ordered<'_, ChannelEntryRow, AccountKey> {

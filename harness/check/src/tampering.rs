@@ -1,6 +1,5 @@
 //! What a tampered run folder must show: each change of evidence that a reader may try by hand, and the check that names it.
 
-use bankstorm_record::rows::DatabaseRow;
 use bankstorm_record::run_json::GuaranteeVerdict;
 
 use crate::bank::{Bank, assert_only};

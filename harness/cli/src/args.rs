@@ -2,17 +2,17 @@
 //!
 //! In: the command line. Out: [`Cli`]. Elsewhere: what each command does (`commands`).
 
+mod serve;
 mod simulation;
 
-use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
-use bankstorm_core::config::CoreConfig;
 use bankstorm_environment::EnvironmentKind;
 use bankstorm_scenario::Scenario;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use crate::error::CliError;
+pub(crate) use serve::{Serve, ServeBanks, ServeChannel, ServeCore};
 pub(crate) use simulation::{ReplayArgs, ShrinkArgs, SimulateArgs, Target};
 
 /// How the help ends.
@@ -176,94 +176,4 @@ pub(crate) enum SchemaOf {
     Run,
     /// simulate.json
     Simulate,
-}
-
-#[derive(Debug, Subcommand)]
-pub(crate) enum Serve {
-    /// The core: owns the money; exactly one
-    Core(ServeCore),
-    /// A channel: answers customers from its own copy; one or more
-    Channel(ServeChannel),
-}
-
-#[derive(Debug, Args)]
-pub(crate) struct ServeCore {
-    /// Its PostgreSQL, for example "host=127.0.0.1 port=5432 user=bankstorm dbname=core"
-    #[arg(long)]
-    pub(crate) database: String,
-    /// Kafka's bootstrap address
-    #[arg(long)]
-    pub(crate) kafka: String,
-    /// The address to listen on
-    #[arg(long)]
-    pub(crate) listen: SocketAddr,
-    /// Database connections; the default is what core uses
-    #[arg(long, default_value_t = CoreConfig::default().connections(), value_parser = at_least_one)]
-    pub(crate) connections: usize,
-}
-
-#[derive(Debug, Args)]
-pub(crate) struct ServeChannel {
-    /// Its PostgreSQL
-    #[arg(long)]
-    pub(crate) database: String,
-    /// Kafka's bootstrap address
-    #[arg(long)]
-    pub(crate) kafka: String,
-    /// Core's base URL, for example http://127.0.0.1:7001
-    #[arg(long)]
-    pub(crate) core: String,
-    /// The address to listen on
-    #[arg(long)]
-    pub(crate) listen: SocketAddr,
-    /// The instance's name, for example channel-0
-    #[arg(long)]
-    pub(crate) instance: String,
-    /// The file that it appends to when entries become visible
-    #[arg(long)]
-    pub(crate) visible_log: PathBuf,
-    /// Workers per assigned partition
-    #[arg(long, default_value_t = 100, value_parser = clap::value_parser!(u32).range(1..))]
-    pub(crate) workers: u32,
-    /// How records are spread over workers: serial, keyed or keyed_batched
-    #[arg(long, default_value = "keyed_batched")]
-    pub(crate) worker_mode: String,
-    /// Microseconds waited once per account sync
-    #[arg(long, default_value_t = 0)]
-    pub(crate) sync_cost_us: u64,
-    /// Database connections; four may be advancing, the rest is for pages
-    #[arg(long, default_value_t = 6, value_parser = at_least_one)]
-    pub(crate) connections: usize,
-}
-
-fn at_least_one(text: &str) -> Result<usize, String> {
-    match text.parse() {
-        Ok(0) | Err(_) => Err("accepted are whole numbers from 1".to_owned()),
-        Ok(number) => Ok(number),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use clap::Parser;
-
-    use super::Cli;
-
-    fn serve(process: &str, option: &str) -> Result<Cli, String> {
-        let channel = ["--core=http://h:1", "--instance=channel-0", "--visible-log=v"];
-        let own: &[&str] = if process == "channel" { &channel } else { &[] };
-        let common = ["bankstorm", "serve", process, "--database=d", "--kafka=k", "--listen=127.0.0.1:1", option];
-        Cli::try_parse_from(common.iter().chain(own)).map_err(|error| error.to_string())
-    }
-
-    #[test]
-    fn none_at_all_is_refused_where_one_is_needed() {
-        for (process, option) in [("core", "--connections"), ("channel", "--connections"), ("channel", "--workers")] {
-            serve(process, &format!("{option}=5")).expect(option);
-            for number in ["0", "-1", "x"] {
-                let refused = serve(process, &format!("{option}={number}")).expect_err(option);
-                assert!(refused.contains(option), "{refused}");
-            }
-        }
-    }
 }

@@ -3,8 +3,10 @@
 //! In: a resolved scenario, an environment's name, a run folder, a display. Out: [`Bank`] with its addresses. Elsewhere: how nodes are
 //! started, broken and stopped (`environment`), what they do (`system`), when they are broken (`chaos/faults`).
 
+mod specs;
+
 use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -12,13 +14,12 @@ use bankstorm_adapters::postgres;
 use bankstorm_adapters::postgres::bulk::LoadedAccount;
 use bankstorm_contracts::event::ENTRIES_TOPIC;
 use bankstorm_environment::{
-    Death, Environment, EnvironmentError, EnvironmentKind, HARNESS, Images, Needs, ServiceSpec, Topic, Witness,
+    Death, Environment, EnvironmentError, EnvironmentKind, HARNESS, Images, Needs, Topic, Witness,
 };
 use bankstorm_faults::nodes::{self, Nodes};
 use bankstorm_load::run::ChannelAddress;
 use bankstorm_record::folder::RunFolder;
 use bankstorm_scenario::Scenario;
-use bankstorm_scenario::resolved::WorkerMode;
 use tokio::sync::mpsc::UnboundedReceiver;
 
 use crate::error::CliError;
@@ -43,8 +44,19 @@ pub(crate) struct Addresses {
     pub(crate) kafka: String,
     /// Core.
     pub(crate) core_url: String,
+    /// The other banks.
+    pub(crate) banks_url: String,
     /// The channels, by name.
     pub(crate) channels: Vec<(String, String)>,
+}
+
+impl Addresses {
+    /// Every service with its metrics, by name.
+    pub(crate) fn services(&self) -> Vec<(String, String)> {
+        let own = [("core", &self.core_url), ("banks", &self.banks_url)];
+        let own = own.into_iter().map(|(name, url)| (name.to_owned(), url.clone()));
+        own.chain(self.channels.iter().cloned()).collect()
+    }
 }
 
 /// A running bank.
@@ -54,8 +66,8 @@ pub(crate) struct Bank {
     pub(crate) addresses: Addresses,
     /// Process ids by name, kept up to date through restarts.
     pids: Arc<Mutex<BTreeMap<String, u32>>>,
-    /// Where each channel writes when entries became visible.
-    visible: PathBuf,
+    /// Where each channel writes when entries became visible, and where the other banks have their book.
+    exchange: PathBuf,
 }
 
 impl Bank {
@@ -73,8 +85,8 @@ impl Bank {
         match Self::fill(environment.as_ref(), scenario, &channels, display).await {
             Ok(addresses) => {
                 let pids = Arc::new(Mutex::new(environment.pids()));
-                let visible = environment.exchange().to_owned();
-                Ok(Self { environment, addresses, pids, visible })
+                let exchange = environment.exchange().to_owned();
+                Ok(Self { environment, addresses, pids, exchange })
             }
             Err(error) => {
                 // The first error is what the user needs; what a stop after it says is in the logs.
@@ -96,15 +108,17 @@ impl Bank {
         let core_database = environment.database("core", HARNESS);
         let channel_database = environment.database("channel", HARNESS);
         load_accounts(scenario, &core_database, &channel_database, display).await?;
-        let mut specs = vec![core_spec(environment)];
-        specs.extend(channels.iter().map(|channel| channel_spec(environment, scenario, channel)));
+        // Core goes on where it stopped as soon as it is up, so the other banks are there first.
+        environment.start_services(vec![specs::banks(environment, scenario)]).await.map_err(lost)?;
+        let mut specs = vec![specs::core(environment, scenario)];
+        specs.extend(channels.iter().map(|channel| specs::channel(environment, scenario, channel)));
         environment.start_services(specs).await.map_err(lost)?;
         let channels: Vec<(String, String)> =
             channels.iter().map(|name| (name.clone(), environment.url(name, HARNESS))).collect();
         until_assigned(&channels, scenario.system.partitions, display).await?;
         let kafka = environment.kafka(HARNESS);
-        let core_url = environment.url("core", HARNESS);
-        Ok(Addresses { core_database, channel_database, kafka, core_url, channels })
+        let [core_url, banks_url] = ["core", specs::BANKS].map(|service| environment.url(service, HARNESS));
+        Ok(Addresses { core_database, channel_database, kafka, core_url, banks_url, channels })
     }
 
     /// Ends of nodes that nobody asked for.
@@ -125,7 +139,12 @@ impl Bank {
 
     /// The file that a channel appends to when entries became visible.
     pub(crate) fn visible_log(&self, channel: &str) -> PathBuf {
-        visible_log(&self.visible, channel)
+        specs::visible_log(&self.exchange, channel)
+    }
+
+    /// The book of the other banks.
+    pub(crate) fn bank_book(&self) -> PathBuf {
+        specs::bank_book(&self.exchange)
     }
 
     /// Directed links by name, `channel-0->core`, and how each goes.
@@ -178,15 +197,13 @@ fn lost(error: impl std::fmt::Display) -> CliError {
     CliError::Environment(error.to_string())
 }
 
-fn visible_log(folder: &Path, channel: &str) -> PathBuf {
-    folder.join(format!("{channel}.log"))
-}
-
 fn needs(scenario: &Scenario, folder: Option<&RunFolder>, channels: &[String]) -> Result<Needs, CliError> {
     let mut services = vec!["core".to_owned()];
     services.extend(channels.iter().cloned());
     let mut kafka_clients = services.clone();
     kafka_clients.push(HARNESS.to_owned());
+    // They have no business with Kafka.
+    services.push(specs::BANKS.to_owned());
     Ok(Needs {
         name: scenario.name.clone(),
         run_dir: folder.map(|folder| folder.root().to_owned()),
@@ -202,7 +219,7 @@ fn needs(scenario: &Scenario, folder: Option<&RunFolder>, channels: &[String]) -
     })
 }
 
-/// The run's folder of visible stamps, under a path that holds for every process.
+/// The run's folder of visible stamps and of the other banks' book, under a path that holds for every process.
 fn stamps(folder: &RunFolder) -> Result<PathBuf, CliError> {
     let stamps = folder.visible();
     std::fs::create_dir_all(&stamps)
@@ -224,9 +241,13 @@ async fn load_accounts(
     let entries = scenario.accounts.count * u64::from(scenario.accounts.history_depth);
     let _phase = display.phase(&format!("loading {} accounts with {entries} entries", scenario.accounts.count));
     let limit = LOAD_BASE + LOAD_PER_ENTRY * u32::try_from(entries).unwrap_or(u32::MAX);
+    let status = |account| bankstorm_customers::users::status_of(&scenario.accounts, scenario.seed, account);
     let accounts = || {
-        bankstorm_customers::opening::loaded_accounts(scenario)
-            .map(|(account, entries)| LoadedAccount { account, entries })
+        bankstorm_customers::opening::loaded_accounts(scenario).map(|(account, entries)| LoadedAccount {
+            account,
+            status: status(account),
+            entries,
+        })
     };
     let load = async {
         let core = async {
@@ -272,38 +293,4 @@ async fn until_assigned(channels: &[(String, String)], partitions: u32, display:
         shown.update(&format!("waiting until the channels own all {partitions} partitions, so far {owned:?}"));
         tokio::time::sleep(ASSIGNED_LOOK).await;
     }
-}
-
-fn core_spec(environment: &dyn Environment) -> ServiceSpec {
-    let args = [
-        "serve".to_owned(),
-        "core".to_owned(),
-        format!("--database={}", environment.database("core", "core")),
-        format!("--kafka={}", environment.kafka("core")),
-        format!("--listen={}", environment.listen("core")),
-    ];
-    ServiceSpec::new("core", args.into())
-}
-
-fn channel_spec(environment: &dyn Environment, scenario: &Scenario, name: &str) -> ServiceSpec {
-    let system = &scenario.system;
-    let mode = match system.worker_mode {
-        WorkerMode::Serial => "serial",
-        WorkerMode::Keyed => "keyed",
-        WorkerMode::KeyedBatched => "keyed_batched",
-    };
-    let args = [
-        "serve".to_owned(),
-        "channel".to_owned(),
-        format!("--database={}", environment.database("channel", name)),
-        format!("--kafka={}", environment.kafka(name)),
-        format!("--core={}", environment.url("core", name)),
-        format!("--listen={}", environment.listen(name)),
-        format!("--instance={name}"),
-        format!("--visible-log={}", visible_log(environment.exchange(), name).display()),
-        format!("--workers={}", system.workers),
-        format!("--worker-mode={mode}"),
-        format!("--sync-cost-us={}", system.sync_cost.as_micros()),
-    ];
-    ServiceSpec::new(name, args.into())
 }

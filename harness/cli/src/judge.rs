@@ -11,6 +11,8 @@ use bankstorm_record::folder::RunFolder;
 use bankstorm_record::folder_source::FolderSource;
 use bankstorm_record::run_json::{ObjectiveResult, RunJson, ValidityVerdict};
 use bankstorm_record::save::verify_evidence;
+use bankstorm_scenario::Scenario;
+use bankstorm_scenario::resolved::Op;
 use serde::{Deserialize, Serialize};
 
 /// `facts.json`: what a verdict needs besides the evidence and run.json.
@@ -20,6 +22,9 @@ pub(crate) struct StoredFacts {
     pub(crate) facts: Facts,
     /// Load was cut short before the copy had converged: entries may rightly be missing from topic and copy.
     pub(crate) incomplete: bool,
+    /// What the load was of, as far as guarantees ask.
+    #[serde(default)]
+    pub(crate) declared: Declared,
     /// What could not be collected, or was odd in it.
     pub(crate) problems: Vec<String>,
     /// What the load generator says of itself; for people, no verdict reads it.
@@ -27,10 +32,34 @@ pub(crate) struct StoredFacts {
     pub(crate) generator: serde_json::Value,
 }
 
+/// What the load was of: guarantees about transfers are judged, and need evidence, where the scenario has them.
+#[derive(Clone, Copy, Debug, Default, Serialize, Deserialize)]
+pub(crate) struct Declared {
+    /// Transfers of customers, to other banks included.
+    pub(crate) transfers: bool,
+    /// Transfers to other banks.
+    pub(crate) outbound: bool,
+    /// How long core may post a transfer, in milliseconds; absent without transfers.
+    pub(crate) validity_ms: Option<i64>,
+}
+
+impl Declared {
+    /// What a scenario declares.
+    pub(crate) fn by(scenario: &Scenario) -> Self {
+        let has = |op: Op| scenario.load.iter().any(|load| load.op == op);
+        let outbound = has(Op::Outbound);
+        let transfers = outbound || has(Op::Transfer);
+        let validity = i64::try_from(scenario.system.validity.as_millis()).ok();
+        Self { transfers, outbound, validity_ms: validity.filter(|_| transfers) }
+    }
+}
+
 /// Judges a run from what is stored of it; the objectives are those that stand in run.json.
 pub(crate) fn judge(folder: &RunFolder, json: &mut RunJson, stored: &StoredFacts) -> i32 {
     let facts = Facts { evidence_mismatches: verify_evidence(folder, json), ..stored.facts.clone() };
-    let context = Context { incomplete: stored.incomplete, ..Context::default() };
+    let Declared { transfers, outbound, validity_ms } = stored.declared;
+    let incomplete = stored.incomplete;
+    let context = Context { incomplete, transfers, outbound, validity_ms, ..Context::default() };
     json.guarantees = guarantees::run_all(&FolderSource::new(folder.clone()), &context);
     json.validity = validity::judge(&facts, &json.guarantees);
     json.validity.reasons.extend(stored.problems.iter().cloned());

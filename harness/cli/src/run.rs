@@ -13,6 +13,7 @@ mod load;
 pub(crate) mod open;
 mod phases;
 mod plan;
+mod posting;
 mod watch;
 mod watchdog;
 

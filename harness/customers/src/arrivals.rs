@@ -1,6 +1,6 @@
-//! When operations are due: constant and Poisson arrivals over warm-up and measure.
+//! When operations are due: constant and Poisson arrivals over warm-up and measure, or over a window of the latter.
 //!
-//! In: a load's rate and the lengths of the phases. Out: due times in order, each with its phase. Elsewhere: what is done then (`plan`).
+//! In: a load's rate and window, and the lengths of the phases. Out: due times in order, each with its phase. Elsewhere: what is done then (`plan`).
 
 use std::time::Duration;
 
@@ -18,13 +18,28 @@ pub type Arrival = (Duration, Phase);
 #[derive(Clone, Debug)]
 pub struct ArrivalStream {
     shape: Shape,
-    phases: Phases,
+    /// The load's time, in order.
+    spans: Vec<Span>,
+}
+
+/// A time of one phase.
+#[derive(Clone, Copy, Debug)]
+struct Span {
+    phase: Phase,
+    from: Duration,
+    length: Duration,
+}
+
+impl Span {
+    fn end(&self) -> Duration {
+        self.from + self.length
+    }
 }
 
 #[derive(Clone, Debug)]
 enum Shape {
-    /// Each phase counts from its own start, so that rate x time is exact in each, whatever the other's length.
-    Constant { rate: f64, phase: Phase, next: u64 },
+    /// Each span counts from its own start, so that rate x time is exact in each, whatever the other's length.
+    Constant { rate: f64, span: usize, next: u64 },
     /// Exponential gaps know no past, so the phases share one stream.
     Poisson { gaps: Exp<f64>, rng: Xoshiro256PlusPlus, at_s: f64 },
 }
@@ -32,15 +47,29 @@ enum Shape {
 impl ArrivalStream {
     /// The due times of load number `index` under `seed`.
     pub fn new(load: &Load, phases: &Phases, seed: u64, index: u32) -> Self {
+        let spans = match load.window {
+            Some((from, until)) => {
+                vec![Span { phase: Phase::Measure, from: phases.warm_up + from, length: until - from }]
+            }
+            None => vec![
+                Span { phase: Phase::WarmUp, from: Duration::ZERO, length: phases.warm_up },
+                Span { phase: Phase::Measure, from: phases.warm_up, length: phases.measure },
+            ],
+        };
         let shape = match load.arrivals {
-            Arrivals::Constant => Shape::Constant { rate: load.rate_per_s, phase: Phase::WarmUp, next: 0 },
+            Arrivals::Constant => Shape::Constant { rate: load.rate_per_s, span: 0, next: 0 },
             Arrivals::Poisson => Shape::Poisson {
                 gaps: Exp::new(load.rate_per_s).expect("a resolved rate is above 0"),
                 rng: seeds::stream(seed, "arrivals", index),
-                at_s: 0.0,
+                at_s: spans[0].from.as_secs_f64(),
             },
         };
-        Self { shape, phases: phases.clone() }
+        Self { shape, spans }
+    }
+
+    /// When the load ends: nothing of it is due then or later.
+    pub fn end(&self) -> Duration {
+        self.spans.last().map_or(Duration::ZERO, Span::end)
     }
 }
 
@@ -48,28 +77,21 @@ impl Iterator for ArrivalStream {
     type Item = Arrival;
 
     fn next(&mut self) -> Option<Arrival> {
-        let Phases { warm_up, measure, .. } = self.phases;
         match &mut self.shape {
-            Shape::Constant { rate, phase, next } => loop {
-                let (start, length) = match phase {
-                    Phase::WarmUp => (Duration::ZERO, warm_up),
-                    Phase::Measure => (warm_up, measure),
-                };
+            Shape::Constant { rate, span, next } => loop {
+                let Span { phase, from, length } = *self.spans.get(*span)?;
                 if *next < constant_count(*rate, length) {
                     let within = Duration::from_nanos((*next as f64 * 1e9 / *rate) as u64);
                     *next += 1;
-                    return Some((start + within, *phase));
+                    return Some((from + within, phase));
                 }
-                if *phase == Phase::Measure {
-                    return None;
-                }
-                (*phase, *next) = (Phase::Measure, 0);
+                (*span, *next) = (*span + 1, 0);
             },
             Shape::Poisson { gaps, rng, at_s } => {
                 *at_s += gaps.sample(rng);
                 let due = Duration::from_nanos((*at_s * 1e9) as u64);
-                let phase = if due < warm_up { Phase::WarmUp } else { Phase::Measure };
-                (due < warm_up + measure).then_some((due, phase))
+                let span = self.spans.iter().find(|span| due < span.end())?;
+                Some((due, span.phase))
             }
         }
     }

@@ -7,9 +7,11 @@
 //! purpose, so that the same seed plans the same operations for ever; tests pin the digests.
 
 pub mod arrivals;
+pub mod behaviour;
 pub mod opening;
 pub mod plan;
 mod seeds;
 pub mod skew;
+pub mod users;
 
-pub use plan::{Plan, PlannedOperation};
+pub use plan::{Plan, PlannedOperation, Request};

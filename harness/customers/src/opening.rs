@@ -31,10 +31,9 @@ fn history(seed: u64, offset: u64, depth: u32, opening: i64) -> Vec<Entry> {
     (1..=i64::from(depth))
         .map(|seq| {
             let number = offset * u64::from(depth) + (seq as u64 - 1);
-            let kind = if seq == 1 { EntryKind::Opening } else { EntryKind::Deposit };
-            let amount = match kind {
-                EntryKind::Opening => Won::new(opening),
-                EntryKind::Deposit => loaded_amount(seed, number),
+            let (kind, amount) = match seq {
+                1 => (EntryKind::Opening, Won::new(opening)),
+                _ => (EntryKind::Deposit, loaded_amount(seed, number)),
             };
             balance = balance.checked_add(amount).expect("resolved balances fit");
             let posted_at = WallMicros(OPENED_US + SPAN_US / i64::from(depth) * (seq - 1));
@@ -91,7 +90,7 @@ mod tests {
         let mut ids: BTreeSet<_> =
             loaded_accounts(&scenario).flat_map(|(_, entries)| entries).map(|entry| entry.transfer).collect();
         assert_eq!(ids.len(), 10_000);
-        let planned: Vec<_> = Plan::new(&scenario).operations().map(|operation| operation.deposit.id).collect();
+        let planned: Vec<_> = Plan::new(&scenario).operations().map(|operation| operation.id()).collect();
         ids.extend(&planned);
         assert_eq!(ids.len(), 10_000 + planned.len());
     }

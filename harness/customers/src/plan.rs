@@ -1,30 +1,22 @@
 //! The plan: every operation of a run, generated lazily and always the same for the same scenario.
 //!
-//! In: a resolved scenario. Out: [`PlannedOperation`]s in due order, their count and digest. Elsewhere: due times (`arrivals`), accounts
-//! (`skew`), sending (`load`).
+//! In: a resolved scenario. Out: [`PlannedOperation`]s in due order, their count and digest. Elsewhere: the pass over them
+//! (`plan/operations`), due times (`arrivals`), accounts (`skew`, `users`), what follows a transfer (`behaviour`), sending (`load`).
 
-use std::cmp::Reverse;
-use std::collections::BinaryHeap;
+mod operations;
+
 use std::time::Duration;
 
+use bankstorm_contracts::channel_api::SubmitTransfer;
 use bankstorm_contracts::core_api::{Deposit, Party};
-use bankstorm_contracts::{TransferId, Won};
+use bankstorm_contracts::{AccountNo, ParamsHash, TransferId, UserNo, Won};
 use bankstorm_scenario::Scenario;
-use rand::RngExt;
-use rand_xoshiro::Xoshiro256PlusPlus;
+use bankstorm_scenario::resolved::Op;
 use sha2::{Digest, Sha256};
-use uuid::Builder;
 
-use crate::arrivals::{Arrival, ArrivalStream};
-use crate::seeds;
-use crate::skew::AccountPicker;
-
-/// 2026-01-01 in milliseconds since the epoch: planned ids carry this plus their due time, never the clock, so that plans repeat.
-const ID_BASE_MS: u64 = 1_767_225_600_000;
-/// Amounts are 1 to this many won; a power of two, so that an odd factor makes the first 16.7 million of a run differ.
-const AMOUNTS: u64 = 1 << 24;
-/// Banks that send deposits.
-const BANKS: [&str; 6] = ["004", "011", "020", "081", "088", "090"];
+use crate::arrivals::ArrivalStream;
+use crate::behaviour::{Follow, Followers};
+pub use operations::{Operations, derived_id};
 
 /// Which part of the run an operation belongs to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -45,6 +37,15 @@ impl Phase {
     }
 }
 
+/// What is sent.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Request {
+    /// To core.
+    Deposit(Deposit),
+    /// To a channel.
+    Transfer(SubmitTransfer),
+}
+
 /// One planned operation.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PlannedOperation {
@@ -52,14 +53,70 @@ pub struct PlannedOperation {
     pub op: u64,
     /// Which `[[load]]` it belongs to.
     pub load: u32,
+    /// What is done.
+    pub kind: Op,
     /// Which part of the run.
     pub phase: Phase,
     /// When it is due, from the start of the plan.
     pub due: Duration,
+    /// The number of the first operation of the same intent: its own, but for the second click of a double click.
+    pub intent: u64,
+    /// How it follows another, where it does.
+    pub follows: Option<Follow>,
     /// What is sent.
-    pub deposit: Deposit,
+    pub request: Request,
     /// Also looked up through the history API once it is acknowledged.
     pub lookup: bool,
+}
+
+impl PlannedOperation {
+    /// The transfer's id.
+    pub const fn id(&self) -> TransferId {
+        match &self.request {
+            Request::Deposit(deposit) => deposit.id,
+            Request::Transfer(transfer) => transfer.id,
+        }
+    }
+
+    /// The customer's account: credited by a deposit, debited by a transfer.
+    pub const fn account(&self) -> AccountNo {
+        match &self.request {
+            Request::Deposit(deposit) => deposit.account,
+            Request::Transfer(transfer) => transfer.from,
+        }
+    }
+
+    /// The amount.
+    pub const fn amount(&self) -> Won {
+        match &self.request {
+            Request::Deposit(deposit) => deposit.amount,
+            Request::Transfer(transfer) => transfer.amount,
+        }
+    }
+
+    /// The hash that binds the id to its parameters.
+    pub fn params_hash(&self) -> ParamsHash {
+        match &self.request {
+            Request::Deposit(deposit) => deposit.params_hash(),
+            Request::Transfer(transfer) => transfer.params_hash(),
+        }
+    }
+
+    /// The customer who sends a transfer.
+    pub const fn user(&self) -> Option<UserNo> {
+        match &self.request {
+            Request::Deposit(_) => None,
+            Request::Transfer(transfer) => Some(transfer.user),
+        }
+    }
+
+    /// Whom a transfer goes to.
+    pub const fn to(&self) -> Option<&Party> {
+        match &self.request {
+            Request::Deposit(_) => None,
+            Request::Transfer(transfer) => Some(&transfer.to),
+        }
+    }
 }
 
 /// How many operations are planned.
@@ -75,6 +132,13 @@ impl PlannedCounts {
     /// Both phases.
     pub const fn total(&self) -> u64 {
         self.warm_up + self.measure
+    }
+
+    const fn add(&mut self, phase: Phase) {
+        match phase {
+            Phase::WarmUp => self.warm_up += 1,
+            Phase::Measure => self.measure += 1,
+        }
     }
 }
 
@@ -112,16 +176,24 @@ impl Plan {
 
     /// How many operations there are. It walks the due times alone.
     pub fn counts(&self) -> PlannedCounts {
+        let Scenario { seed, phases, load, .. } = &self.scenario;
         let mut counts = PlannedCounts::default();
-        for (index, load) in (0..).zip(&self.scenario.load) {
-            for (_, phase) in ArrivalStream::new(load, &self.scenario.phases, self.scenario.seed, index) {
-                match phase {
-                    Phase::WarmUp => counts.warm_up += 1,
-                    Phase::Measure => counts.measure += 1,
+        for (index, load) in (0..).zip(load) {
+            let arrivals = ArrivalStream::new(load, phases, *seed, index);
+            let (mut followers, end) = (Followers::new(load, *seed, index), arrivals.end());
+            for (due, phase) in arrivals {
+                counts.add(phase);
+                if let Some((_, then)) = followers.follow(due, end) {
+                    counts.add(self.phase_at(then));
                 }
             }
         }
         counts
+    }
+
+    /// The phase in which a moment of the plan lies.
+    fn phase_at(&self, due: Duration) -> Phase {
+        if due < self.measure_from() { Phase::WarmUp } else { Phase::Measure }
     }
 
     /// SHA-256 over every planned operation, hexadecimal: equal plans, equal digests.
@@ -133,78 +205,16 @@ impl Plan {
             hasher.update(operation.load.to_be_bytes());
             hasher.update([operation.phase as u8, u8::from(operation.lookup)]);
             hasher.update((operation.due.as_nanos() as u64).to_be_bytes());
-            hasher.update(operation.deposit.id.0.as_bytes());
-            hasher.update(operation.deposit.params_hash().0);
+            hasher.update(operation.id().0.as_bytes());
+            hasher.update(operation.params_hash().0);
+            // A deposit is nobody's, and always the first of its intent.
+            if let Some(user) = operation.user() {
+                hasher.update(user.0.to_be_bytes());
+                hasher.update(operation.intent.to_be_bytes());
+            }
         }
         hasher.finalize().iter().map(|byte| format!("{byte:02x}")).collect()
     }
-}
-
-/// A pass over the operations of a plan.
-#[derive(Clone, Debug)]
-pub struct Operations {
-    seed: u64,
-    next_op: u64,
-    streams: Vec<LoadStream>,
-    /// The next arrival of each load, the earliest first; equal due times go by load.
-    heads: BinaryHeap<Reverse<(Arrival, u32)>>,
-}
-
-#[derive(Clone, Debug)]
-struct LoadStream {
-    arrivals: ArrivalStream,
-    accounts: AccountPicker,
-    details: Xoshiro256PlusPlus,
-    lookup: f64,
-}
-
-impl Operations {
-    fn new(scenario: &Scenario) -> Self {
-        let mut streams: Vec<LoadStream> = (0..)
-            .zip(&scenario.load)
-            .map(|(index, load)| LoadStream {
-                arrivals: ArrivalStream::new(load, &scenario.phases, scenario.seed, index),
-                accounts: AccountPicker::new(&scenario.accounts, scenario.seed, index),
-                details: seeds::stream(scenario.seed, "details", index),
-                lookup: load.lookup,
-            })
-            .collect();
-        let heads = (0..)
-            .zip(&mut streams)
-            .filter_map(|(index, stream)| stream.arrivals.next().map(|arrival| Reverse((arrival, index))))
-            .collect();
-        Self { seed: scenario.seed, next_op: 0, streams, heads }
-    }
-}
-
-impl Iterator for Operations {
-    type Item = PlannedOperation;
-
-    fn next(&mut self) -> Option<PlannedOperation> {
-        let Reverse(((due, phase), load)) = self.heads.pop()?;
-        let op = self.next_op;
-        self.next_op += 1;
-        let stream = &mut self.streams[load as usize];
-        if let Some(arrival) = stream.arrivals.next() {
-            self.heads.push(Reverse((arrival, load)));
-        }
-        let from = Party {
-            bank: BANKS[stream.details.random_range(0..BANKS.len())].to_owned(),
-            account: format!("110-{:09}", stream.details.random_range(0..1_000_000_000_u32)),
-        };
-        let lookup = stream.details.random::<f64>() < stream.lookup;
-        let id_ms = ID_BASE_MS + u64::try_from(due.as_millis()).expect("resolved phases are hours, not ages");
-        let id = Builder::from_unix_timestamp_millis(id_ms, &seeds::id_bytes(self.seed, op)).into_uuid();
-        let deposit =
-            Deposit { id: TransferId(id), account: stream.accounts.pick(), amount: amount(self.seed, op), from };
-        Some(PlannedOperation { op, load, phase, due, deposit, lookup })
-    }
-}
-
-/// An amount of its own for each of the first 16.7 million operations, so that an effect in the books tells which operation it is of.
-fn amount(seed: u64, op: u64) -> Won {
-    let scattered = op.wrapping_mul(0x009e_3779_b97f_4a7d).wrapping_add(seeds::mix(seed)) % AMOUNTS;
-    Won::new(1 + i64::try_from(scattered).expect("below 2^24"))
 }
 
 #[cfg(test)]

@@ -35,3 +35,8 @@ pub(crate) const fn mix(number: u64) -> u64 {
     let number = (number ^ (number >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
     number ^ (number >> 31)
 }
+
+/// A number as a share, 0 to below 1: its upper 53 bits, mixed.
+pub(crate) const fn share(number: u64) -> f64 {
+    (mix(number) >> 11) as f64 / (1_u64 << 53) as f64
+}

@@ -28,6 +28,15 @@ enum Rule {
 impl AccountPicker {
     /// The accounts that load number `index` touches under `seed`, in order.
     pub fn new(accounts: &Accounts, seed: u64, index: u32) -> Self {
+        Self::of(accounts, seeds::stream(seed, "accounts", index))
+    }
+
+    /// The accounts that receive what load number `index` sends, in order.
+    pub fn receivers(accounts: &Accounts, seed: u64, index: u32) -> Self {
+        Self::of(accounts, seeds::stream(seed, "receivers", index))
+    }
+
+    fn of(accounts: &Accounts, rng: Xoshiro256PlusPlus) -> Self {
         let rule = match accounts.skew {
             Skew::Uniform => Rule::Uniform,
             Skew::Zipf(exponent) => {
@@ -35,7 +44,13 @@ impl AccountPicker {
             }
             Skew::Hot(share) => Rule::Hot(share),
         };
-        Self { count: accounts.count, rule, rng: seeds::stream(seed, "accounts", index) }
+        Self { count: accounts.count, rule, rng }
+    }
+
+    /// The next account that is not `other`; of one account alone there is no such.
+    pub fn pick_besides(&mut self, other: AccountNo) -> AccountNo {
+        let picked = self.pick();
+        if picked == other { account_at((offset_of(picked) + 1) % self.count) } else { picked }
     }
 
     /// The next account.
@@ -56,15 +71,21 @@ pub(crate) fn account_at(offset: u64) -> AccountNo {
     AccountNo::new(AccountNo::FIRST_CUSTOMER + i64::try_from(offset).expect("resolved counts fit"))
 }
 
+/// How far an account is from the first.
+pub(crate) fn offset_of(account: AccountNo) -> u64 {
+    u64::try_from(account.get() - AccountNo::FIRST_CUSTOMER).expect("a customer's account")
+}
+
 #[cfg(test)]
 mod tests {
     use bankstorm_contracts::AccountNo;
-    use bankstorm_scenario::resolved::{Accounts, Skew};
+    use bankstorm_scenario::resolved::{Accounts, Skew, Stopped};
 
     use super::AccountPicker;
 
     fn hits_of_first(skew: Skew, draws: u64) -> u64 {
-        let accounts = Accounts { count: 100, opening_balance_won: 1, history_depth: 1, skew };
+        let stopped = Stopped::default();
+        let accounts = Accounts { count: 100, users: 100, opening_balance_won: 1, history_depth: 1, skew, stopped };
         let mut picker = AccountPicker::new(&accounts, 1, 0);
         let last = AccountNo::FIRST_CUSTOMER + 99;
         let mut hits = 0;

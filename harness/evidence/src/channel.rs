@@ -1,10 +1,10 @@
-//! The channel's database as evidence: the copy, its heads, and how it moved.
+//! The channel's database as evidence: the copy, its heads, how it moved, and the transfers that began here.
 //!
-//! In: its connection string. Out: `channel_entry`, `channel_account`, `apply_journal`, of one snapshot. Elsewhere: the tables
+//! In: its connection string. Out: `channel_entry`, `channel_account`, `apply_journal`, `channel_transfer`, of one snapshot. Elsewhere: the tables
 //! (`adapters::postgres::channel`).
 
 use bankstorm_record::folder::RunFolder;
-use bankstorm_record::rows::{ApplyJournalRow, ChannelAccountRow, ChannelEntryRow};
+use bankstorm_record::rows::{ApplyJournalRow, ChannelAccountRow, ChannelEntryRow, ChannelTransferRow};
 use tokio_postgres::types::Type;
 use uuid::Uuid;
 
@@ -18,6 +18,14 @@ const ACCOUNTS: &str = "SELECT account, last_seq, balance, dirty FROM account_sy
 /// A transaction id fits a bigint for longer than any database lives; there is no direct cast.
 const JOURNAL: &str = "SELECT id, account, from_seq, to_seq, source, topic, partition, record_offset, generation, instance, \
     txid::text::bigint FROM apply_journal ORDER BY account, id";
+/// Commit timestamps rise with commits that waited for each other, which stamps taken inside a transaction do not. A server that keeps none
+/// would refuse to be asked.
+const TRANSFERS: &str = "WITH kept AS (SELECT current_setting('track_commit_timestamp')::boolean AS yes) \
+    SELECT id, user_no, from_account, to_bank, to_account, amount, params_hash, stage, reason, seq, created_at_us, \
+    attempts::bigint, settled_txid::text::bigint, \
+    CASE WHEN kept.yes THEN (extract(epoch FROM pg_xact_commit_timestamp(opened_txid::xid)) * 1000000)::bigint END, \
+    CASE WHEN kept.yes THEN (extract(epoch FROM pg_xact_commit_timestamp(settled_txid::xid)) * 1000000)::bigint END \
+    FROM transfer, kept ORDER BY id";
 
 /// Collects the channel's tables into `folder`.
 ///
@@ -40,6 +48,7 @@ pub async fn collect_channel(database: &str, folder: &RunFolder) -> Result<Evide
         })
         .await?;
     journal(&database, folder, &mut evidence).await?;
+    transfers(&database, folder, &mut evidence).await?;
     Ok(evidence)
 }
 
@@ -88,6 +97,47 @@ async fn journal(database: &Database, folder: &RunFolder, evidence: &mut Evidenc
                 generation: row.try_get(8)?,
                 instance: row.try_get(9)?,
                 txid: row.try_get(10)?,
+            })
+        })
+        .await
+}
+
+async fn transfers(database: &Database, folder: &RunFolder, evidence: &mut Evidence) -> Result<(), EvidenceError> {
+    let types = [
+        Type::UUID,
+        Type::INT8,
+        Type::INT8,
+        Type::TEXT,
+        Type::TEXT,
+        Type::INT8,
+        Type::BYTEA,
+        Type::TEXT,
+        Type::TEXT,
+        Type::INT8,
+        Type::INT8,
+        Type::INT8,
+        Type::INT8,
+        Type::INT8,
+        Type::INT8,
+    ];
+    database
+        .stream(TRANSFERS, &types, folder, evidence, |row| {
+            Ok(ChannelTransferRow {
+                transfer: row.try_get::<Uuid>(0)?.as_u128(),
+                user: row.try_get(1)?,
+                account: row.try_get(2)?,
+                to_bank: row.try_get(3)?,
+                to_account: row.try_get(4)?,
+                amount: row.try_get(5)?,
+                params_hash: row.try_get(6)?,
+                stage: row.try_get(7)?,
+                reason: row.try_get(8)?,
+                seq: row.try_get(9)?,
+                created_at_us: row.try_get(10)?,
+                attempts: row.try_get(11)?,
+                settled_txid: row.try_get(12)?,
+                opened_commit: row.try_get(13)?,
+                settled_commit: row.try_get(14)?,
             })
         })
         .await

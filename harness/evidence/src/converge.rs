@@ -1,7 +1,9 @@
-//! Convergence: load has ended, and the copy is to catch up with core.
+//! Convergence: load has ended, the copy is to catch up with core, and every transfer is to be settled.
 //!
 //! In: both databases. Out: how long it took, or what was still behind when the limit was hit. Elsewhere: what a copy that does not
-//! catch up means (`check`: S5).
+//! catch up means (`check`: S5), and a transfer that is never settled (`check`: O5).
+//!
+//! Transfers are settled by the bank alone: here they are only read (D32), or a poller that does not work would be helped.
 //!
 //! Cheap totals are compared at each look; only when they agree are all heads compared one by one, since totals can agree by chance.
 
@@ -16,6 +18,8 @@ use crate::error::EvidenceError;
 const PAUSE: Duration = Duration::from_millis(100);
 
 const UNSENT: &str = "SELECT count(*) FROM outbox";
+const HELD: &str = "SELECT count(*) FROM hold WHERE state = 'held'";
+const PENDING: &str = "SELECT count(*) FROM transfer WHERE stage IN ('pending', 'sent', 'unknown')";
 const CORE_TOTALS: &str = "SELECT count(*), coalesce(sum(seq), 0)::bigint FROM account WHERE seq > 0";
 const CHANNEL_TOTALS: &str = "SELECT count(*), coalesce(sum(last_seq), 0)::bigint FROM account_sync WHERE last_seq > 0";
 const CORE_HEADS: &str = "SELECT no, seq FROM account WHERE seq > 0 ORDER BY no";
@@ -30,17 +34,21 @@ pub struct Converged {
     pub behind: u64,
     /// Outbox rows that are still unsent.
     pub unsent: u64,
+    /// The channel's transfers that are not settled.
+    pub pending: u64,
+    /// Core's holds that are open.
+    pub held: u64,
 }
 
 impl Converged {
     /// Whether nothing is left to do.
     pub const fn is_complete(&self) -> bool {
-        self.behind == 0 && self.unsent == 0
+        self.behind == 0 && self.unsent == 0 && self.pending == 0 && self.held == 0
     }
 }
 
-/// Waits until core's outbox is empty and every account's copy stands at core's head, at most `limit`. A limit that is hit is no error:
-/// the answer then says what was behind.
+/// Waits until every transfer is settled and every hold ended, core's outbox is empty and every account's copy stands at core's head, at
+/// most `limit`. A limit that is hit is no error: the answer then says what was behind.
 ///
 /// # Errors
 /// When a database refuses or does not answer.
@@ -50,17 +58,24 @@ pub async fn wait_converged(core: &str, channel: &str, limit: Duration) -> Resul
     let start = monotonic_ns();
     loop {
         let took = Duration::from_nanos(u64::try_from(monotonic_ns() - start).unwrap_or(0));
-        let [unsent] = core.numbers(UNSENT).await?;
-        let unsent = u64::try_from(unsent).unwrap_or(0);
+        // In this order: what is settled later may still bring entries, and what is posted later outbox rows.
+        let (pending, held) = (count(&channel, PENDING).await?, count(&core, HELD).await?);
+        let unsent = count(&core, UNSENT).await?;
         let last = took >= limit;
-        if last || (unsent == 0 && totals_agree(&core, &channel).await?) {
+        let rests = pending == 0 && held == 0 && unsent == 0;
+        if last || (rests && totals_agree(&core, &channel).await?) {
             let behind = differing(&core.pairs(CORE_HEADS).await?, &channel.pairs(CHANNEL_HEADS).await?);
             if last || behind == 0 {
-                return Ok(Converged { took, behind, unsent });
+                return Ok(Converged { took, behind, unsent, pending, held });
             }
         }
         tokio::time::sleep(PAUSE.min(limit - took)).await;
     }
+}
+
+async fn count(database: &Database, query: &str) -> Result<u64, EvidenceError> {
+    let [count] = database.numbers(query).await?;
+    Ok(u64::try_from(count).unwrap_or(0))
 }
 
 async fn totals_agree(core: &Database, channel: &Database) -> Result<bool, EvidenceError> {

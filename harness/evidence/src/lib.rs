@@ -7,12 +7,14 @@
 //! |---|---|
 //! | [`core`], [`channel`] | the two databases, each in one snapshot, streamed |
 //! | [`deadlocks`] | what the database servers say of deadlocks |
+//! | [`banks`] | the other banks' book |
 //! | [`topic`] | every record of the entries topic |
 //! | [`visible`] | when each entry became visible (D44) |
-//! | [`converge`] | waits until the copy has caught up |
+//! | [`converge`] | waits until the copy has caught up and all transfers are settled |
 //! | [`sampler`] | lag, processor time, memory and metrics, each second |
 //! | [`logs`] | panics and fatal errors in the processes' logs |
 
+pub mod banks;
 pub mod channel;
 pub mod converge;
 pub mod core;
@@ -28,6 +30,7 @@ mod written;
 
 use std::collections::BTreeMap;
 
+pub use banks::collect_banks;
 pub use channel::collect_channel;
 pub use converge::{Converged, wait_converged};
 pub use core::collect_core;
@@ -36,7 +39,7 @@ pub use error::EvidenceError;
 pub use metrics::{final_markers, scrape};
 pub use topic::{CollectedTopic, collect_topic};
 pub use visible::{CollectedVisible, collect_visible};
-pub use written::{write_operations, write_pages};
+pub use written::{write_operations, write_pages, write_transfer_reads};
 
 /// Evidence file -> rows and hash, as run.json keeps them.
 pub type Evidence = BTreeMap<String, bankstorm_record::run_json::EvidenceFile>;

@@ -1,10 +1,13 @@
-//! What core's answer means for a deposit (D41).
+//! What core's answer means for a deposit, and a channel's for a transfer (D41).
 //!
-//! In: a status and a body, or why there is none. Out: outcome, serial, balance, detail. Elsewhere: the mapping of statuses
+//! In: a status and a body, or why there is none. Out: outcome, serial, balance, stage, detail. Elsewhere: the mapping of statuses
 //! (`contracts::outcome`), the bytes (`wire`).
 
+use bankstorm_contracts::channel_api::{TransferStage, TransferView};
 use bankstorm_contracts::core_api::Verdict;
-use bankstorm_contracts::{Outcome, Problem, TransferId, TransferState};
+use bankstorm_contracts::{Outcome, Problem, RejectReason, TransferId, TransferState};
+use bytes::Bytes;
+use serde::de::DeserializeOwned;
 
 use crate::wire::{Answer, NoAnswer};
 
@@ -16,26 +19,96 @@ pub(crate) struct Ending {
     pub(crate) balance_after: Option<i64>,
     pub(crate) status: Option<u16>,
     pub(crate) detail: Option<String>,
+    /// Where a channel said that the transfer stands.
+    pub(crate) stage: Option<TransferStage>,
+    /// Why it was refused for good.
+    pub(crate) reason: Option<RejectReason>,
+}
+
+/// What an answer says of a transfer.
+struct Told {
+    id: TransferId,
+    outcome: Outcome,
+    seq: Option<i64>,
+    balance_after: Option<i64>,
+    stage: Option<TransferStage>,
+    reason: Option<RejectReason>,
+}
+
+impl Told {
+    fn by_core(status: u16, verdict: &Verdict) -> Self {
+        let outcome = match verdict.state {
+            TransferState::Processing => Outcome::Unknown,
+            state => Outcome::of_http(status, state == TransferState::Rejected, None),
+        };
+        Self {
+            id: verdict.id,
+            outcome,
+            seq: verdict.seq,
+            balance_after: verdict.balance_after.map(|balance| balance.get()),
+            stage: None,
+            reason: verdict.reason,
+        }
+    }
+
+    fn by_channel(view: &TransferView) -> Self {
+        Self {
+            id: view.id,
+            outcome: outcome_of(view.state),
+            seq: view.seq,
+            balance_after: None,
+            stage: Some(view.state),
+            reason: view.reason,
+        }
+    }
+}
+
+/// What a transfer's stage means to whoever sent it.
+pub(crate) const fn outcome_of(stage: TransferStage) -> Outcome {
+    match stage {
+        TransferStage::Pending | TransferStage::Sent | TransferStage::Unknown => Outcome::Unknown,
+        TransferStage::Completed => Outcome::Ok,
+        TransferStage::Rejected => Outcome::Rejected,
+        TransferStage::Failed => Outcome::Failed,
+    }
 }
 
 impl Ending {
     /// Without any answer.
     pub(crate) fn without_answer(outcome: Outcome, detail: impl Into<String>) -> Self {
-        Self { outcome, seq: None, balance_after: None, status: None, detail: Some(detail.into()) }
-    }
-
-    /// Of an exchange about `transfer`.
-    pub(crate) fn of(transfer: TransferId, exchange: Result<Answer, NoAnswer>) -> Self {
-        match exchange {
-            Ok(answer) => Self::of_answer(transfer, &answer),
-            Err(NoAnswer::Unsent(problem)) => Self::without_answer(Outcome::Failed, problem),
-            Err(NoAnswer::Lost(problem)) => Self::without_answer(Outcome::Unknown, problem),
+        Self {
+            outcome,
+            seq: None,
+            balance_after: None,
+            status: None,
+            detail: Some(detail.into()),
+            stage: None,
+            reason: None,
         }
     }
 
-    fn of_answer(transfer: TransferId, answer: &Answer) -> Self {
+    /// Of an exchange with core about `transfer`.
+    pub(crate) fn of_core(transfer: TransferId, exchange: Result<Answer, NoAnswer>) -> Self {
+        Self::of(transfer, exchange, |status, body| read(body).map(|verdict| Told::by_core(status, &verdict)))
+    }
+
+    /// Of an exchange with a channel about `transfer`.
+    pub(crate) fn of_channel(transfer: TransferId, exchange: Result<Answer, NoAnswer>) -> Self {
+        Self::of(transfer, exchange, |_, body| read(body).map(|view| Told::by_channel(&view)))
+    }
+
+    fn of(
+        transfer: TransferId,
+        exchange: Result<Answer, NoAnswer>,
+        told: impl FnOnce(u16, &Bytes) -> Result<Told, String>,
+    ) -> Self {
+        let answer = match exchange {
+            Ok(answer) => answer,
+            Err(NoAnswer::Unsent(problem)) => return Self::without_answer(Outcome::Failed, problem),
+            Err(NoAnswer::Lost(problem)) => return Self::without_answer(Outcome::Unknown, problem),
+        };
         let status = Some(answer.status);
-        if !matches!(answer.status, 200 | 201) {
+        if !matches!(answer.status, 200..=202) {
             let problem: Option<Problem> = serde_json::from_slice(&answer.body).ok();
             let outcome = Outcome::of_http(answer.status, false, problem.as_ref().map(|problem| problem.kind));
             let detail = problem.map_or_else(|| format!("status {}", answer.status), |problem| problem.detail);
@@ -43,29 +116,42 @@ impl Ending {
         }
         // A promise that cannot be read is no promise.
         let unreadable = |problem: String| Self { status, ..Self::without_answer(Outcome::Unknown, problem) };
-        let verdict: Verdict = match serde_json::from_slice(&answer.body) {
-            Ok(verdict) => verdict,
-            Err(error) => return unreadable(format!("status {} without a verdict: {error}", answer.status)),
-        };
-        if verdict.id != transfer {
-            return unreadable(format!("the answer is about transfer {}", verdict.id));
-        }
-        let outcome = match verdict.state {
-            TransferState::Processing => Outcome::Unknown,
-            state => Outcome::of_http(answer.status, state == TransferState::Rejected, None),
-        };
-        Self {
-            outcome,
-            seq: verdict.seq,
-            balance_after: verdict.balance_after.map(|balance| balance.get()),
-            status,
-            detail: verdict.reason.map(|reason| reason.as_str().to_owned()),
+        match told(answer.status, &answer.body) {
+            Err(problem) => unreadable(format!("status {} without a verdict: {problem}", answer.status)),
+            Ok(told) if told.id != transfer => unreadable(format!("the answer is about transfer {}", told.id)),
+            Ok(Told { outcome, seq, balance_after, stage, reason, .. }) => {
+                let detail = reason.map(|reason| reason.as_str().to_owned());
+                Self { outcome, seq, balance_after, status, detail, stage, reason }
+            }
         }
     }
+
+    /// Whether the answer is a verdict on the transfer itself, and not on this attempt alone.
+    const fn is_verdict(&self) -> bool {
+        matches!(self.status, Some(200..=202)) && !matches!(self.outcome, Outcome::Unknown)
+    }
+
+    /// What is known after another attempt under the same id. A refusal of the attempt says nothing about an earlier one that nobody
+    /// answered.
+    pub(crate) fn then(self, later: Self) -> Self {
+        if self.outcome != Outcome::Unknown || later.is_verdict() {
+            return later;
+        }
+        let detail = match (self.detail, later.detail) {
+            (Some(first), Some(then)) => Some(format!("{first}; then {then}")),
+            (first, then) => then.or(first),
+        };
+        Self { outcome: Outcome::Unknown, detail, stage: later.stage.or(self.stage), ..later }
+    }
+}
+
+fn read<T: DeserializeOwned>(body: &Bytes) -> Result<T, String> {
+    serde_json::from_slice(body).map_err(|error| error.to_string())
 }
 
 #[cfg(test)]
 mod tests {
+    use bankstorm_contracts::channel_api::{TransferStage, TransferView};
     use bankstorm_contracts::core_api::Verdict;
     use bankstorm_contracts::problem::ProblemKind;
     use bankstorm_contracts::{Outcome, Problem, RejectReason, TransferId, TransferState, Won};
@@ -80,7 +166,7 @@ mod tests {
 
     fn ending(status: u16, body: &impl serde_json_body::Body) -> Ending {
         let answer = Answer { status, body: body.bytes() };
-        Ending::of(id("00000000-0000-7000-8000-000000000001"), Ok(answer))
+        Ending::of_core(id("00000000-0000-7000-8000-000000000001"), Ok(answer))
     }
 
     mod serde_json_body {
@@ -113,6 +199,7 @@ mod tests {
             reason: None,
             seq: Some(11),
             balance_after: Some(Won::new(500)),
+            posted_at: None,
         };
         let ok = ending(201, &completed);
         assert_eq!((ok.outcome, ok.seq, ok.balance_after, ok.status), (Outcome::Ok, Some(11), Some(500), Some(201)));
@@ -139,9 +226,46 @@ mod tests {
         assert_eq!(outcome(ProblemKind::ParamDrift), Outcome::Rejected);
         assert_eq!(outcome(ProblemKind::Unknown), Outcome::Unknown);
         let transfer = id("00000000-0000-7000-8000-000000000001");
-        let of = |exchange| Ending::of(transfer, exchange).outcome;
+        let of = |exchange| Ending::of_core(transfer, exchange).outcome;
         assert_eq!(of(Err(NoAnswer::Unsent("refused".to_owned()))), Outcome::Failed);
         assert_eq!(of(Err(NoAnswer::Lost("reset".to_owned()))), Outcome::Unknown);
         assert_eq!(of(Ok(Answer { status: 201, body: Bytes::from_static(b"<html>") })), Outcome::Unknown);
+    }
+
+    #[test]
+    fn a_channels_stages_become_outcomes() {
+        let transfer = id("00000000-0000-7000-8000-000000000001");
+        let view = |state, seq, reason| TransferView { id: transfer, state, reason, seq, message: None };
+        let of = |status, view: &TransferView| {
+            let body = serde_json::to_vec(view).expect("JSON").into();
+            Ending::of_channel(transfer, Ok(Answer { status, body }))
+        };
+        let completed = of(201, &view(TransferStage::Completed, Some(7), None));
+        assert_eq!((completed.outcome, completed.seq, completed.balance_after), (Outcome::Ok, Some(7), None));
+        let rejected = of(200, &view(TransferStage::Rejected, None, Some(RejectReason::InsufficientFunds)));
+        assert_eq!((rejected.outcome, rejected.detail.as_deref()), (Outcome::Rejected, Some("insufficient_funds")));
+        assert_eq!(of(202, &view(TransferStage::Unknown, None, None)).outcome, Outcome::Unknown);
+        assert_eq!(of(202, &view(TransferStage::Sent, None, None)).stage, Some(TransferStage::Sent));
+        assert_eq!(of(200, &view(TransferStage::Failed, None, None)).outcome, Outcome::Failed);
+        let pending =
+            Problem { pending: Some(transfer), ..Problem::new(ProblemKind::TransferPending, "one is on its way") };
+        let body = serde_json::to_vec(&pending).expect("JSON").into();
+        assert_eq!(Ending::of_channel(transfer, Ok(Answer { status: 409, body })).outcome, Outcome::Rejected);
+    }
+
+    #[test]
+    fn a_refused_attempt_says_nothing_about_an_earlier_one_that_nobody_answered() {
+        let unknown = || Ending::without_answer(Outcome::Unknown, "silence");
+        let refused = || Ending::without_answer(Outcome::Failed, "connection refused");
+        let ok = || Ending { status: Some(200), ..Ending::without_answer(Outcome::Ok, "posted") };
+        let drift = || Ending { status: Some(422), ..Ending::without_answer(Outcome::Rejected, "other parameters") };
+        let gone = || Ending { status: Some(200), ..Ending::without_answer(Outcome::Failed, "not_received") };
+        assert_eq!(unknown().then(refused()).outcome, Outcome::Unknown);
+        assert_eq!(unknown().then(drift()).outcome, Outcome::Unknown);
+        assert_eq!(unknown().then(refused()).detail.as_deref(), Some("silence; then connection refused"));
+        assert_eq!(unknown().then(ok()).outcome, Outcome::Ok);
+        assert_eq!(unknown().then(gone()).outcome, Outcome::Failed);
+        assert_eq!(refused().then(unknown()).outcome, Outcome::Unknown);
+        assert_eq!(refused().then(drift()).outcome, Outcome::Rejected);
     }
 }

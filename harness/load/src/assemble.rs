@@ -1,4 +1,4 @@
-//! One row per planned operation, from what pacer and senders saw.
+//! One row per planned operation, from what pacer and senders saw, and one for each that a customer sent again under another id.
 //!
 //! In: the plan, what was seen in any order. Out: rows sorted by `op`; what nobody saw is missed. Elsewhere: visible times (`evidence`),
 //! verdicts on unknown outcomes (`resolve`).
@@ -10,18 +10,21 @@ use bankstorm_record::rows::OperationRow;
 
 use crate::pacer::nanos;
 use crate::sender::Seen;
+use crate::watch::Again;
 
-/// The rows. `start_ns` is by CLOCK_MONOTONIC, `ring_full` sorted.
+/// The rows: those of the plan, then those of what was sent again under another id. `start_ns` is by CLOCK_MONOTONIC, `ring_full` sorted.
 pub(crate) fn rows(
     plan: &Plan,
     origin: &Origin,
     start_ns: i64,
     mut seen: Vec<Seen>,
     ring_full: &[u64],
+    mut again: Vec<Again>,
 ) -> Vec<OperationRow> {
     seen.sort_by_key(Seen::op);
     let mut seen = seen.into_iter().peekable();
-    plan.operations()
+    let mut rows: Vec<OperationRow> = plan
+        .operations()
         .map(|planned| {
             let row = missed_row(&planned, origin.moment(start_ns + nanos(planned.due)));
             match seen.next_if(|seen| seen.op() == planned.op) {
@@ -32,7 +35,35 @@ pub(crate) fn rows(
                 None => OperationRow { detail: Some("the load was ended early".to_owned()), ..row },
             }
         })
-        .collect()
+        .collect();
+    again.sort_by_key(|again| (again.intended_ns, again.of));
+    for again in again {
+        let row = again_row(&rows, origin, again);
+        rows.push(row);
+    }
+    rows
+}
+
+/// The row of what a customer sent again: the same intent, under another id.
+fn again_row(rows: &[OperationRow], origin: &Origin, again: Again) -> OperationRow {
+    let of = &rows[usize::try_from(again.of).expect("an index")];
+    let row = OperationRow {
+        op: rows.len() as u64,
+        load: of.load,
+        kind: of.kind.clone(),
+        phase: of.phase.clone(),
+        transfer: again.transfer.0.as_u128(),
+        account: of.account,
+        amount: of.amount,
+        params_hash: of.params_hash.clone(),
+        intended_ns: origin.moment(again.intended_ns),
+        user: of.user,
+        to_bank: of.to_bank.clone(),
+        to_account: of.to_account.clone(),
+        intent: of.intent,
+        ..OperationRow::default()
+    };
+    filled(row, origin, again.seen)
 }
 
 /// The row of an operation that was never begun.
@@ -40,30 +71,25 @@ fn missed_row(planned: &PlannedOperation, intended_ns: i64) -> OperationRow {
     OperationRow {
         op: planned.op,
         load: planned.load,
-        kind: "deposit".to_owned(),
+        kind: planned.kind.as_str().to_owned(),
         phase: planned.phase.as_str().to_owned(),
-        transfer: planned.deposit.id.0.as_u128(),
-        account: planned.deposit.account.get(),
-        amount: planned.deposit.amount.get(),
-        params_hash: planned.deposit.params_hash().0.to_vec(),
+        transfer: planned.id().0.as_u128(),
+        account: planned.account().get(),
+        amount: planned.amount().get(),
+        params_hash: planned.params_hash().0.to_vec(),
         intended_ns,
-        sent_ns: None,
-        acked_ns: None,
-        visible_ns: None,
-        visible_is_upper_bound: false,
-        outcome: None,
-        resolved: None,
-        seq: None,
-        balance_after: None,
-        detail: None,
-        http_status: None,
+        user: planned.user().map(|user| user.0),
+        to_bank: planned.to().map(|to| to.bank.clone()),
+        to_account: planned.to().map(|to| to.account.clone()),
+        intent: planned.user().map(|_| planned.intent),
+        ..OperationRow::default()
     }
 }
 
 fn filled(row: OperationRow, origin: &Origin, seen: Seen) -> OperationRow {
     match seen {
         Seen::Missed { why, .. } => OperationRow { detail: Some(why.to_owned()), ..row },
-        Seen::Begun { sent_ns, acked_ns, ending, .. } => {
+        Seen::Begun { sent_ns, acked_ns, ending, attempts, .. } => {
             let word = ending.outcome.as_str().to_owned();
             OperationRow {
                 sent_ns: sent_ns.map(|stamp| origin.moment(stamp)),
@@ -74,6 +100,7 @@ fn filled(row: OperationRow, origin: &Origin, seen: Seen) -> OperationRow {
                 balance_after: ending.balance_after,
                 detail: ending.detail,
                 http_status: ending.status.map(u32::from),
+                attempts: Some(attempts),
                 ..row
             }
         }

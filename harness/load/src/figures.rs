@@ -22,7 +22,7 @@ pub fn latency<'a>(rows: impl IntoIterator<Item = &'a OperationRow>, kind: Laten
 }
 
 /// The counts of the measured phase.
-pub fn counts(rows: &[OperationRow]) -> LoadCounts {
+pub fn counts<'a>(rows: impl IntoIterator<Item = &'a OperationRow>) -> LoadCounts {
     let mut counts = LoadCounts::default();
     for row in measured(rows) {
         counts.planned += 1;

@@ -8,7 +8,8 @@
 //! | [`run`] | the load of a run from start to end |
 //! | `pacer` | one thread, absolute sleeps |
 //! | `sender` | connections with one request in flight each |
-//! | `lookup` | history reads for a share of the deposits |
+//! | `lookup` | history reads for a share of the operations |
+//! | `watch` | customers who ask where their transfer stands |
 //! | [`resolve`] | verdicts on unknown outcomes, afterwards |
 //! | [`figures`], [`hlog`] | latencies: figures, interval log |
 //!
@@ -18,6 +19,7 @@ mod answer;
 mod assemble;
 pub mod figures;
 pub mod hlog;
+mod instance;
 mod lookup;
 mod meter;
 mod pacer;
@@ -25,12 +27,14 @@ mod priority;
 pub mod resolve;
 pub mod run;
 mod sender;
+mod states;
 pub mod stop;
 pub mod tally;
+mod watch;
 mod wire;
 
 pub use lookup::{Heads, read_heads};
-pub use resolve::resolve_unknown;
+pub use resolve::{read_transfers, resolve_unknown};
 pub use run::{DriveError, DriveInput, DriveResult, drive};
 pub use stop::Stop;
 pub use tally::Tally;

@@ -12,17 +12,18 @@ use std::time::Duration;
 use bankstorm_contracts::Outcome;
 use bankstorm_contracts::channel_api::{DEFAULT_PAGE, HistoryPage};
 use bankstorm_record::clock::{Origin, monotonic_ns};
-use bankstorm_record::rows::{PageRow, VisibleRow, entry_hash};
+use bankstorm_record::rows::{PageRow, VisibleRow, entry_hash, pending_bytes};
 use bytes::Bytes;
 use hyper::Method;
-use tokio::sync::{Mutex, mpsc};
+use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 
+use crate::instance::Instance;
 use crate::run::{ChannelAddress, DriveError};
 use crate::stop::Stop;
 use crate::tally::{Count, Tally};
-use crate::wire::{Address, Answer, Client, NoAnswer};
+use crate::wire::{Address, Answer, NoAnswer};
 
 /// One read gives up after this.
 const READ_TIMEOUT: Duration = Duration::from_secs(2);
@@ -62,24 +63,13 @@ pub(crate) struct LookedUp {
     pub(crate) given_up: Vec<u64>,
 }
 
-/// Connections to one instance that are not in use.
-#[derive(Debug)]
-struct Instance {
-    name: String,
-    address: Address,
-    idle: Mutex<Vec<Client>>,
-}
-
 impl Lookups {
     /// Looks up on the calling thread until the last job has ended.
     pub(crate) fn run(mut self) -> std::io::Result<LookedUp> {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
         Ok(runtime.block_on(async {
-            let instances: Arc<[Instance]> = self
-                .channels
-                .drain(..)
-                .map(|(name, address)| Instance { name, address, idle: Mutex::default() })
-                .collect();
+            let instances: Arc<[Instance]> =
+                self.channels.drain(..).map(|(name, address)| Instance::new(name, address)).collect();
             let mut running = JoinSet::new();
             let mut waiting = VecDeque::new();
             let mut all = LookedUp::default();
@@ -193,7 +183,7 @@ pub async fn read_heads(
     let mut instances = Vec::new();
     for channel in channels {
         let address = Address::resolve(&channel.url).await?;
-        instances.push(Instance { name: channel.instance.clone(), address, idle: Mutex::default() });
+        instances.push(Instance::new(channel.instance.clone(), address));
     }
     let mut heads = Heads::default();
     for account in accounts {
@@ -236,10 +226,7 @@ async fn read_page(
     origin: &Origin,
     timeout: Duration,
 ) -> (PageRow, Got) {
-    let mut client = match instance.idle.lock().await.pop() {
-        Some(client) => client,
-        None => Client::new(instance.address.clone()),
-    };
+    let mut client = instance.take().await;
     let mut path = format!("/v1/accounts/{account}/history?limit={DEFAULT_PAGE}");
     if let Some(cursor) = cursor {
         path += &format!("&cursor={cursor}");
@@ -249,7 +236,7 @@ async fn read_page(
     let completed_ns = origin.moment(monotonic_ns());
     let (outcome, got) = match exchange {
         Ok(exchange) => {
-            instance.idle.lock().await.push(client);
+            instance.give_back(client).await;
             read_answer(exchange)
         }
         // The connection goes with the client: its answer may still come.
@@ -259,7 +246,7 @@ async fn read_page(
         account,
         invoked_ns,
         completed_ns,
-        instance: instance.name.clone(),
+        instance: instance.name().to_owned(),
         op,
         cursor,
         outcome: outcome.as_str().to_owned(),
@@ -270,6 +257,7 @@ async fn read_page(
         rows_hash: 0,
         as_of_seq: 0,
         stale: false,
+        ..PageRow::default()
     };
     if let Got::Page(page) = &got {
         describe(&mut row, page);
@@ -296,6 +284,7 @@ fn describe(row: &mut PageRow, page: &HistoryPage) {
     row.contiguous = page.items.windows(2).all(|pair| pair[0].seq == pair[1].seq + 1);
     row.as_of_seq = page.as_of_seq;
     row.stale = page.stale;
+    row.pending = pending_bytes(page.pending.iter().map(|id| id.0.as_u128()));
     row.rows_hash = page.items.iter().fold(0, |sum: u64, entry| {
         sum.wrapping_add(entry_hash(
             entry.account.get(),

@@ -6,9 +6,9 @@
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, SyncSender};
 
-use bankstorm_contracts::TransferId;
-use bankstorm_customers::Plan;
+use bankstorm_contracts::{ParamsHash, TransferId};
 use bankstorm_customers::plan::Phase;
+use bankstorm_customers::{Plan, Request};
 use bankstorm_record::clock::monotonic_ns;
 use bytes::Bytes;
 use hdrhistogram::Histogram;
@@ -38,6 +38,7 @@ pub(crate) struct Ready {
     /// When it is given up, by the same clock.
     pub(crate) deadline_ns: i64,
     pub(crate) transfer: TransferId,
+    pub(crate) params_hash: ParamsHash,
     pub(crate) account: i64,
     pub(crate) body: Bytes,
     pub(crate) lookup: bool,
@@ -48,16 +49,20 @@ pub(crate) fn prepare(plan: &Plan, start_ns: i64, ready: &SyncSender<Ready>) {
     let timeouts: Vec<i64> = plan.scenario().load.iter().map(|load| nanos(load.timeout)).collect();
     for planned in plan.operations() {
         let intended_ns = start_ns + nanos(planned.due);
-        let body = serde_json::to_vec(&planned.deposit).expect("a deposit has no map keys that JSON lacks");
+        let body = match &planned.request {
+            Request::Deposit(deposit) => serde_json::to_vec(deposit),
+            Request::Transfer(transfer) => serde_json::to_vec(transfer),
+        };
         let operation = Ready {
             op: planned.op,
             load: planned.load,
             measured: planned.phase == Phase::Measure,
             intended_ns,
             deadline_ns: intended_ns + timeouts[planned.load as usize],
-            transfer: planned.deposit.id,
-            account: planned.deposit.account.get(),
-            body: body.into(),
+            transfer: planned.id(),
+            params_hash: planned.params_hash(),
+            account: planned.account().get(),
+            body: body.expect("no request has map keys that JSON lacks").into(),
             lookup: planned.lookup,
         };
         if ready.send(operation).is_err() {
@@ -208,6 +213,7 @@ mod tests {
             intended_ns,
             deadline_ns: intended_ns + 1_000_000_000,
             transfer: bankstorm_contracts::TransferId(Uuid::from_u128(op.into())),
+            params_hash: bankstorm_contracts::ParamsHash::TOMBSTONE,
             account: 1_000_000,
             body: Bytes::new(),
             lookup: false,

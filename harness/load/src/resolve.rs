@@ -1,7 +1,10 @@
-//! The resolve phase: core is asked for a verdict on every deposit whose outcome is unknown.
+//! The resolve phase: core is asked for a verdict on every deposit whose outcome is unknown. Transfers are only asked about (D32): a
+//! channel that leaves one open must not be helped.
 //!
-//! In: rows of the load. Out: the same rows with verdicts, as far as there were any within the limit. Elsewhere: what `resolve` does in
-//! core (D32).
+//! In: rows of the load. Out: the same rows with verdicts, as far as there were any within the limit. Elsewhere: transfers
+//! (`resolve/transfers`), what `resolve` does in core.
+
+mod transfers;
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -17,6 +20,7 @@ use uuid::Uuid;
 use crate::answer::Ending;
 use crate::run::DriveError;
 use crate::wire::{Address, Client, NoAnswer};
+pub use transfers::read_transfers;
 
 /// Requests at the same time.
 const CONNECTIONS: usize = 16;
@@ -51,7 +55,7 @@ pub async fn resolve_unknown(
     let unknown: VecDeque<_> = rows
         .iter()
         .enumerate()
-        .filter(|(_, row)| row.outcome.as_deref() == Some(Outcome::Unknown.as_str()) && row.resolved.is_none())
+        .filter(|(_, row)| row.kind == "deposit" && is_open(row))
         .map(|(index, row)| (index, TransferId(Uuid::from_u128(row.transfer))))
         .collect();
     let mut facts = Resolved { unknown: unknown.len() as u64, ..Resolved::default() };
@@ -76,6 +80,11 @@ pub async fn resolve_unknown(
         }
     }
     Ok(facts)
+}
+
+/// Whether nobody knows yet what became of it.
+fn is_open(row: &OperationRow) -> bool {
+    row.outcome.as_deref() == Some(Outcome::Unknown.as_str()) && row.resolved.is_none()
 }
 
 fn store(row: &mut OperationRow, ending: Ending) {
@@ -111,7 +120,7 @@ async fn work(queue: Queue, mut client: Client, until: tokio::time::Instant) -> 
             }
         };
         let status = exchange.as_ref().ok().map(|answer| answer.status);
-        let ending = Ending::of(transfer, exchange);
+        let ending = Ending::of_core(transfer, exchange);
         // Only a verdict on the transfer settles it. A refusal of the question itself (a 4xx, a 503) says nothing about the deposit.
         if matches!(status, Some(200 | 201)) && matches!(ending.outcome, Outcome::Ok | Outcome::Rejected) {
             endings.push((index, ending));

@@ -1,6 +1,8 @@
 //! The load of a run from start to end: threads are started, paced, drained and joined; every planned operation gets its row.
 //!
-//! In: [`DriveInput`]. Out: [`DriveResult`]. Elsewhere: each thread's work (`pacer`, `sender`, `lookup`).
+//! In: [`DriveInput`]. Out: [`DriveResult`]. Elsewhere: the threads (`run/threads`) and their work (`pacer`, `sender`, `lookup`, `watch`).
+
+mod threads;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -8,20 +10,20 @@ use std::time::Duration;
 use bankstorm_customers::Plan;
 use bankstorm_record::clock::{Origin, monotonic_ns};
 use bankstorm_record::latency::CutOffs;
-use bankstorm_record::rows::{OperationRow, PageRow, VisibleRow};
-use tokio::sync::{mpsc, oneshot};
+use bankstorm_record::rows::{OperationRow, PageRow, TransferReadRow, VisibleRow};
 
+use self::threads::{Addresses, Ended, Threads};
 use crate::assemble;
-use crate::lookup::{LookedUp, Lookups};
-use crate::meter::Meter;
-use crate::pacer::{self, Paced, Pacer, Ready, Rings, nanos};
-use crate::priority::{Granted, raise_open_files};
-use crate::sender::{Sender, Sent};
+use crate::lookup::LookedUp;
+use crate::pacer::{Paced, nanos};
+use crate::priority::raise_open_files;
+use crate::sender::Sent;
 use crate::stop::Stop;
 use crate::tally::Tally;
+use crate::watch::Watched;
 use crate::wire::Address;
 
-/// A channel instance that lookups ask.
+/// A channel instance that transfers are sent to and lookups ask.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ChannelAddress {
     /// Its name in evidence, for example `channel-0`.
@@ -72,10 +74,12 @@ impl Default for Tuning {
 /// What was seen.
 #[derive(Clone, Debug)]
 pub struct DriveResult {
-    /// One row per planned operation, sorted by `op`. `visible_ns` is still absent, `resolved` equals a first outcome that is terminal.
+    /// One row per planned operation, then one per transfer that was sent again under another id, sorted by `op`. `visible_ns` is still absent, `resolved` equals a first outcome that is terminal.
     pub operations: Vec<OperationRow>,
     /// Every page that a lookup read, sorted by (account, `invoked_ns`).
     pub pages: Vec<PageRow>,
+    /// What channels told of transfers, sorted by (transfer, `invoked_ns`).
+    pub transfer_reads: Vec<TransferReadRow>,
     /// First reads that showed a looked-up entry, instance `harness`: upper bounds of its visible time. Sorted by (account, `to_seq`).
     pub first_reads: Vec<VisibleRow>,
     /// Lookups that were given up at their limit.
@@ -155,6 +159,9 @@ pub enum DriveError {
         /// What is wrong.
         problem: String,
     },
+    /// Transfers are planned, and there is nobody to send them to.
+    #[error("the plan has transfers, but no channel was given")]
+    NoChannel,
     /// A thread could not be started, or died.
     #[error("generator thread {name} {problem}")]
     Thread {
@@ -177,9 +184,13 @@ pub async fn drive(input: DriveInput) -> Result<DriveResult, DriveError> {
     for channel in &input.channels {
         channels.push((channel.instance.clone(), Address::resolve(&channel.url).await?));
     }
+    if channels.is_empty() && input.plan.scenario().load.iter().any(|load| load.op.is_transfer()) {
+        return Err(DriveError::NoChannel);
+    }
+    let addresses = Addresses { core, channels };
     let mut guard = RaiseOnDrop(Some(Arc::clone(&input.stop)));
     let start_ns = input.origin.monotonic_ns + input.start_at_ns;
-    let threads = Threads::start(&input, start_ns, &core, channels)?;
+    let threads = Threads::start(&input, start_ns, &addresses)?;
     let meters = threads.meters();
     let pacing = threads.pacer.join();
     tokio::pin!(pacing);
@@ -202,10 +213,12 @@ pub async fn drive(input: DriveInput) -> Result<DriveResult, DriveError> {
     }
     let cut_off_ns = monotonic_ns();
     let (looked_up, lookup) = threads.lookup.join().await?;
-    ended.push(lookup);
+    let (watched, watch) = threads.watch.join().await?;
+    ended.extend([lookup, watch]);
     guard.0 = None;
     let threads = ended.into_iter().map(Ended::facts).collect();
-    let mut done = result(&input, start_ns, paced, sent, cut_off_ns, looked_up, threads);
+    let saw = Saw { paced, sent, looked_up, watched };
+    let mut done = result(&input, start_ns, saw, cut_off_ns, threads);
     done.generator.open_files_max = open_files_max;
     Ok(done)
 }
@@ -214,73 +227,6 @@ pub async fn drive(input: DriveInput) -> Result<DriveResult, DriveError> {
 async fn until(at_ns: i64) {
     let left_ns = u64::try_from(at_ns - monotonic_ns()).unwrap_or(0);
     tokio::time::sleep(Duration::from_nanos(left_ns)).await;
-}
-
-/// The threads of a load.
-struct Threads {
-    pacer: Running<Paced>,
-    prepare: Running<()>,
-    senders: Vec<Running<Sent>>,
-    lookup: Running<LookedUp>,
-}
-
-impl Threads {
-    fn start(
-        input: &DriveInput,
-        start_ns: i64,
-        core: &Address,
-        channels: Vec<(String, Address)>,
-    ) -> Result<Self, DriveError> {
-        let (stop, tally) = (&input.stop, &input.tally);
-        let (lookups, jobs) = mpsc::unbounded_channel();
-        let looking_up = Lookups {
-            jobs,
-            channels,
-            origin: input.origin,
-            limit: input.tuning.lookup_limit,
-            stop: Arc::clone(stop),
-            tally: Arc::clone(tally),
-        };
-        let (rings, lanes) = rings(&input.plan, &input.tuning);
-        let lookup = spawn("lookup", move || looking_up.run().map(|done| (done, Granted::NONE)))?;
-        let mut senders = Vec::new();
-        for (number, lanes) in lanes.into_iter().enumerate() {
-            let sender = Sender {
-                lanes,
-                core: core.clone(),
-                lookups: lookups.clone(),
-                stop: Arc::clone(stop),
-                tally: Arc::clone(tally),
-            };
-            let run = move || {
-                sender.run().map(|sent| {
-                    let granted = sent.granted;
-                    (sent, granted)
-                })
-            };
-            senders.push(spawn(&format!("sender-{number}"), run)?);
-        }
-        let (feed, ready) = std::sync::mpsc::sync_channel(pacer::READY_AHEAD);
-        let plan = Arc::clone(&input.plan);
-        let prepare = spawn("prepare", move || {
-            pacer::prepare(&plan, start_ns, &feed);
-            Ok(((), Granted::NONE))
-        })?;
-        let end_ns = start_ns + nanos(input.plan.end());
-        let pacer = Pacer { ready, rings, end_ns, stop: Arc::clone(stop), tally: Arc::clone(tally) };
-        let pacer = spawn("pacer", move || {
-            let paced = pacer.run();
-            let granted = paced.granted;
-            Ok((paced, granted))
-        })?;
-        Ok(Self { pacer, prepare, senders, lookup })
-    }
-
-    fn meters(&self) -> Vec<Arc<Meter>> {
-        let mut meters = vec![&self.pacer.meter, &self.prepare.meter, &self.lookup.meter];
-        meters.extend(self.senders.iter().map(|sender| &sender.meter));
-        meters.into_iter().cloned().collect()
-    }
 }
 
 /// Ends the threads when nobody waits for them any more.
@@ -294,104 +240,26 @@ impl Drop for RaiseOnDrop {
     }
 }
 
-/// Per load the sending ends, per sender thread the receiving ends with their connections.
-#[expect(clippy::type_complexity, reason = "named where it is taken apart, a few lines above")]
-fn rings(plan: &Plan, tuning: &Tuning) -> (Vec<Rings>, Vec<Vec<(mpsc::Receiver<Ready>, u32)>>) {
-    let senders = tuning.senders.max(1);
-    let mut lanes: Vec<Vec<_>> = (0..senders).map(|_| Vec::new()).collect();
-    let mut all = Vec::new();
-    for load in &plan.scenario().load {
-        let mut rings = Vec::new();
-        for (number, lane) in (0_u32..).zip(&mut lanes) {
-            let threads = u32::try_from(senders).unwrap_or(u32::MAX);
-            let share = load.connections / threads + u32::from(number < load.connections % threads);
-            // A thread without a connection of this load would keep what it is handed.
-            if share > 0 {
-                let (ring, out) = mpsc::channel(tuning.ring.max(1));
-                rings.push(ring);
-                lane.push((out, share));
-            }
-        }
-        all.push(Rings::new(rings));
-    }
-    (all, lanes)
-}
-
-/// A running thread of the generator.
-struct Running<T> {
-    name: String,
-    meter: Arc<Meter>,
-    done: oneshot::Receiver<std::io::Result<(T, Granted)>>,
-}
-
-/// One that has ended.
-struct Ended {
-    name: String,
-    granted: Granted,
-    meter: Arc<Meter>,
-}
-
-fn spawn<T: Send + 'static>(
-    name: &str,
-    work: impl FnOnce() -> std::io::Result<(T, Granted)> + Send + 'static,
-) -> Result<Running<T>, DriveError> {
-    let (report, done) = oneshot::channel();
-    let meter = Arc::new(Meter::default());
-    let metered = Arc::clone(&meter);
-    let body = move || {
-        metered.begin();
-        let outcome = work();
-        metered.end();
-        // Nobody waits any more when the load was dropped.
-        let _ = report.send(outcome);
-    };
-    let spawned = std::thread::Builder::new().name(format!("load-{name}")).spawn(body);
-    spawned.map_err(|error| died(name, format!("could not be started: {error}")))?;
-    Ok(Running { name: name.to_owned(), meter, done })
-}
-
-fn died(name: &str, problem: impl Into<String>) -> DriveError {
-    DriveError::Thread { name: name.to_owned(), problem: problem.into() }
-}
-
-impl<T> Running<T> {
-    async fn join(self) -> Result<(T, Ended), DriveError> {
-        let Self { name, meter, done } = self;
-        match done.await {
-            Ok(Ok((value, granted))) => Ok((value, Ended { name, granted, meter })),
-            Ok(Err(error)) => Err(died(&name, format!("failed: {error}"))),
-            Err(_) => Err(died(&name, "panicked; its message is on standard error")),
-        }
-    }
-}
-
-impl Ended {
-    fn facts(self) -> ThreadFacts {
-        let (cpu_ns, wall_ns) = self.meter.span_ns();
-        ThreadFacts {
-            name: self.name,
-            priority: self.granted.priority.to_owned(),
-            timer_slack_ns: self.granted.timer_slack_ns,
-            cpu_ns,
-            wall_ns,
-        }
-    }
-}
-
-fn result(
-    input: &DriveInput,
-    start_ns: i64,
+/// What all threads saw.
+struct Saw {
     paced: Paced,
     sent: Vec<Sent>,
-    cut_off_ns: i64,
     looked_up: LookedUp,
-    threads: Vec<ThreadFacts>,
-) -> DriveResult {
+    watched: Watched,
+}
+
+fn result(input: &DriveInput, start_ns: i64, saw: Saw, cut_off_ns: i64, threads: Vec<ThreadFacts>) -> DriveResult {
+    let Saw { paced, sent, looked_up, watched: Watched { reads: mut transfer_reads, again } } = saw;
     let ring_full = paced.ring_full.len() as u64;
-    let seen = sent.into_iter().flat_map(|sent| sent.seen).collect();
-    let operations = assemble::rows(&input.plan, &input.origin, start_ns, seen, &paced.ring_full);
+    let mut seen = Vec::new();
+    for sent in sent {
+        seen.extend(sent.seen);
+        transfer_reads.extend(sent.reads);
+    }
+    let operations = assemble::rows(&input.plan, &input.origin, start_ns, seen, &paced.ring_full, again);
     let LookedUp { mut pages, mut first_reads, given_up } = looked_up;
     pages.sort_by_key(|page| (page.account, page.invoked_ns));
+    transfer_reads.sort_by_key(|read| (read.transfer, read.invoked_ns));
     first_reads.sort_by_key(|read| (read.account, read.to_seq, read.at_ns));
     let share = |thread: &ThreadFacts| thread.cpu_ns as f64 / thread.wall_ns.max(1) as f64;
     let generator = GeneratorFacts {
@@ -405,6 +273,7 @@ fn result(
     DriveResult {
         operations,
         pages,
+        transfer_reads,
         first_reads,
         lookups_given_up: given_up,
         started_ns,

@@ -16,7 +16,7 @@ use bankstorm_record::clock::monotonic_ns;
 use bytes::Bytes;
 use http_body_util::{BodyExt, Full, Limited};
 use hyper::client::conn::http1::{self, SendRequest};
-use hyper::header::{CONTENT_TYPE, HOST, HeaderValue};
+use hyper::header::{CONTENT_TYPE, HOST, HeaderName, HeaderValue};
 use hyper::{Method, Request, Uri};
 use hyper_util::rt::TokioIo;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
@@ -36,7 +36,11 @@ const UNWRITTEN: i64 = i64::MIN;
 pub(crate) struct Address {
     socket: SocketAddr,
     host: HeaderValue,
+    caller: HeaderValue,
 }
+
+/// The header by which a caller names himself: what core caps each of them by.
+const CALLER: HeaderName = HeaderName::from_static("bankstorm-caller");
 
 impl Address {
     /// Reads `http://host:port`.
@@ -52,7 +56,12 @@ impl Address {
         let name = authority.host().trim_start_matches('[').trim_end_matches(']');
         let found = tokio::net::lookup_host((name, port)).await.map_err(|error| bad(format!("{error}")))?;
         let socket = found.into_iter().next().ok_or_else(|| bad("the host has no address".to_owned()))?;
-        Ok(Self { socket, host })
+        Ok(Self { socket, host, caller: HeaderValue::from_static("harness") })
+    }
+
+    /// The same place, for a caller of that name: plain words.
+    pub(crate) fn for_caller(&self, name: &str) -> Self {
+        Self { caller: HeaderValue::from_str(name).expect("our own names are plain"), ..self.clone() }
     }
 
     /// A request to this address; `body` is JSON when there is one.
@@ -61,6 +70,7 @@ impl Address {
         *request.method_mut() = method;
         *request.uri_mut() = path.parse().expect("our own paths are well formed");
         request.headers_mut().insert(HOST, self.host.clone());
+        request.headers_mut().insert(CALLER, self.caller.clone());
         if request.method() == Method::POST {
             request.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
         }

@@ -5,8 +5,9 @@
 use crate::folder::RunFolder;
 use crate::parquet::{ParquetRow, read_rows};
 use crate::rows::{
-    ApplyJournalRow, ChannelAccountRow, ChannelEntryRow, CoreAccountRow, CoreEntryRow, CoreOutboxRow, CoreTransferRow,
-    DatabaseRow, OperationRow, PageRow, TopicRow, VisibleRow,
+    ApplyJournalRow, BankNetworkRow, ChannelAccountRow, ChannelEntryRow, ChannelTransferRow, CoreAccountRow,
+    CoreEntryRow, CoreHoldRow, CoreOutboxRow, CoreTransferRow, DatabaseRow, OperationRow, PageRow, TopicRow,
+    TransferReadRow, VisibleRow,
 };
 use crate::source::{Rows, Source};
 
@@ -60,4 +61,8 @@ from_evidence! {
     pages: PageRow,
     topic: TopicRow,
     databases: DatabaseRow,
+    core_holds: CoreHoldRow,
+    channel_transfers: ChannelTransferRow,
+    transfer_reads: TransferReadRow,
+    bank_network: BankNetworkRow,
 }

@@ -6,28 +6,35 @@
 //! Units: `_ns` are nanoseconds since the run's origin, `_us` are microseconds since the Unix epoch, money is whole won. Ids are UUIDs
 //! as u128. Words (`kind`, `state`, `outcome` ...) are those of `contracts`. Every file is sorted by the fields named in the row's text.
 
+mod transfers;
+
+pub use transfers::{BankNetworkRow, ChannelTransferRow, CoreHoldRow, TransferReadRow};
+
 /// `operations.parquet`, sorted by `op`: every planned operation, sent or not.
-#[derive(Clone, Debug, PartialEq)]
+///
+/// One row is one intent's use of one key, however many HTTP attempts it took. The same key with other parameters, and another key for the
+/// same intent, are rows of their own.
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct OperationRow {
     /// Its number in the plan, from 0.
     pub op: u64,
     /// Which `[[load]]` of the scenario it belongs to.
     pub load: u32,
-    /// What it is: `deposit`.
+    /// What it is: `deposit`, `transfer` (inside this bank), `outbound`.
     pub kind: String,
     /// `warm_up` or `measure`.
     pub phase: String,
     /// The transfer's id.
     pub transfer: u128,
-    /// The customer's account.
+    /// The customer's account: credited by a deposit, debited by the others.
     pub account: i64,
-    /// The amount.
+    /// The amount, always positive.
     pub amount: i64,
     /// The hash of its parameters (32 bytes).
     pub params_hash: Vec<u8>,
     /// When it was due.
     pub intended_ns: i64,
-    /// When its first byte was written to the socket; absent for one that was missed.
+    /// When the first byte of its first attempt was written to the socket; absent for one that was missed.
     pub sent_ns: Option<i64>,
     /// When its answer was complete, or when it was given up.
     pub acked_ns: Option<i64>,
@@ -39,18 +46,28 @@ pub struct OperationRow {
     pub outcome: Option<String>,
     /// The terminal verdict after the resolve phase: `ok`, `rejected`, `failed`; absent while unresolved or missed.
     pub resolved: Option<String>,
-    /// The serial that core answered, at once or when resolved.
+    /// The serial that was answered, at once or when resolved: of the deposit's entry, of the transfer's debit.
     pub seq: Option<i64>,
-    /// The balance that core answered.
+    /// The balance that core answered; a channel answers none.
     pub balance_after: Option<i64>,
-    /// The reason of a rejection, or what went wrong.
+    /// The reason of a rejection (its word alone), or what went wrong.
     pub detail: Option<String>,
     /// The HTTP status of the last answer.
     pub http_status: Option<u32>,
+    /// The customer who began it; absent for deposits.
+    pub user: Option<i64>,
+    /// The bank that the money goes to; absent for deposits.
+    pub to_bank: Option<String>,
+    /// The account there; absent for deposits.
+    pub to_account: Option<String>,
+    /// Which intent the key belongs to: the `op` of the intent's first key, its own where it is the first; absent for deposits.
+    pub intent: Option<u64>,
+    /// How many HTTP attempts were made under the key; absent where they were not counted.
+    pub attempts: Option<u32>,
 }
 
 /// `evidence/core_account`, sorted by `account`; internal accounts included.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct CoreAccountRow {
     /// Number.
     pub account: i64,
@@ -62,10 +79,14 @@ pub struct CoreAccountRow {
     pub balance: Option<i64>,
     /// The serial up to which the bulk load wrote it.
     pub loaded_seq: i64,
+    /// `open`, `deposit_stopped`, `withdrawal_stopped`, `closed`; `open` for internal accounts.
+    pub status: String,
+    /// What open holds keep back of the balance, as the row says (0 for internal accounts).
+    pub held: i64,
 }
 
 /// `evidence/core_entry`, sorted by (account, seq, transfer, amount): every leg in core, opening and internal ones included.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct CoreEntryRow {
     /// Account.
     pub account: i64,
@@ -77,37 +98,49 @@ pub struct CoreEntryRow {
     pub amount: i64,
     /// Balance after; absent on internal legs.
     pub balance_after: Option<i64>,
-    /// `opening`, `deposit`.
+    /// `opening`, `deposit`, `transfer_out`, `transfer_in`, `outbound`.
     pub kind: String,
     /// Core's database clock when booked.
     pub posted_at_us: i64,
 }
 
 /// `evidence/core_transfer`, sorted by `transfer`.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct CoreTransferRow {
     /// Id.
     pub transfer: u128,
-    /// `deposit`, `opening`, `tombstone`.
+    /// `deposit`, `opening`, `transfer`, `outbound`, `tombstone`.
     pub kind: String,
     /// `processing`, `completed`, `rejected`.
     pub state: String,
     /// Hash of its parameters.
     pub params_hash: Vec<u8>,
-    /// Customer's account.
+    /// Customer's account: credited by a deposit, debited by the others.
     pub account: Option<i64>,
     /// Amount.
     pub amount: Option<i64>,
     /// Reason of a rejection.
     pub reason: Option<String>,
-    /// Serial of the customer's entry.
+    /// Serial of the customer's entry: the debit of a transfer.
     pub seq: Option<i64>,
     /// Balance after it.
     pub balance_after: Option<i64>,
+    /// The bank on the other side: who sent a deposit, whom a transfer goes to.
+    pub party_bank: Option<String>,
+    /// The account there.
+    pub party_account: Option<String>,
+    /// When it was claimed, by core's database clock.
+    pub created_at_us: Option<i64>,
+    /// When it was posted, by core's database clock.
+    pub posted_at_us: Option<i64>,
+    /// When its caller began it, by the caller's clock (transfers).
+    pub requested_at_us: Option<i64>,
+    /// How long it might be posted, in milliseconds (transfers).
+    pub valid_for_ms: Option<i64>,
 }
 
 /// `evidence/core_outbox`, sorted by (account, seq): rows that are still unsent.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct CoreOutboxRow {
     /// Account.
     pub account: i64,
@@ -118,7 +151,7 @@ pub struct CoreOutboxRow {
 }
 
 /// `evidence/channel_entry`, sorted by (account, seq).
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct ChannelEntryRow {
     /// Account.
     pub account: i64,
@@ -137,7 +170,7 @@ pub struct ChannelEntryRow {
 }
 
 /// `evidence/channel_account`, sorted by `account`: the copy's own head, which S3 holds against its rows.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct ChannelAccountRow {
     /// Account.
     pub account: i64,
@@ -150,7 +183,7 @@ pub struct ChannelAccountRow {
 }
 
 /// `evidence/apply_journal`, sorted by (account, journal_id): one row per account and advance.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct ApplyJournalRow {
     /// The journal's own serial. Drawn under the account's lock, so per account it is commit order.
     pub journal_id: i64,
@@ -160,14 +193,14 @@ pub struct ApplyJournalRow {
     pub from_seq: i64,
     /// Last serial after.
     pub to_seq: i64,
-    /// `event`, `gap_fill`.
+    /// `event`, `gap_fill`, `answer`.
     pub source: String,
-    /// Topic of the record that caused it.
-    pub topic: String,
+    /// Topic of the record that caused it; absent where a transfer's answer did.
+    pub topic: Option<String>,
     /// Its partition.
-    pub partition: i32,
+    pub partition: Option<i32>,
     /// Its offset.
-    pub record_offset: i64,
+    pub record_offset: Option<i64>,
     /// The group's generation, where known.
     pub generation: Option<i32>,
     /// The channel instance that wrote it.
@@ -177,7 +210,7 @@ pub struct ApplyJournalRow {
 }
 
 /// `evidence/visible`, sorted by (account, to_seq, at_ns): what became visible when (D44).
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct VisibleRow {
     /// Account.
     pub account: i64,
@@ -192,7 +225,7 @@ pub struct VisibleRow {
 }
 
 /// `evidence/page`, sorted by (account, invoked_ns): every history page that the harness read.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct PageRow {
     /// Account.
     pub account: i64,
@@ -222,10 +255,12 @@ pub struct PageRow {
     pub as_of_seq: i64,
     /// Answered as stale.
     pub stale: bool,
+    /// The transfers that the page lists as in progress: their ids in the page's order, 16 bytes each ([`pending_ids`]).
+    pub pending: Vec<u8>,
 }
 
 /// `evidence/topic`, sorted by (partition, offset): every record of the entries topic, from offset 0.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct TopicRow {
     /// Partition.
     pub partition: i32,
@@ -251,7 +286,7 @@ pub struct TopicRow {
 ///
 /// `deadlocks` falls back to 0 when PostgreSQL recovers from a crash, and what its sessions had not reported by then is lost with it;
 /// `logged` does not.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct DatabaseRow {
     /// `core` or `channel`.
     pub database: String,
@@ -261,6 +296,16 @@ pub struct DatabaseRow {
     pub deadlocks: i64,
     /// Lines `deadlock detected` in the server's log so far.
     pub logged: i64,
+}
+
+/// Transfers' ids as [`PageRow::pending`] keeps them.
+pub fn pending_bytes(ids: impl IntoIterator<Item = u128>) -> Vec<u8> {
+    ids.into_iter().flat_map(u128::to_be_bytes).collect()
+}
+
+/// The ids in [`PageRow::pending`]; bytes beyond a multiple of 16 are none.
+pub fn pending_ids(pending: &[u8]) -> impl Iterator<Item = u128> {
+    pending.as_chunks::<16>().0.iter().map(|id| u128::from_be_bytes(*id))
 }
 
 /// A 64-bit hash of an entry's fields: what pages, the copy and core are compared by. FNV-1a over the fields' bytes, finished with a

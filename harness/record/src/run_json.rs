@@ -66,8 +66,29 @@ pub struct RunJson {
     pub markers: BTreeMap<String, u64>,
     /// Recovery times, one row for each planned fault that fired.
     pub recovery: Vec<RecoveryRecord>,
+    /// How long core took to post what it had admitted, by parts of the measured phase: one part, or several where load came and went.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub posting: Vec<PostingSpan>,
     /// The system under test.
     pub system: SystemFacts,
+}
+
+/// A part of the measured phase as core saw it: from the admission of a request to the end of its transaction, by core's own histogram.
+/// The first and the last look lie within the part, up to a second from its ends.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct PostingSpan {
+    /// From when, in milliseconds since the origin.
+    pub from_ms: i64,
+    /// Until when.
+    pub to_ms: i64,
+    /// What was planned for core and channels in it, a second.
+    pub offered_per_s: f64,
+    /// Requests that core had admitted and that ended in it.
+    pub admitted: u64,
+    /// Median, in microseconds: the upper bound of its bucket; absent where nothing ended, or it lies beyond the last bucket.
+    pub p50_us: Option<u64>,
+    /// 99th percentile, likewise.
+    pub p99_us: Option<u64>,
 }
 
 /// Which build ran.

@@ -4,8 +4,9 @@
 //! is in [`crate::rows`]. Elsewhere: the checkers (`check`).
 
 use crate::rows::{
-    ApplyJournalRow, ChannelAccountRow, ChannelEntryRow, CoreAccountRow, CoreEntryRow, CoreOutboxRow, CoreTransferRow,
-    DatabaseRow, OperationRow, PageRow, TopicRow, VisibleRow,
+    ApplyJournalRow, BankNetworkRow, ChannelAccountRow, ChannelEntryRow, ChannelTransferRow, CoreAccountRow,
+    CoreEntryRow, CoreHoldRow, CoreOutboxRow, CoreTransferRow, DatabaseRow, OperationRow, PageRow, TopicRow,
+    TransferReadRow, VisibleRow,
 };
 
 /// Why a row could not be read: the file, and what was wrong with it.
@@ -47,6 +48,14 @@ pub trait Source {
     fn topic(&self) -> Rows<'_, TopicRow>;
     /// What the databases said of deadlocks.
     fn databases(&self) -> Rows<'_, DatabaseRow>;
+    /// Holds of outbound transfers.
+    fn core_holds(&self) -> Rows<'_, CoreHoldRow>;
+    /// The channel's transfers.
+    fn channel_transfers(&self) -> Rows<'_, ChannelTransferRow>;
+    /// What was told of transfers' states.
+    fn transfer_reads(&self) -> Rows<'_, TransferReadRow>;
+    /// The other banks' book.
+    fn bank_network(&self) -> Rows<'_, BankNetworkRow>;
 }
 
 /// Rows in memory. They are given out as they stand: sort them as [`crate::rows`] says.
@@ -65,6 +74,10 @@ pub struct MemorySource {
     pub pages: Vec<PageRow>,
     pub topic: Vec<TopicRow>,
     pub databases: Vec<DatabaseRow>,
+    pub core_holds: Vec<CoreHoldRow>,
+    pub channel_transfers: Vec<ChannelTransferRow>,
+    pub transfer_reads: Vec<TransferReadRow>,
+    pub bank_network: Vec<BankNetworkRow>,
 }
 
 macro_rules! from_memory {
@@ -90,4 +103,8 @@ from_memory! {
     pages: PageRow,
     topic: TopicRow,
     databases: DatabaseRow,
+    core_holds: CoreHoldRow,
+    channel_transfers: ChannelTransferRow,
+    transfer_reads: TransferReadRow,
+    bank_network: BankNetworkRow,
 }

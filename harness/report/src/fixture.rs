@@ -46,6 +46,7 @@ pub(crate) fn operation(op: u64, phase: &str, intended_ns: i64) -> OperationRow 
         balance_after: Some(1000),
         detail: None,
         http_status: Some(201),
+        ..OperationRow::default()
     }
 }
 
@@ -203,6 +204,7 @@ pub(crate) fn held() -> RunJson {
         faults: vec![],
         markers: BTreeMap::from([("batch_full".into(), 12)]),
         recovery: vec![],
+        posting: vec![],
         system: SystemFacts {
             partitions: 12,
             workers: 4,

@@ -60,6 +60,7 @@ pub fn markdown(input: &ReportInput) -> String {
     if !parts.is_empty() {
         let _ = writeln!(out, "\n{}", cell(&parts));
     }
+    table(&mut out, "Core's posting, admission to commit", &tables::posting(run));
     table(&mut out, "Objectives", &tables::objectives(run));
     table(&mut out, "Faults (seconds since measuring began)", &tables::faults(&run.faults, tables::measured(run)));
     table(&mut out, "Recovery (since the heal)", &tables::recovery(run));

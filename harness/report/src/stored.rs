@@ -192,6 +192,7 @@ fn blank(folder: &RunFolder) -> RunJson {
         faults: Vec::new(),
         markers: Default::default(),
         recovery: Vec::new(),
+        posting: Vec::new(),
         system: SystemFacts::default(),
     }
 }

@@ -4,11 +4,13 @@
 //! format), how figures came about (`load`, `check`).
 
 mod faults;
+mod posting;
 
 use bankstorm_record::run_json::{CheckResult, GuaranteeVerdict, Latency, RunJson, SloVerdict};
 use serde_json::Value;
 
 pub(crate) use self::faults::{during, faults, parts, recovery};
+pub(crate) use self::posting::posting;
 use crate::words::{self, Tone, count, ms};
 
 /// A table of text.

@@ -36,6 +36,7 @@ pub fn summary(run: &RunJson, folder: &RunFolder, colour: bool) -> String {
     }
     out.table("Latency by part of the run (steady, fault in force, recovery)", &tables::during(run));
     out.wrapped(&tables::parts(run), INDENT);
+    out.table("Core's posting, admission to commit", &tables::posting(run));
     out.table("Objectives", &tables::objectives(run));
     out.table("Guarantees", &tables::guarantees(run));
     out.table("Validity", &tables::validity(run));

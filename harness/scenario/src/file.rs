@@ -2,15 +2,13 @@
 //!
 //! In: TOML. Out: [`File`], typed but not yet checked. Elsewhere: defaults and limits (`resolve`), how quantities look (`units`).
 
-use std::collections::BTreeMap;
-use std::fmt;
+mod slo;
 
 use schemars::JsonSchema;
-use serde::de::value::{MapAccessDeserializer, SeqAccessDeserializer};
-use serde::de::{Deserializer, Error, MapAccess, SeqAccess, Unexpected, Visitor};
 use serde::{Deserialize, Serialize};
 
-use crate::units::{DURATION_HINT, DurationText, RateText, ShareText, duration};
+pub use self::slo::{During, Latencies, Limit, Limits, Slo};
+use crate::units::{DurationText, RateText, ShareText};
 
 /// A scenario: a bank, its accounts, what customers do, what is broken, and what is expected of it.
 #[derive(Clone, Debug, Default, Deserialize, Serialize, JsonSchema)]
@@ -35,6 +33,9 @@ pub struct File {
     /// The bank.
     #[serde(default)]
     pub system: System,
+    /// The other banks.
+    #[serde(default)]
+    pub banks: Banks,
     /// Its accounts, loaded before warm-up.
     #[serde(default)]
     pub accounts: Accounts,
@@ -93,6 +94,71 @@ pub struct System {
     /// Kafka brokers, 1 or 3; 1 unless given.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub kafka_brokers: Option<i64>,
+    /// Of whom a channel takes one transfer at a time; `user` unless given.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub guard: Option<Guard>,
+    /// How long a channel waits for core's answer to a transfer; 3s unless given.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub call_timeout: Option<DurationText>,
+    /// How long core may still post a transfer; 5s unless given.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub validity: Option<DurationText>,
+    /// From when the validity counts; `relative` unless given.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub deadline: Option<Deadline>,
+    /// The most requests that core posts in one transaction; 200 unless given.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub core_batch: Option<i64>,
+    /// Transactions in which core posts at once; 4 unless given.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub core_slots: Option<i64>,
+    /// The most requests that core takes on and has not answered yet, beyond which it refuses; 10,000 unless given.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub core_admitted: Option<i64>,
+    /// The age at which core cancels a transfer to another bank that has not answered; 1m unless given.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub outbound_expiry: Option<DurationText>,
+}
+
+/// Of whom a channel takes one transfer at a time.
+#[derive(Clone, Copy, Debug, Deserialize, Serialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Guard {
+    /// Of each customer.
+    User,
+    /// Of each account that pays.
+    Account,
+}
+
+/// From when a transfer's validity counts.
+#[derive(Clone, Copy, Debug, Deserialize, Serialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Deadline {
+    /// From its arrival at core, by core's clock.
+    Relative,
+    /// From when the channel began it, by the channel's clock, which core then trusts.
+    Absolute,
+}
+
+/// The other banks: how they answer. All shares are of credits, and none unless given.
+#[derive(Clone, Debug, Default, Deserialize, Serialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Banks {
+    /// Taken on at once, and answered by a callback after `delay`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub late: Option<ShareText>,
+    /// Taken on at once, and never answered by itself.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub never: Option<ShareText>,
+    /// Answered twice.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub twice: Option<ShareText>,
+    /// Refused, for good.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub refused: Option<ShareText>,
+    /// How long a late answer takes, from the shortest to the longest; `["100ms", "2s"]` unless given.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub delay: Option<[DurationText; 2]>,
 }
 
 /// How a channel's consumer spreads its work.
@@ -114,6 +180,9 @@ pub struct Accounts {
     /// How many; 10,000 unless given.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub count: Option<i64>,
+    /// Customers, who share the accounts evenly; as many as accounts unless given.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub users: Option<i64>,
     /// Opening balance in whole won; 1,000,000 unless given.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub opening_balance: Option<i64>,
@@ -123,6 +192,15 @@ pub struct Accounts {
     /// Which account an operation touches; `"uniform"` unless given.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub skew: Option<Skew>,
+    /// Share of accounts that are closed; none unless given.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub closed: Option<ShareText>,
+    /// Share of accounts that nothing comes into; none unless given.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub deposit_stopped: Option<ShareText>,
+    /// Share of accounts that nothing goes out of; none unless given.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub withdrawal_stopped: Option<ShareText>,
 }
 
 /// Which account an operation touches.
@@ -148,6 +226,9 @@ pub struct Load {
     /// How operations are spread in time; `constant` unless given.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub arrivals: Option<Arrivals>,
+    /// The part of the measured phase in which it is done, such as `["20s", "50s"]`; unless given, all of it and the warm-up.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub window: Option<[DurationText; 2]>,
     /// When an answer is given up and the outcome is unknown; 5s unless given.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub timeout: Option<DurationText>,
@@ -160,14 +241,30 @@ pub struct Load {
     /// Share of operations that are also looked up through the history API; 1% unless given.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub lookup: Option<ShareText>,
+    /// What a customer does whose transfer's outcome is unknown; `wait` unless given. Transfers only.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub on_unknown: Option<OnUnknown>,
+    /// Share of transfers that are sent twice within moments, the second time under an id of its own; none unless given.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub double_click: Option<ShareText>,
+    /// Share of transfers whose id is used again, for another amount; none unless given.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub reuse_key: Option<ShareText>,
+    /// Share of transfers during which the customer sends another from a second device; none unless given.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub two_devices: Option<ShareText>,
 }
 
 /// What is done.
 #[derive(Clone, Copy, Debug, Deserialize, Serialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Op {
-    /// A deposit from another bank.
+    /// A deposit from another bank, at core.
     Deposit,
+    /// A customer's transfer to another account of this bank, at a channel.
+    Transfer,
+    /// A customer's transfer to another bank, at a channel.
+    Outbound,
 }
 
 /// How operations are spread in time.
@@ -186,6 +283,18 @@ pub enum Arrivals {
 pub enum Retry {
     /// Nothing; the resolve phase settles it.
     None,
+    /// The same request under the same id, twice more at most.
+    SameId,
+}
+
+/// What a customer does whose transfer's outcome is unknown.
+#[derive(Clone, Copy, Debug, Deserialize, Serialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum OnUnknown {
+    /// He asks how it stands until it is settled.
+    Wait,
+    /// He asks too, and sends the same again under another id.
+    Resubmit,
 }
 
 /// Something that is broken on purpose.
@@ -195,7 +304,7 @@ pub struct Fault {
     /// What is done: `node.kill`, `node.pause` or `node.restart`.
     #[schemars(schema_with = "crate::schema::fault_kind")]
     pub kind: String,
-    /// To which node: `core`, `channel-0`, `postgres-core`, `postgres-channel`, `kafka-1` ..
+    /// To which node: `core`, `channel-0`, `banks`, `postgres-core`, `postgres-channel`, `kafka-1` ..
     pub place: String,
     /// When: this long after the measured phase began, a second at least. Exactly one of `at` and `nth` is given.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -224,82 +333,4 @@ pub struct Images {
     /// Core and channels.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub services: Option<String>,
-}
-
-/// Objectives, by what they speak of.
-#[derive(Clone, Debug, Default, Deserialize, Serialize)]
-#[serde(deny_unknown_fields)]
-pub struct Slo {
-    /// Of deposits: latency, figure, limits.
-    #[serde(default)]
-    pub deposit: BTreeMap<String, BTreeMap<String, Limits>>,
-    /// Of the way back after a fault was healed: figure, limit.
-    #[serde(default)]
-    pub recovery: BTreeMap<String, DurationText>,
-}
-
-/// The limits of one figure: `"50ms"`, `{ limit = "50ms", during = "all" }`, or a list of such tables.
-#[derive(Clone, Debug, Serialize)]
-#[serde(untagged)]
-pub enum Limits {
-    /// While no fault is at work.
-    Steady(DurationText),
-    /// During one part of the run.
-    One(Limit),
-    /// During several.
-    Several(Vec<Limit>),
-}
-
-/// A limit, and of which part of the run.
-#[derive(Clone, Copy, Debug, Deserialize, Serialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub struct Limit {
-    /// The most it may be.
-    pub limit: DurationText,
-    /// Of which part of the run; `steady` unless given.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub during: Option<During>,
-}
-
-/// A part of the measured phase.
-#[derive(Clone, Copy, Debug, Deserialize, Serialize, JsonSchema)]
-#[serde(rename_all = "snake_case")]
-pub enum During {
-    /// Neither while a fault lasts nor while the bank recovers from one.
-    Steady,
-    /// While a fault lasts.
-    Fault,
-    /// From the heal of a fault until the bank is as before.
-    Recovery,
-    /// The whole measured phase.
-    All,
-}
-
-impl<'de> Deserialize<'de> for Limits {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        deserializer.deserialize_any(LimitsVisitor)
-    }
-}
-
-struct LimitsVisitor;
-
-impl<'de> Visitor<'de> for LimitsVisitor {
-    type Value = Limits;
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{DURATION_HINT}, or {{ limit = \"50ms\", during = \"all\" }}, or a list of such tables")
-    }
-
-    fn visit_str<E: Error>(self, text: &str) -> Result<Limits, E> {
-        let limit = duration(text).ok_or_else(|| E::invalid_value(Unexpected::Str(text), &self))?;
-        Ok(Limits::Steady(DurationText(limit)))
-    }
-
-    fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<Limits, A::Error> {
-        Limit::deserialize(MapAccessDeserializer::new(map)).map(Limits::One)
-    }
-
-    fn visit_seq<A: SeqAccess<'de>>(self, seq: A) -> Result<Limits, A::Error> {
-        Vec::deserialize(SeqAccessDeserializer::new(seq)).map(Limits::Several)
-    }
 }

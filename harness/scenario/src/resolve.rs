@@ -1,18 +1,20 @@
 //! From what was typed to what may be trusted: defaults filled in, every value within its limits.
 //!
 //! In: a typed [`File`]. Out: a [`Scenario`], or the path, value and limits of the first thing that is not accepted. Elsewhere: how
-//! quantities are read (`units`), where the path stands (`tree`), faults and objectives (`resolve/`).
+//! quantities are read (`units`), where the path stands (`tree`), what is larger than a few keys (`resolve/`).
 
 mod faults;
+mod load;
 mod objectives;
+mod system;
 
 use std::time::Duration;
 
 use crate::error::{ScenarioError, Sources, nearest};
 use crate::file::{self, File};
-use crate::resolved::{Accounts, Arrivals, Images, Load, Op, Phases, Retry, Scenario, Skew, System, WorkerMode};
+use crate::resolved::{Accounts, Images, Load, Op, Phases, Scenario, Skew, Stopped};
 use crate::tree::Node;
-use crate::units::{DurationText, duration_text};
+use crate::units::{DurationText, ShareText, duration_text};
 
 /// The highest rate of one load, per second.
 pub const RATE_MAX: f64 = 200_000.0;
@@ -51,16 +53,19 @@ impl Refusal {
 pub fn resolve(file: &File, stem: &str, seed: Option<u64>) -> Result<Scenario, Refusal> {
     let name = name(file.name.as_deref().unwrap_or(stem))?;
     let phases = phases(&file.phases)?;
-    let load = loads(&file.load, &phases)?;
-    let system = system(&file.system)?;
+    let load = load::loads(&file.load, &phases)?;
+    let system = system::system(&file.system)?;
+    let accounts = accounts(&file.accounts)?;
+    receivers(&accounts, &load)?;
     let faults = faults::resolve(&file.fault, &phases, &load, &system)?;
     Ok(Scenario {
         name,
         about: file.about.clone().unwrap_or_default(),
         seed: seed_of(seed, file.seed)?,
-        accounts: accounts(&file.accounts)?,
+        banks: system::banks(&file.banks)?,
+        accounts,
         images: images(&file.images)?,
-        slo: objectives::latencies(&file.slo, !faults.is_empty())?,
+        slo: objectives::latencies(&file.slo, &load, !faults.is_empty())?,
         recovery_slo: objectives::recovery(&file.slo, !faults.is_empty())?,
         system,
         faults,
@@ -138,35 +143,6 @@ fn phases(typed: &file::Phases) -> Result<Phases, Refusal> {
     Ok(phases)
 }
 
-fn system(typed: &file::System) -> Result<System, Refusal> {
-    Ok(System {
-        partitions: count("system.partitions", typed.partitions, 4, 1, 200)?,
-        channel_instances: count("system.channel_instances", typed.channel_instances, 2, 1, 8)?,
-        workers: count("system.workers", typed.workers, 100, 1, 10_000)?,
-        worker_mode: match typed.worker_mode {
-            Some(file::WorkerMode::Serial) => WorkerMode::Serial,
-            Some(file::WorkerMode::Keyed) => WorkerMode::Keyed,
-            Some(file::WorkerMode::KeyedBatched) | None => WorkerMode::KeyedBatched,
-        },
-        sync_cost: span("system.sync_cost", typed.sync_cost, Duration::ZERO, Duration::ZERO, seconds(10))?,
-        kafka_brokers: brokers(typed.kafka_brokers)?,
-    })
-}
-
-fn brokers(typed: Option<i64>) -> Result<u32, Refusal> {
-    match typed {
-        None | Some(1) => Ok(1),
-        Some(3) => Ok(3),
-        Some(other) => {
-            let message = format!(
-                "is {other}; accepted are 1 and 3 (an even number has no better majority than the odd one below it, and more than 3 \
-                 show nothing that 3 do not)"
-            );
-            Err(Refusal::new("system.kafka_brokers", message))
-        }
-    }
-}
-
 fn images(typed: &file::Images) -> Result<Images, Refusal> {
     Ok(Images {
         postgres: image("images.postgres", typed.postgres.as_deref())?,
@@ -189,8 +165,10 @@ fn image(path: &str, typed: Option<&str>) -> Result<Option<String>, Refusal> {
 }
 
 fn accounts(typed: &file::Accounts) -> Result<Accounts, Refusal> {
+    let accounts_count = count("accounts.count", typed.count, 10_000, 1, 2_000_000)?;
     let accounts = Accounts {
-        count: count("accounts.count", typed.count, 10_000, 1, 2_000_000)?.into(),
+        count: accounts_count.into(),
+        users: count("accounts.users", typed.users, accounts_count, 1, accounts_count)?.into(),
         opening_balance_won: within(
             "accounts.opening_balance",
             typed.opening_balance.unwrap_or(1_000_000),
@@ -199,6 +177,7 @@ fn accounts(typed: &file::Accounts) -> Result<Accounts, Refusal> {
         )?,
         history_depth: count("accounts.history_depth", typed.history_depth, 10, 1, 1_000)?,
         skew: skew(typed.skew)?,
+        stopped: stopped(typed)?,
     };
     let entries = accounts.count * u64::from(accounts.history_depth);
     if entries > LOADED_ENTRIES_MAX {
@@ -206,6 +185,31 @@ fn accounts(typed: &file::Accounts) -> Result<Accounts, Refusal> {
         return Err(Refusal::new("accounts.history_depth", message));
     }
     Ok(accounts)
+}
+
+/// A transfer inside the bank goes to another account.
+fn receivers(accounts: &Accounts, load: &[Load]) -> Result<(), Refusal> {
+    if accounts.count < 2 && load.iter().any(|load| load.op == Op::Transfer) {
+        let message = "is 1, and a transfer goes from one account to another; accepted are 2 and more";
+        return Err(Refusal::new("accounts.count", message));
+    }
+    Ok(())
+}
+
+fn stopped(typed: &file::Accounts) -> Result<Stopped, Refusal> {
+    let share = |typed: Option<ShareText>| typed.map_or(0.0, |share| share.0);
+    let stopped = Stopped {
+        closed: share(typed.closed),
+        deposit: share(typed.deposit_stopped),
+        withdrawal: share(typed.withdrawal_stopped),
+    };
+    let together = stopped.closed + stopped.deposit + stopped.withdrawal;
+    if together > 1.0 {
+        let message =
+            format!("is {together} together with deposit_stopped and withdrawal_stopped; accepted is 1 at most");
+        return Err(Refusal::new("accounts.closed", message));
+    }
+    Ok(stopped)
 }
 
 fn skew(typed: Option<file::Skew>) -> Result<Skew, Refusal> {
@@ -217,54 +221,6 @@ fn skew(typed: Option<file::Skew>) -> Result<Skew, Refusal> {
         }
         Some(file::Skew::Hot(share)) => Ok(Skew::Hot(share.0)),
     }
-}
-
-fn loads(typed: &[file::Load], phases: &Phases) -> Result<Vec<Load>, Refusal> {
-    if typed.is_empty() || typed.len() > 16 {
-        let message = format!("has {} entries; accepted are 1 to 16, each under [[load]]", typed.len());
-        return Err(Refusal::new("load", message));
-    }
-    let loads: Vec<Load> =
-        typed.iter().enumerate().map(|(index, typed)| load(index, typed)).collect::<Result<_, _>>()?;
-    let planned = planned_operations(&loads, phases);
-    if planned > OPERATIONS_MAX as f64 {
-        let message = format!(
-            "plans {planned:.0} operations (all rates times warm_up and measure); accepted are {OPERATIONS_MAX} at most"
-        );
-        return Err(Refusal::new("load", message));
-    }
-    Ok(loads)
-}
-
-/// Operations that the load is to send, warm-up included; random arrivals make it a few more or less.
-fn planned_operations(loads: &[Load], phases: &Phases) -> f64 {
-    let time_s = (phases.warm_up + phases.measure).as_secs_f64();
-    loads.iter().map(|load| load.rate_per_s * time_s).sum()
-}
-
-fn load(index: usize, typed: &file::Load) -> Result<Load, Refusal> {
-    let path = |key: &str| format!("load.{index}.{key}");
-    let rate_per_s = typed.rate.0;
-    if !(rate_per_s > 0.0 && rate_per_s <= RATE_MAX) {
-        let message = format!("is \"{rate_per_s}/s\"; accepted is above 0 and at most {RATE_MAX}/s");
-        return Err(Refusal::new(path("rate"), message));
-    }
-    Ok(Load {
-        op: match typed.op {
-            file::Op::Deposit => Op::Deposit,
-        },
-        rate_per_s,
-        arrivals: match typed.arrivals {
-            Some(file::Arrivals::Constant) | None => Arrivals::Constant,
-            Some(file::Arrivals::Poisson) => Arrivals::Poisson,
-        },
-        timeout: span(&path("timeout"), typed.timeout, seconds(5), Duration::from_millis(10), seconds(60))?,
-        retry: match typed.retry {
-            Some(file::Retry::None) | None => Retry::None,
-        },
-        connections: count(&path("connections"), typed.connections, 64, 1, 10_000)?,
-        lookup: typed.lookup.map_or(0.01, |share| share.0),
-    })
 }
 
 fn word<T: Copy>(path: &str, word: &str, known: &[T], as_str: fn(T) -> &'static str) -> Result<T, Refusal> {

@@ -2,9 +2,13 @@
 //!
 //! In: a checked file (`resolve`). Out: [`Scenario`]. Elsewhere: how it is typed, and the limits of each value (`file`, `resolve`).
 
+mod objectives;
+
 use std::time::Duration;
 
 pub use bankstorm_faults::plan::Fault;
+
+pub use self::objectives::{During, Figure, LatencyKind, Objective, RecoveryFigure, RecoveryObjective};
 
 /// A whole scenario.
 #[derive(Clone, Debug, PartialEq)]
@@ -19,6 +23,8 @@ pub struct Scenario {
     pub phases: Phases,
     /// The bank.
     pub system: System,
+    /// The other banks.
+    pub banks: Banks,
     /// Its accounts.
     pub accounts: Accounts,
     /// What customers do.
@@ -63,6 +69,88 @@ pub struct System {
     pub sync_cost: Duration,
     /// Kafka brokers: 1 or 3.
     pub kafka_brokers: u32,
+    /// Of whom a channel takes one transfer at a time (A5, D8).
+    pub guard: Guard,
+    /// How long a channel waits for core's answer to a transfer.
+    pub call_timeout: Duration,
+    /// How long core may still post a transfer; whole milliseconds.
+    pub validity: Duration,
+    /// From when the validity counts (D31).
+    pub deadline: Deadline,
+    /// The most requests in one posting transaction of core.
+    pub core_batch: u32,
+    /// Posting transactions of core at once.
+    pub core_slots: u32,
+    /// The most requests that core takes on and has not answered yet.
+    pub core_admitted: u32,
+    /// The age at which core cancels a hold that no other bank has answered (D39).
+    pub outbound_expiry: Duration,
+}
+
+/// Of whom a channel takes one transfer at a time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Guard {
+    /// Of each customer.
+    User,
+    /// Of each account that pays.
+    Account,
+}
+
+impl Guard {
+    /// The word in files.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::User => "user",
+            Self::Account => "account",
+        }
+    }
+}
+
+/// From when a transfer's validity counts (D31).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Deadline {
+    /// From its arrival at core, by core's clock.
+    Relative,
+    /// From when the channel began it, by the channel's clock.
+    Absolute,
+}
+
+impl Deadline {
+    /// The word in files.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Relative => "relative",
+            Self::Absolute => "absolute",
+        }
+    }
+}
+
+/// How the other banks answer; shares (0 to 1) are of credits.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Banks {
+    /// Answered by a callback after `delay`.
+    pub late: f64,
+    /// Never answered by themselves.
+    pub never: f64,
+    /// Answered twice.
+    pub twice: f64,
+    /// Refused for good.
+    pub refused: f64,
+    /// How long a late answer takes, from the shortest to the longest.
+    pub delay: (Duration, Duration),
+}
+
+impl Default for Banks {
+    /// Banks that credit everything and say so at once.
+    fn default() -> Self {
+        Self {
+            late: 0.0,
+            never: 0.0,
+            twice: 0.0,
+            refused: 0.0,
+            delay: (Duration::from_millis(100), Duration::from_secs(2)),
+        }
+    }
 }
 
 impl System {
@@ -71,7 +159,8 @@ impl System {
         let channels = (0..self.channel_instances).map(|index| format!("channel-{index}"));
         let brokers = (1..=self.kafka_brokers).map(|number| format!("kafka-{number}"));
         let databases = ["postgres-core", "postgres-channel"].map(str::to_owned);
-        std::iter::once("core".to_owned()).chain(channels).chain(databases).chain(brokers).collect()
+        let core = std::iter::once("core".to_owned());
+        core.chain(channels).chain(["banks".to_owned()]).chain(databases).chain(brokers).collect()
     }
 }
 
@@ -105,12 +194,27 @@ pub enum WorkerMode {
 pub struct Accounts {
     /// How many.
     pub count: u64,
+    /// Customers, 1 to `count`, who share the accounts evenly.
+    pub users: u64,
     /// Opening balance, in won.
     pub opening_balance_won: i64,
     /// Entries of each account before the run, the opening included.
     pub history_depth: u32,
     /// Which account an operation touches.
     pub skew: Skew,
+    /// Accounts that do not let everything happen.
+    pub stopped: Stopped,
+}
+
+/// Shares (0 to 1) of the accounts that do not let everything happen.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Stopped {
+    /// Nothing.
+    pub closed: f64,
+    /// Nothing comes in.
+    pub deposit: f64,
+    /// Nothing goes out.
+    pub withdrawal: f64,
 }
 
 /// Which account an operation touches.
@@ -133,6 +237,8 @@ pub struct Load {
     pub rate_per_s: f64,
     /// How they are spread in time.
     pub arrivals: Arrivals,
+    /// The part of the measured phase in which it is done, from its start; `None` is warm-up and all of it.
+    pub window: Option<(Duration, Duration)>,
     /// When an answer is given up and the outcome is unknown.
     pub timeout: Duration,
     /// What follows a failed or unknown outcome.
@@ -141,21 +247,66 @@ pub struct Load {
     pub connections: u32,
     /// Share of operations (0 to 1) that are also looked up through the history API.
     pub lookup: f64,
+    /// What customers do besides; of deposits, nothing.
+    pub behaviour: Behaviour,
+}
+
+/// What customers do around their transfers; shares (0 to 1) are of transfers.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Behaviour {
+    /// What follows an unknown outcome.
+    pub on_unknown: OnUnknown,
+    /// Sent again within moments under another id.
+    pub double_click: f64,
+    /// The id used again for another amount.
+    pub reuse_key: f64,
+    /// Another transfer meanwhile, from a second device.
+    pub two_devices: f64,
+}
+
+impl Default for Behaviour {
+    /// A patient customer with one device, who clicks once.
+    fn default() -> Self {
+        Self { on_unknown: OnUnknown::Wait, double_click: 0.0, reuse_key: 0.0, two_devices: 0.0 }
+    }
+}
+
+/// What a customer does whose transfer's outcome is unknown.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum OnUnknown {
+    /// He asks how it stands until it is settled.
+    Wait,
+    /// He asks too, and sends the same again under another id.
+    Resubmit,
 }
 
 /// What is done.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Op {
-    /// A deposit from another bank.
+    /// A deposit from another bank, at core.
     Deposit,
+    /// A transfer inside the bank, at a channel.
+    Transfer,
+    /// A transfer to another bank, at a channel.
+    Outbound,
 }
 
 impl Op {
+    /// All of them, in the order of reports.
+    pub const ALL: [Self; 3] = [Self::Deposit, Self::Transfer, Self::Outbound];
+
     /// The word in files.
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Deposit => "deposit",
+            Self::Transfer => "transfer",
+            Self::Outbound => "outbound",
         }
+    }
+
+    /// Whether a customer sends it to a channel.
+    pub const fn is_transfer(self) -> bool {
+        matches!(self, Self::Transfer | Self::Outbound)
     }
 }
 
@@ -173,147 +324,6 @@ pub enum Arrivals {
 pub enum Retry {
     /// Nothing; the resolve phase settles it.
     None,
-}
-
-/// An objective.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Objective {
-    /// For example `deposit.response.p99`; the same for every `during`.
-    pub name: String,
-    /// The operation.
-    pub op: Op,
-    /// Which latency.
-    pub latency: LatencyKind,
-    /// Which figure of it.
-    pub figure: Figure,
-    /// The most it may be.
-    pub limit: Duration,
-    /// Of which part of the measured phase.
-    pub during: During,
-}
-
-/// A part of the measured phase.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum During {
-    /// Neither while a fault lasts nor while the bank recovers from one.
-    Steady,
-    /// While a fault lasts.
-    Fault,
-    /// From the heal of a fault until the bank is as before.
-    Recovery,
-    /// The whole measured phase.
-    All,
-}
-
-impl During {
-    /// The word in files.
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Steady => "steady",
-            Self::Fault => "fault",
-            Self::Recovery => "recovery",
-            Self::All => "all",
-        }
-    }
-}
-
-/// An objective of the way back after each fault.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct RecoveryObjective {
-    /// For example `recovery.first_ok`.
-    pub name: String,
-    /// Which time.
-    pub figure: RecoveryFigure,
-    /// The most it may be, after any fault.
-    pub limit: Duration,
-}
-
-/// Times of the way back, from the moment that a fault was healed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum RecoveryFigure {
-    /// Until the first operation succeeds.
-    FirstOk,
-    /// Until 90 % of the rate before the fault succeeds.
-    Rate90,
-    /// Until the copy's lag is as it was before.
-    LagNormal,
-}
-
-impl RecoveryFigure {
-    /// All of them, in the order of reports.
-    pub const ALL: [Self; 3] = [Self::FirstOk, Self::Rate90, Self::LagNormal];
-
-    /// The word in files.
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::FirstOk => "first_ok",
-            Self::Rate90 => "rate_90",
-            Self::LagNormal => "lag_normal",
-        }
-    }
-}
-
-/// The latencies of an operation.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum LatencyKind {
-    /// Intended -> acknowledged.
-    Response,
-    /// Written -> acknowledged.
-    Service,
-    /// Intended -> written.
-    SendLag,
-    /// Acknowledged -> visible.
-    SyncLag,
-    /// Intended -> visible.
-    Visible,
-}
-
-impl LatencyKind {
-    /// All of them, in the order of reports.
-    pub const ALL: [Self; 5] = [Self::Response, Self::Service, Self::SendLag, Self::SyncLag, Self::Visible];
-
-    /// The word in files.
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Response => "response",
-            Self::Service => "service",
-            Self::SendLag => "send_lag",
-            Self::SyncLag => "sync_lag",
-            Self::Visible => "visible",
-        }
-    }
-}
-
-/// Figures of a histogram.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Figure {
-    /// Mean.
-    Mean,
-    /// Median.
-    P50,
-    /// 90th percentile.
-    P90,
-    /// 99th percentile.
-    P99,
-    /// 99.9th percentile.
-    P999,
-    /// Largest.
-    Max,
-}
-
-impl Figure {
-    /// All of them, in the order of reports.
-    pub const ALL: [Self; 6] = [Self::Mean, Self::P50, Self::P90, Self::P99, Self::P999, Self::Max];
-
-    /// The word in files.
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Mean => "mean",
-            Self::P50 => "p50",
-            Self::P90 => "p90",
-            Self::P99 => "p99",
-            Self::P999 => "p999",
-            Self::Max => "max",
-        }
-    }
+    /// The same request under the same id, twice more at most.
+    SameId,
 }

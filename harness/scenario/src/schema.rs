@@ -26,13 +26,15 @@ pub(crate) fn fault_kind(_: &mut SchemaGenerator) -> Schema {
 pub(crate) fn slo(generator: &mut SchemaGenerator) -> Schema {
     let mut properties = Map::new();
     let limits = limits(generator);
-    let mut latencies = Map::new();
-    for latency in LatencyKind::ALL {
-        let prefix = format!("{}.{}", Op::Deposit.as_str(), latency.as_str());
-        let figures = words(Figure::ALL.map(Figure::as_str), &limits, &prefix, &mut properties);
-        latencies.insert(latency.as_str().to_owned(), figures);
+    for op in Op::ALL {
+        let mut latencies = Map::new();
+        for latency in LatencyKind::ALL {
+            let prefix = format!("{}.{}", op.as_str(), latency.as_str());
+            let figures = words(Figure::ALL.map(Figure::as_str), &limits, &prefix, &mut properties);
+            latencies.insert(latency.as_str().to_owned(), figures);
+        }
+        properties.insert(op.as_str().to_owned(), table(latencies));
     }
-    properties.insert(Op::Deposit.as_str().to_owned(), table(latencies));
     let limit = subschema::<DurationText>(generator);
     let recovery = words(RecoveryFigure::ALL.map(RecoveryFigure::as_str), &limit, "recovery", &mut properties);
     properties.insert("recovery".to_owned(), recovery);

@@ -3,6 +3,7 @@
 mod faults;
 mod objectives;
 mod stored;
+mod transfers;
 
 use std::path::Path;
 
@@ -79,7 +80,7 @@ fn the_schema_names_every_key_and_refuses_others() {
     let schema = crate::schema();
     let keys: Vec<_> = schema["properties"].as_object().expect("keys").keys().cloned().collect();
     let expected =
-        ["about", "accounts", "fault", "images", "load", "markers", "name", "phases", "seed", "slo", "system"];
+        ["about", "accounts", "banks", "fault", "images", "load", "markers", "name", "phases", "seed", "slo", "system"];
     assert_eq!(keys, expected);
     assert_eq!(schema["additionalProperties"], false);
     let slo = &schema["properties"]["slo"]["properties"];
@@ -95,22 +96,22 @@ fn unknown_keys_name_the_nearest() {
       |
     8 | raet = "300/s"
       | ^^^^
-    help: did you mean `rate`? accepted here: `op`, `rate`, `arrivals`, `timeout`, `retry`, `connections`, `lookup`
+    help: did you mean `rate`? accepted here: `op`, `rate`, `arrivals`, `window`, `timeout`, `retry`, `connections`, `lookup`, `on_unknown`, `double_click`, `reuse_key`, `two_devices`
     "#);
     assert_snapshot!(refused(&GOOD.replace("[phases]", "[phase]"), &[]), @r#"
     scenarios/test.toml:3:2: unknown key `phase` in the top level
       |
     3 | [phase]
       |  ^^^^^
-    help: did you mean `phases`? accepted here: `name`, `about`, `seed`, `markers`, `phases`, `system`, `accounts`, `load`, `fault`, `images`, `slo`
+    help: did you mean `phases`? accepted here: `name`, `about`, `seed`, `markers`, `phases`, `system`, `banks`, `accounts`, `load`, `fault`, `images`, `slo`
     "#);
     assert_snapshot!(refused(GOOD, &["load.0.rat=3000/s"]), @r#"
     --set load.0.rat=3000/s: unknown key `rat` in load.0
-    help: did you mean `rate`? accepted here: `op`, `rate`, `arrivals`, `timeout`, `retry`, `connections`, `lookup`
+    help: did you mean `rate`? accepted here: `op`, `rate`, `arrivals`, `window`, `timeout`, `retry`, `connections`, `lookup`, `on_unknown`, `double_click`, `reuse_key`, `two_devices`
     "#);
     assert_snapshot!(refused(GOOD, &["phase.measure=10m"]), @r#"
     --set phase.measure=10m: unknown key `phase` in the top level
-    help: did you mean `phases`? accepted here: `name`, `about`, `seed`, `markers`, `phases`, `system`, `accounts`, `load`, `fault`, `images`, `slo`
+    help: did you mean `phases`? accepted here: `name`, `about`, `seed`, `markers`, `phases`, `system`, `banks`, `accounts`, `load`, `fault`, `images`, `slo`
     "#);
     assert_snapshot!(refused(&GOOD.replace("response", "respons"), &[]), @r#"
     scenarios/test.toml:11:9: slo.deposit.respons is unknown
@@ -146,7 +147,7 @@ fn bad_values_say_what_would_be_accepted() {
       |
     7 | op = "scroll"
       |      ^^^^^^^^
-    help: accepted here: `deposit`
+    help: accepted here: `deposit`, `transfer`, `outbound`
     "#);
     assert_snapshot!(refused(GOOD, &["accounts.count=-5"]), @"--set accounts.count=-5: accounts.count is -5; accepted are 1 to 2000000");
     assert_snapshot!(refused(&format!("seed = -1\n{GOOD}"), &[]), @r#"
@@ -212,8 +213,17 @@ fn brokers_and_images_are_what_they_say() {
     let scenario = accepted(GOOD, &sets);
     assert_eq!(scenario.system.kafka_brokers, 3);
     assert_eq!(scenario.images.postgres.as_deref(), Some("mirror.example:5000/postgres:18.1"));
-    let places =
-        ["core", "channel-0", "channel-1", "postgres-core", "postgres-channel", "kafka-1", "kafka-2", "kafka-3"];
+    let places = [
+        "core",
+        "channel-0",
+        "channel-1",
+        "banks",
+        "postgres-core",
+        "postgres-channel",
+        "kafka-1",
+        "kafka-2",
+        "kafka-3",
+    ];
     assert_eq!(scenario.system.places(), places);
     assert_snapshot!(refused(GOOD, &["system.kafka_brokers=2"]), @"--set system.kafka_brokers=2: system.kafka_brokers is 2; accepted are 1 and 3 (an even number has no better majority than the odd one below it, and more than 3 show nothing that 3 do not)");
     assert_snapshot!(refused(GOOD, &["images.kafka=\"\""]), @r#"--set images.kafka="": images.kafka is ""; accepted is name:tag without blanks, such as "postgres:18""#);

@@ -1,16 +1,18 @@
 //! The ports for real: PostgreSQL, Kafka, HTTP and the process itself.
 //!
 //! In: connection strings and addresses. Out: implementations of the traits of `outside`, and the assemblies that `bankstorm serve`
-//! runs. Elsewhere: every rule (`core`, `channel`); an adapter translates and decides nothing.
+//! runs. Elsewhere: every rule (`core`, `channel`, `banks`); an adapter translates and decides nothing.
 //!
 //! | module | port | real thing |
 //! |---|---|---|
 //! | [`postgres`] | `CoreStore`, `ChannelStore` | PostgreSQL 15 or newer, by tokio-postgres |
 //! | [`kafka`] | `EventLog` | Apache Kafka, by librdkafka |
-//! | [`http`] | `CoreApi`, and the services' front doors | axum and hyper |
+//! | [`http`] | `CoreApi`, `BankNetwork`, `OutcomeSink`, and the services' front doors | axum and hyper |
+//! | [`bank_book`] | `BankBook` | a file in the run folder |
 //! | [`visible`] | `VisibleLog` | a file in the run folder |
 //! | [`process`] | `Scope`, `Points`, `Metrics` | tokio, Prometheus text |
 
+pub mod bank_book;
 pub mod http;
 pub mod kafka;
 pub mod postgres;

@@ -4,6 +4,7 @@
 
 pub mod bulk;
 pub mod channel;
+mod columns;
 pub mod core;
 pub mod error;
 pub mod pool;

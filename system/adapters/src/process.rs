@@ -1,5 +1,6 @@
 //! The process itself: tasks, stop signals, markers and counters, and the assemblies that `bankstorm serve` runs.
 
+pub mod banks;
 pub mod channel;
 pub mod core;
 pub mod registry;

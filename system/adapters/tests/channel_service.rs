@@ -11,7 +11,7 @@ use std::time::Duration;
 use axum::extract::{Path, Query, State};
 use axum::routing::{get, post};
 use axum::{Json, Router};
-use bankstorm_adapters::http::core_client::CoreClient;
+use bankstorm_adapters::http::core_client::{CoreCalls, CoreClient};
 use bankstorm_adapters::postgres::channel::{PgChannelStore, apply_schema};
 use bankstorm_adapters::process::channel::ChannelProcess;
 use bankstorm_adapters::process::registry::Registry;
@@ -137,7 +137,7 @@ async fn start(url: &str, core: &str, config: ChannelConfig) -> Running {
     let process = ChannelProcess {
         store: PgChannelStore::connect(url, 6, "channel-trial").await.expect("the database is up"),
         log: Script { events: Arc::new(Mutex::new(Some(script))), shared: Arc::clone(&shared) },
-        core: CoreClient::new(core, 2).expect("an address"),
+        core: CoreClient::new(core, CoreCalls { reads: 2, transfers: 2 }, "channel-trial").expect("an address"),
         scope: ProcessScope::new(),
         visible: VisibleFile::counting_in(&visible, registry.clone()).expect("a file"),
         registry,

@@ -1,23 +1,29 @@
 //! The channel's store on a real PostgreSQL: the conformance list, and what only SQL can get wrong.
 //!
-//! In: a connection string. Out: one trial a test. Elsewhere: the list (`outside::conformance::channel_store`), the server (`real`).
+//! In: a connection string. Out: one trial a test. Elsewhere: the list (`outside::conformance::channel_store`), the server (`real`),
+//! what becomes of transfers (`transfers`).
+
+mod transfers;
 
 use std::sync::Arc;
 
 use bankstorm_adapters::postgres::bulk::LoadedAccount;
 use bankstorm_adapters::postgres::channel::{PgChannelStore, apply_schema, bulk_load};
-use bankstorm_contracts::{AccountNo, Entry, EntryKind, Seq, TransferId, WallMicros, Won};
+use bankstorm_contracts::{AccountNo, AccountStatus, Entry, EntryKind, Seq, TransferId, WallMicros, Won};
 use bankstorm_outside::channel_store::{AdvanceWrites, Cause, ChannelStore, ChannelTx, JournalLine, Source};
 use bankstorm_outside::conformance::channel_store::{Case, ChannelStoreFixture, cases};
 use bankstorm_outside::{CommitOutcome, LockMode};
 use libtest_mimic::Trial;
-use tokio::runtime::Runtime;
 use tokio::sync::OnceCell;
 use tokio_postgres::{Client, NoTls};
 use uuid::Uuid;
 
-/// A database for all tests of this file; each has accounts of its own.
+use crate::Place;
+use crate::database::channel_database;
+
+/// A database for all tests of this file that are not alone; each has accounts of its own.
 struct Database {
+    cluster: String,
     url: String,
     schema: OnceCell<()>,
 }
@@ -38,11 +44,17 @@ impl ChannelStoreFixture for Database {
         self.schema.get_or_init(async || apply_schema(&self.url).await.expect("the schema applies")).await;
         PgChannelStore::connect(&self.url, 5, "channel-test").await.expect("the server is there")
     }
+
+    async fn alone(&self) -> PgChannelStore {
+        let url = channel_database(&self.cluster).await;
+        PgChannelStore::connect(&url, 5, "channel-test").await.expect("the server is there")
+    }
 }
 
-/// The conformance list and the tests of this file, on the empty database at `url`.
-pub(crate) fn trials(runtime: &Arc<Runtime>, url: &str) -> Vec<Trial> {
-    let database = Arc::new(Database { url: url.to_owned(), schema: OnceCell::new() });
+/// The conformance list and the tests of this file, on the channel's empty database, and transfers, on databases of their own.
+pub(crate) fn trials(place: &Place) -> Vec<Trial> {
+    let database =
+        Arc::new(Database { cluster: place.channel.clone(), url: place.channel.clone(), schema: OnceCell::new() });
     macro_rules! more {
         ($($case:ident),* $(,)?) => {
             [$(Case { name: stringify!($case), run: |database| Box::pin($case(database)) }),*]
@@ -54,13 +66,13 @@ pub(crate) fn trials(runtime: &Arc<Runtime>, url: &str) -> Vec<Trial> {
         a_session_that_ended_in_a_transaction_is_told_and_replaced,
     ];
     let trial = |case: Case<Database>| {
-        let (runtime, database) = (Arc::clone(runtime), Arc::clone(&database));
+        let (runtime, database) = (Arc::clone(&place.runtime), Arc::clone(&database));
         Trial::test(format!("channel_store::{}", case.name), move || {
             runtime.block_on((case.run)(database));
             Ok(())
         })
     };
-    cases().into_iter().chain(more).map(trial).collect()
+    cases().into_iter().chain(more).map(trial).chain(transfers::trials(place)).collect()
 }
 
 /// The entry that every test of the channel uses: 10 won each.
@@ -83,10 +95,10 @@ async fn pages_at_depth_are_the_slices_that_were_loaded(database: Arc<Database>)
     let accounts = [(5_000_001, 3_000), (5_000_002, 0), (5_000_003, 1)].map(|(no, depth)| (AccountNo::new(no), depth));
     let loaded = accounts.map(|(account, depth)| {
         let entries = (1..=depth).map(|seq| entry(account, seq)).collect();
-        LoadedAccount { account, entries }
+        LoadedAccount { account, status: AccountStatus::Open, entries }
     });
     bulk_load(&database.url, loaded.iter().cloned()).await.expect("loaded");
-    for LoadedAccount { account, entries } in &loaded {
+    for LoadedAccount { account, entries, .. } in &loaded {
         let mut scrolled = Vec::new();
         let mut cursor = None;
         loop {
@@ -108,11 +120,12 @@ async fn the_journal_names_cause_instance_and_transaction(database: Arc<Database
     let account = AccountNo::new(5_100_001);
     let mut ids = Vec::new();
     for (from, to, source, generation) in [(0, 2, Source::Event, Some(7)), (2, 3, Source::GapFill, None)] {
-        let cause = Cause { topic: "core.entries".to_owned(), partition: 4, offset: 40 + to, generation };
+        let cause = Some(Cause { topic: "core.entries".to_owned(), partition: 4, offset: 40 + to, generation });
         let writes = AdvanceWrites {
             entries: (from + 1..=to).map(|seq| entry(account, seq)).collect(),
             heads: vec![(from, entry(account, to).head())],
             journal: vec![JournalLine { account, from_seq: from, to_seq: to, source, cause }],
+            ..AdvanceWrites::default()
         };
         let mut tx = store.begin().await.expect("begun");
         tx.lock(&[account], LockMode::SkipLocked).await.expect("locked");
@@ -155,7 +168,7 @@ async fn a_session_that_ended_in_a_transaction_is_told_and_replaced(database: Ar
     let writes = AdvanceWrites {
         entries: vec![entry(account, 1)],
         heads: vec![(0, entry(account, 1).head())],
-        journal: Vec::new(),
+        ..AdvanceWrites::default()
     };
     let outcome = tx.write_and_commit(&writes).await;
     assert_ne!(outcome, CommitOutcome::Ok);

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use bankstorm_adapters::http::banks_client::BanksClient;
 use bankstorm_adapters::http::server::{operations, serve};
 use bankstorm_adapters::postgres::core::PgCoreStore;
 use bankstorm_adapters::process::core::{CoreProcess, stopping};
@@ -13,17 +14,17 @@ use bankstorm_core::{Core, CoreConfig};
 use bankstorm_outside::process::Scope;
 use futures_util::FutureExt;
 use libtest_mimic::Trial;
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::{TcpListener, TcpStream};
-use tokio::time::timeout;
+use tokio::net::TcpListener;
 
 use crate::Place;
 use crate::core_service::MemoryLog;
 use crate::database::{LIMIT, client, core_database, until, until_waiting};
+use crate::wire::{ask, ask_as, send};
 
 pub(crate) fn trials(place: &Place) -> Vec<Trial> {
     vec![
         place.trial("core_front::answers_are_those_of_the_contract".to_owned(), contract),
+        place.trial("core_front::a18_who_is_refused_for_want_of_room_is_told_when_to_come_again".to_owned(), full),
         place.trial("core_front::a_client_that_hangs_up_changes_nothing".to_owned(), hang_up),
     ]
 }
@@ -34,13 +35,19 @@ struct Front {
     scope: ProcessScope,
 }
 
-async fn front(place: &Place) -> Front {
-    let first = Head { account: AccountNo::new(1_000_001), seq: 0, balance: Won::ZERO };
-    let database = core_database(&place.core, &[first]).await;
+async fn front(place: &Place, config: CoreConfig) -> Front {
+    let heads = [1_000_001, 1_000_002].map(|no| Head { account: AccountNo::new(no), seq: 0, balance: Won::ZERO });
+    let database = core_database(&place.core, &heads).await;
     let store = PgCoreStore::connect(&database, 4).await.expect("the database is up");
     let (scope, registry) = (ProcessScope::new(), Registry::new());
-    let process = CoreProcess { store, log: MemoryLog::default(), scope: scope.clone(), registry: registry.clone() };
-    let core = Core::start(process, CoreConfig { lock_timeout: LIMIT, ..CoreConfig::default() });
+    let process = CoreProcess {
+        store,
+        log: MemoryLog::default(),
+        banks: BanksClient::none(),
+        scope: scope.clone(),
+        registry: registry.clone(),
+    };
+    let core = Core::start(process, config);
     let router =
         bankstorm_adapters::http::core::router(core).merge(operations(registry, Arc::new(|| async { Ok(()) }.boxed())));
     let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
@@ -51,28 +58,6 @@ async fn front(place: &Place) -> Front {
 }
 
 impl Front {
-    /// Sends one request; the status, the content type and the body.
-    async fn ask(&self, line: &str, body: &str) -> (u16, String, String) {
-        let mut socket = self.send(line, body).await;
-        let mut answer = String::new();
-        timeout(LIMIT, socket.read_to_string(&mut answer)).await.expect("an answer").expect("text");
-        let (head, body) = answer.split_once("\r\n\r\n").expect("a head");
-        let status = head.split_whitespace().nth(1).and_then(|text| text.parse().ok()).expect("a status");
-        let kind = head.lines().find_map(|line| line.strip_prefix("content-type: ")).unwrap_or_default();
-        (status, kind.to_owned(), body.to_owned())
-    }
-
-    async fn send(&self, line: &str, body: &str) -> TcpStream {
-        let mut socket = TcpStream::connect(&self.address).await.expect("the front door");
-        let request = format!(
-            "{line} HTTP/1.1\r\nhost: core\r\nconnection: close\r\ncontent-length: {}\r\n\r\n{body}",
-            body.len()
-        );
-        // A refusal may come, and the socket close, before the whole body went out.
-        let _ = socket.write_all(request.as_bytes()).await;
-        socket
-    }
-
     async fn end(self) {
         self.scope.stop();
         assert_eq!(self.scope.ended(Duration::from_secs(10)).await, 0);
@@ -85,10 +70,23 @@ fn body(number: u32, amount: &str) -> String {
     )
 }
 
+fn transfer(number: u32, to: &str, amount: &str) -> String {
+    format!(
+        r#"{{"id":"00000000-0000-0000-0000-{number:012}","from":1000001,"to":{{"bank":"900","account":"{to}"}},"amount":{amount},"requested_at":1,"valid_for_ms":60000,"memo":"rent"}}"#
+    )
+}
+
+fn patient() -> CoreConfig {
+    CoreConfig { lock_timeout: LIMIT, other_banks: false, ..CoreConfig::default() }
+}
+
 async fn contract(place: Place) {
-    let front = front(&place).await;
+    let front = front(&place, patient()).await;
     let (problem, json) = ("application/problem+json", "application/json");
     let resolve = |number: u32| format!("POST /v1/transfers/00000000-0000-0000-0000-{number:012}/resolve");
+    let outcome = |number: u32| format!("POST /v1/outbound/00000000-0000-0000-0000-{number:012}/outcome");
+    let told =
+        |number: u32, state: &str| format!(r#"{{"id":"00000000-0000-0000-0000-{number:012}","state":"{state}"}}"#);
     let large = "x".repeat(64 * 1024 + 1);
     let cases = [
         ("POST /v1/deposits", body(1, "500"), 201, json, r#""state":"completed","seq":1,"balance_after":500"#),
@@ -125,27 +123,77 @@ async fn contract(place: Place) {
         ("GET /v1/deposits", String::new(), 405, problem, r#""type":"method-not-allowed""#),
         ("DELETE /v1/accounts/1000001/head", String::new(), 405, problem, "DELETE"),
         ("POST /readyz", String::new(), 405, problem, "/readyz"),
+        (
+            "POST /v1/transfers",
+            transfer(11, "1000002", "200"),
+            201,
+            json,
+            r#""state":"completed","seq":2,"balance_after":300"#,
+        ),
+        ("POST /v1/transfers", transfer(11, "1000002", "200"), 200, json, r#""seq":2"#),
+        ("POST /v1/transfers", transfer(11, "1000002", "201"), 422, problem, r#""type":"param-drift""#),
+        ("POST /v1/transfers", transfer(12, "1000002", "301"), 200, json, r#""reason":"insufficient_funds""#),
+        ("POST /v1/transfers", transfer(3, "1000002", "1"), 200, json, r#""reason":"not_received""#),
+        ("POST /v1/transfers", transfer(13, "1000002", "0"), 400, problem, r#""field":"amount""#),
+        ("POST /v1/transfers", transfer(13, "1000002", "1000000000001"), 400, problem, r#""field":"amount""#),
+        ("POST /v1/transfers", transfer(13, "01000002", "1"), 400, problem, r#""field":"to.account""#),
+        ("POST /v1/transfers", transfer(13, "1000001", "1"), 400, problem, r#""field":"to.account""#),
+        (
+            "POST /v1/transfers",
+            transfer(13, "1000002", "1").replace("60000", "0"),
+            400,
+            problem,
+            r#""field":"valid_for_ms""#,
+        ),
+        ("POST /v1/transfers", transfer(14, "1000003", "1"), 200, json, r#""reason":"unknown_account""#),
+        ("POST /v1/transfers", transfer(15, "7", "1").replace("900", "088"), 400, problem, r#""field":"to.bank""#),
+        ("POST /v1/transfers", transfer(11, "7", "1").replace("900", "088"), 422, problem, r#""type":"param-drift""#),
+        ("POST /v1/transfers", "[]".to_owned(), 400, problem, "not an object"),
+        ("POST /v1/outbound/7/outcome", String::new(), 400, problem, r#""field":"id""#),
+        (&outcome(9), r#"{"state":"credited"}"#.to_owned(), 400, problem, r#""field":"id""#),
+        (&outcome(9), told(8, "credited"), 400, problem, r#""field":"id""#),
+        (&outcome(9), told(9, "perhaps"), 400, problem, r#""field":"state""#),
         ("GET /nowhere", String::new(), 404, problem, "/nowhere"),
         ("GET /healthz", String::new(), 200, "text/plain; charset=utf-8", "ok"),
         ("GET /readyz", String::new(), 200, "text/plain; charset=utf-8", "ready"),
     ];
     for (line, sent, status, kind, part) in cases {
-        let answer = front.ask(line, &sent).await;
-        assert_eq!((answer.0, answer.1.as_str()), (status, kind), "{line}: {}", answer.2);
-        assert!(answer.2.contains(part), "{line}: {}", answer.2);
+        let answer = ask(&front.address, line, &sent).await;
+        assert_eq!((answer.status, answer.kind()), (status, kind), "{line} {sent}: {}", answer.body);
+        assert!(answer.body.contains(part), "{line} {sent}: {}", answer.body);
+        assert_eq!(answer.header("retry-after"), None, "nobody was refused for want of room");
     }
-    let (status, _, metrics) = front.ask("GET /metrics", "").await;
-    assert_eq!(status, 200);
-    assert!(metrics.contains("bankstorm_core_deposits_completed_total 1"), "{metrics}");
+    let metrics = ask(&front.address, "GET /metrics", "").await;
+    assert_eq!(metrics.status, 200);
+    assert!(metrics.body.contains("bankstorm_core_deposits_completed_total 1"), "{}", metrics.body);
+    front.end().await;
+}
+
+/// The caller's name is what counts, whatever address it has.
+async fn full(place: Place) {
+    let front = front(&place, CoreConfig { caller_max: 1, ..patient() }).await;
+    let control = client(&front.database).await;
+    let holder = client(&front.database).await;
+    holder.batch_execute("BEGIN; SELECT 1 FROM account FOR UPDATE").await.expect("a free row");
+    let waiting = send(&front.address, "POST /v1/deposits", &body(1, "500")).await;
+    until_waiting(&control, 1).await;
+    let refused = ask(&front.address, "POST /v1/deposits", &body(2, "500")).await;
+    assert_eq!((refused.status, refused.header("retry-after")), (503, Some("1")), "{}", refused.body);
+    assert!(refused.body.contains(r#""type":"not-started""#), "{}", refused.body);
+    let resolve = "POST /v1/transfers/00000000-0000-0000-0000-000000000009/resolve";
+    let named = ask_as("channel-7", &front.address, resolve, "").await;
+    assert_eq!(named.status, 200, "{}", named.body);
+    holder.batch_execute("ROLLBACK").await.expect("a transaction");
+    drop(waiting);
     front.end().await;
 }
 
 async fn hang_up(place: Place) {
-    let front = front(&place).await;
+    let front = front(&place, patient()).await;
     let control = client(&front.database).await;
     let holder = client(&front.database).await;
     holder.batch_execute("BEGIN; SELECT 1 FROM account FOR UPDATE").await.expect("a free row");
-    let socket = front.send("POST /v1/deposits", &body(1, "500")).await;
+    let socket = send(&front.address, "POST /v1/deposits", &body(1, "500")).await;
     until_waiting(&control, 1).await;
     drop(socket);
     holder.batch_execute("ROLLBACK").await.expect("a transaction");

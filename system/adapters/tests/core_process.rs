@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use bankstorm_adapters::http::banks_client::BanksClient;
 use bankstorm_adapters::kafka::KafkaLog;
 use bankstorm_adapters::postgres::core::PgCoreStore;
 use bankstorm_adapters::process::core::CoreProcess;
@@ -28,7 +29,8 @@ async fn arrive(place: Place) {
     let url = core_database(&place.core, &[Head { account, seq: 0, balance: Won::ZERO }]).await;
     let store = PgCoreStore::connect(&url, 4).await.expect("the database is up");
     let (log, scope) = (KafkaLog::new(&place.kafka, "core"), ProcessScope::new());
-    let process = CoreProcess { store, log: log.clone(), scope: scope.clone(), registry: Registry::new() };
+    let banks = BanksClient::none();
+    let process = CoreProcess { store, log: log.clone(), banks, scope: scope.clone(), registry: Registry::new() };
     let core = Core::start(process, CoreConfig::default());
     for number in 1..=5 {
         let from = Party { bank: "088".to_owned(), account: "7".to_owned() };

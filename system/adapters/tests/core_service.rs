@@ -3,6 +3,7 @@
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use bankstorm_adapters::http::banks_client::BanksClient;
 use bankstorm_adapters::postgres::core::PgCoreStore;
 use bankstorm_adapters::process::core::CoreProcess;
 use bankstorm_adapters::process::registry::Registry;
@@ -64,8 +65,13 @@ impl Bench {
         let url = core_database(&place.core, &[head(1), head(2), head(3)]).await;
         let store = PgCoreStore::connect(&url, config.connections()).await.expect("the database is up");
         let (log, scope) = (MemoryLog::default(), ProcessScope::new());
-        let process =
-            CoreProcess { store: store.clone(), log: log.clone(), scope: scope.clone(), registry: Registry::new() };
+        let process = CoreProcess {
+            store: store.clone(),
+            log: log.clone(),
+            banks: BanksClient::none(),
+            scope: scope.clone(),
+            registry: Registry::new(),
+        };
         Self {
             core: Core::start(process, config),
             store,

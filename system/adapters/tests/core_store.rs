@@ -1,24 +1,28 @@
 //! Core's store on PostgreSQL: the conformance list, round trips, commits that nobody answers, loading.
+//!
+//! Elsewhere: holds and transfers between accounts ([`holds`]), what core makes of it all (`core_service`).
 
-use std::sync::atomic::{AtomicUsize, Ordering};
+mod holds;
+
+use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use bankstorm_adapters::postgres::bulk::LoadedAccount;
 use bankstorm_adapters::postgres::core::{PgCoreStore, bulk_load};
 use bankstorm_contracts::core_api::{Deposit, Party};
-use bankstorm_contracts::{AccountNo, Entry, EntryKind, Head, TransferId, WallMicros, Won};
-use bankstorm_core::book::{Absent, Order, plan};
+use bankstorm_contracts::{
+    AccountNo, AccountStatus, Entry, EntryKind, Head, Leg, TransferId, TransferState, WallMicros, Won,
+};
 use bankstorm_outside::conformance::core_store::{CoreStoreFixture, cases};
-use bankstorm_outside::core_store::{CoreStore, CoreTx};
+use bankstorm_outside::core_store::{AccountRow, Claim, CoreStore, CoreTx, Locked, Settled, Writes};
 use bankstorm_outside::{CommitOutcome, LockMode};
 use libtest_mimic::Trial;
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::{TcpListener, TcpStream};
 use uuid::Uuid;
 
 use crate::Place;
-use crate::database::{client, core_database, number, until, until_waiting};
+use crate::database::{client, core_database, core_database_of, number, until, until_waiting};
+use crate::relay::{begin_breaker, turn_counter};
 
 pub(crate) fn trials(place: &Place) -> Vec<Trial> {
     let list = cases::<Fixture>().into_iter().map(|case| {
@@ -40,7 +44,9 @@ pub(crate) fn trials(place: &Place) -> Vec<Trial> {
         place.trial("core_store::a_connection_whose_commit_was_refused_is_closed".to_owned(), refused_in_commit),
         place.trial("core_store::claims_whose_begin_was_refused_leave_nothing".to_owned(), refused_begin),
         place.trial("core_store::loaded_accounts_stand_as_given".to_owned(), loaded),
+        place.trial("core_store::what_has_no_other_leg_is_not_loaded".to_owned(), not_loaded),
     ])
+    .chain(holds::trials(place))
     .collect()
 }
 
@@ -53,8 +59,8 @@ struct Fixture {
 impl CoreStoreFixture for Fixture {
     type Store = PgCoreStore;
 
-    async fn fresh(&self, accounts: &[Head]) -> PgCoreStore {
-        let url = core_database(&self.cluster, accounts).await;
+    async fn fresh_rows(&self, accounts: &[AccountRow]) -> PgCoreStore {
+        let url = core_database_of(&self.cluster, accounts).await;
         let store = PgCoreStore::connect(&url, 5).await.expect("the database is up");
         *self.url.lock().expect("no panic holds it") = url;
         store
@@ -74,65 +80,82 @@ fn head(place: i64) -> Head {
     Head { account: account(place), seq: 0, balance: Won::ZERO }
 }
 
-fn order(number: u128, place: i64) -> Order {
+fn deposit(number: u128, place: i64) -> Deposit {
     let from = Party { bank: "088".to_owned(), account: "7".to_owned() };
-    Order::new(Deposit { id: TransferId(Uuid::from_u128(number)), account: account(place), amount: Won::new(10), from })
+    Deposit { id: TransferId(Uuid::from_u128(number)), account: account(place), amount: Won::new(10), from }
 }
 
-/// A transaction over these orders, up to its commit.
-async fn post(store: &PgCoreStore, orders: &[Order]) -> CommitOutcome {
+fn claim_of(deposit: &Deposit) -> Claim {
+    Claim::deposit(deposit, deposit.params_hash())
+}
+
+/// One leg of a posting; `head` is where it leaves a customer's account.
+fn leg(transfer: TransferId, kind: EntryKind, amount: i64, to: Result<Head, AccountNo>, at: WallMicros) -> Leg {
+    let (account, head) = match to {
+        Ok(head) => (head.account, Some(head)),
+        Err(internal) => (internal, None),
+    };
+    Leg {
+        transfer,
+        account,
+        seq: head.map(|head| head.seq),
+        amount: Won::new(amount),
+        balance_after: head.map(|head| head.balance),
+        kind,
+        posted_at: at,
+    }
+}
+
+/// Where an account stands after one more entry.
+fn next(head: Head, amount: i64) -> Head {
+    Head { seq: head.seq + 1, balance: Won::new(head.balance.get() + amount), ..head }
+}
+
+fn completed(id: TransferId, head: Head, at: WallMicros) -> Settled {
+    Settled {
+        id,
+        state: TransferState::Completed,
+        reason: None,
+        seq: Some(head.seq),
+        balance_after: Some(head.balance),
+        posted_at: Some(at),
+    }
+}
+
+/// What posting these deposits, each to another account, writes.
+fn posting(deposits: &[Deposit], locked: &Locked) -> Writes {
+    let mut writes = Writes::default();
+    for deposit in deposits {
+        let before = locked.heads().into_iter().find(|head| head.account == deposit.account).expect("a locked row");
+        let (head, amount) = (next(before, deposit.amount.get()), deposit.amount.get());
+        let customer = leg(deposit.id, EntryKind::Deposit, amount, Ok(head), locked.now);
+        writes.outbox.extend(customer.entry());
+        writes.legs.push(customer);
+        writes.legs.push(leg(deposit.id, EntryKind::Deposit, -amount, Err(AccountNo::SETTLEMENT), locked.now));
+        writes.settled.push(completed(deposit.id, head, locked.now));
+        writes.heads.push(head);
+    }
+    writes
+}
+
+/// A transaction over these deposits, up to its commit.
+async fn post(store: &PgCoreStore, deposits: &[Deposit]) -> CommitOutcome {
     let mut tx = store.begin().await.expect("a connection");
-    let claims: Vec<_> = orders.iter().map(Order::claim).collect();
-    let accounts: Vec<_> = orders.iter().map(|order| order.deposit.account).collect();
+    let claims: Vec<_> = deposits.iter().map(claim_of).collect();
+    let accounts: Vec<_> = deposits.iter().map(|deposit| deposit.account).collect();
     let wait = Duration::from_secs(5);
-    let (claimed, locked) =
+    let (_, locked) =
         tx.claim_and_lock(&claims, wait, &accounts, LockMode::SkipLocked).await.expect("free ids and rows");
-    let plan = plan(orders, &claimed, &locked, Absent::MaybeHeld);
-    tx.write_and_commit(&plan.writes).await
+    let writes = posting(deposits, &locked);
+    tx.write_and_commit(&writes).await
 }
 
 async fn two_round_trips(cluster: &str) {
-    let url = core_database(cluster, &[head(1), head(2)]).await;
-    let port: u16 =
-        url.split_whitespace().find_map(|part| part.strip_prefix("port=")).expect("a port").parse().expect("a port");
-    let turns = Arc::new(AtomicUsize::new(0));
-    let proxied = turn_counter(port, Arc::clone(&turns)).await;
-    let store = PgCoreStore::connect(&url.replace(&format!("port={port}"), &format!("port={proxied}")), 1)
-        .await
-        .expect("the database is up");
+    let (url, turns) = turn_counter(&core_database(cluster, &[head(1), head(2)]).await).await;
+    let store = PgCoreStore::connect(&url, 1).await.expect("the database is up");
     let before = turns.load(Ordering::SeqCst);
-    assert_eq!(post(&store, &[order(1, 1), order(2, 2)]).await, CommitOutcome::Ok);
+    assert_eq!(post(&store, &[deposit(1, 1), deposit(2, 2)]).await, CommitOutcome::Ok);
     assert_eq!(turns.load(Ordering::SeqCst) - before, 2);
-}
-
-/// A relay to `port` that counts how often the client speaks after the server has spoken; its own port.
-#[expect(clippy::disallowed_methods, reason = "a trial's own relay")]
-async fn turn_counter(port: u16, turns: Arc<AtomicUsize>) -> u16 {
-    let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
-    let own = listener.local_addr().expect("bound").port();
-    tokio::spawn(async move {
-        let (mut near, _) = listener.accept().await.expect("a client");
-        let mut far = TcpStream::connect(("127.0.0.1", port)).await.expect("the server");
-        let (mut asked, mut said) = ([0; 65_536], [0; 65_536]);
-        let mut server_spoke = true;
-        loop {
-            tokio::select! {
-                biased;
-                read = near.read(&mut asked) => {
-                    let Ok(count @ 1..) = read else { return };
-                    turns.fetch_add(usize::from(server_spoke), Ordering::SeqCst);
-                    server_spoke = false;
-                    far.write_all(&asked[..count]).await.expect("the server reads");
-                }
-                read = far.read(&mut said) => {
-                    let Ok(count @ 1..) = read else { return };
-                    server_spoke = true;
-                    near.write_all(&said[..count]).await.expect("the client reads");
-                }
-            }
-        }
-    });
-    own
 }
 
 /// Makes every COMMIT that writes entries wait for advisory lock 1, which the caller holds.
@@ -154,7 +177,7 @@ async fn killed_in_commit(place: Place) {
     let store = PgCoreStore::connect(&url, 2).await.expect("the database is up");
     let control = client(&url).await;
     stall_commits(&control).await;
-    let orders = [order(1, 1)];
+    let orders = [deposit(1, 1)];
     let kill = async {
         until_waiting(&control, 1).await;
         let killed = "SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity \
@@ -187,23 +210,18 @@ async fn refused_in_commit(place: Place) {
     let sessions = "SELECT count(*) FROM pg_stat_activity \
                     WHERE datname = current_database() AND application_name = 'bankstorm-core'";
     assert_eq!(number(&control, sessions).await, 1);
-    let outcome = post(&store, &[order(1, 1)]).await;
+    let outcome = post(&store, &[deposit(1, 1)]).await;
     assert!(matches!(outcome, CommitOutcome::Failed(_)), "{outcome:?}");
     until(&control, sessions, |count| count == 0).await;
     control.batch_execute("DROP TRIGGER refuse ON entry").await.expect("there is one");
-    assert_eq!(post(&store, &[order(1, 1)]).await, CommitOutcome::Ok, "its id is free");
+    assert_eq!(post(&store, &[deposit(1, 1)]).await, CommitOutcome::Ok, "its id is free");
 }
 
 async fn refused_begin(place: Place) {
     let url = core_database(&place.core, &[head(1)]).await;
-    let port: u16 =
-        url.split_whitespace().find_map(|part| part.strip_prefix("port=")).expect("a port").parse().expect("a port");
-    let proxied = begin_breaker(port).await;
-    let store = PgCoreStore::connect(&url.replace(&format!("port={port}"), &format!("port={proxied}")), 1)
-        .await
-        .expect("the database is up");
+    let store = PgCoreStore::connect(&begin_breaker(&url).await, 1).await.expect("the database is up");
     let mut tx = store.begin().await.expect("a connection");
-    let (claims, accounts) = ([order(1, 1).claim()], [account(1)]);
+    let (claims, accounts) = ([claim_of(&deposit(1, 1))], [account(1)]);
     let step = tx.claim_and_lock(&claims, Duration::from_secs(5), &accounts, LockMode::SkipLocked).await;
     let refused = step.expect_err("BEGIN was refused");
     assert!(refused.to_string().contains("42601"), "{refused}");
@@ -211,40 +229,10 @@ async fn refused_begin(place: Place) {
     assert_eq!(number(&client(&url).await, "SELECT count(*) FROM transfer").await, 0);
 }
 
-/// A relay to `port` whose client's BEGIN is a statement that prepares and then fails; its own port.
-#[expect(clippy::disallowed_methods, reason = "a trial's own relay")]
-async fn begin_breaker(port: u16) -> u16 {
-    let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
-    let own = listener.local_addr().expect("bound").port();
-    tokio::spawn(async move {
-        let (mut near, _) = listener.accept().await.expect("a client");
-        let mut far = TcpStream::connect(("127.0.0.1", port)).await.expect("the server");
-        let (mut asked, mut said) = ([0; 65_536], [0; 65_536]);
-        let (sound, broken) = (b"\0BEGIN\0", b"\0DO ''\0");
-        loop {
-            tokio::select! {
-                biased;
-                read = near.read(&mut asked) => {
-                    let Ok(count @ 1..) = read else { return };
-                    let place = asked[..count].windows(sound.len()).position(|window| window == sound);
-                    if let Some(place) = place {
-                        asked[place..place + broken.len()].copy_from_slice(broken);
-                    }
-                    far.write_all(&asked[..count]).await.expect("the server reads");
-                }
-                read = far.read(&mut said) => {
-                    let Ok(count @ 1..) = read else { return };
-                    near.write_all(&said[..count]).await.expect("the client reads");
-                }
-            }
-        }
-    });
-    own
-}
-
 async fn loaded(place: Place) {
     let url = core_database(&place.core, &[]).await;
-    let accounts: Vec<LoadedAccount> = (1..=3_i64).map(loaded_account).collect();
+    let mut accounts: Vec<LoadedAccount> = (1..=3_i64).map(loaded_account).collect();
+    accounts[2].status = AccountStatus::WithdrawalStopped;
     bulk_load(&url, accounts.clone().into_iter()).await.expect("loaded");
     let store = PgCoreStore::connect(&url, 1).await.expect("the database is up");
     for loaded in &accounts {
@@ -256,8 +244,23 @@ async fn loaded(place: Place) {
     assert_eq!(number(&control, "SELECT sum(amount)::bigint FROM entry").await, 0);
     assert_eq!(number(&control, "SELECT count(*) FROM entry WHERE account IN (1, 2)").await, 1 + 2 + 3);
     assert_eq!(number(&control, "SELECT count(*) FROM transfer WHERE state = 'completed'").await, 1 + 2 + 3);
-    assert_eq!(post(&store, &[order(1, 2)]).await, CommitOutcome::Ok, "a loaded account goes on");
+    let mut tx = store.begin().await.expect("a connection");
+    let numbers = [account(3), account(2)];
+    let rows = tx.lock(&numbers, LockMode::SkipLocked).await.expect("free rows").rows;
+    let statuses: Vec<_> = rows.iter().map(|row| (row.status, row.held)).collect();
+    assert_eq!(statuses, [(AccountStatus::Open, Won::ZERO), (AccountStatus::WithdrawalStopped, Won::ZERO)]);
+    drop(tx);
+    assert_eq!(post(&store, &[deposit(1, 2)]).await, CommitOutcome::Ok, "a loaded account goes on");
     assert_eq!(store.heads(&[account(2)]).await.expect("known")[0].seq, 3);
+}
+
+async fn not_loaded(place: Place) {
+    let url = core_database(&place.core, &[]).await;
+    let mut loaded = loaded_account(2);
+    loaded.entries[1].kind = EntryKind::TransferIn;
+    let error = bulk_load(&url, [loaded].into_iter()).await.expect_err("whose other leg would it be");
+    assert!(error.to_string().contains("transfer_in"), "{error}");
+    assert_eq!(number(&client(&url).await, "SELECT count(*) FROM account").await, 0);
 }
 
 /// Account `place` with `place` entries.
@@ -273,5 +276,5 @@ fn loaded_account(place: i64) -> LoadedAccount {
             posted_at: WallMicros(seq),
         })
         .collect();
-    LoadedAccount { account: account(place), entries }
+    LoadedAccount { account: account(place), status: AccountStatus::Open, entries }
 }

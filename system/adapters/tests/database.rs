@@ -3,8 +3,9 @@
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
-use bankstorm_adapters::postgres::core::apply_schema;
+use bankstorm_adapters::postgres::{channel, core};
 use bankstorm_contracts::Head;
+use bankstorm_outside::core_store::AccountRow;
 use tokio::time::timeout;
 use tokio_postgres::{Client, NoTls};
 
@@ -13,26 +14,40 @@ pub(crate) const LIMIT: Duration = Duration::from_secs(30);
 
 static MADE: AtomicU32 = AtomicU32::new(0);
 
-/// A new database with core's tables and these accounts; its connection string.
+/// A new database with core's tables and these open accounts; its connection string.
 pub(crate) async fn core_database(cluster: &str, accounts: &[Head]) -> String {
-    let name = format!("trial_{}", MADE.fetch_add(1, Ordering::Relaxed));
-    client(cluster).await.batch_execute(&format!("CREATE DATABASE {name}")).await.expect("a new name");
-    let url = cluster
-        .split_whitespace()
-        .filter(|part| !part.starts_with("dbname="))
-        .map(str::to_owned)
-        .chain([format!("dbname={name}")])
-        .collect::<Vec<_>>()
-        .join(" ");
-    apply_schema(&url).await.expect("the tables are made");
-    apply_schema(&url).await.expect("making them again changes nothing");
+    let rows: Vec<AccountRow> = accounts.iter().copied().map(AccountRow::plain).collect();
+    core_database_of(cluster, &rows).await
+}
+
+/// A new database with core's tables and these accounts; its connection string.
+pub(crate) async fn core_database_of(cluster: &str, accounts: &[AccountRow]) -> String {
+    let url = new_database(cluster).await;
+    core::apply_schema(&url).await.expect("the tables are made");
+    core::apply_schema(&url).await.expect("making them again changes nothing");
     let client = client(&url).await;
-    for head in accounts {
-        let values: [&(dyn tokio_postgres::types::ToSql + Sync); 3] =
-            [&head.account.get(), &head.seq, &head.balance.get()];
-        client.execute("INSERT INTO account VALUES ($1, $2, $3)", &values).await.expect("a new account");
+    for AccountRow { head, held, status } in accounts {
+        let values: [&(dyn tokio_postgres::types::ToSql + Sync); 5] =
+            [&head.account.get(), &head.seq, &head.balance.get(), &held.get(), &status.as_str()];
+        let insert = "INSERT INTO account (no, seq, balance, held, status) VALUES ($1, $2, $3, $4, $5)";
+        client.execute(insert, &values).await.expect("a new account");
     }
     url
+}
+
+/// A new database with a channel's tables; its connection string.
+pub(crate) async fn channel_database(cluster: &str) -> String {
+    let url = new_database(cluster).await;
+    channel::apply_schema(&url).await.expect("the tables are made");
+    channel::apply_schema(&url).await.expect("making them again changes nothing");
+    url
+}
+
+async fn new_database(cluster: &str) -> String {
+    let name = format!("trial_{}", MADE.fetch_add(1, Ordering::Relaxed));
+    client(cluster).await.batch_execute(&format!("CREATE DATABASE {name}")).await.expect("a new name");
+    let others = cluster.split_whitespace().filter(|part| !part.starts_with("dbname="));
+    others.map(str::to_owned).chain([format!("dbname={name}")]).collect::<Vec<_>>().join(" ")
 }
 
 /// A connection outside the store.

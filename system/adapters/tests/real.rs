@@ -3,6 +3,7 @@
 //! In: nothing; the environment starts what is needed, once for all trials. Out: one trial a case. Elsewhere: the lists
 //! (`outside::conformance`), the same lists on models (`simulator`).
 
+mod banks_front;
 mod channel_service;
 mod channel_store;
 mod core_front;
@@ -12,7 +13,9 @@ mod core_store;
 mod database;
 mod kafka_log;
 mod kafka_scripts;
+mod relay;
 mod scripts_on_postgres;
+mod wire;
 
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -78,7 +81,8 @@ fn trials(place: &Place) -> Vec<Trial> {
     trials.extend(core_service::trials(place));
     trials.extend(core_front::trials(place));
     trials.extend(core_process::trials(place));
-    trials.extend(channel_store::trials(&place.runtime, &place.channel));
+    trials.extend(banks_front::trials(place));
+    trials.extend(channel_store::trials(place));
     trials.extend(channel_service::trials(&place.runtime, &place.channel));
     trials.extend(kafka_trials(place));
     trials.extend(scripts_on_postgres::trials(place));

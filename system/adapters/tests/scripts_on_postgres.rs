@@ -45,9 +45,26 @@ const CORE_MUST: &[&str] = &[
     "ClaimAndLock: waits",
     "Write Release: ok",
     "Write NotHeld: other",
-    "Write NotClaimed: other",
+    "Write Hold: ok",
+    "WriteAndCommit Hold: ok",
+    "Reopen Short: ok",
+    "Reopen Short: timeout",
+    "Reopen Long: ok",
+    "Reopen Long: waits",
     "Read Unsent",
     "Read MarkSent",
+    "Read Holds",
+];
+const CHANNEL_MUST: &[&str] = &[
+    "Open Short: ok",
+    "Open Short: timeout",
+    "Open Long: ok",
+    "Open Long: waits",
+    "LockTransfers Short: ok",
+    "LockTransfers Short: timeout",
+    "LockTransfers Long: ok",
+    "LockTransfers Long: waits",
+    "Read TakeDue",
 ];
 const BOTH_MUST: &[&str] = &[
     "Lock None: ok",
@@ -59,6 +76,7 @@ const BOTH_MUST: &[&str] = &[
     "Write Quiet: ok",
     "Write TakenSerial: data",
     "Write Twice: data",
+    "Write NotClaimed: other",
     "WriteAndCommit Sound: ok",
     "WriteAndCommit Twice: failed",
     "Commit: ok",
@@ -71,6 +89,7 @@ const BOTH_MUST: &[&str] = &[
     "Kill: done",
     "Read Heads",
     "Read Entries",
+    "Read Transfer",
     "set free: ok",
     "set free: deadlock",
     "set free: unavailable",
@@ -84,7 +103,7 @@ pub(crate) fn trials(place: &Place) -> Vec<Trial> {
             all::<real::Core, model::Core>(&core, CORE_MUST)
         }),
         Trial::test("scripts::channel_answers_as_its_model_does", move || {
-            all::<real::Channel, model::Channel>(&channel, &[])
+            all::<real::Channel, model::Channel>(&channel, CHANNEL_MUST)
         }),
     ];
     trials.extend(wrong::trials(place));

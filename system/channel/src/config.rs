@@ -4,6 +4,10 @@
 
 use std::time::Duration;
 
+use bankstorm_contracts::channel_api::SubmitTransfer;
+use bankstorm_contracts::core_api::VALIDITY_MS;
+use bankstorm_outside::channel_store::Clock;
+
 /// How a partition's records are worked off.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum WorkerMode {
@@ -14,6 +18,54 @@ pub enum WorkerMode {
     /// As `Keyed`, and what is ready across accounts while all transactions are busy shares the next one. Nobody waits for a batch to
     /// fill.
     KeyedBatched,
+}
+
+/// What may have one transfer in progress only (A5, D8).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Guard {
+    /// A customer, whatever account of his pays.
+    #[default]
+    User,
+    /// An account.
+    Account,
+}
+
+impl Guard {
+    /// The key that no other open transfer may have; `None` would guard nothing. The one place that decides it (P7).
+    pub const fn key(self, submit: &SubmitTransfer) -> Option<i64> {
+        match self {
+            Self::User => Some(submit.user.0),
+            Self::Account => Some(submit.from.get()),
+        }
+    }
+}
+
+/// By whose clock it is decided when the poller may ask for a transfer.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum DueClock {
+    /// The channel's database's: one for all instances, and it survives their restarts (D31).
+    #[default]
+    Database,
+}
+
+impl DueClock {
+    /// What the store is told. The one place that decides it (P29).
+    pub const fn now(self) -> Clock {
+        match self {
+            Self::Database => Clock::Database,
+        }
+    }
+}
+
+/// What core's answer "not started" makes of a transfer (D41). A request that never went out has failed in any case.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum NotStarted {
+    /// It has failed, for good, and the customer may send anew at once. Right as long as nothing on the way to core repeats requests: the
+    /// other copy may be posted.
+    Final,
+    /// Nothing: the transfer stays open until core has fenced it off (D32). Right on any network; the customer waits for the poller.
+    #[default]
+    Fenced,
 }
 
 /// A channel's settings.
@@ -54,6 +106,43 @@ pub struct ChannelConfig {
     pub retry_first: Duration,
     /// Longest pause between attempts. Below `drain_limit`, so that a drain sees every worker. Default 500 ms.
     pub retry_most: Duration,
+    /// Longest wait for a transfer's row, id or guard in one attempt. What is held longer is tried again after a pause, so that no held
+    /// row keeps a transaction from those who wait for nobody (D37). Above the duration of a short transaction. Default 20 ms.
+    pub transfer_wait: Duration,
+    /// What may have one transfer in progress only. Default [`Guard::User`].
+    pub guard: Guard,
+    /// By whose clock transfers are due for the poller. Default [`DueClock::Database`].
+    pub clock: DueClock,
+    /// What core's "not started" makes of a transfer. Default [`NotStarted::Fenced`].
+    pub not_started: NotStarted,
+    /// Transfers being submitted at once in this process; more are refused as not started. Default 1,000.
+    pub submits_max: usize,
+    /// Transactions of single transfers (stored, sent, refused) open at once in this process, beside `transactions`. Default 4.
+    pub transfer_transactions: usize,
+    /// Longest wait for core's answer to a transfer. Default 1 s.
+    pub call_limit: Duration,
+    /// How long after its arrival core may still post a transfer: whole milliseconds within [`VALIDITY_MS`], or the nearest of those.
+    /// Default 2 s.
+    pub validity: Duration,
+    /// How long errors of the store are tried again while a customer waits, or the poller's lease runs. What is not stored by then is
+    /// the poller's. Default 2 s.
+    pub store_patience: Duration,
+    /// When the poller may first ask for a transfer: this long after its validity (D13). Default 1 s.
+    pub poll_margin: Duration,
+    /// Time between the poller's looks at what is due. Default 200 ms.
+    pub poll_every: Duration,
+    /// Most transfers taken in one look. Default 100.
+    pub poll_batch: u32,
+    /// How long nobody else takes a transfer that the poller took. Above `resolve_limit` and `store_patience` together. Default 5 s.
+    pub poll_lease: Duration,
+    /// Transfers that the poller asks for at once. Default 16.
+    pub poll_concurrency: usize,
+    /// Longest wait for core's answer to the poller. Default 2 s.
+    pub resolve_limit: Duration,
+    /// First pause before a transfer without a verdict is asked for again; doubled each time, jittered. Default 500 ms.
+    pub poll_retry_first: Duration,
+    /// Longest such pause. Default 5 s.
+    pub poll_retry_most: Duration,
 }
 
 impl Default for ChannelConfig {
@@ -75,6 +164,23 @@ impl Default for ChannelConfig {
             lock_wait: Duration::from_secs(1),
             retry_first: Duration::from_millis(50),
             retry_most: Duration::from_millis(500),
+            transfer_wait: Duration::from_millis(20),
+            guard: Guard::default(),
+            clock: DueClock::default(),
+            not_started: NotStarted::default(),
+            submits_max: 1_000,
+            transfer_transactions: 4,
+            call_limit: Duration::from_secs(1),
+            validity: Duration::from_secs(2),
+            store_patience: Duration::from_secs(2),
+            poll_margin: Duration::from_secs(1),
+            poll_every: Duration::from_millis(200),
+            poll_batch: 100,
+            poll_lease: Duration::from_secs(5),
+            poll_concurrency: 16,
+            resolve_limit: Duration::from_secs(2),
+            poll_retry_first: Duration::from_millis(500),
+            poll_retry_most: Duration::from_secs(5),
         }
     }
 }
@@ -83,11 +189,30 @@ impl ChannelConfig {
     /// The pause before attempt `attempt + 1`: doubling, at least half of it certain, the rest spread by `salt`. Deterministic: equal
     /// salts retry in step, so callers salt with what tells them apart.
     pub(crate) fn pause(&self, attempt: u32, salt: u64) -> Duration {
-        let whole = self.retry_first.saturating_mul(2u32.saturating_pow(attempt.min(16))).min(self.retry_most);
-        let half = whole / 2;
-        let spread = u64::try_from(half.as_micros()).unwrap_or(u64::MAX);
-        half + Duration::from_micros(scatter(salt.wrapping_add(u64::from(attempt))) % (spread + 1))
+        back_off(self.retry_first, self.retry_most, attempt, salt)
     }
+
+    /// As [`ChannelConfig::pause`], before the poller asks again.
+    pub(crate) fn poll_pause(&self, attempt: u32, salt: u64) -> Duration {
+        back_off(self.poll_retry_first, self.poll_retry_most, attempt, salt)
+    }
+
+    /// The validity as core is told it.
+    pub(crate) fn valid_for_ms(&self) -> u32 {
+        u32::try_from(self.validity.as_millis()).unwrap_or(u32::MAX).clamp(*VALIDITY_MS.start(), *VALIDITY_MS.end())
+    }
+
+    /// When the poller may first ask for a transfer, from its beginning on.
+    pub(crate) fn first_due(&self) -> Duration {
+        Duration::from_millis(self.valid_for_ms().into()) + self.poll_margin
+    }
+}
+
+fn back_off(first: Duration, most: Duration, attempt: u32, salt: u64) -> Duration {
+    let whole = first.saturating_mul(2u32.saturating_pow(attempt.min(16))).min(most);
+    let half = whole / 2;
+    let spread = u64::try_from(half.as_micros()).unwrap_or(u64::MAX);
+    half + Duration::from_micros(scatter(salt.wrapping_add(u64::from(attempt))) % (spread + 1))
 }
 
 /// SplitMix64's finaliser: neighbouring numbers land far apart.
@@ -100,7 +225,20 @@ const fn scatter(number: u64) -> u64 {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::ChannelConfig;
+
+    #[test]
+    fn a7_the_poller_never_asks_within_a_transfers_validity() {
+        for (validity, told) in [(0, 1), (2_000, 2_000), (3_600_000, 600_000)] {
+            let config = ChannelConfig { validity: Duration::from_millis(validity), ..ChannelConfig::default() };
+            assert_eq!(config.valid_for_ms(), told);
+            assert_eq!(config.first_due(), Duration::from_millis(u64::from(told) + 1_000));
+        }
+        let config = ChannelConfig::default();
+        assert!(config.poll_lease > config.resolve_limit + config.store_patience);
+    }
 
     #[test]
     fn pauses_double_up_to_the_longest_and_never_fall_below_half() {

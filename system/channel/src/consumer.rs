@@ -29,6 +29,7 @@ use tokio::sync::mpsc::{self, UnboundedReceiver};
 use tokio::sync::oneshot;
 use tokio::time::{Instant, sleep_until, timeout};
 
+use crate::advance::Advancer;
 use crate::commits::{Commits, Ended};
 use crate::config::ChannelConfig;
 use crate::markers;
@@ -36,9 +37,9 @@ use crate::partitions::{Completion, Delivery, Epoch, Partitions};
 use crate::workers::Workers;
 
 /// Consumes until the scope is asked to stop. A consumer that fails for good is replaced.
-pub(crate) async fn run<O: ChannelOutside>(outside: O, config: ChannelConfig) {
+pub(crate) async fn run<O: ChannelOutside>(outside: O, config: ChannelConfig, advancer: Arc<Advancer<O>>) {
     let (sender, completions) = mpsc::unbounded_channel();
-    let workers = Workers::new(outside.clone(), config.clone(), sender);
+    let workers = Workers::new(outside.clone(), config.clone(), advancer, sender);
     let partitions = Partitions::new(&config);
     let (drains, commits) = (Vec::new(), Commits::default());
     let mut member = Member { outside: outside.clone(), config, workers, partitions, completions, drains, commits };

@@ -1,17 +1,20 @@
 //! The channel: a copy of core's history that serves customers without asking core.
 //!
-//! In: records of `core.entries`, core's answers to gap fills, page requests. Out: the copy (entries, heads, apply journal), the visible
-//! log, pages. Elsewhere: the ports (`outside`), PostgreSQL, Kafka and HTTP (`adapters`).
+//! In: records of `core.entries`, core's answers to gap fills and transfers, requests of customers. Out: the copy (entries, heads, apply
+//! journal), transfers, the visible log, pages. Elsewhere: the ports (`outside`), PostgreSQL, Kafka and HTTP (`adapters`).
 //!
 //! | to read | what it is |
 //! |---|---|
-//! | [`advance`] | the one way a copy moves forward; its pure rule is [`advance::plan`] |
+//! | [`advance`] | the one way a copy moves forward and a transfer is completed; its pure rule is [`advance::plan`] |
+//! | [`transfer`] | a transfer's life: stored, sent, settled; its pure rules are [`transfer::rules`] |
+//! | `poller` | transfers that nobody answered for |
 //! | [`watermark`], [`keys`] | pure: which offset may be committed, which account may be worked |
 //! | `partitions` | what one member of the group knows of its partitions |
 //! | `workers` | jobs into transactions, several accounts in each, and what is tried again |
 //! | `consumer` | the loop: assigned, revoked, lost, records, commits |
 //! | `commits` | the offset commit that is under way |
 //! | `read` | pages |
+//! | `parts` | what is still running |
 //! | [`config`], [`markers`] | what may be set; what the protocol passes |
 //!
 //! # Records that cannot be applied
@@ -27,7 +30,10 @@ mod consumer;
 pub mod keys;
 pub mod markers;
 mod partitions;
+mod parts;
+mod poller;
 mod read;
+pub mod transfer;
 pub mod watermark;
 mod workers;
 
@@ -36,59 +42,57 @@ use std::sync::Arc;
 use bankstorm_contracts::channel_api::{ChannelRequest, ChannelResponse};
 use bankstorm_outside::bundle::ChannelOutside;
 use bankstorm_outside::process::Scope;
-use tokio::sync::Notify;
 
-pub use config::{ChannelConfig, WorkerMode};
+use advance::Advancer;
+use parts::Parts;
+use transfer::{Recent, Transfers};
 
-/// A running channel.
+pub use config::{ChannelConfig, DueClock, Guard, NotStarted, WorkerMode};
+
+/// A running channel. Clones are handles to the same one.
 #[derive(Clone, Debug)]
 pub struct Channel<O> {
     outside: O,
-    left: Arc<Left>,
-}
-
-/// Whether the consumer has left its group for good.
-#[derive(Debug, Default)]
-pub(crate) struct Left {
-    done: std::sync::atomic::AtomicBool,
-    changed: Notify,
-}
-
-impl Left {
-    fn set(&self) {
-        self.done.store(true, std::sync::atomic::Ordering::SeqCst);
-        self.changed.notify_waiters();
-    }
-
-    async fn wait(&self) {
-        let mut changed = std::pin::pin!(self.changed.notified());
-        changed.as_mut().enable();
-        if !self.done.load(std::sync::atomic::Ordering::SeqCst) {
-            changed.await;
-        }
-    }
+    transfers: Arc<Transfers<O>>,
+    parts: Arc<Parts>,
 }
 
 impl<O: ChannelOutside> Channel<O> {
-    /// Starts the consumer in the outside's scope. It ends when the scope is asked to stop.
+    /// Starts the consumer and the poller in the outside's scope. They end when the scope is asked to stop.
     pub fn start(outside: O, config: ChannelConfig) -> Self {
-        let left = Arc::new(Left::default());
-        let (outside_too, left_too) = (outside.clone(), Arc::clone(&left));
+        let parts = Arc::new(Parts::default());
+        let recent = Arc::new(Recent::default());
+        let advancer = Arc::new(Advancer::new(outside.clone(), &config, Arc::clone(&recent)));
+        let transfers =
+            Transfers::new(outside.clone(), config.clone(), Arc::clone(&advancer), recent, Arc::clone(&parts));
+        let (outside_too, part) = (outside.clone(), parts.begin());
         outside.scope().spawn("channel-consumer", async move {
-            consumer::run(outside_too, config).await;
-            left_too.set();
+            let _part = part;
+            consumer::run(outside_too, config, advancer).await;
         });
-        Self { outside, left }
+        // The one place that decides whether anybody asks for transfers without a verdict (P8).
+        let (polled, parts_too, part) = (Arc::clone(&transfers), Arc::clone(&parts), parts.begin());
+        outside.scope().spawn("channel-poller", async move {
+            let _part = part;
+            poller::run(polled, parts_too).await;
+        });
+        Self { outside, transfers, parts }
     }
 
     /// Answers a customer.
     pub async fn handle(&self, request: ChannelRequest) -> ChannelResponse {
-        read::handle(self.outside.store(), request).await
+        match request {
+            ChannelRequest::History { account, cursor, limit } => {
+                read::handle(self.outside.store(), account, cursor, limit).await
+            }
+            ChannelRequest::Submit(submit) => self.transfers.submit(submit).await,
+            ChannelRequest::Transfer(id) => self.transfers.view(id).await,
+        }
     }
 
-    /// Completes when the consumer has drained, committed and left its group after the scope was asked to stop. Bounded by the
-    /// configuration's drain, commit and close limits.
+    /// Completes when, after the scope was asked to stop, the consumer has drained, committed and left its group, and every transfer in
+    /// work is answered for or left to the poller of another instance. Bounded by the configuration's limits.
     pub async fn stopped(&self) {
-        self.left.wait().await;
+        self.parts.none().await;
     }
 }

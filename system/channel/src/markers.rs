@@ -17,6 +17,72 @@ pub const CHAIN_BREAK: &str = "channel-chain-break";
 /// Nobody could tell how a commit ended.
 pub const COMMIT_UNKNOWN: &str = "channel-commit-unknown";
 
+/// A transfer was stored before core was called (A2).
+pub const SUBMITTED: &str = "channel-transfer-submitted";
+/// A transfer met another in progress, and was not stored (A5).
+pub const GUARDED: &str = "channel-transfer-guarded";
+/// A transfer that had stood in another's way was settled (A6).
+pub const RELEASED: &str = "channel-transfer-released";
+/// An id came again with its own parameters.
+pub const REPLAY: &str = "channel-transfer-replay";
+/// An id came again with other parameters.
+pub const DRIFT: &str = "channel-transfer-drift";
+/// Nobody could tell what became of a transfer: the customer reads "being checked" (A4).
+pub const UNKNOWN_SET: &str = "channel-transfer-unknown";
+/// Core's answer completed a transfer, together with its row.
+pub const SETTLED_BY_ANSWER: &str = "channel-transfer-settled-by-answer";
+/// The event of its debit completed a transfer.
+pub const SETTLED_BY_EVENT: &str = "channel-transfer-settled-by-event";
+/// What was pulled for a later event completed a transfer.
+pub const SETTLED_BY_GAP_FILL: &str = "channel-transfer-settled-by-gap-fill";
+/// The poller completed a transfer (A7).
+pub const SETTLED_BY_POLLER: &str = "channel-transfer-settled-by-poller";
+/// An answer was ahead of the copy: what was missing came from core first.
+pub const ANSWER_PULLED: &str = "channel-answer-pulled";
+/// An answer came when its transfer was completed already (R8).
+pub const ANSWER_AFTER_EVENT: &str = "channel-answer-after-event";
+/// An event came when its transfer had been completed by the answer (R8).
+pub const EVENT_AFTER_ANSWER: &str = "channel-event-after-answer";
+/// An event came when its transfer had been completed by the poller (R8).
+pub const EVENT_AFTER_POLLER: &str = "channel-event-after-poller";
+/// Core refused a transfer.
+pub const REJECTED: &str = "channel-transfer-rejected";
+/// Core never received a transfer, and never will: its tombstone stands (D32).
+pub const FAILED_BY_TOMBSTONE: &str = "channel-transfer-failed-by-tombstone";
+/// Core said that it had not begun.
+pub const NOT_BEGUN: &str = "channel-transfer-not-begun";
+/// The poller met a transfer that core has in work.
+pub const POLLED_PROCESSING: &str = "channel-poll-processing";
+/// The poller got no answer.
+pub const POLLED_IN_VAIN: &str = "channel-poll-unanswered";
+
 /// All of them.
-pub const ALL: &[&str] =
-    &[APPEND, DUPLICATE_DROPPED, GAP_FILLED, BATCH, REVOKED_DRAINED, CAS_LOST, CHAIN_BREAK, COMMIT_UNKNOWN];
+pub const ALL: &[&str] = &[
+    APPEND,
+    DUPLICATE_DROPPED,
+    GAP_FILLED,
+    BATCH,
+    REVOKED_DRAINED,
+    CAS_LOST,
+    CHAIN_BREAK,
+    COMMIT_UNKNOWN,
+    SUBMITTED,
+    GUARDED,
+    RELEASED,
+    REPLAY,
+    DRIFT,
+    UNKNOWN_SET,
+    SETTLED_BY_ANSWER,
+    SETTLED_BY_EVENT,
+    SETTLED_BY_GAP_FILL,
+    SETTLED_BY_POLLER,
+    ANSWER_PULLED,
+    ANSWER_AFTER_EVENT,
+    EVENT_AFTER_ANSWER,
+    EVENT_AFTER_POLLER,
+    REJECTED,
+    FAILED_BY_TOMBSTONE,
+    NOT_BEGUN,
+    POLLED_PROCESSING,
+    POLLED_IN_VAIN,
+];

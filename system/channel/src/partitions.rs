@@ -329,7 +329,7 @@ fn read(record: &Record) -> Content {
 
 fn job(partition: &Partition, lane: Lane, items: Vec<Item>, generation: Option<i32>) -> Job {
     let epoch = Arc::clone(&partition.epoch);
-    let origin = Origin { topic: Arc::clone(&partition.topic), partition: epoch.at.partition, generation };
+    let origin = Origin::Record { topic: Arc::clone(&partition.topic), partition: epoch.at.partition, generation };
     let offsets = items.iter().map(|item| item.offset).collect();
     let mut account = None;
     let mut unreadable = None;
@@ -348,7 +348,7 @@ fn job(partition: &Partition, lane: Lane, items: Vec<Item>, generation: Option<i
     }
     // A record without an account is alone in its job, and its job touches none.
     let account = account.unwrap_or(AccountNo::new(0));
-    let mv = Move { account, records, source: Source::Event, origin, unsure: None, found: None };
+    let mv = Move { account, records, source: Source::Event, origin, unsure: None, found: None, stands: None };
     Job { epoch, lane, offsets, mv, unreadable }
 }
 

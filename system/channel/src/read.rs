@@ -1,19 +1,24 @@
 //! Reads: pages of history, from the channel's own store alone.
 //!
-//! In: [`ChannelRequest`]. Out: [`ChannelResponse`]. Elsewhere: HTTP (`adapters::http::channel`). Core is never asked.
+//! In: an account, a cursor, a limit. Out: [`ChannelResponse`]. Elsewhere: HTTP (`adapters::http::channel`). Core is never asked.
 //!
-//! A page says how far the copy stood when it was read (`as_of_seq`). There are no transfers of the channel's own yet, so nothing is
-//! pending, and nothing tells it that the copy is behind: `stale` is false.
+//! A page says how far the copy stood when it was read (`as_of_seq`), and which of the account's transfers were in progress in the same
+//! snapshot: a transfer is never shown twice, as a row and as pending (D33). Nothing tells it yet that the copy is behind: `stale` is
+//! false.
 
-use bankstorm_contracts::channel_api::{ChannelRequest, ChannelResponse, HistoryPage, MAX_PAGE};
+use bankstorm_contracts::channel_api::{ChannelResponse, HistoryPage, MAX_PAGE};
 use bankstorm_contracts::problem::ProblemKind;
 use bankstorm_contracts::{AccountNo, Problem, Seq};
 use bankstorm_outside::StoreError;
 use bankstorm_outside::channel_store::{ChannelStore, StoredPage};
 
-/// Answers a request.
-pub(crate) async fn handle<S: ChannelStore>(store: &S, request: ChannelRequest) -> ChannelResponse {
-    let ChannelRequest::History { account, cursor, limit } = request;
+/// Answers a request for a page.
+pub(crate) async fn handle<S: ChannelStore>(
+    store: &S,
+    account: AccountNo,
+    cursor: Option<Seq>,
+    limit: u32,
+) -> ChannelResponse {
     match history(store, account, cursor, limit).await {
         Ok(page) => ChannelResponse::History(page),
         Err(problem) => ChannelResponse::Problem(problem),
@@ -44,7 +49,7 @@ async fn history<S: ChannelStore>(
 /// The next page begins below the lowest serial of this one; serial 1 is the account's beginning.
 fn to_answer(page: StoredPage) -> HistoryPage {
     let next_cursor = page.items.last().map(|entry| entry.seq).filter(|seq| *seq > 1);
-    HistoryPage { items: page.items, next_cursor, as_of_seq: page.head.seq, stale: false, pending: Vec::new() }
+    HistoryPage { items: page.items, next_cursor, as_of_seq: page.head.seq, stale: false, pending: page.pending }
 }
 
 /// A read has no effect, so a store that could not be reached leaves nothing begun.

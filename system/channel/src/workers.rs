@@ -14,25 +14,19 @@
 //! | `channel_contention_retries_total` | attempts ended by another transaction's lock |
 //! | `channel_lock_skips_total` | accounts that left a batch because their row was held |
 //! | `channel_given_up_total` | jobs given up because their partition went away |
-//! | `channel_unsettled_total` | jobs given up of which nobody could find out what their last commit did: a visible line may be missing |
 
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
 
 use bankstorm_contracts::AccountNo;
 use bankstorm_outside::LockMode;
 use bankstorm_outside::bundle::ChannelOutside;
 use bankstorm_outside::process::{Metrics, Scope};
 use tokio::sync::mpsc::UnboundedSender;
-use tokio::time::timeout;
 
 use crate::advance::{AdvanceError, Advancer, Fault, Moved, Next};
 use crate::config::{ChannelConfig, WorkerMode};
 use crate::partitions::{Completion, Job};
-
-/// Longest time for finding out what a job's last commit did when the job is given up.
-const SETTLE_LIMIT: Duration = Duration::from_secs(5);
 
 /// Jobs that wait for a transaction.
 #[derive(Debug, Default)]
@@ -46,15 +40,19 @@ struct Gathered {
 pub(crate) struct Workers<O> {
     outside: O,
     config: ChannelConfig,
-    advancer: Advancer<O>,
+    advancer: Arc<Advancer<O>>,
     gathered: Mutex<Gathered>,
     completions: UnboundedSender<Completion>,
 }
 
 impl<O: ChannelOutside> Workers<O> {
     /// Workers that tell `completions` what they are through with.
-    pub(crate) fn new(outside: O, config: ChannelConfig, completions: UnboundedSender<Completion>) -> Arc<Self> {
-        let advancer = Advancer::new(outside.clone(), config.transactions, config.lock_wait);
+    pub(crate) fn new(
+        outside: O,
+        config: ChannelConfig,
+        advancer: Arc<Advancer<O>>,
+        completions: UnboundedSender<Completion>,
+    ) -> Arc<Self> {
         Arc::new(Self { outside, config, advancer, gathered: Mutex::default(), completions })
     }
 
@@ -216,29 +214,10 @@ impl<O: ChannelOutside> Workers<O> {
     async fn give_up(&self, mut job: Job) {
         self.outside.metrics().count("channel_given_up_total", 1);
         if job.mv.unsure.is_some() {
-            self.settle(&mut job).await;
+            let tell = |error: &AdvanceError, attempt| self.tell(error, attempt, "a commit without an answer");
+            self.advancer.find_out(&mut job.mv, &self.config, tell).await;
         }
         self.complete(job, false);
-    }
-
-    /// A commit that stands made entries visible, and nobody else will say so: the account's next owner finds duplicates.
-    async fn settle(&self, job: &mut Job) {
-        let settled = timeout(SETTLE_LIMIT, async {
-            for attempt in 0.. {
-                match self.advancer.settle(&mut job.mv).await {
-                    Ok(()) => return,
-                    Err(error) => {
-                        self.tell(&error, attempt, "a commit without an answer");
-                        let salt = job.mv.account.get().cast_unsigned();
-                        tokio::time::sleep(self.config.pause(attempt, salt)).await;
-                    }
-                }
-            }
-        });
-        if settled.await.is_err() {
-            self.outside.metrics().count("channel_unsettled_total", 1);
-            tracing::error!(account = %job.mv.account, limit = ?SETTLE_LIMIT, "limit of settle hit: a visible line may be missing");
-        }
     }
 
     fn complete(&self, job: Job, done: bool) {

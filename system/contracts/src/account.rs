@@ -7,12 +7,13 @@
 
 use std::fmt;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::money::Won;
 
 /// An account's number.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(transparent)]
 pub struct AccountNo(i64);
 
@@ -40,6 +41,52 @@ impl AccountNo {
     }
 }
 
+/// A customer's number; he may have several accounts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
+#[serde(transparent)]
+pub struct UserNo(pub i64);
+
+impl fmt::Display for UserNo {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}", self.0)
+    }
+}
+
+/// What an account lets happen to it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum AccountStatus {
+    /// Everything.
+    #[default]
+    Open,
+    /// Money goes out, none comes in.
+    DepositStopped,
+    /// Money comes in, none goes out.
+    WithdrawalStopped,
+    /// Nothing.
+    Closed,
+}
+
+impl AccountStatus {
+    /// All of them.
+    pub const ALL: [Self; 4] = [Self::Open, Self::DepositStopped, Self::WithdrawalStopped, Self::Closed];
+
+    /// The word in the database and in the evidence.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Open => "open",
+            Self::DepositStopped => "deposit_stopped",
+            Self::WithdrawalStopped => "withdrawal_stopped",
+            Self::Closed => "closed",
+        }
+    }
+
+    /// The status that a word stands for.
+    pub fn from_word(word: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|status| status.as_str() == word)
+    }
+}
+
 impl fmt::Display for AccountNo {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}", self.0)
@@ -50,7 +97,7 @@ impl fmt::Display for AccountNo {
 pub type Seq = i64;
 
 /// Where an account stands: its last serial and its balance.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Head {
     /// The account.
     pub account: AccountNo,

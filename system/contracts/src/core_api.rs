@@ -2,16 +2,25 @@
 //!
 //! In: JSON bodies and paths (`adapters::http`). Out: [`CoreRequest`], [`CoreResponse`]. Elsewhere: `core::handle`.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::account::{AccountNo, Head, Seq};
+use crate::banks_api::CreditAnswer;
 use crate::entry::Entry;
 use crate::money::Won;
 use crate::problem::Problem;
+use crate::time::WallMicros;
 use crate::transfer::{ParamsHash, RejectReason, TransferId, TransferState};
 
 /// The largest amount of one deposit: 1 trillion won.
 pub const MAX_DEPOSIT: Won = Won::new(1_000_000_000_000);
+/// The largest amount of one transfer: 1 trillion won.
+pub const MAX_TRANSFER: Won = Won::new(1_000_000_000_000);
+/// The shortest and longest validity of a transfer, in milliseconds.
+pub const VALIDITY_MS: std::ops::RangeInclusive<u32> = 1..=600_000;
+/// This bank's code: a transfer to it stays inside.
+pub const OWN_BANK: &str = "900";
 /// The most entries that one call returns (D34).
 pub const MAX_ENTRIES: u32 = 500;
 /// The most accounts that one `heads` call takes.
@@ -19,23 +28,26 @@ pub const MAX_HEADS: usize = 1_000;
 /// The longest bank code or foreign account number, in bytes.
 pub const MAX_PARTY_BYTES: usize = 64;
 
-/// The sender at another bank.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+/// An account somewhere: the sender at another bank, or whom a transfer goes to.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Party {
     /// Bank code.
+    #[schemars(length(min = 1, max = MAX_PARTY_BYTES))]
     pub bank: String,
     /// Account number there.
+    #[schemars(length(min = 1, max = MAX_PARTY_BYTES))]
     pub account: String,
 }
 
 /// `POST /v1/deposits`: another bank brings money.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Deposit {
     /// Made by the caller; the same in every attempt.
     pub id: TransferId,
     /// The customer's account.
     pub account: AccountNo,
     /// 1 to [`MAX_DEPOSIT`].
+    #[schemars(extend("minimum" = 1, "maximum" = MAX_DEPOSIT.get()))]
     pub amount: Won,
     /// Who sends it.
     pub from: Party,
@@ -53,10 +65,18 @@ impl Deposit {
             let detail = format!("amount is {}; accepted are 1 to {} won", self.amount.get(), MAX_DEPOSIT.get());
             return Err(Problem::bad_field("amount", detail));
         }
-        for (field, text) in [("from.bank", &self.from.bank), ("from.account", &self.from.account)] {
+        self.from.validate("from")
+    }
+}
+
+impl Party {
+    /// Checks the limits; `field` is what the party is called in the request.
+    pub fn validate(&self, field: &str) -> Result<(), Problem> {
+        for (name, text) in [("bank", &self.bank), ("account", &self.account)] {
+            let field = format!("{field}.{name}");
             if text.is_empty() || text.len() > MAX_PARTY_BYTES {
                 let detail = format!("{field} has {} bytes; accepted are 1 to {MAX_PARTY_BYTES}", text.len());
-                return Err(Problem::bad_field(field, detail));
+                return Err(Problem::bad_field(&field, detail));
             }
             // PostgreSQL cannot store U+0000 at all, and one such text would fail the whole batch.
             if let Some(control) = text.chars().find(|character| character.is_control()) {
@@ -64,11 +84,110 @@ impl Deposit {
                     "{field} contains the control character U+{:04X}; accepted are printable ones",
                     u32::from(control)
                 );
-                return Err(Problem::bad_field(field, detail));
+                return Err(Problem::bad_field(&field, detail));
             }
         }
         Ok(())
     }
+}
+
+/// Where a transfer goes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Destination {
+    /// An account of this bank.
+    Own(AccountNo),
+    /// An account at another bank.
+    Other(Party),
+}
+
+impl Party {
+    /// This bank's account of that number, as a party.
+    pub fn own(account: AccountNo) -> Self {
+        Self { bank: OWN_BANK.to_owned(), account: account.to_string() }
+    }
+
+    /// Where this is; the error names what is no account number. `field` is what the party is called in the request.
+    pub fn destination(&self, field: &str) -> Result<Destination, Problem> {
+        self.validate(field)?;
+        if self.bank != OWN_BANK {
+            return Ok(Destination::Other(self.clone()));
+        }
+        match self.account.parse().map(AccountNo::new) {
+            // Only the plain decimal form: "+1000001" and "01000001" would be other parameters for the same account.
+            Ok(account) if !account.is_internal() && account.to_string() == self.account => {
+                Ok(Destination::Own(account))
+            }
+            _ => {
+                let (field, first) = (format!("{field}.account"), AccountNo::FIRST_CUSTOMER);
+                let detail = format!("{field} is {:?}; accepted at this bank are numbers from {first}", self.account);
+                Err(Problem::bad_field(&field, detail))
+            }
+        }
+    }
+}
+
+/// `POST /v1/transfers`: a customer's money goes to another account, here or elsewhere.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Transfer {
+    /// Made by the caller; the same in every attempt.
+    pub id: TransferId,
+    /// The customer's account that pays.
+    pub from: AccountNo,
+    /// Whom it goes to.
+    pub to: Party,
+    /// 1 to [`MAX_TRANSFER`].
+    #[schemars(extend("minimum" = 1, "maximum" = MAX_TRANSFER.get()))]
+    pub amount: Won,
+    /// When the caller began it, by the caller's clock. Stored; judged by the `absolute` deadline alone (D31).
+    pub requested_at: WallMicros,
+    /// How long after its arrival core may still post it, one of [`VALIDITY_MS`] (D31).
+    #[schemars(range(min = *VALIDITY_MS.start(), max = *VALIDITY_MS.end()))]
+    pub valid_for_ms: u32,
+}
+
+impl Transfer {
+    /// The hash that binds the id to its parameters.
+    pub fn params_hash(&self) -> ParamsHash {
+        ParamsHash::of_transfer(self.from, self.amount, &self.to.bank, &self.to.account)
+    }
+
+    /// Checks the limits and tells where it goes; the error names the field, the value and what would be accepted.
+    pub fn validate(&self) -> Result<Destination, Problem> {
+        validate_amount(self.amount)?;
+        if !VALIDITY_MS.contains(&self.valid_for_ms) {
+            let detail = format!(
+                "valid_for_ms is {}; accepted are {} to {}",
+                self.valid_for_ms,
+                VALIDITY_MS.start(),
+                VALIDITY_MS.end()
+            );
+            return Err(Problem::bad_field("valid_for_ms", detail));
+        }
+        validate_accounts(self.from, &self.to)
+    }
+}
+
+/// Checks a transfer's amount.
+pub fn validate_amount(amount: Won) -> Result<(), Problem> {
+    if amount < Won::new(1) || amount > MAX_TRANSFER {
+        let detail = format!("amount is {}; accepted are 1 to {} won", amount.get(), MAX_TRANSFER.get());
+        return Err(Problem::bad_field("amount", detail));
+    }
+    Ok(())
+}
+
+/// Checks both ends of a transfer.
+pub fn validate_accounts(from: AccountNo, to: &Party) -> Result<Destination, Problem> {
+    if from.is_internal() {
+        let detail = format!("from is {from}; accepted are numbers from {}", AccountNo::FIRST_CUSTOMER);
+        return Err(Problem::bad_field("from", detail));
+    }
+    let destination = to.destination("to")?;
+    if destination == Destination::Own(from) {
+        let detail = format!("to.account is {from}, which is the account that pays; accepted is another one");
+        return Err(Problem::bad_field("to.account", detail));
+    }
+    Ok(destination)
 }
 
 /// A request to core.
@@ -76,8 +195,12 @@ impl Deposit {
 pub enum CoreRequest {
     /// `POST /v1/deposits`
     Deposit(Deposit),
+    /// `POST /v1/transfers`
+    Transfer(Transfer),
     /// `POST /v1/transfers/{id}/resolve`
     Resolve(TransferId),
+    /// `POST /v1/outbound/{id}/outcome`: another bank says what became of a credit (D29, D39). May come late, never or twice.
+    BankOutcome(CreditAnswer),
     /// `GET /v1/accounts/{no}/entries?after=&limit=`
     Entries {
         /// Whose.
@@ -93,8 +216,9 @@ pub enum CoreRequest {
     Heads(Vec<AccountNo>),
 }
 
-/// The verdict on a transfer: what deposits and `resolve` answer.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+/// The verdict on a transfer: what deposits, transfers and `resolve` answer. Serial and balance are those of the customer's own entry: the
+/// credit of a deposit, the debit of a transfer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Verdict {
     /// The transfer.
     pub id: TransferId,
@@ -109,24 +233,28 @@ pub struct Verdict {
     /// The balance after it, once completed.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub balance_after: Option<Won>,
+    /// When it was posted, by core's database clock, once completed: with it the caller knows the whole entry.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub posted_at: Option<WallMicros>,
 }
 
 /// Several entries of one account, in order of their serials.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Entries {
     /// The entries.
     pub entries: Vec<Entry>,
 }
 
 /// The body of `POST /v1/heads`.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct HeadsRequest {
     /// Up to [`MAX_HEADS`] accounts.
+    #[schemars(length(max = MAX_HEADS))]
     pub accounts: Vec<AccountNo>,
 }
 
 /// The answer to `POST /v1/heads`: known accounts only, in the order asked.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Heads {
     /// The heads.
     pub heads: Vec<Head>,

@@ -3,6 +3,7 @@
 //! In: what `core` booked. Out: [`Entry`] (a customer's line, as copied), [`Leg`] (either side, as booked). Elsewhere: the rules that
 //! make them (`core::book`).
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::account::{AccountNo, Seq};
@@ -11,13 +12,19 @@ use crate::time::WallMicros;
 use crate::transfer::TransferId;
 
 /// What an entry is about.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum EntryKind {
     /// The opening balance, always serial 1 (D40).
     Opening,
     /// A deposit from another bank.
     Deposit,
+    /// To another account of this bank.
+    TransferOut,
+    /// From another account of this bank.
+    TransferIn,
+    /// To another bank.
+    Outbound,
 }
 
 impl EntryKind {
@@ -26,17 +33,28 @@ impl EntryKind {
         match self {
             Self::Opening => "opening",
             Self::Deposit => "deposit",
+            Self::TransferOut => "transfer_out",
+            Self::TransferIn => "transfer_in",
+            Self::Outbound => "outbound",
         }
     }
 
+    /// All of them.
+    pub const ALL: [Self; 5] = [Self::Opening, Self::Deposit, Self::TransferOut, Self::TransferIn, Self::Outbound];
+
     /// The kind that a word stands for.
     pub fn from_word(word: &str) -> Option<Self> {
-        [Self::Opening, Self::Deposit].into_iter().find(|kind| kind.as_str() == word)
+        Self::ALL.into_iter().find(|kind| kind.as_str() == word)
+    }
+
+    /// Whether it is the debit side of a transfer that a customer began: what settles it in the channel (D33).
+    pub const fn settles(self) -> bool {
+        matches!(self, Self::TransferOut | Self::Outbound)
     }
 }
 
 /// One line of a customer's history.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Entry {
     /// The account that the line belongs to.
     pub account: AccountNo,

@@ -9,10 +9,11 @@
 //! | [`money`] | whole won, checked |
 //! | [`account`], [`transfer`], [`entry`] | the nouns of the ledger |
 //! | [`event`] | the record on the topic and its codec |
-//! | [`core_api`], [`channel_api`] | what the services are asked and what they answer |
+//! | [`core_api`], [`channel_api`], [`banks_api`] | what the services are asked and what they answer |
 //! | [`outcome`] | ok, rejected, failed, unknown; and how an HTTP answer becomes one |
 
 pub mod account;
+pub mod banks_api;
 pub mod channel_api;
 pub mod core_api;
 pub mod entry;
@@ -23,10 +24,10 @@ pub mod problem;
 pub mod time;
 pub mod transfer;
 
-pub use account::{AccountNo, Head, Seq};
+pub use account::{AccountNo, AccountStatus, Head, Seq, UserNo};
 pub use entry::{Entry, EntryKind, Leg};
 pub use money::Won;
 pub use outcome::Outcome;
 pub use problem::Problem;
 pub use time::WallMicros;
-pub use transfer::{ParamsHash, RejectReason, TransferId, TransferState};
+pub use transfer::{ParamsHash, RejectReason, TransferId, TransferKind, TransferState};

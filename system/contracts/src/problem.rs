@@ -3,10 +3,13 @@
 //! In: what went wrong. Out: [`Problem`], served as `application/problem+json`. Elsewhere: which situation gives which problem
 //! (`core`, `channel`, `adapters::http`).
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use crate::transfer::TransferId;
+
 /// What kinds of problem there are; the kebab-case word is the document's `type`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum ProblemKind {
     /// The request is malformed or a field is out of its limits (400).
@@ -21,6 +24,8 @@ pub enum ProblemKind {
     ParamDrift,
     /// The same id is in work right now (409); the outcome is unknown.
     Processing,
+    /// The customer has a transfer in progress already (409); nothing was done. The document names it.
+    TransferPending,
     /// Nothing was begun: the service was full or is stopping (503). Safe to send again.
     NotStarted,
     /// The service could not tell how it ended (500); the outcome is unknown.
@@ -36,7 +41,7 @@ impl ProblemKind {
             Self::NotFound => 404,
             Self::MethodNotAllowed => 405,
             Self::ParamDrift => 422,
-            Self::Processing => 409,
+            Self::Processing | Self::TransferPending => 409,
             Self::NotStarted => 503,
             Self::Unknown => 500,
         }
@@ -44,7 +49,7 @@ impl ProblemKind {
 }
 
 /// A problem document.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Problem {
     /// Which kind.
     #[serde(rename = "type")]
@@ -56,12 +61,15 @@ pub struct Problem {
     /// The field at fault, where there is one.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub field: Option<String>,
+    /// The transfer that is in the way, where there is one.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub pending: Option<TransferId>,
 }
 
 impl Problem {
     /// A problem without a field.
     pub fn new(kind: ProblemKind, detail: impl Into<String>) -> Self {
-        Self { kind, status: kind.status(), detail: detail.into(), field: None }
+        Self { kind, status: kind.status(), detail: detail.into(), field: None, pending: None }
     }
 
     /// A bad request that names its field.

@@ -6,6 +6,7 @@
 use std::fmt;
 use std::str::FromStr;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use uuid::Uuid;
@@ -14,7 +15,7 @@ use crate::account::AccountNo;
 use crate::money::Won;
 
 /// A transfer's id: a UUID made by the caller, the same in every attempt of the same intent.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(transparent)]
 pub struct TransferId(pub Uuid);
 
@@ -51,15 +52,65 @@ impl ParamsHash {
         Self(hasher.finalize().into())
     }
 
+    /// The hash of a transfer's parameters, its id, its time and its validity left out: a second attempt differs in those.
+    pub fn of_transfer(from: AccountNo, amount: Won, to_bank: &str, to_account: &str) -> Self {
+        let mut hasher = Sha256::new();
+        hasher.update(b"transfer/1");
+        hasher.update(from.get().to_be_bytes());
+        hasher.update(amount.get().to_be_bytes());
+        for text in [to_bank, to_account] {
+            hasher.update((text.len() as u64).to_be_bytes());
+            hasher.update(text.as_bytes());
+        }
+        Self(hasher.finalize().into())
+    }
+
     /// What a tombstone carries: parameters that nobody ever sent, so that any late request differs from it.
     pub const TOMBSTONE: Self = Self([0; 32]);
 }
 
-/// Where a transfer stands in core.
+/// What an id stands for in core.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
+pub enum TransferKind {
+    /// An opening balance, written by the bulk load only.
+    Opening,
+    /// Another bank brings money.
+    Deposit,
+    /// Between two accounts of this bank.
+    Transfer,
+    /// To an account at another bank: held first, then posted or voided (D39).
+    Outbound,
+    /// A `resolve` came first: whoever comes later under this id is refused (D32).
+    Tombstone,
+}
+
+impl TransferKind {
+    /// All of them.
+    pub const ALL: [Self; 5] = [Self::Opening, Self::Deposit, Self::Transfer, Self::Outbound, Self::Tombstone];
+
+    /// The word in the database and in the evidence.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Opening => "opening",
+            Self::Deposit => "deposit",
+            Self::Transfer => "transfer",
+            Self::Outbound => "outbound",
+            Self::Tombstone => "tombstone",
+        }
+    }
+
+    /// The kind that a word stands for.
+    pub fn from_word(word: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|kind| kind.as_str() == word)
+    }
+}
+
+/// Where a transfer stands in core.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
 pub enum TransferState {
-    /// Claimed, not settled yet. Never seen committed for a deposit.
+    /// Claimed, not settled yet. Committed for outbound transfers alone, while their hold is open.
     Processing,
     /// Posted.
     Completed,
@@ -76,10 +127,15 @@ impl TransferState {
             Self::Rejected => "rejected",
         }
     }
+
+    /// The state that a word stands for.
+    pub fn from_word(word: &str) -> Option<Self> {
+        [Self::Processing, Self::Completed, Self::Rejected].into_iter().find(|state| state.as_str() == word)
+    }
 }
 
 /// Why core refused a transfer for good.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum RejectReason {
     /// No such account.
@@ -88,16 +144,52 @@ pub enum RejectReason {
     BalanceOverflow,
     /// A `resolve` came before the request: the tombstone stands in its place (D11, D32).
     NotReceived,
+    /// The account is closed.
+    AccountClosed,
+    /// The account takes no deposits.
+    DepositStopped,
+    /// The account lets nothing out.
+    WithdrawalStopped,
+    /// The balance, less what is held, does not suffice.
+    InsufficientFunds,
+    /// The request's validity was over when its turn came (D31).
+    Expired,
+    /// The other bank refused, for good (D39).
+    RefusedByBank,
 }
 
 impl RejectReason {
+    /// All of them.
+    pub const ALL: [Self; 9] = [
+        Self::UnknownAccount,
+        Self::BalanceOverflow,
+        Self::NotReceived,
+        Self::AccountClosed,
+        Self::DepositStopped,
+        Self::WithdrawalStopped,
+        Self::InsufficientFunds,
+        Self::Expired,
+        Self::RefusedByBank,
+    ];
+
     /// The word on the wire and in the evidence.
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::UnknownAccount => "unknown_account",
             Self::BalanceOverflow => "balance_overflow",
             Self::NotReceived => "not_received",
+            Self::AccountClosed => "account_closed",
+            Self::DepositStopped => "deposit_stopped",
+            Self::WithdrawalStopped => "withdrawal_stopped",
+            Self::InsufficientFunds => "insufficient_funds",
+            Self::Expired => "expired",
+            Self::RefusedByBank => "refused_by_bank",
         }
+    }
+
+    /// The reason that a word stands for.
+    pub fn from_word(word: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|reason| reason.as_str() == word)
     }
 }
 

@@ -1,61 +1,89 @@
 //! The posting rules, pure: what a transaction writes and answers, given what it claimed and locked.
 //!
-//! In: deposits in order, what their claims met, the locked heads, the database's clock. Out: a [`Plan`]. Elsewhere: who waits for whom
-//! (`posting`), how rows are stored (`adapters`). No clock, no IO.
+//! In: deposits and transfers in order, what their claims met, the locked accounts, the database's clock. Out: a [`Plan`], or the end of a
+//! hold. Elsewhere: who waits for whom (`posting`), who asks the other banks (`outbound`), how rows are stored (`adapters`). No clock, no IO.
 //!
-//! A deposit is two legs: the customer's, with serial and balance, and the settlement account's, with neither (D40). An id that stood
-//! before is never posted again: the same parameters meet its verdict, other ones are refused.
+//! | file | what it is |
+//! |---|---|
+//! | `order` | what is asked for |
+//! | `deposit` | money from another bank: a customer's leg, and the settlement account's without serial and balance (D40) |
+//! | `transfer` | money between two accounts of this bank: two customers' legs |
+//! | `outbound` | money for another bank: held first, then booked or given back (D39) |
+//! | `accounts` | the locked accounts as they change within one transaction, and what their status and balance allow |
+//! | `deadline` | whether a transfer's validity is over (D31) |
+//!
+//! A request is judged in this order: what stands under its id; its validity; unknown accounts; the paying account's status; the other
+//! one's; the money; the sums. A refusal is stored under the id and stands. An id that stood before is never posted again: the same
+//! parameters meet its verdict, other ones are refused.
 
-use std::collections::BTreeMap;
+mod accounts;
+mod deadline;
+mod deposit;
+mod legs;
+mod order;
+mod outbound;
+mod transfer;
 
-use bankstorm_contracts::core_api::{Deposit, Verdict};
-use bankstorm_contracts::{
-    AccountNo, EntryKind, Head, Leg, ParamsHash, RejectReason, TransferId, TransferState, WallMicros, Won,
-};
-use bankstorm_outside::core_store::{Claim, Claimed, Locked, Settled, TransferRecord, Writes};
+use bankstorm_contracts::core_api::Verdict;
+use bankstorm_contracts::{AccountNo, Head, ParamsHash, RejectReason, TransferId, TransferState, WallMicros};
+use bankstorm_outside::core_store::{Claimed, Locked, Settled, TransferRecord, Writes};
 
-/// A deposit with the hash of its parameters.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Order {
-    /// The deposit.
-    pub deposit: Deposit,
-    /// Its parameters' hash.
-    pub hash: ParamsHash,
-}
-
-impl Order {
-    /// Hashes the deposit's parameters.
-    pub fn new(deposit: Deposit) -> Self {
-        let hash = deposit.params_hash();
-        Self { deposit, hash }
-    }
-
-    /// The claim that stands for it.
-    pub fn claim(&self) -> Claim {
-        Claim {
-            id: self.deposit.id,
-            params_hash: self.hash,
-            account: Some(self.deposit.account),
-            amount: Some(self.deposit.amount),
-            from: Some(self.deposit.from.clone()),
-        }
-    }
-}
+use crate::config::Binding;
+use accounts::Accounts;
+pub use deadline::is_over;
+pub use order::{OneOrTwo, Order, What};
+pub use outbound::end;
 
 /// What it means that an account is not among the locked rows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Absent {
-    /// Somebody may hold it: the deposit leaves this transaction.
+    /// Somebody may hold it: the order leaves this transaction.
     MaybeHeld,
     /// There is no such account: locking waited for every row that exists.
     Unknown,
+    /// Locking waited for these alone: what is absent among them does not exist, anything else may be held.
+    UnknownAmong(OneOrTwo),
 }
 
-/// What a deposit is answered.
+/// By what orders are judged, besides rows.
+#[derive(Clone, Copy, Debug)]
+pub struct Terms<'a> {
+    /// What absence means.
+    pub absent: Absent,
+    /// Whose validity is over.
+    pub expired: &'a [TransferId],
+    /// What an id is bound to (P3).
+    pub binding: Binding,
+}
+
+impl Absent {
+    /// Whether this absent account may be there all the same.
+    fn may_be_held(self, account: AccountNo) -> bool {
+        match self {
+            Self::MaybeHeld => true,
+            Self::Unknown => false,
+            Self::UnknownAmong(waited) => !waited.contains(account),
+        }
+    }
+}
+
+impl Terms<'_> {
+    /// Nobody's validity is over.
+    pub const fn plain(absent: Absent) -> Self {
+        Self { absent, expired: &[], binding: Binding::ParamsHash }
+    }
+}
+
+/// What an order is answered.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Answer {
     /// Settled by this very transaction: holds once it is committed.
     Settled(Verdict),
+    /// Its money is held from the commit of this very transaction on; the other bank is to be asked.
+    Held {
+        /// When, by the database's clock.
+        placed_at: WallMicros,
+    },
     /// A verdict that was committed before.
     Stood(Verdict),
     /// The id is bound to other parameters.
@@ -76,46 +104,60 @@ pub struct Plan {
 impl Plan {
     /// Whether there is anything to commit. A release alone needs none: rolling back releases too.
     pub fn must_commit(&self) -> bool {
-        !self.writes.settled.is_empty()
+        !self.writes.settled.is_empty() || !self.writes.holds.is_empty()
     }
 }
 
 /// Plans one transaction. `claimed` answers `orders` one by one; ids are distinct.
-pub fn plan(orders: &[Order], claimed: &[Claimed], locked: &Locked, absent: Absent) -> Plan {
+pub fn plan(orders: &[Order], claimed: &[Claimed], locked: &Locked, terms: &Terms<'_>) -> Plan {
     assert_eq!(orders.len(), claimed.len(), "a claim answers every order");
-    let mut heads: BTreeMap<AccountNo, Head> = locked.rows.iter().map(|head| (head.account, *head)).collect();
-    let mut moved: BTreeMap<AccountNo, Head> = BTreeMap::new();
+    let mut accounts = Accounts::new(locked);
     let mut plan = Plan::default();
     for (order, claim) in orders.iter().zip(claimed) {
         let answer = match claim {
-            Claimed::Existing(record) => Some(stood(record, order.hash)),
-            Claimed::New => match heads.get_mut(&order.deposit.account) {
-                Some(head) => {
-                    let verdict = post(&order.deposit, head, locked.now, &mut plan.writes);
-                    if verdict.state == TransferState::Completed {
-                        moved.insert(head.account, *head);
-                    }
-                    Some(Answer::Settled(verdict))
-                }
-                None if absent == Absent::Unknown => {
-                    let verdict = rejected(order.deposit.id, RejectReason::UnknownAccount);
-                    plan.writes.settled.push(settled(&verdict));
-                    Some(Answer::Settled(verdict))
-                }
-                None => {
-                    plan.writes.released.push(order.deposit.id);
-                    None
-                }
-            },
+            Claimed::Existing(record) => Some(stood(record, order.hash, terms.binding)),
+            Claimed::New => fresh(order, &mut accounts, locked.now, terms, &mut plan.writes),
         };
         plan.answers.push(answer);
     }
-    plan.writes.heads = moved.into_values().collect();
+    accounts.write_changes(&mut plan.writes);
     plan
 }
 
-/// What a record that stood before answers to a request with this hash.
-pub fn stood(record: &TransferRecord, hash: ParamsHash) -> Answer {
+/// Judges an order whose id is new.
+fn fresh(
+    order: &Order,
+    accounts: &mut Accounts,
+    now: WallMicros,
+    terms: &Terms<'_>,
+    writes: &mut Writes,
+) -> Option<Answer> {
+    if terms.expired.contains(&order.id()) {
+        // It needs no account for that, held or not: what is over stays over.
+        return Some(refuse(order.id(), RejectReason::Expired, writes));
+    }
+    let held = |account| accounts.get(account).is_none() && terms.absent.may_be_held(account);
+    if order.touched().iter().any(held) {
+        writes.released.push(order.id());
+        return None;
+    }
+    let booked = match &order.what {
+        What::Deposit(deposit) => deposit::post(deposit, accounts, now, writes),
+        What::Transfer { transfer, to } => transfer::post(transfer, *to, accounts, now, writes),
+        What::Outbound(transfer) => outbound::place(transfer, accounts, now, writes),
+    };
+    Some(booked.unwrap_or_else(|reason| refuse(order.id(), reason, writes)))
+}
+
+fn refuse(id: TransferId, reason: RejectReason, writes: &mut Writes) -> Answer {
+    let verdict = rejected(id, reason);
+    writes.settled.push(settled(&verdict));
+    Answer::Settled(verdict)
+}
+
+/// What a record that stood before answers to a request with this hash. Decision point P3.
+pub fn stood(record: &TransferRecord, hash: ParamsHash, binding: Binding) -> Answer {
+    let Binding::ParamsHash = binding;
     if record.params_hash != ParamsHash::TOMBSTONE && record.params_hash != hash {
         return Answer::Drift;
     }
@@ -126,66 +168,50 @@ pub fn stood(record: &TransferRecord, hash: ParamsHash) -> Answer {
 }
 
 /// A record's verdict.
-pub fn verdict_of(record: &TransferRecord) -> Verdict {
+pub const fn verdict_of(record: &TransferRecord) -> Verdict {
     Verdict {
         id: record.id,
         state: record.state,
         reason: record.reason,
         seq: record.seq,
         balance_after: record.balance_after,
+        posted_at: record.posted_at,
     }
 }
 
 /// The verdict of a refusal.
-pub fn rejected(id: TransferId, reason: RejectReason) -> Verdict {
-    Verdict { id, state: TransferState::Rejected, reason: Some(reason), seq: None, balance_after: None }
+pub const fn rejected(id: TransferId, reason: RejectReason) -> Verdict {
+    let state = TransferState::Rejected;
+    Verdict { id, state, reason: Some(reason), seq: None, balance_after: None, posted_at: None }
+}
+
+/// The verdict of what is in work.
+pub const fn processing(id: TransferId) -> Verdict {
+    let state = TransferState::Processing;
+    Verdict { id, state, reason: None, seq: None, balance_after: None, posted_at: None }
+}
+
+/// The verdict of a posting whose customer's entry gave the account this head.
+const fn completed(id: TransferId, head: Head, now: WallMicros) -> Verdict {
+    Verdict {
+        id,
+        state: TransferState::Completed,
+        reason: None,
+        seq: Some(head.seq),
+        balance_after: Some(head.balance),
+        posted_at: Some(now),
+    }
 }
 
 /// A verdict as it is stored.
-pub fn settled(verdict: &Verdict) -> Settled {
+pub const fn settled(verdict: &Verdict) -> Settled {
     Settled {
         id: verdict.id,
         state: verdict.state,
         reason: verdict.reason,
         seq: verdict.seq,
         balance_after: verdict.balance_after,
-    }
-}
-
-/// Posts one deposit onto a locked head, or refuses it.
-fn post(deposit: &Deposit, head: &mut Head, now: WallMicros, writes: &mut Writes) -> Verdict {
-    let sums = head.balance.checked_add(deposit.amount).zip(deposit.amount.checked_neg());
-    let Some((balance, debit)) = sums else {
-        let verdict = rejected(deposit.id, RejectReason::BalanceOverflow);
-        writes.settled.push(settled(&verdict));
-        return verdict;
-    };
-    head.seq += 1;
-    head.balance = balance;
-    let customer = leg(deposit, deposit.account, deposit.amount, Some(*head), now);
-    writes.outbox.extend(customer.entry());
-    writes.legs.push(customer);
-    writes.legs.push(leg(deposit, AccountNo::SETTLEMENT, debit, None, now));
-    let verdict = Verdict {
-        id: deposit.id,
-        state: TransferState::Completed,
-        reason: None,
-        seq: Some(head.seq),
-        balance_after: Some(balance),
-    };
-    writes.settled.push(settled(&verdict));
-    verdict
-}
-
-fn leg(deposit: &Deposit, account: AccountNo, amount: Won, head: Option<Head>, posted_at: WallMicros) -> Leg {
-    Leg {
-        transfer: deposit.id,
-        account,
-        seq: head.map(|head| head.seq),
-        amount,
-        balance_after: head.map(|head| head.balance),
-        kind: EntryKind::Deposit,
-        posted_at,
+        posted_at: verdict.posted_at,
     }
 }
 

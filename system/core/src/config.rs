@@ -2,14 +2,28 @@
 //!
 //! In: nothing. Out: [`CoreConfig`]. Elsewhere: connection strings and addresses (`adapters`), scenario keys (`harness/scenario`).
 
+mod protections;
+
 use std::time::Duration;
+
+pub use protections::{AccountLock, Binding, DeadlineCheck, Fence, KeyClaim, LockOrder, Protections, Voiding};
+
+/// Which clocks judge a transfer's validity (D31).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Deadline {
+    /// It runs from the request's arrival at core, by core's own monotonic clock: nobody else's clock matters.
+    #[default]
+    Relative,
+    /// It runs from `requested_at` by the caller's clock, and is over by the database's clock: the promise of the talk (A8).
+    Absolute,
+}
 
 /// Core's limits. Every wait inside core is one of these, or the store's or the log's own.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct CoreConfig {
     /// Posting transactions in flight (D37 wants at least 4). Default 4.
     pub posting_slots: usize,
-    /// The most deposits in one transaction. Default 200: more lengthens the lock hold and gains nothing (domain.md 4.1).
+    /// The most deposits and transfers in one transaction. Default 200: more lengthens the lock hold and gains nothing (domain.md 4.1).
     pub batch_max: usize,
     /// Transactions in flight for accounts that had to leave their batch. Default 2.
     pub alone_slots: usize,
@@ -19,16 +33,43 @@ pub struct CoreConfig {
     pub read_slots: usize,
     /// How long a read waits for its slot; beyond it the answer is 503 not-started. Default 1 s.
     pub read_wait: Duration,
-    /// Deposits and resolves admitted and not answered yet; beyond it the answer is 503 not-started. Default 10,000.
+    /// Requests other than reads admitted and not answered yet; beyond it the answer is 503 not-started. Default 10,000. With `batch_max` it
+    /// bounds how long a posting waits: whoever would wait longer is refused at the door (A18).
     pub admitted_max: usize,
-    /// How long a deposit may wait until a transaction takes it; beyond it the answer is 503 not-started. Default 5 s.
+    /// How many of these one caller may have; beyond it the answer is 503 not-started. Default 5,000: no caller fills core alone.
+    pub caller_max: usize,
+    /// How long a deposit or transfer may wait until a transaction takes it; beyond it the answer is 503 not-started. Default 5 s.
     pub queue_wait: Duration,
     /// How long a batch waits for an id that another transaction holds, before it is halved; the last one goes on alone. Default 50 ms.
     pub batch_claim_wait: Duration,
-    /// How long an account posted alone waits for its row, and for an id. Default 1 s.
+    /// How long accounts posted alone wait for each row, and for an id. Default 1 s.
     pub lock_timeout: Duration,
     /// How long `resolve` waits for an id that is in work, before it answers `processing` (D32). Default 1 s.
     pub resolve_wait: Duration,
+    /// Which clocks judge a transfer's validity. Default: core's own.
+    pub deadline: Deadline,
+    /// Whether there are other banks to ask. Without them a transfer to one is refused as a request, unless its id stands. Default yes.
+    pub other_banks: bool,
+    /// How long after its arrival a transfer to another bank waits for the outcome; beyond it the answer is 409 processing. Default 2 s:
+    /// below the channel's call limit.
+    pub outbound_answer_wait: Duration,
+    /// Calls to other banks in flight. Default 64; they hold no connection to the database.
+    pub outbound_calls: usize,
+    /// How long a call to another bank may take, before its answer counts as unknown. Default 3 s.
+    pub outbound_call_wait: Duration,
+    /// Transactions in flight that end holds. Default 2.
+    pub outbound_slots: usize,
+    /// The age at which a hold that has no definite answer is cancelled at the other bank (D39). Default 60 s.
+    pub outbound_expiry: Duration,
+    /// How often core looks for open holds that it does not know of, besides its start. Default 10 s. It only matters for holds whose commit
+    /// nobody saw, and beyond `outbound_known_max`.
+    pub outbound_scan: Duration,
+    /// The most open holds that core keeps in mind; further ones stay in the database until their turn comes. Default 10,000.
+    pub outbound_known_max: u32,
+    /// The first pause before another bank is asked again, or a hold that could not be ended is tried again; doubled each time. Default 200 ms.
+    pub outbound_backoff_first: Duration,
+    /// The longest such pause. Default 5 s.
+    pub outbound_backoff_max: Duration,
     /// Outbox rows handed to the log and not acknowledged yet, at most. Default 1,000.
     pub relay_rows_max: u32,
     /// How long the relay sleeps when no commit rings. Default 10 ms. It only matters for rows whose commit nobody saw.
@@ -40,6 +81,8 @@ pub struct CoreConfig {
     /// How long the relay goes on publishing once the process stops and the last posting has ended. Default 1 s; what is left then is
     /// published by the next start.
     pub relay_stop_wait: Duration,
+    /// What protects the money.
+    pub protections: Protections,
 }
 
 impl Default for CoreConfig {
@@ -52,22 +95,36 @@ impl Default for CoreConfig {
             read_slots: 3,
             read_wait: Duration::from_secs(1),
             admitted_max: 10_000,
+            caller_max: 5_000,
             queue_wait: Duration::from_secs(5),
             batch_claim_wait: Duration::from_millis(50),
             lock_timeout: Duration::from_secs(1),
             resolve_wait: Duration::from_secs(1),
+            deadline: Deadline::default(),
+            other_banks: true,
+            outbound_answer_wait: Duration::from_secs(2),
+            outbound_calls: 64,
+            outbound_call_wait: Duration::from_secs(3),
+            outbound_slots: 2,
+            outbound_expiry: Duration::from_secs(60),
+            outbound_scan: Duration::from_secs(10),
+            outbound_known_max: 10_000,
+            outbound_backoff_first: Duration::from_millis(200),
+            outbound_backoff_max: Duration::from_secs(5),
             relay_rows_max: 1_000,
             relay_poll: Duration::from_millis(10),
             relay_ack_wait: Duration::from_secs(30),
             relay_backoff_max: Duration::from_secs(1),
             relay_stop_wait: Duration::from_secs(1),
+            protections: Protections::default(),
         }
     }
 }
 
 impl CoreConfig {
-    /// Connections that core uses at once: its slots, the relay, and the readiness check. With a smaller pool they wait for each other.
+    /// Connections that core uses at once: its slots, the relay, the scan for open holds, and the readiness check. With a smaller pool they
+    /// wait for each other.
     pub const fn connections(&self) -> usize {
-        self.posting_slots + self.alone_slots + self.resolve_slots + self.read_slots + 1 + 1
+        self.posting_slots + self.alone_slots + self.resolve_slots + self.read_slots + self.outbound_slots + 1 + 1 + 1
     }
 }

@@ -5,26 +5,26 @@
 //! The question is asked by an insert, not by a read: an insert waits for an uncommitted holder of the id and then tells the truth, a
 //! read would say "not found" while the posting is about to commit (R1).
 
-use bankstorm_contracts::core_api::{CoreResponse, Verdict};
+use bankstorm_contracts::core_api::CoreResponse;
 use bankstorm_contracts::problem::{Problem, ProblemKind};
-use bankstorm_contracts::{ParamsHash, RejectReason, TransferId, TransferState};
+use bankstorm_contracts::{RejectReason, TransferId};
 use bankstorm_outside::bundle::CoreOutside;
 use bankstorm_outside::core_store::{Claim, Claimed, CoreStore, CoreTx, Writes};
 use bankstorm_outside::process::{Metrics, Points};
 use bankstorm_outside::{CommitOutcome, StoreError};
 
-use crate::config::CoreConfig;
+use crate::config::{CoreConfig, Fence};
 use crate::{book, markers};
 
-/// Resolves an id.
+/// Resolves an id; one whose hold is open is processing. Decision point P6.
 pub(crate) async fn resolve<O: CoreOutside>(outside: &O, config: &CoreConfig, id: TransferId) -> CoreResponse {
+    let Fence::Tombstone = config.protections.fence;
     outside.metrics().count("core_resolves_total", 1);
-    let claim = Claim { id, params_hash: ParamsHash::TOMBSTONE, account: None, amount: None, from: None };
     let mut tx = match outside.store().begin().await {
         Ok(tx) => tx,
         Err(error) => return not_started(&error),
     };
-    match tx.claim(&[claim], config.resolve_wait).await {
+    match tx.claim(&[Claim::tombstone(id)], config.resolve_wait).await {
         Ok(claimed) => match claimed.into_iter().next() {
             Some(Claimed::Existing(record)) => CoreResponse::Verdict(book::verdict_of(&record)),
             Some(Claimed::New) => bury(outside, tx, id).await,
@@ -32,13 +32,7 @@ pub(crate) async fn resolve<O: CoreOutside>(outside: &O, config: &CoreConfig, id
         },
         Err(StoreError::LockTimeout) => {
             outside.points().reached(markers::PROCESSING);
-            CoreResponse::Verdict(Verdict {
-                id,
-                state: TransferState::Processing,
-                reason: None,
-                seq: None,
-                balance_after: None,
-            })
+            CoreResponse::Verdict(book::processing(id))
         }
         Err(error) => not_started(&error),
     }

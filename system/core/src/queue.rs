@@ -1,51 +1,20 @@
-//! Deposits that wait for a posting slot, how many core takes on at all, and how equal ids collapse.
+//! Deposits and transfers that wait for a posting slot, who waits for their answers, and how equal ids collapse.
 //!
 //! In: jobs. Out: whatever waits, at once (no waiting window: a fixed one only adds itself to every answer). Elsewhere: what is done with
-//! a batch (`posting`).
+//! a batch (`posting`), how much is taken on at all (`admission`).
 
 use std::collections::{BTreeMap, VecDeque};
-use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use bankstorm_contracts::TransferId;
 use bankstorm_contracts::core_api::CoreResponse;
 use tokio::sync::{Notify, oneshot};
 use tokio::time::Instant;
 
+use crate::admission::Ticket;
 use crate::book::Order;
 
-/// How many requests core has taken on and not answered.
-#[derive(Debug)]
-pub(crate) struct Admission {
-    limit: usize,
-    admitted: Arc<AtomicUsize>,
-}
-
-impl Admission {
-    /// At most `limit` at once.
-    pub(crate) fn new(limit: usize) -> Self {
-        Self { limit, admitted: Arc::default() }
-    }
-
-    /// A place, unless all are taken.
-    pub(crate) fn admit(&self) -> Option<Ticket> {
-        let ticket = Ticket(Arc::clone(&self.admitted));
-        // The ticket gives its place back when it is dropped, also here.
-        (self.admitted.fetch_add(1, Ordering::Relaxed) < self.limit).then_some(ticket)
-    }
-}
-
-/// A place among the admitted; given back when dropped.
-#[derive(Debug)]
-pub(crate) struct Ticket(Arc<AtomicUsize>);
-
-impl Drop for Ticket {
-    fn drop(&mut self) {
-        self.0.fetch_sub(1, Ordering::Relaxed);
-    }
-}
-
-/// Somebody who waits for an answer. He may have gone; the deposit is posted all the same.
+/// Somebody who waits for an answer. He may have gone; his request is posted all the same.
 #[derive(Debug)]
 pub(crate) struct Asker {
     reply: oneshot::Sender<CoreResponse>,
@@ -66,7 +35,7 @@ impl Asker {
     }
 }
 
-/// A deposit in work.
+/// A deposit or transfer in work.
 #[derive(Debug)]
 pub(crate) struct Job {
     /// What is to be posted.
@@ -75,7 +44,7 @@ pub(crate) struct Job {
     pub(crate) asker: Asker,
     /// Who asked for the very same while it waited.
     pub(crate) followers: Vec<Asker>,
-    /// When it was taken on.
+    /// When it arrived and was taken on. A transfer's validity runs from here (D31).
     pub(crate) since: Instant,
 }
 
@@ -113,8 +82,8 @@ pub(crate) fn collapse(jobs: Vec<Job>) -> Collapsed {
     let mut places: BTreeMap<TransferId, usize> = BTreeMap::new();
     let mut result = Collapsed::default();
     for job in jobs {
-        let Some(&place) = places.get(&job.order.deposit.id) else {
-            places.insert(job.order.deposit.id, result.jobs.len());
+        let Some(&place) = places.get(&job.order.id()) else {
+            places.insert(job.order.id(), result.jobs.len());
             result.jobs.push(job);
             continue;
         };
@@ -130,7 +99,7 @@ pub(crate) fn collapse(jobs: Vec<Job>) -> Collapsed {
     result
 }
 
-/// The queue. Its length is bounded by [`Admission`].
+/// The queue. Its length is bounded by [`crate::admission::Admission`].
 #[derive(Debug)]
 pub(crate) struct Queue<T> {
     state: Mutex<State<T>>,
@@ -202,30 +171,31 @@ mod tests {
     use tokio::time::Instant;
     use uuid::Uuid;
 
-    use super::{Admission, Asker, Job, Queue, collapse};
-    use crate::book::Order;
+    use super::{Asker, Job, Queue, collapse};
+    use crate::admission::Admission;
+    use crate::book::{Order, What};
 
     type Answer = tokio::sync::oneshot::Receiver<CoreResponse>;
 
     fn job(admission: &Admission, id: u128, amount: i64) -> (Job, Answer) {
-        let (asker, answer) = Asker::new(admission.admit().expect("a place"));
+        let (asker, answer) = Asker::new(admission.admit("me").expect("a place"));
         let deposit = Deposit {
             id: TransferId(Uuid::from_u128(id)),
             account: AccountNo::new(1_000_001),
             amount: Won::new(amount),
             from: Party { bank: "088".to_owned(), account: "7".to_owned() },
         };
-        (Job::new(Order::new(deposit), asker, Instant::now()), answer)
+        (Job::new(Order::deposit(deposit), asker, Instant::now()), answer)
     }
 
     #[test]
     fn equal_ids_collapse_and_other_parameters_come_later() {
-        let admission = Admission::new(9);
+        let admission = Admission::new(9, 9);
         let (jobs, mut answers): (Vec<_>, Vec<_>) =
             [(1, 10), (2, 10), (1, 10), (1, 99)].map(|(id, amount)| job(&admission, id, amount)).into_iter().unzip();
         let collapsed = collapse(jobs);
         assert_eq!((collapsed.jobs.len(), collapsed.later.len(), collapsed.collapsed), (2, 1, 1));
-        assert_eq!(collapsed.later[0].order.deposit.amount, Won::new(99));
+        assert!(matches!(&collapsed.later[0].order.what, What::Deposit(deposit) if deposit.amount == Won::new(99)));
 
         let verdict = Verdict {
             id: TransferId(Uuid::from_u128(1)),
@@ -233,22 +203,13 @@ mod tests {
             reason: None,
             seq: Some(2),
             balance_after: Some(Won::new(10)),
+            posted_at: None,
         };
         let first = collapsed.jobs.into_iter().next().expect("id 1");
         first.answer(CoreResponse::Created(verdict));
         assert_eq!(answers[0].try_recv().expect("answered"), CoreResponse::Created(verdict));
         assert_eq!(answers[2].try_recv().expect("answered"), CoreResponse::Verdict(verdict));
         assert!(answers[3].try_recv().is_err(), "other parameters are not the first one's business");
-    }
-
-    #[test]
-    fn places_are_given_back() {
-        let admission = Admission::new(2);
-        let (one, _a) = job(&admission, 1, 1);
-        let (_two, _b) = job(&admission, 2, 1);
-        assert!(admission.admit().is_none());
-        drop(one);
-        assert!(admission.admit().is_some());
     }
 
     #[test]

@@ -23,9 +23,9 @@ use futures_util::future::try_join_all;
 use tokio::sync::Notify;
 use tokio::time::{sleep, timeout};
 
+use crate::busy::Busy;
 use crate::config::CoreConfig;
 use crate::markers;
-use crate::posting::Busy;
 
 /// The first pause after an error.
 const BACKOFF_FIRST: Duration = Duration::from_millis(10);

@@ -1,27 +1,35 @@
-//! Core as a service: admission, and one `handle` for every request.
+//! Core as a service: one `handle` for every request, and who is let in.
 //!
-//! In: requests with their caller. Out: responses. Elsewhere: JSON and status codes (`adapters::http`).
+//! In: requests with their caller. Out: responses. Elsewhere: JSON and status codes (`adapters::http`), counting (`admission`).
 //!
 //! A handler's future may be dropped at any await (a client hung up): effects run in tasks of the process, which handlers merely await.
 
 use std::sync::Arc;
 
-use bankstorm_contracts::core_api::{CoreRequest, CoreResponse, Deposit, Entries, Heads, MAX_ENTRIES, MAX_HEADS};
+use bankstorm_contracts::banks_api::CreditAnswer;
+use bankstorm_contracts::core_api::{
+    CoreRequest, CoreResponse, Deposit, Destination, Entries, Heads, MAX_ENTRIES, MAX_HEADS, OWN_BANK, Transfer,
+};
 use bankstorm_contracts::problem::{Problem, ProblemKind};
-use bankstorm_contracts::{AccountNo, Head, TransferId};
+use bankstorm_contracts::{AccountNo, Head, TransferId, WallMicros};
 use bankstorm_outside::StoreError;
 use bankstorm_outside::bundle::CoreOutside;
 use bankstorm_outside::core_store::CoreStore;
-use bankstorm_outside::process::{Metrics, Scope};
+use bankstorm_outside::process::{Metrics, Points, Scope};
 use tokio::sync::{Notify, Semaphore, oneshot};
 use tokio::time::{Instant, timeout};
 
+use crate::admission::{Admission, Full};
 use crate::book::Order;
+use crate::busy::Busy;
 use crate::config::CoreConfig;
-use crate::fence;
+use crate::outbound::Outbound;
 use crate::posting::Posting;
-use crate::queue::{Admission, Asker, Job};
-use crate::relay;
+use crate::queue::{Asker, Job};
+use crate::{fence, markers, relay};
+
+/// The moments that a caller's clock may show: up to the year 9999, as far as any database counts.
+const REQUESTED_AT: std::ops::RangeInclusive<i64> = 0..=253_402_300_799_999_999;
 
 /// A running core. Clones are handles to the same one.
 pub struct Core<O: CoreOutside>(Arc<Inner<O>>);
@@ -31,6 +39,7 @@ struct Inner<O: CoreOutside> {
     config: CoreConfig,
     admission: Admission,
     posting: Arc<Posting<O>>,
+    outbound: Arc<Outbound<O>>,
     resolving: Arc<Semaphore>,
     reading: Semaphore,
 }
@@ -42,47 +51,90 @@ impl<O: CoreOutside> Clone for Core<O> {
 }
 
 impl<O: CoreOutside> Core<O> {
-    /// Starts the posting slots and the relay as tasks of `outside`'s scope.
+    /// Starts the posting slots, the work on open holds and the relay as tasks of `outside`'s scope.
     pub fn start(outside: O, config: CoreConfig) -> Self {
         let doorbell = Arc::new(Notify::new());
-        let posting = Posting::start(&outside, &config, Arc::clone(&doorbell));
-        outside.scope().spawn("core-relay", relay::run(outside.clone(), config.clone(), doorbell, posting.busy()));
+        let busy = Busy::default();
+        let outbound = Outbound::start(&outside, &config, &busy, Arc::clone(&doorbell));
+        let posting = Posting::start(&outside, &config, Arc::clone(&outbound), &busy, Arc::clone(&doorbell));
+        outside.scope().spawn("core-relay", relay::run(outside.clone(), config.clone(), doorbell, busy));
         Self(Arc::new(Inner {
-            admission: Admission::new(config.admitted_max),
+            admission: Admission::new(config.admitted_max, config.caller_max),
             resolving: Arc::new(Semaphore::new(config.resolve_slots)),
             reading: Semaphore::new(config.read_slots),
             posting,
+            outbound,
             outside,
             config,
         }))
     }
 
-    /// Answers one request of `caller` (a name for logs, such as the peer's address).
+    /// Answers one request of `caller`: his name, or the peer's address. What one caller may have in work is limited.
     pub async fn handle(&self, caller: &str, request: CoreRequest) -> CoreResponse {
         tracing::trace!(caller, ?request, "request");
         match request {
-            CoreRequest::Deposit(deposit) => self.deposit(deposit).await,
-            CoreRequest::Resolve(id) => self.resolve(id).await,
+            CoreRequest::Deposit(deposit) => self.deposit(caller, deposit).await,
+            CoreRequest::Transfer(transfer) => self.transfer(caller, transfer).await,
+            CoreRequest::Resolve(id) => self.resolve(caller, id).await,
+            CoreRequest::BankOutcome(answer) => self.outcome(caller, answer).await,
             CoreRequest::Entries { account, after, limit } => self.entries(account, after, limit).await,
             CoreRequest::Head(account) => self.head(account).await,
             CoreRequest::Heads(accounts) => self.heads(accounts).await,
         }
     }
 
-    async fn deposit(&self, deposit: Deposit) -> CoreResponse {
-        if let Err(problem) = deposit.validate().and_then(|()| customers(deposit.account)) {
-            return CoreResponse::Problem(problem);
+    async fn deposit(&self, caller: &str, deposit: Deposit) -> CoreResponse {
+        match deposit.validate().and_then(|()| customers(deposit.account)) {
+            Ok(()) => self.post(caller, Order::deposit(deposit)).await,
+            Err(problem) => CoreResponse::Problem(problem),
         }
-        let (asker, answer) = match self.admit() {
+    }
+
+    async fn transfer(&self, caller: &str, transfer: Transfer) -> CoreResponse {
+        match transfer.validate().and_then(|to| storable(transfer.requested_at).map(|()| to)) {
+            Ok(destination) => match self.reachable(&transfer, &destination).await {
+                Ok(()) => self.post(caller, Order::transfer(transfer, destination)).await,
+                Err(refusal) => refusal,
+            },
+            Err(problem) => CoreResponse::Problem(problem),
+        }
+    }
+
+    /// Whether the destination's bank can be asked, or need not be: an id that stands keeps its verdict.
+    async fn reachable(&self, transfer: &Transfer, destination: &Destination) -> Result<(), CoreResponse> {
+        let Destination::Other(party) = destination else { return Ok(()) };
+        if self.0.config.other_banks || self.read(self.0.outside.store().transfer(transfer.id)).await?.is_some() {
+            return Ok(());
+        }
+        let detail =
+            format!("to.bank is {:?}; accepted is {OWN_BANK:?}: core was started without other banks", party.bank);
+        Err(CoreResponse::Problem(Problem::bad_field("to.bank", detail)))
+    }
+
+    async fn post(&self, caller: &str, order: Order) -> CoreResponse {
+        // The moment of its arrival: validity and posting time run from here (D31, A18).
+        let since = Instant::now();
+        let (asker, answer) = match self.admit(caller) {
             Ok(admitted) => admitted,
             Err(refusal) => return refusal,
         };
-        self.0.posting.submit(Job::new(Order::new(deposit), asker, Instant::now()));
+        self.0.posting.submit(Job::new(order, asker, since));
         await_answer(answer).await
     }
 
-    async fn resolve(&self, id: TransferId) -> CoreResponse {
-        let (asker, answer) = match self.admit() {
+    /// Another bank's word on a credit. Settled in a task of the process: a bank that hangs up changes nothing.
+    async fn outcome(&self, caller: &str, told: CreditAnswer) -> CoreResponse {
+        let (asker, answer) = match self.admit(caller) {
+            Ok(admitted) => admitted,
+            Err(refusal) => return refusal,
+        };
+        let outbound = Arc::clone(&self.0.outbound);
+        self.0.outside.scope().spawn("core-outcome", async move { asker.answer(outbound.told(told).await) });
+        await_answer(answer).await
+    }
+
+    async fn resolve(&self, caller: &str, id: TransferId) -> CoreResponse {
+        let (asker, answer) = match self.admit(caller) {
             Ok(admitted) => admitted,
             Err(refusal) => return refusal,
         };
@@ -151,7 +203,7 @@ impl<O: CoreOutside> Core<O> {
         read.await.map_err(|error| refuse(format!("nothing was read: {error}")))
     }
 
-    fn admit(&self) -> Result<(Asker, oneshot::Receiver<CoreResponse>), CoreResponse> {
+    fn admit(&self, caller: &str) -> Result<(Asker, oneshot::Receiver<CoreResponse>), CoreResponse> {
         let refuse = |detail: String| {
             self.0.outside.metrics().count("core_not_admitted_total", 1);
             Err(CoreResponse::Problem(Problem::new(ProblemKind::NotStarted, detail)))
@@ -159,9 +211,17 @@ impl<O: CoreOutside> Core<O> {
         if self.0.outside.scope().is_stopping() {
             return refuse("core is stopping".to_owned());
         }
-        match self.0.admission.admit() {
-            Some(ticket) => Ok(Asker::new(ticket)),
-            None => refuse(format!("core is full: {} requests are in work", self.0.config.admitted_max)),
+        let config = &self.0.config;
+        match self.0.admission.admit(caller) {
+            Ok(ticket) => Ok(Asker::new(ticket)),
+            Err(Full::Core) => {
+                refuse(format!("core is full: admitted_max = {} requests are in work", config.admitted_max))
+            }
+            Err(Full::Caller) => {
+                self.0.outside.points().reached(markers::CALLER_FULL);
+                self.0.outside.metrics().count("core_caller_full_total", 1);
+                refuse(format!("{caller} has caller_max = {} requests in work", config.caller_max))
+            }
         }
     }
 }
@@ -177,6 +237,20 @@ fn customers(account: AccountNo) -> Result<(), Problem> {
     if account.is_internal() {
         let detail = format!("account is {account}; accepted are numbers from {}", AccountNo::FIRST_CUSTOMER);
         return Err(Problem::bad_field("account", detail));
+    }
+    Ok(())
+}
+
+/// Moments that no database can store are refused as they come: one of them would fail its whole batch.
+fn storable(requested_at: WallMicros) -> Result<(), Problem> {
+    if !REQUESTED_AT.contains(&requested_at.0) {
+        let detail = format!(
+            "requested_at is {}; accepted are microseconds since 1970, {} to {}",
+            requested_at.0,
+            REQUESTED_AT.start(),
+            REQUESTED_AT.end()
+        );
+        return Err(Problem::bad_field("requested_at", detail));
     }
     Ok(())
 }

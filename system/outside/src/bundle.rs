@@ -1,9 +1,10 @@
 //! One bundle of ports per service: what a service is generic over.
 //!
-//! In: an assembly of adapters or models. Out: [`CoreOutside`], [`ChannelOutside`]. Elsewhere: the assemblies (`adapters::process` for
+//! In: an assembly of adapters or models. Out: [`CoreOutside`], [`ChannelOutside`], [`BanksOutside`]. Elsewhere: the assemblies (`adapters::process` for
 //! real, `simulator` on virtual time). One bundle each, because a core that could name a channel's store would be a core that could use
 //! it.
 
+use crate::bank_network::{BankBook, BankNetwork, OutcomeSink};
 use crate::channel_store::ChannelStore;
 use crate::core_api::CoreApi;
 use crate::core_store::CoreStore;
@@ -16,6 +17,8 @@ pub trait CoreOutside: Clone + Send + Sync + 'static {
     type Store: CoreStore;
     /// The log that its relay produces to.
     type Log: EventLog;
+    /// The other banks, by typed calls.
+    type Banks: BankNetwork;
     /// Its process.
     type Scope: Scope;
     /// Its markers.
@@ -27,6 +30,8 @@ pub trait CoreOutside: Clone + Send + Sync + 'static {
     fn store(&self) -> &Self::Store;
     /// The log that its relay produces to.
     fn log(&self) -> &Self::Log;
+    /// The other banks, by typed calls.
+    fn banks(&self) -> &Self::Banks;
     /// Its process.
     fn scope(&self) -> &Self::Scope;
     /// Its markers.
@@ -66,4 +71,29 @@ pub trait ChannelOutside: Clone + Send + Sync + 'static {
     fn metrics(&self) -> &Self::Metrics;
     /// Its log of visible entries.
     fn visible(&self) -> &Self::Visible;
+}
+
+/// What the other banks know of the outside.
+pub trait BanksOutside: Clone + Send + Sync + 'static {
+    /// Their book.
+    type Book: BankBook;
+    /// Core, by typed calls.
+    type Core: OutcomeSink;
+    /// Their process.
+    type Scope: Scope;
+    /// Their markers.
+    type Points: Points;
+    /// Their counters.
+    type Metrics: Metrics;
+
+    /// Their book.
+    fn book(&self) -> &Self::Book;
+    /// Core, by typed calls.
+    fn core(&self) -> &Self::Core;
+    /// Their process.
+    fn scope(&self) -> &Self::Scope;
+    /// Their markers.
+    fn points(&self) -> &Self::Points;
+    /// Their counters.
+    fn metrics(&self) -> &Self::Metrics;
 }

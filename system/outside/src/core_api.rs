@@ -1,18 +1,39 @@
 //! Typed calls from a channel to core.
 //!
-//! In: accounts and serials. Out: entries and heads. Elsewhere: when a channel may call (`channel`), how it travels (`adapters::http`).
+//! In: accounts, serials, transfers. Out: entries, heads, verdicts. Elsewhere: when a channel may call (`channel`), how it travels
+//! (`adapters::http`).
 
 use std::future::Future;
+use std::time::Duration;
 
-use bankstorm_contracts::{AccountNo, Entry, Head, Seq};
+use bankstorm_contracts::core_api::{Transfer, Verdict};
+use bankstorm_contracts::{AccountNo, Entry, Head, Problem, Seq, TransferId};
 use thiserror::Error;
 
-/// Why a call gave no answer. Both calls only read, so that is all there is to know.
+/// Why a call gave no answer.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 pub enum CallError {
-    /// Core could not be reached, did not answer in time, or said no.
-    #[error("core gave no answer: {0}")]
+    /// Nothing went out, for certain: the connection was refused. Nothing can come of it later.
+    #[error("not reached: {0}")]
+    NotSent(String),
+    /// It was answered not-started: nothing was begun by the request that was answered. Should something on the way repeat requests, the
+    /// other one may still be worked.
+    #[error("not started: {0}")]
+    NotStarted(String),
+    /// Nobody can tell: no answer in time, or one that says so.
+    #[error("no answer: {0}")]
     Unavailable(String),
+}
+
+/// Core's answer to a transfer.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Submitted {
+    /// Completed or refused, for good.
+    Verdict(Verdict),
+    /// In work: another request under this id, or its hold is open.
+    Processing,
+    /// Refused as a request (400, 422): nothing was done, and nothing will be.
+    Refused(Problem),
 }
 
 /// Core, as a channel sees it.
@@ -27,4 +48,14 @@ pub trait CoreApi: Clone + Send + Sync + 'static {
 
     /// Heads of the known ones among `accounts`.
     fn heads(&self, accounts: &[AccountNo]) -> impl Future<Output = Result<Vec<Head>, CallError>> + Send;
+
+    /// Asks core to post a transfer, and waits at most `limit` for the answer.
+    fn transfer(
+        &self,
+        transfer: &Transfer,
+        limit: Duration,
+    ) -> impl Future<Output = Result<Submitted, CallError>> + Send;
+
+    /// Asks what became of a transfer; one that core does not know is refused from now on (D32).
+    fn resolve(&self, id: TransferId) -> impl Future<Output = Result<Verdict, CallError>> + Send;
 }

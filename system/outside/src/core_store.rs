@@ -3,15 +3,16 @@
 //! In: claims, accounts to lock, rows to write. Out: what was claimed, what was locked, how the commit ended. Elsewhere: the rules
 //! between the steps (`core::book`), the order of steps (`core::posting`).
 //!
-//! A transaction goes claim -> lock -> write -> commit. Dropping it at any point rolls it back. Adapters may pipeline neighbouring
+//! A transaction goes claim (or reopen) -> lock -> write -> commit: transfers before accounts, each in order. Dropping it at any point rolls it back. Adapters may pipeline neighbouring
 //! steps, which is why the pairs [`CoreTx::claim_and_lock`] and [`CoreTx::write_and_commit`] exist: they mean exactly "the first, then
 //! the second".
 
 use std::future::Future;
 
-use bankstorm_contracts::core_api::Party;
+use bankstorm_contracts::core_api::{Deposit, Party, Transfer};
 use bankstorm_contracts::{
-    AccountNo, Entry, Head, Leg, ParamsHash, RejectReason, Seq, TransferId, TransferState, WallMicros, Won,
+    AccountNo, AccountStatus, Entry, Head, Leg, ParamsHash, RejectReason, Seq, TransferId, TransferKind, TransferState,
+    WallMicros, Won,
 };
 
 use crate::store::{CommitOutcome, LockMode, StoreError};
@@ -21,14 +22,68 @@ use crate::store::{CommitOutcome, LockMode, StoreError};
 pub struct Claim {
     /// The id.
     pub id: TransferId,
+    /// What it stands for.
+    pub kind: TransferKind,
     /// The hash of its parameters; [`ParamsHash::TOMBSTONE`] when `resolve` claims it.
     pub params_hash: ParamsHash,
-    /// The customer's account; `None` for a tombstone.
+    /// The customer's account: credited by a deposit, debited by the others; `None` for a tombstone.
     pub account: Option<AccountNo>,
     /// The amount; `None` for a tombstone.
     pub amount: Option<Won>,
-    /// Who sent it; `None` for a tombstone.
-    pub from: Option<Party>,
+    /// The other side: who sent a deposit, whom a transfer goes to; `None` for a tombstone.
+    pub party: Option<Party>,
+    /// When and for how long the caller asked, where he said so (transfers): kept, judged by nobody but the `absolute` deadline.
+    pub promise: Option<Promise>,
+}
+
+/// What a transfer's caller promised about time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Promise {
+    /// When it was begun, by the caller's clock.
+    pub requested_at: WallMicros,
+    /// How long it may still be posted after that.
+    pub valid_for_ms: u32,
+}
+
+impl Claim {
+    /// The claim of a deposit.
+    pub fn deposit(deposit: &Deposit, params_hash: ParamsHash) -> Self {
+        Self {
+            id: deposit.id,
+            kind: TransferKind::Deposit,
+            params_hash,
+            account: Some(deposit.account),
+            amount: Some(deposit.amount),
+            party: Some(deposit.from.clone()),
+            promise: None,
+        }
+    }
+
+    /// The claim of a transfer of this kind.
+    pub fn transfer(transfer: &Transfer, kind: TransferKind, params_hash: ParamsHash) -> Self {
+        Self {
+            id: transfer.id,
+            kind,
+            params_hash,
+            account: Some(transfer.from),
+            amount: Some(transfer.amount),
+            party: Some(transfer.to.clone()),
+            promise: Some(Promise { requested_at: transfer.requested_at, valid_for_ms: transfer.valid_for_ms }),
+        }
+    }
+
+    /// The claim of a `resolve`.
+    pub const fn tombstone(id: TransferId) -> Self {
+        Self {
+            id,
+            kind: TransferKind::Tombstone,
+            params_hash: ParamsHash::TOMBSTONE,
+            account: None,
+            amount: None,
+            party: None,
+            promise: None,
+        }
+    }
 }
 
 /// What a claim met.
@@ -45,6 +100,8 @@ pub enum Claimed {
 pub struct TransferRecord {
     /// The id.
     pub id: TransferId,
+    /// What it stands for.
+    pub kind: TransferKind,
     /// The hash of the parameters it is bound to.
     pub params_hash: ParamsHash,
     /// Where it stands.
@@ -55,6 +112,26 @@ pub struct TransferRecord {
     pub seq: Option<Seq>,
     /// The balance after it.
     pub balance_after: Option<Won>,
+    /// When it was posted.
+    pub posted_at: Option<WallMicros>,
+}
+
+/// A customer's account as core keeps it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct AccountRow {
+    /// Its last serial and its balance.
+    pub head: Head,
+    /// How much of the balance open holds keep back.
+    pub held: Won,
+    /// What it lets happen to it.
+    pub status: AccountStatus,
+}
+
+impl AccountRow {
+    /// An open account without holds.
+    pub const fn plain(head: Head) -> Self {
+        Self { head, held: Won::ZERO, status: AccountStatus::Open }
+    }
 }
 
 /// What locking gave.
@@ -62,9 +139,16 @@ pub struct TransferRecord {
 pub struct Locked {
     /// The rows that are locked now, in account order, as committed last. Under [`LockMode::SkipLocked`] rows held by others are
     /// absent, under both modes unknown accounts are.
-    pub rows: Vec<Head>,
+    pub rows: Vec<AccountRow>,
     /// The database's clock, read after the locks were held (R3).
     pub now: WallMicros,
+}
+
+impl Locked {
+    /// The heads of the locked rows, in account order.
+    pub fn heads(&self) -> Vec<Head> {
+        self.rows.iter().map(|row| row.head).collect()
+    }
 }
 
 /// A claimed transfer's verdict.
@@ -80,6 +164,77 @@ pub struct Settled {
     pub seq: Option<Seq>,
     /// The balance after it.
     pub balance_after: Option<Won>,
+    /// When it was posted.
+    pub posted_at: Option<WallMicros>,
+}
+
+/// Money kept back for an outbound transfer until the other bank has answered (D39).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Hold {
+    /// The transfer.
+    pub transfer: TransferId,
+    /// The account that pays.
+    pub account: AccountNo,
+    /// How much.
+    pub amount: Won,
+    /// The account's last serial when it was placed: the hold counts from that balance on.
+    pub placed_seq: Seq,
+    /// When, by the database's clock.
+    pub placed_at: WallMicros,
+}
+
+/// How a hold ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum HoldEnd {
+    /// The money was booked.
+    Posted,
+    /// It is free again.
+    Voided,
+}
+
+impl HoldEnd {
+    /// The word in the database and in the evidence, where an open hold is `held`.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Posted => "posted",
+            Self::Voided => "voided",
+        }
+    }
+}
+
+/// The end of a hold.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct EndedHold {
+    /// The transfer.
+    pub transfer: TransferId,
+    /// How.
+    pub end: HoldEnd,
+    /// The account's last serial then: the hold no longer counts from that balance on.
+    pub ended_seq: Seq,
+}
+
+/// An outbound transfer whose hold is open.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct OpenHold {
+    /// The transfer.
+    pub transfer: TransferId,
+    /// The account that pays.
+    pub account: AccountNo,
+    /// How much.
+    pub amount: Won,
+    /// Whom it is for.
+    pub party: Party,
+    /// When it was placed, by the database's clock.
+    pub placed_at: WallMicros,
+}
+
+/// Open holds, with the clock that judges their age.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct OpenHolds {
+    /// Oldest first.
+    pub holds: Vec<OpenHold>,
+    /// The database's clock.
+    pub now: WallMicros,
 }
 
 /// Everything that one posting transaction writes.
@@ -89,6 +244,12 @@ pub struct Writes {
     pub legs: Vec<Leg>,
     /// The new head of every account that moved. The write fails unless the account's row is locked by this transaction.
     pub heads: Vec<Head>,
+    /// What open holds keep back, of every account where that changed; under the same condition as `heads`.
+    pub held: Vec<(AccountNo, Won)>,
+    /// Holds that begin.
+    pub holds: Vec<Hold>,
+    /// Holds that end. The write fails unless the transfer was claimed or reopened by this transaction.
+    pub ended: Vec<EndedHold>,
     /// The verdicts.
     pub settled: Vec<Settled>,
     /// Ids claimed by this transaction that it gives back untouched, since their accounts were held by others.
@@ -125,6 +286,13 @@ pub trait CoreStore: Clone + Send + Sync + 'static {
     /// Committed heads of the known ones among `accounts`, in account order.
     fn heads(&self, accounts: &[AccountNo]) -> impl Future<Output = Result<Vec<Head>, StoreError>> + Send;
 
+    /// One transfer as committed; `None` when the id is unknown. A plain read, which waits for nobody: a fence asks by
+    /// [`CoreTx::claim`].
+    fn transfer(&self, id: TransferId) -> impl Future<Output = Result<Option<TransferRecord>, StoreError>> + Send;
+
+    /// Committed open holds, oldest first, at most `limit`.
+    fn open_holds(&self, limit: u32) -> impl Future<Output = Result<OpenHolds, StoreError>> + Send;
+
     /// Committed outbox rows that are not marked sent, whatever their ids (P11: never above a watermark), at most `limit`. Oldest ids
     /// first; an account's rows come in serial order.
     fn unsent(&self, limit: u32) -> impl Future<Output = Result<Vec<OutboxRow>, StoreError>> + Send;
@@ -149,6 +317,14 @@ pub trait CoreTx: Send + 'static {
         accounts: &[AccountNo],
         mode: LockMode,
     ) -> impl Future<Output = Result<Locked, StoreError>> + Send;
+
+    /// Locks transfers that stand with an open hold, in id order, and reads them: those of `ids` whose hold is still open once their row
+    /// is locked. Waits at most `wait` for each row, then [`StoreError::LockTimeout`]. They may be settled as if claimed.
+    fn reopen(
+        &mut self,
+        ids: &[TransferId],
+        wait: std::time::Duration,
+    ) -> impl Future<Output = Result<Vec<OpenHold>, StoreError>> + Send;
 
     /// [`CoreTx::claim`], then [`CoreTx::lock`].
     fn claim_and_lock(

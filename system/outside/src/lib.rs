@@ -11,9 +11,11 @@
 //! | [`core_store`] | PostgreSQL `core` | row locks and key waits on virtual time |
 //! | [`channel_store`] | PostgreSQL `channel` | the same |
 //! | [`log`] | Apache Kafka | partitions and one group on virtual time |
-//! | [`core_api`] | HTTP | direct call |
+//! | [`core_api`] | HTTP | the simulated network |
+//! | [`bank_network`] | HTTP, a file | the simulated network, memory |
 //! | [`process`] | tokio, Prometheus, files | per simulated process |
 
+pub mod bank_network;
 pub mod bundle;
 pub mod channel_store;
 pub mod conformance;

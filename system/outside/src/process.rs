@@ -3,6 +3,7 @@
 //! In: futures, names, numbers. Out: nothing but effects. Elsewhere: tokio, Prometheus and files (`adapters`), crashes (`simulator`).
 
 use std::future::Future;
+use std::time::Duration;
 
 use bankstorm_contracts::{AccountNo, Seq};
 
@@ -30,6 +31,8 @@ pub trait Metrics: Clone + Send + Sync + 'static {
     fn count(&self, name: &'static str, by: u64);
     /// Sets a gauge.
     fn gauge(&self, name: &'static str, value: i64);
+    /// Adds an observation to a histogram of seconds.
+    fn observe(&self, name: &'static str, value: Duration);
 }
 
 /// The log of what became visible when (D44). The implementation stamps the host's monotonic clock.

@@ -7,24 +7,29 @@
 
 mod faults;
 mod operations;
+mod terms;
 
 use rand::{Rng, SeedableRng};
 use rand_xoshiro::Xoshiro256PlusPlus;
 
-use crate::plan::{Plan, SCHEMA, Topology, WorkerMode};
+use crate::plan::{NotStarted, Plan, SCHEMA, Topology, WorkerMode, repeats_transfers};
 
 /// Draws a plan: the same for the same seed, on every machine.
 pub fn draw(seed: u64) -> Plan {
     let mut dice = Dice::new(seed);
-    let topology = topology(&mut dice);
+    let mut topology = topology(&mut dice);
     let operations = operations::draw(&mut dice, &topology);
     let faults = faults::draw(&mut dice, &topology);
+    if faults.iter().any(repeats_transfers) {
+        topology.transfers.not_started = NotStarted::Fenced;
+    }
     Plan { schema: SCHEMA, seed, chance: dice.bits(), planted: None, topology, faults, operations }
 }
 
 fn topology(dice: &mut Dice) -> Topology {
+    let accounts = dice.one_of(&[1, 2, 5, 20, 100, 400]);
     Topology {
-        accounts: dice.one_of(&[1, 2, 5, 20, 100, 400]),
+        accounts,
         opening_won: dice.one_of(&[1, 1_000, 1_000_000]),
         partitions: dice.one_of(&[1, 2, 3, 5, 8]),
         channels: dice.one_of(&[1, 2, 2, 3, 4]),
@@ -48,6 +53,7 @@ fn topology(dice: &mut Dice) -> Topology {
         commit_every_ms: dice.one_of(&[200, 500, 2_000]),
         sync_cost_ms: dice.one_of(&[0, 0, 0, 20]),
         tight_limits: dice.percent(15),
+        transfers: terms::draw(dice, accounts),
     }
 }
 

@@ -8,10 +8,12 @@
 //! | [`process`] | a process | tasks that freeze and end with it, markers, counters, the visible log |
 //! | [`network`] | HTTP over TCP | links with delays and cuts, calls that get refused, lost, held or doubled, handlers that end with their caller |
 //! | [`core_api`] | a channel's client of core | its limit, its errors |
+//! | [`bank_network`] | core's client of the other banks, theirs of core, their book | the same; a book that outlives its process |
 //!
 //! In: a seed each. Out: implementations of the ports of `outside`. Elsewhere: who breaks what when; the models only lend the
 //! [`hook::Hook`]s for it.
 
+pub mod bank_network;
 pub mod chance;
 pub mod channel_store;
 pub mod core_api;

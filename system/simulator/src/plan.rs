@@ -8,11 +8,16 @@
 
 mod file;
 mod kind;
+mod payment;
+mod terms;
 
 use serde::{Deserialize, Serialize};
 
+pub(crate) use file::repeats_transfers;
 pub use file::{PlanError, check, read, write};
 pub use kind::{Kind, Needs, places_in};
+pub use payment::{Payment, Twice};
+pub use terms::{Guard, NotStarted, Status, Temper, Terms};
 
 use crate::planted::Planted;
 
@@ -83,6 +88,9 @@ pub struct Topology {
     /// Whether limits are so tight that they are met: admission, reads, the relay's patience, drains.
     #[serde(default)]
     pub tight_limits: bool,
+    /// What it promises about transfers.
+    #[serde(default)]
+    pub transfers: Terms,
 }
 
 /// How a channel works records off.
@@ -103,7 +111,7 @@ pub enum WorkerMode {
 pub struct Fault {
     /// What is done.
     pub kind: Kind,
-    /// To whom: `core`, `channel-1`, `postgres-core`, `postgres-channel`, `kafka`, or a directed link such as `channel-0>core`.
+    /// To whom: `core`, `channel-1`, `banks`, `postgres-core`, `postgres-channel`, `kafka`, or a directed link such as `channel-0>core`.
     pub place: String,
     /// When.
     pub trigger: Trigger,
@@ -156,6 +164,20 @@ pub enum Action {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         again: Option<Again>,
     },
+    /// A customer sends money from the operation's account to another one.
+    Transfer {
+        /// Whose account receives it, from 0; one that is not among [`Topology::accounts`] is unknown to the bank.
+        to: u32,
+        /// The rest.
+        #[serde(flatten)]
+        pay: Payment,
+    },
+    /// A customer sends money from the operation's account to another bank.
+    Outbound {
+        /// All of it.
+        #[serde(flatten)]
+        pay: Payment,
+    },
     /// A customer scrolls.
     Scroll {
         /// Which channel is asked, from 0.
@@ -179,7 +201,35 @@ pub enum Again {
     Resolve(u64),
 }
 
+impl Action {
+    /// The payment, of a transfer inside the bank or to another one.
+    pub const fn payment(&self) -> Option<&Payment> {
+        match self {
+            Self::Transfer { pay, .. } | Self::Outbound { pay } => Some(pay),
+            Self::Deposit { .. } | Self::Scroll { .. } => None,
+        }
+    }
+
+    /// The same, to be changed.
+    pub const fn payment_mut(&mut self) -> Option<&mut Payment> {
+        match self {
+            Self::Transfer { pay, .. } | Self::Outbound { pay } => Some(pay),
+            Self::Deposit { .. } | Self::Scroll { .. } => None,
+        }
+    }
+}
+
 impl Plan {
+    /// Whether anybody sends money from the bank's accounts.
+    pub fn has_transfers(&self) -> bool {
+        self.operations.iter().any(|operation| operation.action.payment().is_some())
+    }
+
+    /// Whether anybody sends money to another bank.
+    pub fn has_outbound(&self) -> bool {
+        self.operations.iter().any(|operation| matches!(operation.action, Action::Outbound { .. }))
+    }
+
     /// How many different kinds of fault there are.
     pub fn fault_kinds(&self) -> usize {
         self.faults.iter().map(|fault| fault.kind).collect::<std::collections::BTreeSet<_>>().len()

@@ -9,10 +9,14 @@ mod channel;
 mod log;
 #[path = "conformance/log_scripts.rs"]
 mod log_scripts;
+#[path = "conformance/neighbours.rs"]
+mod neighbours;
 #[path = "conformance/plans.rs"]
 mod plans;
 #[path = "conformance/planted.rs"]
 mod planted;
+#[path = "conformance/store_scripts.rs"]
+mod store_scripts;
 #[path = "conformance/stores.rs"]
 mod stores;
 #[path = "conformance/worlds.rs"]
@@ -33,7 +37,9 @@ fn main() {
     let mut trials = log::trials();
     trials.extend(log_scripts::trials());
     trials.extend(stores::trials());
+    trials.extend(store_scripts::trials());
     trials.extend(channel::trials());
+    trials.extend(neighbours::trials());
     trials.extend(worlds::trials());
     trials.extend(plans::trials());
     trials.extend(planted::trials());

@@ -45,11 +45,12 @@ fn brief(plan: &Plan, outcome: &Outcome) -> Vec<String> {
     let topology = &plan.topology;
     let planted = plan.planted.map_or_else(String::new, |planted| format!(", planted on purpose: {}", planted.word()));
     let scrolls = plan.operations.iter().filter(|operation| matches!(operation.action, Action::Scroll { .. })).count();
-    let deposits = plan.operations.len() - scrolls;
+    let transfers = plan.operations.iter().filter(|operation| operation.action.payment().is_some()).count();
+    let deposits = plan.operations.len() - scrolls - transfers;
     let mut lines = vec![
         format!("seed {}, chance {}{planted}", plan.seed, plan.chance),
         format!(
-            "{} accounts of {} won, {} channels, {} partitions; {deposits} deposits and {scrolls} scrolls in {} ms, each way of a call up to {} ms",
+            "{} accounts of {} won, {} channels, {} partitions; {deposits} deposits, {transfers} transfers and {scrolls} scrolls in {} ms, each way of a call up to {} ms",
             topology.accounts,
             topology.opening_won,
             topology.channels,

@@ -1,14 +1,15 @@
-//! `serve core|channel`: one process of the bank, until SIGTERM.
+//! `serve core|channel|banks`: one process of the bank, until SIGTERM.
 //!
 //! In: addresses. Out: a listening service; exit code 3 when it could not start. Elsewhere: the assemblies (`adapters::process`).
 
 use std::time::Duration;
 
-use bankstorm_adapters::process::{channel, core};
-use bankstorm_channel::config::{ChannelConfig, WorkerMode};
-use bankstorm_core::config::CoreConfig;
+use bankstorm_adapters::process::{banks, channel, core};
+use bankstorm_banks::BanksConfig;
+use bankstorm_channel::config::{ChannelConfig, Guard, WorkerMode};
+use bankstorm_core::config::{CoreConfig, Deadline};
 
-use crate::args::{Serve, ServeChannel, ServeCore};
+use crate::args::{Serve, ServeBanks, ServeChannel, ServeCore};
 use crate::error::CliError;
 
 /// Serves until asked to stop.
@@ -16,16 +17,26 @@ pub(crate) async fn run(process: Serve) -> Result<u8, CliError> {
     match process {
         Serve::Core(options) => serve_core(options).await,
         Serve::Channel(options) => serve_channel(options).await,
+        Serve::Banks(options) => serve_banks(options).await,
     }
 }
 
 async fn serve_core(options: ServeCore) -> Result<u8, CliError> {
+    let config = CoreConfig {
+        batch_max: options.batch_max,
+        posting_slots: options.posting_slots,
+        admitted_max: options.admitted_max,
+        deadline: deadline(&options.deadline)?,
+        outbound_expiry: Duration::from_millis(options.outbound_expiry_ms),
+        ..CoreConfig::default()
+    };
     let serve = core::CoreServe {
         database: options.database,
         kafka: options.kafka,
+        banks_url: options.banks,
         listen: options.listen,
         connections: options.connections,
-        config: CoreConfig::default(),
+        config,
     };
     core::serve_core(serve).await.map_err(|error| CliError::Environment(format!("core: {error}")))?;
     Ok(0)
@@ -36,6 +47,9 @@ async fn serve_channel(options: ServeChannel) -> Result<u8, CliError> {
         worker_mode: worker_mode(&options.worker_mode)?,
         workers: usize::try_from(options.workers).expect("a machine with at least 32 bits"),
         sync_cost: Duration::from_micros(options.sync_cost_us),
+        guard: guard(&options.guard)?,
+        call_limit: Duration::from_millis(options.call_limit_ms),
+        validity: Duration::from_millis(options.validity_ms),
         ..ChannelConfig::default()
     };
     let serve = channel::ChannelServe {
@@ -50,6 +64,37 @@ async fn serve_channel(options: ServeChannel) -> Result<u8, CliError> {
     };
     channel::serve_channel(serve).await.map_err(|error| CliError::Environment(format!("channel: {error}")))?;
     Ok(0)
+}
+
+async fn serve_banks(options: ServeBanks) -> Result<u8, CliError> {
+    let config = BanksConfig {
+        late_permille: options.late_permille,
+        never_permille: options.never_permille,
+        twice_permille: options.twice_permille,
+        refused_permille: options.refused_permille,
+        late_for: Duration::from_millis(options.late_from_ms)..=Duration::from_millis(options.late_to_ms),
+        seed: options.seed,
+        ..BanksConfig::default()
+    };
+    let serve = banks::BanksServe { book: options.book, core_url: options.core, listen: options.listen, config };
+    banks::serve_banks(serve).await.map_err(|error| CliError::Environment(format!("banks: {error}")))?;
+    Ok(0)
+}
+
+fn deadline(word: &str) -> Result<Deadline, CliError> {
+    match word {
+        "relative" => Ok(Deadline::Relative),
+        "absolute" => Ok(Deadline::Absolute),
+        other => Err(CliError::Usage(format!("--deadline {other}: accepted are relative and absolute"))),
+    }
+}
+
+fn guard(word: &str) -> Result<Guard, CliError> {
+    match word {
+        "user" => Ok(Guard::User),
+        "account" => Ok(Guard::Account),
+        other => Err(CliError::Usage(format!("--guard {other}: accepted are user and account"))),
+    }
 }
 
 fn worker_mode(word: &str) -> Result<WorkerMode, CliError> {

@@ -43,6 +43,7 @@ fn print(addresses: &Addresses) {
     for (name, url) in &addresses.channels {
         say(&format!("{name} {url}"));
     }
+    say(&format!("banks     {}", addresses.banks_url));
     say(&format!("kafka     {}", addresses.kafka));
     say(&format!("databases \"{}\"", addresses.core_database));
     say(&format!("          \"{}\"", addresses.channel_database));

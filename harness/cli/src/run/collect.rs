@@ -11,8 +11,8 @@ use bankstorm_contracts::AccountNo;
 use bankstorm_contracts::event::ENTRIES_TOPIC;
 use bankstorm_evidence::visible::Joined;
 use bankstorm_evidence::{
-    Converged, Evidence, EvidenceError, collect_channel, collect_core, collect_topic, collect_visible, final_markers,
-    wait_converged, write_operations, write_pages,
+    Converged, Evidence, EvidenceError, collect_banks, collect_channel, collect_core, collect_topic, collect_visible,
+    final_markers, wait_converged, write_operations, write_pages, write_transfer_reads,
 };
 use bankstorm_load::Stop;
 use bankstorm_record::latency::CutOffs;
@@ -91,6 +91,8 @@ pub(crate) async fn collect(
     keep(open, collected.note("operations", written));
     let written = write_pages(&mut loaded.drive.pages, &open.folder);
     keep(open, collected.note("pages", written));
+    let written = write_transfer_reads(&mut loaded.drive.transfer_reads, &open.folder);
+    keep(open, collected.note("what was told of transfers", written));
     if let Err(error) = write_latency(open, loaded) {
         collected.problems.push(format!("latency.hlog: {error}"));
     }
@@ -131,6 +133,9 @@ async fn core(open: &mut OpenRun, bank: &Bank, collected: &mut Collected) {
     let loaded_seq = move |account: i64| if AccountNo::new(account).is_internal() { 0 } else { depth };
     let core = collect_core(&bank.addresses.core_database, loaded_seq, &open.folder).await;
     keep(open, collected.note("core's database", core));
+    // Nobody is asked any more once core holds nothing; what core had posted is in their book before.
+    let banks = collect_banks(&bank.bank_book(), &open.folder);
+    keep(open, collected.note("the other banks' book", banks));
 }
 
 /// The visible times; those whose stamp died with its process are read from a channel now, as upper bounds (D44).
@@ -183,9 +188,7 @@ async fn read_now(open: &OpenRun, bank: &Bank, loaded: &mut Loaded, collected: &
 }
 
 fn metrics(bank: &Bank) -> Vec<(String, String)> {
-    let mut all = vec![("core".to_owned(), bank.addresses.core_url.clone())];
-    all.extend(bank.addresses.channels.iter().cloned());
-    all
+    bank.addresses.services()
 }
 
 fn keep(open: &mut OpenRun, evidence: Option<Evidence>) {

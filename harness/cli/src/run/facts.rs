@@ -21,14 +21,14 @@ use bankstorm_record::save::{sha256_file, write_json, write_run_json};
 use bankstorm_scenario::resolved::{LatencyKind, Op};
 
 use crate::error::CliError;
-use crate::judge::StoredFacts;
+use crate::judge::{Declared, StoredFacts};
 use crate::progress::Display;
 
 use super::collect::Collected;
 use super::load::Loaded;
 use super::open::{OpenRun, rfc3339};
-use super::plan;
 use super::watchdog::Seen;
+use super::{plan, posting};
 
 /// Everything that was seen.
 pub(crate) struct Findings {
@@ -53,12 +53,15 @@ pub(crate) fn judge(open: &mut OpenRun, findings: &Findings, display: &Display) 
     open.json.system.cpu_seconds.clone_from(&measured.cpu_seconds);
     open.json.system.lag_max_records = measured.lag_max;
     open.json.markers.clone_from(&findings.collected.markers);
+    let samples = read_samples(&open.folder).unwrap_or_default();
+    open.json.posting = posting::spans(&samples, &open.phases.spans(), &open.scenario.load);
     open.json.digests.history = sha256_file(open.folder.operations()).unwrap_or_default();
     open.json.slo.objectives = asked(open);
     keep_priority(open, &findings.loaded.drive.generator)?;
     let stored = StoredFacts {
         facts: facts(open, findings, &measured)?,
         incomplete: is_incomplete(open, findings),
+        declared: Declared::by(&open.scenario),
         problems: problems(open, findings),
         generator: generator(&findings.loaded.drive),
     };
@@ -136,10 +139,13 @@ fn is_incomplete(open: &OpenRun, findings: &Findings) -> bool {
 
 fn figures_of_load(open: &mut OpenRun, loaded: &Loaded) {
     let drive = &loaded.drive;
-    let op = Op::Deposit.as_str().to_owned();
-    open.json.load.insert(op.clone(), figures::counts(&drive.operations));
     let cut_offs = CutOffs::of(&open.phases.spans()).unwrap_or_else(|| drive.cut_offs());
-    open.json.latency_us.insert(op.clone(), latencies(|_| drive.operations.iter(), &cut_offs));
+    let ops: Vec<Op> = Op::ALL.into_iter().filter(|op| open.scenario.load.iter().any(|load| load.op == *op)).collect();
+    let of = |op: Op| drive.operations.iter().filter(move |row| row.kind == op.as_str());
+    for op in &ops {
+        open.json.load.insert(op.as_str().to_owned(), figures::counts(of(*op)));
+        open.json.latency_us.insert(op.as_str().to_owned(), latencies(|_| of(*op), &cut_offs));
+    }
     let Some(measured) = Measured::of(&open.phases.spans()) else { return };
     open.json.recovery = recover::recover(&drive.operations, &open.json.faults, measured);
     let windows = recover::windows(&open.json.faults, &open.json.recovery);
@@ -147,12 +153,14 @@ fn figures_of_load(open: &mut OpenRun, loaded: &Loaded) {
         return;
     }
     for during in During::ALL {
-        let rows = |kind| {
-            let (windows, kind) = (&windows, figures::recorded(kind));
-            drive.operations.iter().filter(move |row| windows.part_of(row, kind) == during)
-        };
-        let of_op = BTreeMap::from([(op.clone(), latencies(rows, &cut_offs))]);
-        open.json.latency_during_us.insert(during.as_str().to_owned(), of_op);
+        let of_op = ops.iter().map(|op| {
+            let rows = |kind| {
+                let (windows, kind) = (&windows, figures::recorded(kind));
+                of(*op).filter(move |row| windows.part_of(row, kind) == during)
+            };
+            (op.as_str().to_owned(), latencies(rows, &cut_offs))
+        });
+        open.json.latency_during_us.insert(during.as_str().to_owned(), of_op.collect());
     }
 }
 
@@ -177,7 +185,8 @@ fn facts(open: &OpenRun, findings: &Findings, measured: &SamplerSummary) -> Resu
     let windows = recover::windows(&open.json.faults, &open.json.recovery);
     // The generator is judged by what it did while the bank was itself.
     let steady = open.json.latency_during_us.get(During::Steady.as_str()).unwrap_or(&open.json.latency_us);
-    let send_lag = &steady["deposit"]["send_lag"];
+    let send_lags = steady.values().map(|latencies| &latencies["send_lag"]).filter(|send_lag| send_lag.count > 0);
+    let send_lag_p99 = |lag: &Latency| lag.without_missed.as_ref().map_or(lag.p99, |sent| sent.p99);
     let response = open.scenario.slo.iter().filter(|objective| objective.latency == LatencyKind::Response);
     let logs = scan_logs(&open.folder).map_err(environment)?;
     Ok(Facts {
@@ -186,8 +195,7 @@ fn facts(open: &OpenRun, findings: &Findings, measured: &SamplerSummary) -> Resu
         missed: count(|row| row.outcome.is_none()),
         unresolved: count(|row| row.outcome.is_some() && row.resolved.is_none()),
         missing_visible: count(|row| row.resolved.as_deref() == Some("ok") && row.visible_ns.is_none()),
-        send_lag_p99_us: (send_lag.count > 0)
-            .then_some(send_lag.without_missed.as_ref().map_or(send_lag.p99, |sent| sent.p99)),
+        send_lag_p99_us: send_lags.map(send_lag_p99).max(),
         tightest_response_limit_us: response.map(|objective| micros(objective.limit)).min(),
         generator_cpu_share: Some(findings.loaded.drive.generator.cpu_share_max),
         wall_step_us: findings.watchdog.map(|seen| seen.wall_step_us),

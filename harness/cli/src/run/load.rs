@@ -1,4 +1,4 @@
-//! Load: drives the plan while faults strike, heals, then resolves every deposit whose outcome is unknown.
+//! Load: drives the plan while faults strike, heals, then resolves every operation whose outcome is unknown.
 //!
 //! In: a plan, faults and a bank. Out: [`Loaded`]: a row per planned operation, pages, facts about the generator. Elsewhere: pacing and
 //! senders (`load`), faults (`faults`), what the rows prove (`check`).
@@ -8,11 +8,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bankstorm_evidence::sampler::Targets;
-use bankstorm_evidence::{write_operations, write_pages};
+use bankstorm_evidence::{write_operations, write_pages, write_transfer_reads};
 use bankstorm_faults::conductor::Conductor;
 use bankstorm_load::run::Tuning;
 use bankstorm_load::tally::Counts;
-use bankstorm_load::{DriveError, DriveInput, DriveResult, Stop, Tally};
+use bankstorm_load::{DriveError, DriveInput, DriveResult, Stop, Tally, read_transfers, resolve_unknown};
 use bankstorm_record::save::write_run_json;
 
 use crate::bank::Bank;
@@ -59,15 +59,19 @@ pub(crate) async fn drive_and_resolve(
 fn keep_load(open: &OpenRun, drive: &mut DriveResult) -> Result<(), Box<dyn std::error::Error>> {
     write_operations(&mut drive.operations, &open.folder)?;
     write_pages(&mut drive.pages, &open.folder)?;
+    write_transfer_reads(&mut drive.transfer_reads, &open.folder)?;
     write_run_json(&open.folder, &open.json)?;
     Ok(())
 }
 
 /// What is sampled while load runs.
 pub(crate) fn targets(bank: &Bank) -> Targets {
-    let mut metrics = vec![("core".to_owned(), bank.addresses.core_url.clone())];
-    metrics.extend(bank.addresses.channels.iter().cloned());
-    Targets { pids: bank.pids(), metrics, kafka: bank.addresses.kafka.clone(), group: "channel".to_owned() }
+    Targets {
+        pids: bank.pids(),
+        metrics: bank.addresses.services(),
+        kafka: bank.addresses.kafka.clone(),
+        group: "channel".to_owned(),
+    }
 }
 
 /// What the generator needs, and what triggers look at.
@@ -118,7 +122,7 @@ async fn drive(
 
 fn broken(error: DriveError) -> CliError {
     match error {
-        DriveError::Thread { .. } => CliError::Bug(error.to_string()),
+        DriveError::Thread { .. } | DriveError::NoChannel => CliError::Bug(error.to_string()),
         DriveError::Address { .. } => CliError::Environment(error.to_string()),
     }
 }
@@ -142,14 +146,29 @@ async fn resolve(open: &mut OpenRun, bank: &Bank, display: &Display, stop: &Inte
     let phase = open.phases.begin("resolve", &open.json.origin);
     let limit = if stop.load.is_raised() { HURRIED } else { open.scenario.phases.resolve };
     let shown = display.phase(&format!("resolving unknown outcomes, at most {} s", limit.as_secs_f64()));
-    let resolved = bankstorm_load::resolve::resolve_unknown(&mut drive.operations, &bank.addresses.core_url, limit);
     tokio::select! {
         biased;
-        resolved = resolved => tracing::debug!(?resolved, "resolve phase"),
+        () = settle(open, bank, limit, drive) => {}
         () = hurried_end(&stop.load, limit) => {}
     }
     drop(shown);
     open.phases.end(phase, &open.json.origin);
+}
+
+/// Deposits by asking core for a verdict; then transfers, about which the channels are only asked.
+async fn settle(open: &OpenRun, bank: &Bank, limit: Duration, drive: &mut DriveResult) {
+    let begun = tokio::time::Instant::now();
+    let deposits = resolve_unknown(&mut drive.operations, &bank.addresses.core_url, limit).await;
+    tracing::debug!(?deposits, "resolve phase");
+    let left = limit.saturating_sub(begun.elapsed());
+    let channels = bank.load_channels();
+    match read_transfers(&mut drive.operations, &channels, open.json.origin, left).await {
+        Ok((transfers, reads)) => {
+            tracing::debug!(?transfers, "resolve phase");
+            drive.transfer_reads.extend(reads);
+        }
+        Err(error) => tracing::warn!(%error, "resolve phase"),
+    }
 }
 
 /// Completes a short while after the stop was raised.

@@ -97,7 +97,8 @@ impl OpenRun {
 
 /// A marker that no protocol has would make every run vacuous.
 fn known_markers(scenario: &Scenario) -> Result<(), CliError> {
-    let known: Vec<&str> = [bankstorm_core::markers::ALL, bankstorm_channel::markers::ALL].concat();
+    let known: Vec<&str> =
+        [bankstorm_core::markers::ALL, bankstorm_channel::markers::ALL, bankstorm_banks::markers::ALL].concat();
     match scenario.markers.iter().find(|marker| !known.contains(&marker.as_str())) {
         None => Ok(()),
         Some(unknown) => {
@@ -138,6 +139,7 @@ fn first_moment(scenario: &Scenario, plan: &Plan, run_id: String, origin: Origin
         faults: Vec::<FaultRecord>::new(),
         markers: BTreeMap::new(),
         recovery: Vec::new(),
+        posting: Vec::new(),
         system: SystemFacts {
             partitions: system.partitions,
             workers: system.workers,

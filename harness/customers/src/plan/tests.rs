@@ -4,20 +4,27 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use bankstorm_scenario::Scenario;
-use bankstorm_scenario::resolved::{Accounts, Arrivals, Images, Load, Op, Phases, Retry, Skew, System, WorkerMode};
+use bankstorm_scenario::resolved::{
+    Accounts, Arrivals, Banks, Behaviour, Deadline, Guard, Images, Load, Op, Phases, Retry, Skew, Stopped, System,
+    WorkerMode,
+};
 use proptest::prelude::*;
 
-use super::{Phase, Plan};
+use super::{Phase, Plan, PlannedOperation, Request};
+use crate::behaviour::Follow;
+use crate::users::user_of;
 
 pub(crate) fn load(rate_per_s: f64, arrivals: Arrivals) -> Load {
     Load {
         op: Op::Deposit,
         rate_per_s,
         arrivals,
+        window: None,
         timeout: Duration::from_secs(5),
         retry: Retry::None,
         connections: 4,
         lookup: 0.01,
+        behaviour: Behaviour::default(),
     }
 }
 
@@ -39,8 +46,24 @@ pub(crate) fn scenario(seed: u64) -> Scenario {
             worker_mode: WorkerMode::KeyedBatched,
             sync_cost: Duration::ZERO,
             kafka_brokers: 1,
+            guard: Guard::User,
+            call_timeout: Duration::from_secs(3),
+            validity: Duration::from_secs(5),
+            deadline: Deadline::Relative,
+            core_batch: 200,
+            core_slots: 4,
+            core_admitted: 10_000,
+            outbound_expiry: Duration::from_secs(60),
         },
-        accounts: Accounts { count: 1_000, opening_balance_won: 1_000_000, history_depth: 10, skew: Skew::Uniform },
+        banks: Banks::default(),
+        accounts: Accounts {
+            count: 1_000,
+            users: 1_000,
+            opening_balance_won: 1_000_000,
+            history_depth: 10,
+            skew: Skew::Uniform,
+            stopped: Stopped::default(),
+        },
         load: vec![load(300.0, Arrivals::Constant)],
         faults: Vec::new(),
         images: Images::default(),
@@ -66,12 +89,13 @@ fn constant_load_is_counted_exactly_and_evenly_spaced() {
 #[test]
 fn ids_and_amounts_tell_operations_apart() {
     let operations: Vec<_> = Plan::new(&scenario(1)).operations().collect();
-    let ids: BTreeSet<_> = operations.iter().map(|operation| operation.deposit.id).collect();
-    let amounts: BTreeSet<_> = operations.iter().map(|operation| operation.deposit.amount).collect();
+    let ids: BTreeSet<_> = operations.iter().map(|operation| operation.id()).collect();
+    let amounts: BTreeSet<_> = operations.iter().map(|operation| operation.amount()).collect();
     assert_eq!((ids.len(), amounts.len()), (7_500, 7_500));
     for operation in &operations {
-        assert_eq!(operation.deposit.id.0.get_version_num(), 7);
-        assert_eq!(operation.deposit.validate(), Ok(()));
+        assert_eq!(operation.id().0.get_version_num(), 7);
+        let Request::Deposit(deposit) = &operation.request else { panic!("{operation:?}") };
+        assert_eq!((deposit.validate(), operation.intent), (Ok(()), operation.op));
     }
 }
 
@@ -82,15 +106,109 @@ fn digests_are_pinned_so_that_a_seed_keeps_its_plan() {
     poisson.accounts.skew = Skew::Zipf(1.1);
     let mut hot = scenario(u64::MAX);
     hot.accounts.skew = Skew::Hot(0.2);
-    let digests: Vec<_> = [scenario(1), poisson, hot].iter().map(|scenario| Plan::new(scenario).digest()).collect();
+    let clicks = transfers(Behaviour { double_click: 0.2, reuse_key: 0.1, two_devices: 0.1, ..Behaviour::default() });
+    let digests: Vec<_> =
+        [scenario(1), poisson, hot, clicks].iter().map(|scenario| Plan::new(scenario).digest()).collect();
     assert_eq!(
         digests,
         [
             "bd0dbd435262efa072dd5da241d226c72235ad3026f582879018359d74de2adc",
             "eae76ecd858a3fe1bf66fd5bae3fb4c6478b0bf677c56d4bd9be5e8c6e4d538b",
             "4c03301366198e123422209e63c1ecce44e92710adab74d21a27aaf8c47ea612",
+            "d03ff224c985b0e2bdff13d0cf19e8daad86cb3a39d43c8ea351c43f85597969",
         ]
     );
+}
+
+/// 50 transfers a second, some of them followed by another request of the same customer.
+fn transfers(behaviour: Behaviour) -> Scenario {
+    let mut scenario = scenario(3);
+    scenario.accounts.users = 400;
+    let op = Op::Transfer;
+    scenario.load = vec![
+        Load { op, behaviour, ..load(40.0, Arrivals::Constant) },
+        Load { op: Op::Outbound, behaviour, ..load(10.0, Arrivals::Poisson) },
+    ];
+    scenario
+}
+
+fn transfer(operation: &PlannedOperation) -> &bankstorm_contracts::channel_api::SubmitTransfer {
+    let Request::Transfer(transfer) = &operation.request else { panic!("{operation:?}") };
+    transfer
+}
+
+#[test]
+fn transfers_are_sent_by_the_customer_whose_account_pays_to_somebody_else() {
+    let scenario = transfers(Behaviour::default());
+    let operations: Vec<_> = Plan::new(&scenario).operations().collect();
+    assert!(operations.iter().filter(|operation| operation.kind == Op::Transfer).count() == 1_000);
+    for operation in &operations {
+        let transfer = transfer(operation);
+        assert_eq!(transfer.user, user_of(&scenario.accounts, transfer.from));
+        let destination = transfer.validate().unwrap_or_else(|problem| panic!("{problem:?}"));
+        let is_own = matches!(destination, bankstorm_contracts::core_api::Destination::Own(_));
+        assert_eq!(is_own, operation.kind == Op::Transfer);
+        assert_eq!((operation.intent, operation.follows), (operation.op, None));
+    }
+    let ids: BTreeSet<_> = operations.iter().map(PlannedOperation::id).collect();
+    assert_eq!(ids.len(), operations.len());
+}
+
+#[test]
+fn a_double_click_is_the_same_intent_under_another_id_within_moments() {
+    let plan = Plan::new(&transfers(Behaviour { double_click: 1.0, ..Behaviour::default() }));
+    let operations: Vec<_> = plan.operations().collect();
+    assert_eq!(operations.len() as u64, plan.counts().total());
+    let second: Vec<_> = operations.iter().filter(|operation| operation.follows.is_some()).collect();
+    // What would be due after the end is not there.
+    assert!(second.len() * 2 >= operations.len() - 20 && second.len() * 2 <= operations.len());
+    for click in second {
+        let first = &operations[usize::try_from(click.intent).expect("small")];
+        assert_eq!((click.follows, first.follows), (Some(Follow::DoubleClick), None));
+        assert_ne!(click.id(), first.id());
+        assert_eq!((click.params_hash(), click.user()), (first.params_hash(), first.user()));
+        let gap = click.due - first.due;
+        assert!(gap >= Duration::from_millis(1) && gap < Duration::from_millis(100), "{gap:?}");
+    }
+}
+
+#[test]
+fn a_used_id_has_other_parameters_and_a_second_device_is_the_same_customer() {
+    let behaviour = Behaviour { reuse_key: 0.3, two_devices: 0.3, ..Behaviour::default() };
+    let plan = Plan::new(&transfers(behaviour));
+    let operations: Vec<_> = plan.operations().collect();
+    assert_eq!(operations.len() as u64, plan.counts().total());
+    let follows = |wanted| operations.iter().filter(move |operation| operation.follows == Some(wanted));
+    assert!(follows(Follow::ReuseKey).count() > 100 && follows(Follow::TwoDevices).count() > 100);
+    for again in follows(Follow::ReuseKey) {
+        let same: Vec<_> = operations.iter().filter(|first| first.id() == again.id()).collect();
+        assert_eq!(same.len(), 2, "{again:?}");
+        assert_ne!(same[0].params_hash(), same[1].params_hash());
+    }
+    for device in follows(Follow::TwoDevices) {
+        assert_eq!(transfer(device).user, user_of(&plan.scenario().accounts, transfer(device).from));
+        assert!(transfer(device).validate().is_ok(), "{device:?}");
+        assert_eq!(device.intent, device.op);
+    }
+}
+
+#[test]
+fn a_window_is_a_part_of_the_measured_phase() {
+    let mut scenario = scenario(1);
+    let window = Some((Duration::from_secs(3), Duration::from_secs(7)));
+    scenario.load = vec![
+        load(100.0, Arrivals::Constant),
+        Load { window, ..load(500.0, Arrivals::Constant) },
+        Load { window, ..load(500.0, Arrivals::Poisson) },
+    ];
+    let plan = Plan::new(&scenario);
+    let operations: Vec<_> = plan.operations().collect();
+    assert_eq!(operations.len() as u64, plan.counts().total());
+    assert_eq!(operations.iter().filter(|operation| operation.load == 1).count(), 2_000);
+    let span = Duration::from_secs(8)..Duration::from_secs(12);
+    for operation in operations.iter().filter(|operation| operation.load > 0) {
+        assert!(span.contains(&operation.due) && operation.phase == Phase::Measure, "{operation:?}");
+    }
 }
 
 proptest! {

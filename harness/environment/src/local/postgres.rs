@@ -25,7 +25,7 @@ pub(crate) const ROLE: &str = "bankstorm";
 pub(crate) const SETTINGS: &[(&str, &str)] = &[
     // Commit times are evidence.
     ("track_commit_timestamp", "on"),
-    ("max_connections", "60"),
+    ("max_connections", "120"),
     ("shared_buffers", "128MB"),
 ];
 const INITDB_LIMIT: Duration = Duration::from_secs(60);

@@ -49,6 +49,7 @@ fn operation(op: u64, account: i64, seq: Option<i64>) -> OperationRow {
         balance_after: None,
         detail: None,
         http_status: None,
+        ..OperationRow::default()
     }
 }
 

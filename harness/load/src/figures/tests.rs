@@ -36,6 +36,7 @@ pub(crate) fn ok(op: u64, intended_ms: i64, response_ms: i64) -> OperationRow {
         balance_after: Some(1),
         detail: None,
         http_status: Some(201),
+        ..OperationRow::default()
     }
 }
 

@@ -1,6 +1,7 @@
 //! The generator against a small server of its own, which answers, stalls, stays silent, breaks off or is not there.
 
 mod server;
+mod transfers;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -17,8 +18,12 @@ use server::{Behaviour, Server};
 const SECOND: i64 = 1_000_000_000;
 
 fn plan(rate: &str, measure: &str, more: &str) -> Arc<Plan> {
+    plan_of("deposit", rate, measure, more)
+}
+
+fn plan_of(op: &str, rate: &str, measure: &str, more: &str) -> Arc<Plan> {
     let text = format!(
-        "[phases]\nwarm_up = \"200ms\"\nmeasure = \"{measure}\"\n[[load]]\nop = \"deposit\"\nrate = \"{rate}\"\n{more}"
+        "[phases]\nwarm_up = \"200ms\"\nmeasure = \"{measure}\"\n[[load]]\nop = \"{op}\"\nrate = \"{rate}\"\n{more}"
     );
     let scenario = bankstorm_scenario::parse("test.toml", &text, &[], None).unwrap_or_else(|error| panic!("{error}"));
     Arc::new(Plan::new(&scenario))
@@ -45,7 +50,7 @@ fn outcomes<'a>(result: &'a DriveResult, word: Option<&'a str>) -> impl Iterator
 fn nothing_is_missing(plan: &Plan, result: &DriveResult) {
     assert_eq!(result.operations.len() as u64, plan.counts().total());
     for (row, planned) in result.operations.iter().zip(plan.operations()) {
-        assert_eq!((row.op, row.transfer), (planned.op, planned.deposit.id.0.as_u128()));
+        assert_eq!((row.op, row.transfer), (planned.op, planned.id().0.as_u128()));
         assert_eq!(row.intended_ns, result.started_ns + planned.due.as_nanos() as i64);
         assert_eq!(row.outcome.is_none(), row.acked_ns.is_none());
         assert!(row.outcome.is_some() || row.detail.is_some(), "a miss says why");
@@ -71,7 +76,7 @@ async fn every_deposit_is_sent_once_and_its_verdict_kept() {
     assert_eq!(counts(&result.operations).planned, 500);
     assert!(!result.interrupted);
     let names: Vec<_> = result.generator.threads.iter().map(|thread| thread.name.as_str()).collect();
-    assert_eq!(names, ["pacer", "prepare", "sender-0", "lookup"]);
+    assert_eq!(names, ["pacer", "prepare", "sender-0", "lookup", "watch"]);
     // The plan is measured for one second, after a warm-up and a head start that are not in the span.
     let spans: Vec<_> = result.generator.threads.iter().map(|thread| thread.wall_ns).collect();
     let lived_ns = (result.cut_off_ns - result.started_ns) as u64;

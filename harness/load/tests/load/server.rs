@@ -1,4 +1,4 @@
-//! A bank in a few lines: deposits get serials, history shows them on the second read.
+//! A bank in a few lines: deposits get serials, history shows them on the second read, every third transfer stays open for two questions.
 
 use std::collections::BTreeMap;
 use std::convert::Infallible;
@@ -7,9 +7,10 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use bankstorm_contracts::channel_api::HistoryPage;
+use bankstorm_contracts::channel_api::{HistoryPage, SubmitTransfer, TransferStage, TransferView};
 use bankstorm_contracts::core_api::{Deposit, Verdict};
-use bankstorm_contracts::{Entry, EntryKind, RejectReason, TransferState, WallMicros, Won};
+use bankstorm_contracts::problem::ProblemKind;
+use bankstorm_contracts::{Entry, EntryKind, Problem, RejectReason, TransferId, TransferState, WallMicros, Won};
 use bankstorm_record::clock::Origin;
 use bytes::Bytes;
 use http_body_util::{BodyExt, Full};
@@ -43,6 +44,15 @@ struct Bank {
     behaviour: Behaviour,
     deposits: AtomicU64,
     accounts: Mutex<BTreeMap<i64, Account>>,
+    submits: AtomicU64,
+    transfers: Mutex<BTreeMap<TransferId, Known>>,
+}
+
+/// A transfer that the bank has taken on.
+struct Known {
+    /// Completed once it was asked about so often.
+    open_for: u32,
+    seq: i64,
 }
 
 #[derive(Default)]
@@ -56,7 +66,13 @@ impl Server {
     pub(crate) async fn start(behaviour: Behaviour) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
         let address = listener.local_addr().expect("bound");
-        let bank = Arc::new(Bank { behaviour, deposits: AtomicU64::new(0), accounts: Mutex::default() });
+        let bank = Arc::new(Bank {
+            behaviour,
+            deposits: AtomicU64::new(0),
+            accounts: Mutex::default(),
+            submits: AtomicU64::new(0),
+            transfers: Mutex::default(),
+        });
         let mut tasks = JoinSet::new();
         let accepting = Arc::clone(&bank);
         tasks.spawn(async move {
@@ -88,6 +104,10 @@ impl Server {
         self.url()
     }
 
+    pub(crate) fn submits(&self) -> u64 {
+        self.bank.submits.load(Ordering::SeqCst)
+    }
+
     pub(crate) fn deposits(&self) -> u64 {
         self.bank.deposits.load(Ordering::SeqCst)
     }
@@ -117,8 +137,23 @@ impl Bank {
             ["", "v1", "transfers", id, "resolve"] => {
                 let id = id.parse().expect("an id");
                 let reason = Some(RejectReason::NotReceived);
-                json(200, &Verdict { id, state: TransferState::Rejected, reason, seq: None, balance_after: None })
+                json(
+                    200,
+                    &Verdict {
+                        id,
+                        state: TransferState::Rejected,
+                        reason,
+                        seq: None,
+                        balance_after: None,
+                        posted_at: None,
+                    },
+                )
             }
+            ["", "v1", "transfers"] => {
+                let body = request.into_body().collect().await.map_err(|_| BrokenOff)?.to_bytes();
+                self.submit(&serde_json::from_slice(&body).expect("a transfer")).await
+            }
+            ["", "v1", "transfers", id] => self.state(id.parse().expect("an id")),
             ["", "v1", "accounts", account, "history"] => json(200, &self.page(account.parse().expect("a number"))),
             other => panic!("unexpected path {other:?}"),
         }
@@ -164,8 +199,51 @@ impl Bank {
                 reason: None,
                 seq: Some(seq),
                 balance_after: Some(balance_after),
+                posted_at: None,
             },
         )
+    }
+
+    /// In turn: completed at once; taken on, and completed when asked about twice; refused as not started. A known id is answered again.
+    async fn submit(&self, transfer: &SubmitTransfer) -> Answer {
+        let number = self.submits.fetch_add(1, Ordering::SeqCst);
+        if matches!(self.behaviour, Behaviour::Silent) {
+            let never: Infallible = std::future::pending().await;
+            match never {}
+        }
+        let is_known = self.transfers.lock().expect("no handler panicked").contains_key(&transfer.id);
+        if !is_known {
+            let open_for = match number % 3 {
+                0 => 0,
+                1 => 2,
+                _ => {
+                    let problem = Problem::new(ProblemKind::NotStarted, "full");
+                    return json(503, &problem);
+                }
+            };
+            let seq = i64::try_from(number).expect("small") + 1;
+            self.transfers.lock().expect("no handler panicked").insert(transfer.id, Known { open_for, seq });
+        }
+        let view = self.view(transfer.id).expect("known");
+        json(if view.state == TransferStage::Completed { 201 } else { 202 }, &view)
+    }
+
+    fn view(&self, id: TransferId) -> Option<TransferView> {
+        let transfers = self.transfers.lock().expect("no handler panicked");
+        let known = transfers.get(&id)?;
+        let state = if known.open_for == 0 { TransferStage::Completed } else { TransferStage::Unknown };
+        let seq = (known.open_for == 0).then_some(known.seq);
+        Some(TransferView { id, state, reason: None, seq, message: None })
+    }
+
+    fn state(&self, id: TransferId) -> Answer {
+        if let Some(known) = self.transfers.lock().expect("no handler panicked").get_mut(&id) {
+            known.open_for = known.open_for.saturating_sub(1);
+        }
+        match self.view(id) {
+            Some(view) => json(200, &view),
+            None => json(404, &Problem::new(ProblemKind::NotFound, "no such transfer")),
+        }
     }
 
     /// The newest twenty entries, the very newest only from the second read on.

@@ -29,6 +29,7 @@ fn ok() -> OperationRow {
         balance_after: Some(1),
         detail: None,
         http_status: Some(201),
+        ..OperationRow::default()
     }
 }
 

@@ -1,14 +1,17 @@
 //! Row types as columns: each struct's fields, listed once.
 //!
 //! In: the structs of [`crate::rows`]. Out: [`ParquetRow`] for each of them. Elsewhere: the form of a value (`cell`).
+//!
+//! A field with `= value` came later than its file: where an old run's file lacks the column, that value stands for it.
 
 use arrow_array::{Array, ArrayRef, RecordBatch};
 use arrow_schema::DataType;
 
 use super::cell::{Access, Cell, Field};
 use crate::rows::{
-    ApplyJournalRow, ChannelAccountRow, ChannelEntryRow, CoreAccountRow, CoreEntryRow, CoreOutboxRow, CoreTransferRow,
-    DatabaseRow, OperationRow, PageRow, TopicRow, VisibleRow,
+    ApplyJournalRow, BankNetworkRow, ChannelAccountRow, ChannelEntryRow, ChannelTransferRow, CoreAccountRow,
+    CoreEntryRow, CoreHoldRow, CoreOutboxRow, CoreTransferRow, DatabaseRow, OperationRow, PageRow, TopicRow,
+    TransferReadRow, VisibleRow,
 };
 
 /// One column of a file.
@@ -51,8 +54,17 @@ fn array<'a, T: 'a, F: Field + 'a>(rows: &'a [T], field: impl Fn(&'a T) -> &'a F
     F::Cell::build(rows.iter().map(|row| field(row).as_cell()))
 }
 
-fn open<F: Field>(batch: &RecordBatch, name: &'static str) -> Result<Access<F>, String> {
-    let array = batch.column_by_name(name).ok_or_else(|| format!("column {name} is missing"))?;
+/// Reads the column, or gives the value that stands for it in files written before it was there.
+fn open<F: Field + Clone + Send + 'static>(
+    batch: &RecordBatch,
+    name: &'static str,
+    before: Option<F>,
+) -> Result<Access<F>, String> {
+    let array = match (batch.column_by_name(name), before) {
+        (Some(array), _) => array,
+        (None, Some(value)) => return Ok(Box::new(move |_| Ok(value.clone()))),
+        (None, None) => return Err(format!("column {name} is missing")),
+    };
     let access = F::Cell::access(array)
         .ok_or_else(|| format!("column {name} has type {}; expected is {}", array.data_type(), F::Cell::data_type()))?;
     // Logical, so that nulls of a dictionary's values count too.
@@ -68,7 +80,9 @@ fn open<F: Field>(batch: &RecordBatch, name: &'static str) -> Result<Access<F>, 
 }
 
 macro_rules! parquet_row {
-    ($row:ident = $name:literal { $($field:ident: $ty:ty),* $(,)? }) => {
+    (@before) => { None };
+    (@before $value:expr) => { Some($value) };
+    ($row:ident = $name:literal { $($field:ident: $ty:ty $(= $before:expr)?),* $(,)? }) => {
         impl ParquetRow for $row {
             const NAME: &'static str = $name;
 
@@ -81,7 +95,7 @@ macro_rules! parquet_row {
             }
 
             fn decoder(batch: &RecordBatch) -> Result<Decoder<Self>, String> {
-                $(let $field = open::<$ty>(batch, stringify!($field))?;)*
+                $(let $field = open::<$ty>(batch, stringify!($field), parquet_row!(@before $($before)?))?;)*
                 Ok(Box::new(move |index| Ok(Self { $($field: $field(index)?),* })))
             }
         }
@@ -108,6 +122,11 @@ parquet_row!(OperationRow = "operations" {
     balance_after: Option<i64>,
     detail: Option<String>,
     http_status: Option<u32>,
+    user: Option<i64> = None,
+    to_bank: Option<String> = None,
+    to_account: Option<String> = None,
+    intent: Option<u64> = None,
+    attempts: Option<u32> = None,
 });
 
 parquet_row!(CoreAccountRow = "core_account" {
@@ -116,6 +135,8 @@ parquet_row!(CoreAccountRow = "core_account" {
     seq: i64,
     balance: Option<i64>,
     loaded_seq: i64,
+    status: String = "open".to_owned(),
+    held: i64 = 0,
 });
 
 parquet_row!(CoreEntryRow = "core_entry" {
@@ -138,6 +159,22 @@ parquet_row!(CoreTransferRow = "core_transfer" {
     reason: Option<String>,
     seq: Option<i64>,
     balance_after: Option<i64>,
+    party_bank: Option<String> = None,
+    party_account: Option<String> = None,
+    created_at_us: Option<i64> = None,
+    posted_at_us: Option<i64> = None,
+    requested_at_us: Option<i64> = None,
+    valid_for_ms: Option<i64> = None,
+});
+
+parquet_row!(CoreHoldRow = "core_hold" {
+    transfer: u128,
+    account: i64,
+    amount: i64,
+    state: String,
+    placed_seq: i64,
+    placed_at_us: i64,
+    ended_seq: Option<i64>,
 });
 
 parquet_row!(CoreOutboxRow = "core_outbox" {
@@ -163,15 +200,33 @@ parquet_row!(ChannelAccountRow = "channel_account" {
     dirty: bool,
 });
 
+parquet_row!(ChannelTransferRow = "channel_transfer" {
+    transfer: u128,
+    user: i64,
+    account: i64,
+    to_bank: String,
+    to_account: String,
+    amount: i64,
+    params_hash: Vec<u8>,
+    stage: String,
+    reason: Option<String>,
+    seq: Option<i64>,
+    created_at_us: i64,
+    attempts: i64,
+    settled_txid: Option<i64>,
+    opened_commit: Option<i64>,
+    settled_commit: Option<i64>,
+});
+
 parquet_row!(ApplyJournalRow = "apply_journal" {
     journal_id: i64,
     account: i64,
     from_seq: i64,
     to_seq: i64,
     source: String,
-    topic: String,
-    partition: i32,
-    record_offset: i64,
+    topic: Option<String>,
+    partition: Option<i32>,
+    record_offset: Option<i64>,
     generation: Option<i32>,
     instance: String,
     txid: i64,
@@ -200,6 +255,30 @@ parquet_row!(PageRow = "page" {
     rows_hash: u64,
     as_of_seq: i64,
     stale: bool,
+    pending: Vec<u8> = Vec::new(),
+});
+
+parquet_row!(TransferReadRow = "transfer_read" {
+    transfer: u128,
+    invoked_ns: i64,
+    completed_ns: i64,
+    store: String,
+    instance: String,
+    via: String,
+    params_hash: Option<Vec<u8>>,
+    outcome: String,
+    stage: Option<String>,
+    reason: Option<String>,
+    seq: Option<i64>,
+});
+
+parquet_row!(BankNetworkRow = "bank_network" {
+    transfer: u128,
+    state: String,
+    to_bank: Option<String>,
+    to_account: Option<String>,
+    amount: Option<i64>,
+    credited: u32,
 });
 
 parquet_row!(TopicRow = "topic" {

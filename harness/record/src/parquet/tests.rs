@@ -17,8 +17,9 @@ use super::{ParquetRow, RowWriter, read_rows, write_rows};
 use crate::folder::RunFolder;
 use crate::folder_source::FolderSource;
 use crate::rows::{
-    ApplyJournalRow, ChannelAccountRow, ChannelEntryRow, CoreAccountRow, CoreEntryRow, CoreOutboxRow, CoreTransferRow,
-    DatabaseRow, OperationRow, PageRow, TopicRow, VisibleRow,
+    ApplyJournalRow, BankNetworkRow, ChannelAccountRow, ChannelEntryRow, ChannelTransferRow, CoreAccountRow,
+    CoreEntryRow, CoreHoldRow, CoreOutboxRow, CoreTransferRow, DatabaseRow, OperationRow, PageRow, TopicRow,
+    TransferReadRow, VisibleRow, pending_bytes, pending_ids,
 };
 use crate::source::Source;
 
@@ -75,6 +76,11 @@ fn rows_of_the_harness_come_back() {
         balance_after: of(any::<i64>()),
         detail: of(any::<String>()),
         http_status: of(any::<u32>()),
+        user: of(any::<i64>()),
+        to_bank: of(word()),
+        to_account: of(word()),
+        intent: of(any::<u64>()),
+        attempts: of(any::<u32>()),
     }));
     check(rows_of!(VisibleRow {
         account: any::<i64>(),
@@ -98,6 +104,28 @@ fn rows_of_the_harness_come_back() {
         rows_hash: any::<u64>(),
         as_of_seq: any::<i64>(),
         stale: any::<bool>(),
+        pending: vec(any::<u8>(), 0..48),
+    }));
+    check(rows_of!(TransferReadRow {
+        transfer: any::<u128>(),
+        invoked_ns: any::<i64>(),
+        completed_ns: any::<i64>(),
+        store: word(),
+        instance: word(),
+        via: word(),
+        params_hash: of(vec(any::<u8>(), 32)),
+        outcome: word(),
+        stage: of(word()),
+        reason: of(word()),
+        seq: of(any::<i64>()),
+    }));
+    check(rows_of!(BankNetworkRow {
+        transfer: any::<u128>(),
+        state: word(),
+        to_bank: of(word()),
+        to_account: of(word()),
+        amount: of(any::<i64>()),
+        credited: any::<u32>(),
     }));
 }
 
@@ -109,6 +137,8 @@ fn rows_of_core_come_back() {
         seq: any::<i64>(),
         balance: of(any::<i64>()),
         loaded_seq: any::<i64>(),
+        status: word(),
+        held: any::<i64>(),
     }));
     check(rows_of!(CoreEntryRow {
         account: any::<i64>(),
@@ -129,6 +159,21 @@ fn rows_of_core_come_back() {
         reason: of(word()),
         seq: of(any::<i64>()),
         balance_after: of(any::<i64>()),
+        party_bank: of(word()),
+        party_account: of(word()),
+        created_at_us: of(any::<i64>()),
+        posted_at_us: of(any::<i64>()),
+        requested_at_us: of(any::<i64>()),
+        valid_for_ms: of(any::<i64>()),
+    }));
+    check(rows_of!(CoreHoldRow {
+        transfer: any::<u128>(),
+        account: any::<i64>(),
+        amount: any::<i64>(),
+        state: word(),
+        placed_seq: any::<i64>(),
+        placed_at_us: any::<i64>(),
+        ended_seq: of(any::<i64>()),
     }));
     check(rows_of!(CoreOutboxRow { account: any::<i64>(), seq: any::<i64>(), transfer: any::<u128>() }));
 }
@@ -150,15 +195,32 @@ fn rows_of_the_channel_and_the_topic_come_back() {
         balance: any::<i64>(),
         dirty: any::<bool>(),
     }));
+    check(rows_of!(ChannelTransferRow {
+        transfer: any::<u128>(),
+        user: any::<i64>(),
+        account: any::<i64>(),
+        to_bank: word(),
+        to_account: word(),
+        amount: any::<i64>(),
+        params_hash: vec(any::<u8>(), 32),
+        stage: word(),
+        reason: of(word()),
+        seq: of(any::<i64>()),
+        created_at_us: any::<i64>(),
+        attempts: any::<i64>(),
+        settled_txid: of(any::<i64>()),
+        opened_commit: of(any::<i64>()),
+        settled_commit: of(any::<i64>()),
+    }));
     check(rows_of!(ApplyJournalRow {
         journal_id: any::<i64>(),
         account: any::<i64>(),
         from_seq: any::<i64>(),
         to_seq: any::<i64>(),
         source: word(),
-        topic: word(),
-        partition: any::<i32>(),
-        record_offset: any::<i64>(),
+        topic: of(word()),
+        partition: of(any::<i32>()),
+        record_offset: of(any::<i64>()),
         generation: of(any::<i32>()),
         instance: word(),
         txid: any::<i64>(),
@@ -279,6 +341,42 @@ fn a_column_that_does_not_fit_is_named() {
     let half: ArrayRef = Arc::new(Float64Array::from(vec![0.5]));
     let fraction = foreign(vec![("account", one), ("seq", half), ("transfer", id)]);
     assert_eq!(fraction, Err("column seq: 0.5 is not an exact whole number".to_owned()));
+}
+
+/// Rows without the named columns, as a build before they came wrote them.
+fn written_without<T: ParquetRow>(rows: &[T], columns: &[&str]) -> Result<Vec<T>, String> {
+    let root = tempfile::tempdir().expect("a temporary folder");
+    let path = root.path().join("rows.parquet");
+    let all = T::columns().into_iter().zip(T::arrays(rows)).filter(|(column, _)| !columns.contains(&column.name));
+    let (fields, arrays): (Vec<_>, Vec<_>) =
+        all.map(|(column, array)| (Field::new(column.name, column.data_type, column.nullable), array)).unzip();
+    let batch = RecordBatch::try_new(Arc::new(Schema::new(fields)), arrays).expect("a batch");
+    let file = std::fs::File::create(&path).expect("created");
+    let mut writer = ArrowWriter::try_new(file, batch.schema(), None).expect("a writer");
+    writer.write(&batch).expect("written");
+    writer.close().expect("closed");
+    read_rows::<T>(&path).and_then(Iterator::collect).map_err(|error| error.problem)
+}
+
+#[test]
+fn files_from_before_transfers_are_read_and_older_columns_still_must_be_there() {
+    let row = CoreAccountRow { account: 7, seq: 3, status: "open".to_owned(), ..CoreAccountRow::default() };
+    assert_eq!(written_without(&[row.clone()], &["status", "held"]), Ok(vec![row.clone()]));
+    assert_eq!(written_without(&[row], &["loaded_seq"]), Err("column loaded_seq is missing".to_owned()));
+    let row = OperationRow { op: 4, ..OperationRow::default() };
+    let later = ["user", "to_bank", "to_account", "intent", "attempts"];
+    assert_eq!(written_without(&[row.clone()], &later), Ok(vec![row]));
+    assert_eq!(written_without(&[PageRow::default()], &["pending"]), Ok(vec![PageRow::default()]));
+    let row = CoreTransferRow { transfer: 9, ..CoreTransferRow::default() };
+    let later = ["party_bank", "party_account", "created_at_us", "posted_at_us", "requested_at_us", "valid_for_ms"];
+    assert_eq!(written_without(&[row.clone()], &later), Ok(vec![row]));
+}
+
+#[test]
+fn ids_listed_on_a_page_come_back_in_their_order() {
+    let ids = [7, u128::MAX, 0];
+    assert!(pending_ids(&pending_bytes(ids)).eq(ids));
+    assert_eq!(pending_ids(&[1; 15]).count(), 0);
 }
 
 proptest! {

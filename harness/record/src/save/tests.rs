@@ -36,6 +36,7 @@ fn run() -> RunJson {
         faults: Vec::new(),
         markers: BTreeMap::new(),
         recovery: Vec::new(),
+        posting: Vec::new(),
         system: SystemFacts::default(),
     }
 }

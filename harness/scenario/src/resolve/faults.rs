@@ -8,7 +8,8 @@ use std::time::Duration;
 use bankstorm_faults::catalogue::Lasts;
 use bankstorm_faults::plan::{Fault, Kind, Trigger};
 
-use super::{Refusal, planned_operations, seconds, span};
+use super::load::planned_operations;
+use super::{Refusal, seconds, span};
 use crate::error::nearest;
 use crate::file;
 use crate::resolved::{Load, Phases, System};
@@ -24,7 +25,7 @@ const BEFORE_MIN: Duration = seconds(1);
 /// What the rest of the scenario allows.
 struct Around {
     phases: Phases,
-    /// Of all loads together.
+    /// Of all loads together that go on all the time.
     rate_per_s: f64,
     operations: f64,
     places: Vec<String>,
@@ -42,7 +43,7 @@ pub(super) fn resolve(
     }
     let around = Around {
         phases: phases.clone(),
-        rate_per_s: load.iter().map(|load| load.rate_per_s).sum(),
+        rate_per_s: load.iter().filter(|load| load.window.is_none()).map(|load| load.rate_per_s).sum(),
         operations: planned_operations(load, phases),
         places: system.places(),
     };

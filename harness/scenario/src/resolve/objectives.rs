@@ -2,26 +2,30 @@
 //!
 //! In: what was typed under `[slo]`, and whether there are faults. Out: objectives. Elsewhere: whether they are met (`harness/check`).
 
-use std::collections::BTreeMap;
 use std::time::Duration;
 
 use super::{Refusal, seconds, span, word};
-use crate::file::{self, Limits, Slo};
-use crate::resolved::{During, Figure, LatencyKind, Objective, Op, RecoveryFigure, RecoveryObjective};
+use crate::file::{self, Latencies, Limits, Slo};
+use crate::resolved::{During, Figure, LatencyKind, Load, Objective, Op, RecoveryFigure, RecoveryObjective};
 use crate::units::DurationText;
 
 /// The shortest and the longest limit.
 const LIMITS: [Duration; 2] = [Duration::from_micros(1), seconds(3_600)];
 
-pub(super) fn latencies(slo: &Slo, has_faults: bool) -> Result<Vec<Objective>, Refusal> {
-    of_operation(Op::Deposit, &slo.deposit, has_faults)
+pub(super) fn latencies(slo: &Slo, load: &[Load], has_faults: bool) -> Result<Vec<Objective>, Refusal> {
+    let mut objectives = Vec::new();
+    for op in Op::ALL {
+        let latencies = slo.of(op);
+        if !latencies.is_empty() && !load.iter().any(|load| load.op == op) {
+            let message = format!("is asked for, but no [[load]] does a {}", op.as_str());
+            return Err(Refusal::new(format!("slo.{}", op.as_str()), message));
+        }
+        objectives.extend(of_operation(op, latencies, has_faults)?);
+    }
+    Ok(objectives)
 }
 
-fn of_operation(
-    op: Op,
-    latencies: &BTreeMap<String, BTreeMap<String, Limits>>,
-    has_faults: bool,
-) -> Result<Vec<Objective>, Refusal> {
+fn of_operation(op: Op, latencies: &Latencies, has_faults: bool) -> Result<Vec<Objective>, Refusal> {
     let mut objectives: Vec<Objective> = Vec::new();
     for (latency_word, figures) in latencies {
         let path = format!("slo.{}.{latency_word}", op.as_str());

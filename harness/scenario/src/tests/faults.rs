@@ -51,7 +51,7 @@ fn unknown_kinds_and_places_are_listed() {
     "#);
     assert_snapshot!(refused(&with(&[KILL]), &["fault.0.place=channel-2"]), @r#"
     --set fault.0.place=channel-2: fault.0.place is "channel-2", which this scenario does not have
-    help: did you mean `channel-0`? accepted here: `core`, `channel-0`, `channel-1`, `postgres-core`, `postgres-channel`, `kafka-1`
+    help: did you mean `channel-0`? accepted here: `core`, `channel-0`, `channel-1`, `banks`, `postgres-core`, `postgres-channel`, `kafka-1`
     "#);
     let third = accepted(&with(&[KILL]), &["fault.0.place=kafka-3", "system.kafka_brokers=3"]);
     assert_eq!(third.faults[0].place, "kafka-3");

@@ -82,6 +82,7 @@ proptest! {
 }
 
 #[test]
+#[expect(clippy::too_many_lines, reason = "a file as it is written")]
 fn a_stored_scenario_is_pleasant_to_read() {
     let sets = [
         "system.kafka_brokers=3",
@@ -109,12 +110,34 @@ fn a_stored_scenario_is_pleasant_to_read() {
     worker_mode = "keyed_batched"
     sync_cost = "0s"
     kafka_brokers = 3
+    guard = "user"
+    call_timeout = "3s"
+    validity = "5s"
+    deadline = "relative"
+    core_batch = 200
+    core_slots = 4
+    core_admitted = 10000
+    outbound_expiry = "1m"
+
+    [banks]
+    late = "0"
+    never = "0"
+    twice = "0"
+    refused = "0"
+    delay = [
+        "100ms",
+        "2s",
+    ]
 
     [accounts]
     count = 10000
+    users = 10000
     opening_balance = 1000000
     history_depth = 10
     skew = "uniform"
+    closed = "0"
+    deposit_stopped = "0"
+    withdrawal_stopped = "0"
 
     [[load]]
     op = "deposit"
@@ -157,4 +180,12 @@ fn a_stored_scenario_is_pleasant_to_read() {
     [slo.recovery]
     first_ok = "5s"
     "#);
+}
+
+#[test]
+fn transfers_with_their_banks_and_behaviours_read_back_the_same() {
+    let text = format!("{GOOD}{}", super::transfers::TRANSFERS);
+    let scenario = accepted(&text, &[]);
+    let again = parse("run/scenario.toml", &scenario.to_toml(), &[], None);
+    assert_eq!(again.as_ref(), Ok(&scenario), "{}", scenario.to_toml());
 }

@@ -6,43 +6,72 @@
 //! | call | answer |
 //! |---|---|
 //! | `GET /v1/accounts/{no}/history?cursor=&limit=` | 200 with a page, newest first; 404 |
+//! | `POST /v1/transfers` | 201 completed, 202 nobody knows yet, 200 as it stands, 409 another is in progress, 422 other parameters |
+//! | `GET /v1/transfers/{id}` | 200 as it stands, 404 |
 
 use std::collections::BTreeMap;
 
 use axum::Router;
-use axum::extract::rejection::{PathRejection, QueryRejection};
-use axum::extract::{Path, Query, State};
+use axum::body::Body;
+use axum::extract::rejection::QueryRejection;
+use axum::extract::{Query, State};
 use axum::http::StatusCode;
 use axum::response::Response;
-use axum::routing::get;
+use axum::routing::{get, post};
 use bankstorm_channel::Channel;
-use bankstorm_contracts::channel_api::{ChannelRequest, ChannelResponse, DEFAULT_PAGE, MAX_PAGE};
+use bankstorm_contracts::channel_api::{ChannelRequest, ChannelResponse, DEFAULT_PAGE, MAX_PAGE, SubmitTransfer};
 use bankstorm_contracts::problem::ProblemKind;
-use bankstorm_contracts::{AccountNo, Problem};
+use bankstorm_contracts::{AccountNo, Problem, TransferId, UserNo};
 use bankstorm_outside::bundle::ChannelOutside;
 
-use super::server::{json, parse, problem, segment};
+use super::read::{Fields, Segment, body, decode, parse, segment, transfer_id};
+use super::server::{json, problem};
 
 /// The calls of a channel; to be merged with [`super::server::operations`].
 pub fn router<O: ChannelOutside>(channel: Channel<O>) -> Router {
-    Router::new().route("/v1/accounts/{no}/history", get(history::<O>)).with_state(channel)
+    Router::new()
+        .route("/v1/accounts/{no}/history", get(history::<O>))
+        .route("/v1/transfers", post(submit::<O>))
+        .route("/v1/transfers/{id}", get(transfer::<O>))
+        .with_state(channel)
 }
 
 type Parameters = Result<Query<BTreeMap<String, String>>, QueryRejection>;
 
-async fn history<O: ChannelOutside>(
-    State(channel): State<Channel<O>>,
-    no: Result<Path<String>, PathRejection>,
-    query: Parameters,
-) -> Response {
-    let response = match segment("no", no).and_then(|no| read(&no, query)) {
+async fn history<O: ChannelOutside>(State(channel): State<Channel<O>>, no: Segment, query: Parameters) -> Response {
+    answer(&channel, segment("no", no).and_then(|no| read(&no, query))).await
+}
+
+async fn submit<O: ChannelOutside>(State(channel): State<Channel<O>>, request: Body) -> Response {
+    let read = async { decode::<SubmitTransfer>(&body(request).await?, blame_submit).map(ChannelRequest::Submit) };
+    answer(&channel, read.await).await
+}
+
+async fn transfer<O: ChannelOutside>(State(channel): State<Channel<O>>, id: Segment) -> Response {
+    answer(&channel, transfer_id(id).map(ChannelRequest::Transfer)).await
+}
+
+async fn answer<O: ChannelOutside>(channel: &Channel<O>, request: Result<ChannelRequest, Problem>) -> Response {
+    let response = match request {
         Ok(request) => channel.handle(request).await,
         Err(refusal) => return problem(&refusal),
     };
     match response {
         ChannelResponse::History(page) => json(StatusCode::OK, &page),
+        ChannelResponse::Created(view) => json(StatusCode::CREATED, &view),
+        ChannelResponse::Accepted(view) => json(StatusCode::ACCEPTED, &view),
+        ChannelResponse::Transfer(view) => json(StatusCode::OK, &view),
         ChannelResponse::Problem(refusal) => problem(&refusal),
     }
+}
+
+fn blame_submit(fields: &Fields<'_>) -> Option<Problem> {
+    fields
+        .wrong::<TransferId>("id", "a UUID")
+        .or_else(|| fields.wrong::<UserNo>("user", "a customer's number"))
+        .or_else(|| fields.wrong::<AccountNo>("from", "an account number"))
+        .or_else(|| fields.wrong_party("to."))
+        .or_else(|| fields.wrong::<i64>("amount", "whole won"))
 }
 
 fn read(no: &str, query: Parameters) -> Result<ChannelRequest, Problem> {
@@ -66,9 +95,9 @@ mod tests {
 
     use axum::extract::Query;
     use bankstorm_contracts::AccountNo;
-    use bankstorm_contracts::channel_api::ChannelRequest;
+    use bankstorm_contracts::channel_api::{ChannelRequest, SubmitTransfer};
 
-    use super::read;
+    use super::{blame_submit, decode, read};
 
     fn ask(no: &str, query: &[(&str, &str)]) -> Result<ChannelRequest, Option<String>> {
         let query: BTreeMap<_, _> =
@@ -89,6 +118,19 @@ mod tests {
             ("1000000", Some(("limit", "-1")), "limit"),
         ] {
             assert_eq!(ask(no, query.as_slice()), Err(Some(field.to_owned())));
+        }
+    }
+    #[test]
+    fn a_bad_transfer_is_told_which_field() {
+        let id = r#""id":"00000000-0000-0000-0000-000000000001""#;
+        for (text, field) in [
+            (format!("{{{id}}}"), Some("user")),
+            (format!("{{{id},\"user\":1,\"from\":1000001,\"to\":[]}}"), Some("to")),
+            (format!("{{{id},\"user\":1,\"from\":1000001,\"to\":{{\"bank\":\"900\"}}}}"), Some("to.account")),
+            ("7".to_owned(), None),
+        ] {
+            let problem = decode::<SubmitTransfer>(text.as_bytes(), blame_submit).expect_err(&text);
+            assert_eq!((problem.status, problem.field.as_deref()), (400, field), "{text}");
         }
     }
 }

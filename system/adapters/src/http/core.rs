@@ -5,7 +5,9 @@
 //! | call | answer |
 //! |---|---|
 //! | `POST /v1/deposits` | 201 completed, 200 replay or rejected, 409 processing, 422 other parameters |
+//! | `POST /v1/transfers` | 201 completed, 200 replay or rejected, 409 processing, 422 other parameters |
 //! | `POST /v1/transfers/{id}/resolve` | 200 with the verdict |
+//! | `POST /v1/outbound/{id}/outcome` | 200 with the verdict |
 //! | `GET /v1/accounts/{no}/entries?after=&limit=` | 200, entries in order |
 //! | `GET /v1/accounts/{no}/head` | 200, 404 |
 //! | `POST /v1/heads` | 200, known ones in the order asked |
@@ -14,44 +16,64 @@ use std::collections::BTreeMap;
 
 use axum::Router;
 use axum::body::Body;
-use axum::extract::rejection::{PathRejection, QueryRejection};
-use axum::extract::{Path, Query, State};
+use axum::extract::rejection::QueryRejection;
+use axum::extract::{Query, State};
 use axum::http::StatusCode;
 use axum::response::Response;
 use axum::routing::{get, post};
-use bankstorm_contracts::core_api::{CoreRequest, CoreResponse, Deposit, HeadsRequest, MAX_ENTRIES};
+use bankstorm_contracts::banks_api::{CreditAnswer, CreditState};
+use bankstorm_contracts::core_api::{CoreRequest, CoreResponse, Deposit, HeadsRequest, MAX_ENTRIES, Transfer};
 use bankstorm_contracts::problem::ProblemKind;
-use bankstorm_contracts::{AccountNo, Problem, TransferId};
+use bankstorm_contracts::{AccountNo, Problem, TransferId, WallMicros};
 use bankstorm_core::Core;
 use bankstorm_outside::bundle::CoreOutside;
 
-use super::server::{Fields, body, decode, json, parse, problem, segment};
+use super::read::{Caller, Fields, Segment, body, decode, parse, segment, transfer_id};
+use super::server::{json, problem};
 
 /// The calls of core; to be merged with [`super::server::operations`].
 pub fn router<O: CoreOutside>(core: Core<O>) -> Router {
     Router::new()
         .route("/v1/deposits", post(deposit::<O>))
+        .route("/v1/transfers", post(transfer::<O>))
         .route("/v1/transfers/{id}/resolve", post(resolve::<O>))
+        .route("/v1/outbound/{id}/outcome", post(outcome::<O>))
         .route("/v1/accounts/{no}/entries", get(entries::<O>))
         .route("/v1/accounts/{no}/head", get(head::<O>))
         .route("/v1/heads", post(heads::<O>))
         .with_state(core)
 }
 
-type Segment = Result<Path<String>, PathRejection>;
-
-async fn deposit<O: CoreOutside>(State(core): State<Core<O>>, request: Body) -> Response {
+async fn deposit<O: CoreOutside>(State(core): State<Core<O>>, caller: Caller, request: Body) -> Response {
     let read = async { decode::<Deposit>(&body(request).await?, blame_deposit).map(CoreRequest::Deposit) };
-    answer(&core, read.await).await
+    answer(&core, &caller, read.await).await
 }
 
-async fn resolve<O: CoreOutside>(State(core): State<Core<O>>, id: Segment) -> Response {
-    let id = segment("id", id).and_then(|id| parse::<TransferId>("id", &id, "a UUID"));
-    answer(&core, id.map(CoreRequest::Resolve)).await
+async fn transfer<O: CoreOutside>(State(core): State<Core<O>>, caller: Caller, request: Body) -> Response {
+    let read = async { decode::<Transfer>(&body(request).await?, blame_transfer).map(CoreRequest::Transfer) };
+    answer(&core, &caller, read.await).await
+}
+
+async fn resolve<O: CoreOutside>(State(core): State<Core<O>>, caller: Caller, id: Segment) -> Response {
+    answer(&core, &caller, transfer_id(id).map(CoreRequest::Resolve)).await
+}
+
+async fn outcome<O: CoreOutside>(State(core): State<Core<O>>, caller: Caller, id: Segment, request: Body) -> Response {
+    let read = async {
+        let id = transfer_id(id)?;
+        let told = decode::<CreditAnswer>(&body(request).await?, blame_outcome)?;
+        if told.id != id {
+            let detail = format!("id is {}; accepted is that of the path, {id}", told.id);
+            return Err(Problem::bad_field("id", detail));
+        }
+        Ok(CoreRequest::BankOutcome(told))
+    };
+    answer(&core, &caller, read.await).await
 }
 
 async fn entries<O: CoreOutside>(
     State(core): State<Core<O>>,
+    caller: Caller,
     no: Segment,
     query: Result<Query<BTreeMap<String, String>>, QueryRejection>,
 ) -> Response {
@@ -62,19 +84,19 @@ async fn entries<O: CoreOutside>(
         let limit = query.get("limit").map_or(Ok(MAX_ENTRIES), |text| parse("limit", text, &accepted))?;
         Ok(CoreRequest::Entries { account, after, limit })
     });
-    answer(&core, request).await
+    answer(&core, &caller, request).await
 }
 
-async fn head<O: CoreOutside>(State(core): State<Core<O>>, no: Segment) -> Response {
-    answer(&core, account(no).map(CoreRequest::Head)).await
+async fn head<O: CoreOutside>(State(core): State<Core<O>>, caller: Caller, no: Segment) -> Response {
+    answer(&core, &caller, account(no).map(CoreRequest::Head)).await
 }
 
-async fn heads<O: CoreOutside>(State(core): State<Core<O>>, request: Body) -> Response {
+async fn heads<O: CoreOutside>(State(core): State<Core<O>>, caller: Caller, request: Body) -> Response {
     let blame = |fields: &Fields<'_>| fields.wrong::<Vec<AccountNo>>("accounts", "a list of account numbers");
     let read = async {
         decode::<HeadsRequest>(&body(request).await?, blame).map(|request| CoreRequest::Heads(request.accounts))
     };
-    answer(&core, read.await).await
+    answer(&core, &caller, read.await).await
 }
 
 fn account(no: Segment) -> Result<AccountNo, Problem> {
@@ -86,16 +108,26 @@ fn blame_deposit(fields: &Fields<'_>) -> Option<Problem> {
         .wrong::<TransferId>("id", "a UUID")
         .or_else(|| fields.wrong::<AccountNo>("account", "an account number"))
         .or_else(|| fields.wrong::<i64>("amount", "whole won"))
-        .or_else(|| {
-            fields.wrong_within("from.", |from| {
-                from.wrong::<String>("bank", "a text").or_else(|| from.wrong::<String>("account", "a text"))
-            })
-        })
+        .or_else(|| fields.wrong_party("from."))
 }
 
-async fn answer<O: CoreOutside>(core: &Core<O>, request: Result<CoreRequest, Problem>) -> Response {
+fn blame_transfer(fields: &Fields<'_>) -> Option<Problem> {
+    fields
+        .wrong::<TransferId>("id", "a UUID")
+        .or_else(|| fields.wrong::<AccountNo>("from", "an account number"))
+        .or_else(|| fields.wrong_party("to."))
+        .or_else(|| fields.wrong::<i64>("amount", "whole won"))
+        .or_else(|| fields.wrong::<WallMicros>("requested_at", "microseconds since 1970"))
+        .or_else(|| fields.wrong::<u32>("valid_for_ms", "milliseconds"))
+}
+
+fn blame_outcome(fields: &Fields<'_>) -> Option<Problem> {
+    fields.wrong::<TransferId>("id", "a UUID").or_else(|| fields.wrong::<CreditState>("state", "credited or refused"))
+}
+
+async fn answer<O: CoreOutside>(core: &Core<O>, caller: &Caller, request: Result<CoreRequest, Problem>) -> Response {
     let response = match request {
-        Ok(request) => core.handle("http", request).await,
+        Ok(request) => core.handle(caller.name(), request).await,
         Err(refusal) => return problem(&refusal),
     };
     match response {
@@ -110,9 +142,10 @@ async fn answer<O: CoreOutside>(core: &Core<O>, request: Result<CoreRequest, Pro
 
 #[cfg(test)]
 mod tests {
-    use bankstorm_contracts::core_api::Deposit;
+    use bankstorm_contracts::banks_api::CreditAnswer;
+    use bankstorm_contracts::core_api::{Deposit, Transfer};
 
-    use super::{blame_deposit, decode};
+    use super::{blame_deposit, blame_outcome, blame_transfer, decode};
 
     #[test]
     fn a_bad_body_is_told_which_field() {
@@ -134,5 +167,29 @@ mod tests {
             "{{{id},\"account\":1000000,\"amount\":5,\"from\":{{\"bank\":\"088\",\"account\":\"7\"}},\"memo\":\"rent\"}}"
         );
         decode::<Deposit>(wider.as_bytes(), blame_deposit).expect("unknown fields are ignored");
+    }
+    #[test]
+    fn a_bad_transfer_or_outcome_is_told_which_field() {
+        let id = r#""id":"00000000-0000-0000-0000-000000000001""#;
+        let to = r#""to":{"bank":"900","account":"1000002"}"#;
+        let most = format!("{id},\"from\":1000001,{to},\"amount\":5");
+        let cases = [
+            ("{}".to_owned(), Some("id")),
+            (format!("{{{id},\"from\":\"7\"}}"), Some("from")),
+            (format!("{{{id},\"from\":1000001}}"), Some("to")),
+            (format!("{{{id},\"from\":1000001,\"to\":{{\"bank\":900}}}}"), Some("to.bank")),
+            (format!("{{{id},\"from\":1000001,{to},\"amount\":5.5}}"), Some("amount")),
+            (format!("{{{most}}}"), Some("requested_at")),
+            (format!("{{{most},\"requested_at\":1,\"valid_for_ms\":-1}}"), Some("valid_for_ms")),
+        ];
+        for (text, field) in cases {
+            let problem = decode::<Transfer>(text.as_bytes(), blame_transfer).expect_err(&text);
+            assert_eq!((problem.status, problem.field.as_deref()), (400, field), "{text}");
+        }
+        let good = format!("{{{most},\"requested_at\":1,\"valid_for_ms\":5000,\"memo\":\"rent\"}}");
+        decode::<Transfer>(good.as_bytes(), blame_transfer).expect("unknown fields are ignored");
+        let text = format!("{{{id},\"state\":\"maybe\"}}");
+        let problem = decode::<CreditAnswer>(text.as_bytes(), blame_outcome).expect_err("no such state");
+        assert_eq!(problem.field.as_deref(), Some("state"));
     }
 }

@@ -1,134 +1,111 @@
 //! Core, as a channel calls it over HTTP/1.1.
 //!
-//! In: accounts and serials. Out: entries and heads, or a [`CallError`]. Elsewhere: when it is called and what is tried again
-//! (`channel::advance`): a call here is one attempt.
+//! In: accounts, serials, transfers. Out: entries, heads and verdicts, or a [`CallError`]. Elsewhere: connections (`client`), when core is
+//! called and what is tried again (`channel`).
 //!
-//! Connections are kept between calls, a bounded number at once; one that failed in any way is closed. Every call has
-//! [`CALL_LIMIT`], waiting for a connection included.
+//! Reads and transfers have connections of their own: neither waits behind the other (A18).
+//!
+//! | core's answer to a transfer (D41) | here |
+//! |---|---|
+//! | 200, 201 | [`Submitted::Verdict`] |
+//! | 409 `processing` | [`Submitted::Processing`] |
+//! | any other 4xx | [`Submitted::Refused`] |
+//! | none, since nothing was sent | [`CallError::NotSent`] |
+//! | 503 `not-started` | [`CallError::NotStarted`] |
+//! | everything else, no answer in time included | [`CallError::Unavailable`] |
 
-use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use bankstorm_contracts::core_api::{Entries, Heads, HeadsRequest};
-use bankstorm_contracts::{AccountNo, Entry, Head, Problem, Seq};
-use bankstorm_outside::core_api::{CallError, CoreApi};
-use bytes::Bytes;
-use http_body_util::{BodyExt, Full, Limited};
-use hyper::client::conn::http1::{SendRequest, handshake};
-use hyper::header::{CONTENT_TYPE, HOST};
-use hyper::{Request, StatusCode, Uri};
-use hyper_util::rt::TokioIo;
-use serde::de::DeserializeOwned;
-use tokio::net::TcpStream;
-use tokio::sync::Semaphore;
-use tokio::time::timeout;
+use bankstorm_contracts::core_api::{Entries, Heads, HeadsRequest, Transfer, Verdict};
+use bankstorm_contracts::problem::ProblemKind;
+use bankstorm_contracts::{AccountNo, Entry, Head, Problem, Seq, TransferId, TransferState};
+use bankstorm_outside::core_api::{CallError, CoreApi, Submitted};
+use hyper::StatusCode;
 
-/// How long one call may take.
+use super::client::{Answer, Client};
+
+/// How long one call may take that has no limit of its caller's.
 pub const CALL_LIMIT: Duration = Duration::from_secs(3);
-/// The most bytes of an answer; 500 entries need about 100 kB.
-const BODY_LIMIT: usize = 4 * 1024 * 1024;
 
-type Sender = SendRequest<Full<Bytes>>;
+/// How many calls of each kind are in flight at most; more wait, within their limit.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct CoreCalls {
+    /// Entries and heads.
+    pub reads: usize,
+    /// Transfers and resolves.
+    pub transfers: usize,
+}
+
+impl Default for CoreCalls {
+    fn default() -> Self {
+        // Eight channels together stay below the connections that core's front door takes.
+        Self { reads: 4, transfers: 120 }
+    }
+}
 
 /// A client of core. Clones share its connections.
 #[derive(Clone, Debug)]
-pub struct CoreClient(Arc<Inner>);
-
-#[derive(Debug)]
-struct Inner {
-    authority: String,
-    places: Semaphore,
-    idle: Mutex<Vec<Sender>>,
+pub struct CoreClient {
+    reads: Client,
+    transfers: Client,
 }
 
 impl CoreClient {
-    /// A client of core at `url` (`http://host:port`), with at most `connections` at once. Nothing is connected yet.
-    pub fn new(url: &str, connections: usize) -> Result<Self, CallError> {
-        let refuse = |what: String| CallError::Unavailable(format!("core's address {url:?}: {what}"));
-        let uri: Uri = url.parse().map_err(|error| refuse(format!("{error}")))?;
-        if uri.scheme_str() != Some("http") {
-            return Err(refuse("accepted is http://host:port".to_owned()));
-        }
-        let authority = uri.authority().ok_or_else(|| refuse("no host".to_owned()))?;
-        let authority = format!("{}:{}", authority.host(), authority.port_u16().unwrap_or(80));
-        let inner = Inner { authority, places: Semaphore::new(connections.max(1)), idle: Mutex::default() };
-        Ok(Self(Arc::new(inner)))
+    /// A client of core at `url` (`http://host:port`) that names itself `caller`. Nothing is connected yet.
+    pub fn new(url: &str, calls: CoreCalls, caller: &str) -> Result<Self, CallError> {
+        Ok(Self {
+            reads: Client::new(url, calls.reads, caller)?,
+            transfers: Client::new(url, calls.transfers, caller)?,
+        })
     }
-
-    async fn call<T: DeserializeOwned>(&self, request: Request<Full<Bytes>>) -> Result<T, CallError> {
-        let what = format!("{} {}", request.method(), request.uri());
-        match timeout(CALL_LIMIT, self.exchange(request)).await {
-            Ok(Ok(value)) => Ok(value),
-            Ok(Err(detail)) => Err(CallError::Unavailable(format!("{what}: {detail}"))),
-            Err(_) => Err(CallError::Unavailable(format!("{what}: no answer within {CALL_LIMIT:?}"))),
-        }
-    }
-
-    async fn exchange<T: DeserializeOwned>(&self, request: Request<Full<Bytes>>) -> Result<T, String> {
-        let _place = self.0.places.acquire().await.map_err(|closed| closed.to_string())?;
-        let mut sender = self.connection().await?;
-        let answer = sender.send_request(request).await.map_err(|error| error.to_string())?;
-        let status = answer.status();
-        let body = Limited::new(answer.into_body(), BODY_LIMIT).collect().await.map_err(|error| error.to_string())?;
-        let body = body.to_bytes();
-        // The answer was read to its end: the connection is as good as new.
-        self.0.idle.lock().unwrap_or_else(PoisonError::into_inner).push(sender);
-        if status == StatusCode::OK {
-            return serde_json::from_slice(&body)
-                .map_err(|error| format!("not the answer that was asked for: {error}"));
-        }
-        let detail = serde_json::from_slice::<Problem>(&body).map_or_else(|_| String::new(), |problem| problem.detail);
-        Err(format!("{status} {detail}"))
-    }
-
-    async fn connection(&self) -> Result<Sender, String> {
-        while let Some(mut sender) = self.idle() {
-            // Core may have closed it since.
-            if sender.ready().await.is_ok() {
-                return Ok(sender);
-            }
-        }
-        let stream = TcpStream::connect(&self.0.authority).await.map_err(|error| error.to_string())?;
-        stream.set_nodelay(true).map_err(|error| error.to_string())?;
-        let (sender, connection) = handshake(TokioIo::new(stream)).await.map_err(|error| error.to_string())?;
-        drive(connection);
-        Ok(sender)
-    }
-
-    fn idle(&self) -> Option<Sender> {
-        self.0.idle.lock().unwrap_or_else(PoisonError::into_inner).pop()
-    }
-
-    fn request(&self, method: &str, path: &str, body: Bytes) -> Request<Full<Bytes>> {
-        Request::builder()
-            .method(method)
-            .uri(path)
-            .header(HOST, &self.0.authority)
-            .header(CONTENT_TYPE, "application/json")
-            .body(Full::new(body))
-            .expect("paths are made of numbers here")
-    }
-}
-
-#[expect(clippy::disallowed_methods, reason = "a connection is driven by a task of its own; it ends with its sender")]
-fn drive(connection: impl Future<Output = Result<(), hyper::Error>> + Send + 'static) {
-    tokio::spawn(async move {
-        if let Err(error) = connection.await {
-            tracing::debug!(%error, "a connection to core ended");
-        }
-    });
 }
 
 impl CoreApi for CoreClient {
     async fn entries(&self, account: AccountNo, after: Seq, limit: u32) -> Result<Vec<Entry>, CallError> {
         let path = format!("/v1/accounts/{account}/entries?after={after}&limit={limit}");
-        let Entries { entries } = self.call(self.request("GET", &path, Bytes::new())).await?;
+        let Entries { entries } = self.reads.get(&path, CALL_LIMIT).await?.expect(StatusCode::OK)?;
         Ok(entries)
     }
 
     async fn heads(&self, accounts: &[AccountNo]) -> Result<Vec<Head>, CallError> {
-        let body = serde_json::to_vec(&HeadsRequest { accounts: accounts.to_vec() }).expect("numbers are JSON");
-        let Heads { heads } = self.call(self.request("POST", "/v1/heads", body.into())).await?;
+        let asked = HeadsRequest { accounts: accounts.to_vec() };
+        let Heads { heads } = self.reads.post("/v1/heads", &asked, CALL_LIMIT).await?.expect(StatusCode::OK)?;
         Ok(heads)
     }
+
+    async fn transfer(&self, transfer: &Transfer, limit: Duration) -> Result<Submitted, CallError> {
+        submitted(transfer.id, &self.transfers.post("/v1/transfers", transfer, limit).await?)
+    }
+
+    async fn resolve(&self, id: TransferId) -> Result<Verdict, CallError> {
+        let answer = self.transfers.post_empty(&format!("/v1/transfers/{id}/resolve"), CALL_LIMIT).await?;
+        about(id, answer.expect(StatusCode::OK)?)
+    }
+}
+
+fn submitted(id: TransferId, answer: &Answer) -> Result<Submitted, CallError> {
+    let problem = answer.problem();
+    match (answer.status, problem.as_ref().map(|problem| problem.kind)) {
+        (StatusCode::OK | StatusCode::CREATED, _) => {
+            let verdict = about(id, answer.read()?)?;
+            Ok(match verdict.state {
+                TransferState::Processing => Submitted::Processing,
+                TransferState::Completed | TransferState::Rejected => Submitted::Verdict(verdict),
+            })
+        }
+        (StatusCode::CONFLICT, Some(ProblemKind::Processing)) => Ok(Submitted::Processing),
+        (status, _) if status.is_client_error() => Ok(Submitted::Refused(problem.unwrap_or_else(|| {
+            let detail = format!("core said {status} and not why");
+            Problem { status: status.as_u16(), ..Problem::new(ProblemKind::BadRequest, detail) }
+        }))),
+        _ => Err(answer.refusal()),
+    }
+}
+
+/// A verdict on another transfer is no answer.
+fn about(id: TransferId, verdict: Verdict) -> Result<Verdict, CallError> {
+    if verdict.id == id {
+        return Ok(verdict);
+    }
+    Err(CallError::Unavailable(format!("core was asked about {id} and answered about {}", verdict.id)))
 }

@@ -1,42 +1,41 @@
-//! What both front doors share: bodies with a limit, fields with names, problem documents, health, readiness, metrics, the serve loop.
+//! What the front doors share: bodies with a limit, problem documents, health, readiness, metrics, the serve loop.
 //!
-//! In: sockets. Out: axum plumbing. Elsewhere: routes and their meaning (`core`, `channel`).
+//! In: sockets. Out: axum plumbing. Elsewhere: routes and their meaning (`core`, `channel`, `banks`), what a request says (`read`).
 
 use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
-use axum::body::{Body, Bytes, to_bytes};
-use axum::extract::Path;
-use axum::extract::rejection::PathRejection;
-use axum::http::{StatusCode, header};
+use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use bankstorm_contracts::Problem;
 use bankstorm_contracts::problem::ProblemKind;
 use futures_util::future::BoxFuture;
+use hyper::Request;
+use hyper::body::Incoming;
 use hyper::server::conn::http1;
+use hyper::service::Service;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
 use serde::Serialize;
-use serde::de::DeserializeOwned;
-use serde_json::{Map, Value};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::task::JoinSet;
 use tokio::time::{sleep, timeout};
 
+use super::read::Peer;
 use crate::process::registry::Registry;
 
-/// The largest request body, in bytes.
-pub const BODY_MAX: usize = 64 * 1024;
 /// How long open requests may take after the stop; the process has 10 s in all.
 pub const GRACE: Duration = Duration::from_secs(7);
 /// The most connections open at once; further ones wait in the listener's backlog.
 pub const CONNECTIONS_MAX: usize = 1_024;
 /// How long a request's head may take to arrive, counted from the connection's start or its last answer: so an idle connection is closed.
 pub const HEAD_LIMIT: Duration = Duration::from_secs(60);
+/// When whoever was refused for want of room may come again, in seconds.
+const RETRY_AFTER_S: &str = "1";
 /// The pause after the system refused to accept, for want of file descriptors for example.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
@@ -108,7 +107,7 @@ async fn serve_within(
     let mut open = JoinSet::new();
     let mut stopped = pin!(stop.clone());
     loop {
-        let (socket, place) = tokio::select! {
+        let (socket, peer, place) = tokio::select! {
             biased;
             () = stopped.as_mut() => break,
             Some(ended) = open.join_next() => {
@@ -117,7 +116,8 @@ async fn serve_within(
             }
             accepted = accept(&listener, &places) => accepted,
         };
-        open.spawn(converse(socket, place, router.clone(), stop.clone(), limits.head));
+        let service = FromPeer { peer, router: TowerToHyperService::new(router.clone()) };
+        open.spawn(converse(socket, place, service, stop.clone(), limits.head));
     }
     drop(listener);
     let all = async {
@@ -131,11 +131,11 @@ async fn serve_within(
 }
 
 /// The next connection, once there is a place for it.
-async fn accept(listener: &TcpListener, places: &Arc<Semaphore>) -> (TcpStream, OwnedSemaphorePermit) {
+async fn accept(listener: &TcpListener, places: &Arc<Semaphore>) -> (TcpStream, Peer, OwnedSemaphorePermit) {
     let place = Arc::clone(places).acquire_owned().await.expect("never closed");
     loop {
         match listener.accept().await {
-            Ok((socket, _)) => return (socket, place),
+            Ok((socket, from)) => return (socket, Peer(from.ip()), place),
             Err(error) => {
                 tracing::warn!(%error, pause = ?ACCEPT_PAUSE, "a connection was not accepted");
                 sleep(ACCEPT_PAUSE).await;
@@ -144,11 +144,28 @@ async fn accept(listener: &TcpListener, places: &Arc<Semaphore>) -> (TcpStream, 
     }
 }
 
+/// The router, which is told who is at the other end.
+struct FromPeer {
+    peer: Peer,
+    router: TowerToHyperService<Router>,
+}
+
+impl Service<Request<Incoming>> for FromPeer {
+    type Response = <TowerToHyperService<Router> as Service<Request<Incoming>>>::Response;
+    type Error = <TowerToHyperService<Router> as Service<Request<Incoming>>>::Error;
+    type Future = <TowerToHyperService<Router> as Service<Request<Incoming>>>::Future;
+
+    fn call(&self, mut request: Request<Incoming>) -> Self::Future {
+        request.extensions_mut().insert(self.peer);
+        self.router.call(request)
+    }
+}
+
 /// One connection, request after request, until either side ends it; after the stop until the request in work is answered.
 async fn converse(
     socket: TcpStream,
     _place: OwnedSemaphorePermit,
-    router: Router,
+    service: FromPeer,
     stop: impl Future<Output = ()> + Send,
     head_limit: Duration,
 ) {
@@ -158,7 +175,7 @@ async fn converse(
     let connection = http1::Builder::new()
         .timer(TokioTimer::new())
         .header_read_timeout(head_limit)
-        .serve_connection(TokioIo::new(socket), TowerToHyperService::new(router));
+        .serve_connection(TokioIo::new(socket), service);
     let mut connection = pin!(connection);
     let ended = tokio::select! {
         biased;
@@ -185,86 +202,15 @@ pub fn json(status: StatusCode, body: &impl Serialize) -> Response {
     (status, [(header::CONTENT_TYPE, "application/json")], bytes).into_response()
 }
 
-/// A problem document.
+/// A problem document. Whoever was told that nothing was begun is told when to come again.
 pub fn problem(problem: &Problem) -> Response {
     let status = StatusCode::from_u16(problem.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
     let bytes = serde_json::to_vec(problem).expect("problems have no map keys that JSON lacks");
-    (status, [(header::CONTENT_TYPE, "application/problem+json")], bytes).into_response()
-}
-
-/// How long a body may take to arrive.
-const BODY_LIMIT: Duration = Duration::from_secs(10);
-
-/// The request's body, if it is no larger than [`BODY_MAX`].
-pub async fn body(body: Body) -> Result<Bytes, Problem> {
-    match timeout(BODY_LIMIT, to_bytes(body, BODY_MAX)).await {
-        Ok(Ok(bytes)) => Ok(bytes),
-        Ok(Err(error)) => {
-            let too_large =
-                std::error::Error::source(&error).is_some_and(|cause| cause.is::<http_body_util::LengthLimitError>());
-            Err(if too_large {
-                Problem::new(ProblemKind::BodyTooLarge, format!("the body is larger than {BODY_MAX} bytes"))
-            } else {
-                Problem::new(ProblemKind::BadRequest, format!("the body was not read: {error}"))
-            })
-        }
-        Err(_) => Err(Problem::new(ProblemKind::BadRequest, format!("the body did not arrive within {BODY_LIMIT:?}"))),
+    let mut response = (status, [(header::CONTENT_TYPE, "application/problem+json")], bytes).into_response();
+    if problem.kind == ProblemKind::NotStarted {
+        response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from_static(RETRY_AFTER_S));
     }
-}
-
-/// Reads a JSON body; `blame` finds the field at fault when it does not fit. Unknown fields are ignored.
-pub fn decode<T: DeserializeOwned>(
-    bytes: &[u8],
-    blame: impl FnOnce(&Fields<'_>) -> Option<Problem>,
-) -> Result<T, Problem> {
-    serde_json::from_slice(bytes).map_err(|error| {
-        let general = || Problem::new(ProblemKind::BadRequest, format!("the body is not what was expected: {error}"));
-        match serde_json::from_slice(bytes) {
-            Ok(Value::Object(object)) => blame(&Fields { object: &object, under: "" }).unwrap_or_else(general),
-            Ok(_) => Problem::new(ProblemKind::BadRequest, "the body is JSON, and not an object"),
-            Err(error) => Problem::new(ProblemKind::BadRequest, format!("the body is not JSON: {error}")),
-        }
-    })
-}
-
-/// The fields of a body that did not fit.
-pub struct Fields<'a> {
-    object: &'a Map<String, Value>,
-    under: &'a str,
-}
-
-impl Fields<'_> {
-    /// The problem with a field, if it is one that does not read as `T`.
-    pub fn wrong<T: DeserializeOwned>(&self, name: &str, accepted: &str) -> Option<Problem> {
-        let path = format!("{}{name}", self.under);
-        match self.object.get(name) {
-            None => Some(Problem::bad_field(&path, format!("{path} is missing; accepted is {accepted}"))),
-            Some(value) if T::deserialize(value).is_err() => {
-                Some(Problem::bad_field(&path, format!("{path} is {value}; accepted is {accepted}")))
-            }
-            Some(_) => None,
-        }
-    }
-
-    /// The problem inside a field that is an object of its own; `prefix` is its name with a dot.
-    pub fn wrong_within(&self, prefix: &str, blame: impl FnOnce(&Fields<'_>) -> Option<Problem>) -> Option<Problem> {
-        let name = prefix.trim_end_matches('.');
-        match self.object.get(name) {
-            Some(Value::Object(object)) => blame(&Fields { object, under: prefix }),
-            Some(value) => Some(Problem::bad_field(name, format!("{name} is {value}; accepted is an object"))),
-            None => Some(Problem::bad_field(name, format!("{name} is missing; accepted is an object"))),
-        }
-    }
-}
-
-/// Reads a path segment or a query value.
-pub fn parse<T: std::str::FromStr>(field: &str, text: &str, accepted: &str) -> Result<T, Problem> {
-    text.parse().map_err(|_| Problem::bad_field(field, format!("{field} is {text:?}; accepted is {accepted}")))
-}
-
-/// A path segment as text.
-pub fn segment(field: &str, segment: Result<Path<String>, PathRejection>) -> Result<String, Problem> {
-    segment.map(|Path(text)| text).map_err(|error| Problem::bad_field(field, error.body_text()))
+    response
 }
 
 #[cfg(test)]

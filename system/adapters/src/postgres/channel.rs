@@ -1,14 +1,16 @@
 //! The channel's store on PostgreSQL.
 //!
-//! In: steps of an advance, pages to read. Out: rows, and how each commit ended. Elsewhere: what may move a copy (`channel::advance`),
-//! connections (`pool`), which SQLSTATE is which (`error`), loading accounts before a run ([`load`]).
+//! In: steps of an advance, transfers, pages to read. Out: rows, and how each commit ended. Elsewhere: what may move a copy or a transfer
+//! (`channel`), connections (`pool`), which SQLSTATE is which (`error`), loading accounts before a run ([`load`]).
 //!
 //! BEGIN goes out with the first lock and COMMIT with the write: two round trips an advance. The compare-and-set of the heads is refused
 //! by the server itself, since the COMMIT is already on its way behind it.
 
 mod columns;
 mod load;
+mod locks;
 mod statements;
+mod transfers;
 mod tx;
 
 use std::sync::Arc;
@@ -16,12 +18,16 @@ use std::time::Duration;
 
 use bankstorm_contracts::{AccountNo, Entry, EntryKind, Head, Seq, TransferId, WallMicros, Won};
 use bankstorm_outside::StoreError;
-use bankstorm_outside::channel_store::{ChannelStore, StoredPage};
+use bankstorm_outside::channel_store::{ChannelStore, Clock, StoredPage, TransferRow};
+use postgres_types::ToSql;
 use tokio::sync::Semaphore;
 use tokio::time::timeout;
 use tokio_postgres::Row;
+use uuid::Uuid;
 
 use self::statements::Statements;
+use self::transfers::{given, micros, transfer, transfers};
+use super::columns::{lock_timeout, word};
 use super::core::connect_plain;
 use super::error::store_error;
 use super::pool::Pool;
@@ -33,6 +39,8 @@ pub use self::tx::PgChannelTx;
 const SCHEMA: &str = include_str!("channel/schema.sql");
 /// How long making the tables may take.
 const SCHEMA_LIMIT: Duration = Duration::from_secs(30);
+/// How long a transfer that somebody holds is waited for before it is postponed.
+pub const POSTPONE_LIMIT: Duration = Duration::from_secs(1);
 /// How long a page waits for its turn to be read.
 pub const PAGE_LIMIT: Duration = Duration::from_secs(1);
 
@@ -98,18 +106,61 @@ impl ChannelStore for PgChannelStore {
         let Some(first) = rows.first() else { return Ok(None) };
         let head = Head { account, seq: first.get("last_seq"), balance: Won::new(first.get("balance")) };
         let items: Result<Vec<Entry>, StoreError> = rows.iter().filter_map(|row| entry(row, account)).collect();
-        Ok(Some(StoredPage { items: items?, head }))
+        let pending: Vec<Uuid> = first.get("pending");
+        Ok(Some(StoredPage { items: items?, head, pending: pending.into_iter().map(TransferId).collect() }))
+    }
+
+    async fn transfer(&self, id: TransferId) -> Result<Option<TransferRow>, StoreError> {
+        let rows = self
+            .pool
+            .lease()
+            .await?
+            .read("reading a transfer", async |client, sql| client.query(&sql.transfer, &[&id.0]).await)
+            .await?;
+        rows.first().map(transfer).transpose()
+    }
+
+    async fn take_due(&self, limit: u32, lease: Duration, clock: Clock) -> Result<Vec<TransferRow>, StoreError> {
+        let (limit, now, lease) = (i64::from(limit), given(clock), micros(lease));
+        let rows = self
+            .pool
+            .lease()
+            .await?
+            .read("taking due transfers", async |client, sql| {
+                client.query(&sql.take_due, &[&limit, &now, &lease]).await
+            })
+            .await?;
+        transfers(&rows)
+    }
+
+    async fn postpone(&self, id: TransferId, by: Duration, clock: Clock) -> Result<(), StoreError> {
+        let (now, by, wait) = (given(clock), micros(by), lock_timeout(POSTPONE_LIMIT));
+        let lease = self.pool.lease().await?;
+        lease
+            .read("postponing a transfer", async |client, sql| {
+                // Not durable on purpose: its lease stands if this is lost. The settings end with their transaction.
+                let waits: [&(dyn ToSql + Sync); 1] = [&wait];
+                let values: [&(dyn ToSql + Sync); 3] = [&id.0, &now, &by];
+                let (begin, waits, relaxed, moved, commit) = futures_util::join!(
+                    client.execute(&sql.begin, &[]),
+                    client.execute(&sql.set_wait, &waits),
+                    client.execute(&sql.relaxed_commit, &[]),
+                    client.execute(&sql.postpone, &values),
+                    client.execute(&sql.commit, &[])
+                );
+                begin?;
+                waits?;
+                relaxed?;
+                moved?;
+                commit.map(drop)
+            })
+            .await
     }
 }
 
 /// The entry of a page's row; none where the head stands without entries beside it.
 fn entry(row: &Row, account: AccountNo) -> Option<Result<Entry, StoreError>> {
     let seq: Option<Seq> = row.get("seq");
-    let kind = |text: &str| {
-        let unknown =
-            || StoreError::Other(format!("the store holds the kind {text:?}, which this build does not know"));
-        EntryKind::from_word(text).ok_or_else(unknown)
-    };
     seq.map(|seq| {
         Ok(Entry {
             account,
@@ -117,7 +168,7 @@ fn entry(row: &Row, account: AccountNo) -> Option<Result<Entry, StoreError>> {
             amount: Won::new(row.get("amount")),
             balance_after: Won::new(row.get("balance_after")),
             transfer: TransferId(row.get("transfer")),
-            kind: kind(row.get("kind"))?,
+            kind: word(row.get("kind"), EntryKind::from_word)?,
             posted_at: WallMicros(row.get("posted_at_us")),
         })
     })

@@ -5,6 +5,7 @@
 //!
 //! BEGIN travels with the first step, COMMIT with the writes: futures polled together on one client are pipelined.
 
+mod claims;
 mod load;
 mod sql;
 mod tx;
@@ -12,17 +13,19 @@ mod writes;
 
 use std::time::Duration;
 
-use bankstorm_contracts::{AccountNo, Entry, EntryKind, Head, Seq, TransferId, WallMicros, Won};
+use bankstorm_contracts::{AccountNo, AccountStatus, Entry, EntryKind, Head, Seq, TransferId, WallMicros, Won};
 use bankstorm_outside::StoreError;
-use bankstorm_outside::core_store::{CoreStore, OutboxRow};
+use bankstorm_outside::core_store::{AccountRow, CoreStore, OpenHolds, OutboxRow, TransferRecord};
+use postgres_types::ToSql;
 use tokio::time::timeout;
 use tokio_postgres::{NoTls, Row};
 
 pub use load::{bulk_load, bulk_load_with_progress};
 pub use tx::PgCoreTx;
 
+use super::columns::{lock_timeout, word};
 use super::error::{chain, store_error};
-use super::pool::{CONNECT_LIMIT, Pool};
+use super::pool::{CONNECT_LIMIT, Pool, STEP_LIMIT};
 use sql::CoreSql;
 
 /// The tables.
@@ -100,6 +103,36 @@ impl CoreStore for PgCoreStore {
         Ok(rows.iter().map(head).collect())
     }
 
+    async fn transfer(&self, id: TransferId) -> Result<Option<TransferRecord>, StoreError> {
+        let ids = vec![id.0];
+        let rows = self
+            .pool
+            .lease()
+            .await?
+            .read("reading a transfer", async |client, sql| client.query(&sql.standing, &[&ids]).await)
+            .await?;
+        rows.first().map(claims::record).transpose()
+    }
+
+    async fn open_holds(&self, limit: u32) -> Result<OpenHolds, StoreError> {
+        let (rows, now) = self
+            .pool
+            .lease()
+            .await?
+            .read("reading open holds", async |client, sql| {
+                let (limit, no_wait) = (i64::from(limit), lock_timeout(STEP_LIMIT));
+                let parameters: [&(dyn ToSql + Sync); 1] = [&limit];
+                let waits: [&(dyn ToSql + Sync); 1] = [&no_wait];
+                // The clock is read after the rows, so that no hold comes from the future.
+                let (rows, now) =
+                    futures_util::join!(client.query(&sql.open_holds, &parameters), client.query_one(&sql.now, &waits));
+                Ok((rows?, now?))
+            })
+            .await?;
+        let holds = rows.iter().map(claims::open_hold).collect::<Result<Vec<_>, _>>()?;
+        Ok(OpenHolds { holds, now: WallMicros(now.get("now_us")) })
+    }
+
     async fn unsent(&self, limit: u32) -> Result<Vec<OutboxRow>, StoreError> {
         let rows = self
             .pool
@@ -138,6 +171,14 @@ fn head(row: &Row) -> Head {
     Head { account: AccountNo::new(row.get("no")), seq: row.get("seq"), balance: Won::new(row.get("balance")) }
 }
 
+fn account_row(row: &Row) -> Result<AccountRow, StoreError> {
+    Ok(AccountRow {
+        head: head(row),
+        held: Won::new(row.get("held")),
+        status: word(row.get("status"), AccountStatus::from_word)?,
+    })
+}
+
 fn entry(row: &Row, account: AccountNo) -> Result<Entry, StoreError> {
     Ok(Entry {
         account,
@@ -148,10 +189,4 @@ fn entry(row: &Row, account: AccountNo) -> Result<Entry, StoreError> {
         kind: word(row.get("kind"), EntryKind::from_word)?,
         posted_at: WallMicros(row.get("posted_at_us")),
     })
-}
-
-/// A word that a CHECK constraint keeps inside the list.
-fn word<T>(text: &str, from_word: impl FnOnce(&str) -> Option<T>) -> Result<T, StoreError> {
-    from_word(text)
-        .ok_or_else(|| StoreError::Other(format!("the store holds the word {text:?}, which this build does not know")))
 }

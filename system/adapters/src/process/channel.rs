@@ -9,7 +9,6 @@ use std::time::Duration;
 
 use bankstorm_channel::{Channel, ChannelConfig, markers};
 use bankstorm_contracts::AccountNo;
-use bankstorm_outside::StoreError;
 use bankstorm_outside::bundle::ChannelOutside;
 use bankstorm_outside::channel_store::ChannelStore;
 use bankstorm_outside::log::EventLog;
@@ -19,7 +18,7 @@ use tokio::net::TcpListener;
 use super::core::{ServeError, stopping};
 use super::registry::Registry;
 use super::scope::ProcessScope;
-use crate::http::core_client::CoreClient;
+use crate::http::core_client::{CoreCalls, CoreClient};
 use crate::http::server::{Ready, operations, serve};
 use crate::kafka::KafkaLog;
 use crate::postgres::channel::PgChannelStore;
@@ -27,8 +26,6 @@ use crate::visible::VisibleFile;
 
 /// How long tasks may run on after the stop: the consumer drains, commits and leaves its group meanwhile.
 const STOP_LIMIT: Duration = Duration::from_secs(9);
-/// Calls to core at once (gap fills; reads never call).
-const CORE_CALLS: usize = 4;
 
 /// What a channel process needs.
 #[derive(Clone, Debug)]
@@ -45,7 +42,8 @@ pub struct ChannelServe {
     pub instance: String,
     /// The file of the visible log; appended to.
     pub visible_log: PathBuf,
-    /// Connections to the database, at most: more than [`ChannelConfig::transactions`], which may be advancing; the rest is for pages.
+    /// Connections to the database, at most: more than [`ChannelConfig::transactions`] and [`ChannelConfig::transfer_transactions`], which
+    /// may be open; the rest is for pages and for looking up transfers.
     pub connections: usize,
     /// The channel's settings.
     pub config: ChannelConfig,
@@ -108,7 +106,7 @@ impl<L: EventLog> ChannelOutside for ChannelProcess<L> {
 
 /// Serves until SIGTERM or SIGINT.
 pub async fn serve_channel(options: ChannelServe) -> Result<(), ServeError> {
-    let pages = pages_at_once(options.connections, options.config.transactions)?;
+    let pages = pages_at_once(options.connections, transactions(&options.config))?;
     let scope = ProcessScope::new();
     scope.stop_on_signals()?;
     let registry = Registry::new();
@@ -118,7 +116,8 @@ pub async fn serve_channel(options: ChannelServe) -> Result<(), ServeError> {
             .await?
             .reading_at_most(pages),
         log: KafkaLog::new(&options.kafka, &options.instance),
-        core: CoreClient::new(&options.core_url, CORE_CALLS).map_err(|error| StoreError::Other(error.to_string()))?,
+        core: CoreClient::new(&options.core_url, CoreCalls::default(), &options.instance)
+            .map_err(|error| ServeError::Settings(error.to_string()))?,
         scope: scope.clone(),
         visible: VisibleFile::counting_in(&options.visible_log, registry.clone())?,
         registry,
@@ -146,11 +145,16 @@ pub async fn serve_channel(options: ChannelServe) -> Result<(), ServeError> {
     served.map_err(ServeError::Io)
 }
 
-/// What advances leave of the connections.
+/// Transactions open at once, at most.
+const fn transactions(config: &ChannelConfig) -> usize {
+    config.transactions + config.transfer_transactions
+}
+
+/// What transactions leave of the connections.
 fn pages_at_once(connections: usize, transactions: usize) -> Result<usize, ServeError> {
     connections.checked_sub(transactions.max(1)).filter(|rest| *rest > 0).ok_or_else(|| {
         ServeError::Settings(format!(
-            "{connections} connections, of which advances take up to {transactions}, leave none for pages; accepted are {} and more",
+            "{connections} connections, of which transactions take up to {transactions}, leave none for pages; accepted are {} and more",
             transactions.max(1) + 1
         ))
     })

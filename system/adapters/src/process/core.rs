@@ -18,12 +18,16 @@ use tokio::net::TcpListener;
 
 use super::registry::Registry;
 use super::scope::ProcessScope;
+use crate::http::banks_client::BanksClient;
 use crate::http::server::{GRACE, Ready, operations, serve};
 use crate::kafka::KafkaLog;
 use crate::postgres::core::PgCoreStore;
 
 /// How long tasks may run on after the last request was answered; with [`GRACE`] the stop stays under 10 s.
 const TASKS_GRACE: Duration = Duration::from_secs(2);
+
+/// What the broker and the other banks call this process.
+const INSTANCE: &str = "core";
 
 /// What a core process needs.
 #[derive(Clone, Debug)]
@@ -34,6 +38,8 @@ pub struct CoreServe {
     pub kafka: String,
     /// Where to listen.
     pub listen: SocketAddr,
+    /// The other banks, as `http://host:port`; without them core begins no transfer to them.
+    pub banks_url: Option<String>,
     /// Connections to the database, at most; [`CoreConfig::connections`] is what core uses.
     pub connections: usize,
     /// Core's limits.
@@ -69,6 +75,8 @@ pub struct CoreProcess<L: EventLog> {
     pub store: PgCoreStore,
     /// Its log.
     pub log: L,
+    /// The other banks.
+    pub banks: BanksClient,
     /// Its tasks.
     pub scope: ProcessScope,
     /// Its markers and counters.
@@ -78,6 +86,7 @@ pub struct CoreProcess<L: EventLog> {
 impl<L: EventLog> CoreOutside for CoreProcess<L> {
     type Store = PgCoreStore;
     type Log = L;
+    type Banks = BanksClient;
     type Scope = ProcessScope;
     type Points = Registry;
     type Metrics = Registry;
@@ -88,6 +97,10 @@ impl<L: EventLog> CoreOutside for CoreProcess<L> {
 
     fn log(&self) -> &L {
         &self.log
+    }
+
+    fn banks(&self) -> &BanksClient {
+        &self.banks
     }
 
     fn scope(&self) -> &ProcessScope {
@@ -110,12 +123,14 @@ pub async fn serve_core(options: CoreServe) -> Result<(), ServeError> {
     let store = PgCoreStore::connect(&options.database, options.connections).await?;
     let registry = Registry::new();
     registry.declare_markers(markers::ALL);
-    let log = KafkaLog::new(&options.kafka, "core");
-    let process = CoreProcess { store, log, scope: scope.clone(), registry };
+    let log = KafkaLog::new(&options.kafka, INSTANCE);
+    let banks = banks(options.banks_url.as_deref(), options.config.outbound_calls)?;
+    let process = CoreProcess { store, log, banks, scope: scope.clone(), registry };
     let address = options.listen;
     let listener = TcpListener::bind(address).await.map_err(|cause| ServeError::Listen { address, cause })?;
     tracing::info!(%address, "core listens");
-    let core = Core::start(process.clone(), options.config);
+    let config = CoreConfig { other_banks: options.banks_url.is_some(), ..options.config };
+    let core = Core::start(process.clone(), config);
     let router =
         crate::http::core::router(core).merge(operations(process.registry.clone(), ready(process.store.clone())));
     let stop = stopping(&scope);
@@ -126,6 +141,16 @@ pub async fn serve_core(options: CoreServe) -> Result<(), ServeError> {
         tracing::warn!(running, limit = ?(GRACE + TASKS_GRACE), "tasks still running at the stop are dropped");
     }
     served.map_err(ServeError::Io)
+}
+
+fn banks(url: Option<&str>, calls: usize) -> Result<BanksClient, ServeError> {
+    match url {
+        Some(url) => BanksClient::new(url, calls, INSTANCE).map_err(|error| ServeError::Settings(error.to_string())),
+        None => {
+            tracing::warn!("no other banks: transfers to them are refused, and open holds stay open");
+            Ok(BanksClient::none())
+        }
+    }
 }
 
 /// The scope's stop, as the serve loop wants it.

@@ -58,7 +58,7 @@ pub(super) struct Channel;
 
 impl Real for Core {
     type Port = core::Core<PgCoreStore>;
-    const TABLES: &'static [&'static str] = &["account", "transfer", "entry", "outbox"];
+    const TABLES: &'static [&'static str] = &["account", "transfer", "entry", "hold", "outbox"];
 
     async fn schema(url: &str) {
         pg_core::apply_schema(url).await.expect("the tables are made");
@@ -79,7 +79,7 @@ impl Real for Core {
 
 impl Real for Channel {
     type Port = channel::Channel<PgChannelStore>;
-    const TABLES: &'static [&'static str] = &["account_sync", "entry", "apply_journal"];
+    const TABLES: &'static [&'static str] = &["account_sync", "entry", "apply_journal", "transfer"];
 
     async fn schema(url: &str) {
         pg_channel::apply_schema(url).await.expect("the tables are made");

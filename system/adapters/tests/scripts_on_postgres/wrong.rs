@@ -7,9 +7,11 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use bankstorm_contracts::{AccountNo, Entry, Head, Seq};
+use bankstorm_contracts::{AccountNo, Entry, Head, Seq, TransferId};
 use bankstorm_outside::conformance::script::{Act, Kind, Step, Wait, core, draw};
-use bankstorm_outside::core_store::{Claim, Claimed, CoreStore, CoreTx, Locked, OutboxRow, Writes};
+use bankstorm_outside::core_store::{
+    Claim, Claimed, CoreStore, CoreTx, Locked, OpenHold, OpenHolds, OutboxRow, TransferRecord, Writes,
+};
 use bankstorm_outside::{CommitOutcome, LockMode, StoreError};
 use bankstorm_simulator::model::core_store::{ModelCoreStore, ModelCoreTx};
 use bankstorm_simulator::model::database::ModelDatabase;
@@ -144,6 +146,14 @@ impl CoreStore for WrongStore {
         Ok(heads)
     }
 
+    async fn transfer(&self, id: TransferId) -> Result<Option<TransferRecord>, StoreError> {
+        self.store.transfer(id).await
+    }
+
+    async fn open_holds(&self, limit: u32) -> Result<OpenHolds, StoreError> {
+        self.store.open_holds(limit).await
+    }
+
     async fn unsent(&self, limit: u32) -> Result<Vec<OutboxRow>, StoreError> {
         self.store.unsent(limit).await
     }
@@ -225,6 +235,11 @@ impl CoreTx for WrongTx {
         self.saw(answer)
     }
 
+    async fn reopen(&mut self, ids: &[TransferId], wait: Duration) -> Result<Vec<OpenHold>, StoreError> {
+        let answer = self.tx()?.reopen(ids, wait).await;
+        self.saw(answer)
+    }
+
     async fn write(&mut self, writes: &Writes) -> Result<(), StoreError> {
         let answer = self.tx()?.write(writes).await;
         if answer.is_ok() {
@@ -240,6 +255,17 @@ impl CoreTx for WrongTx {
         self.heads.clear();
         match self.tx.take() {
             Some(tx) => tx.commit().await,
+            None => CommitOutcome::Failed(over()),
+        }
+    }
+
+    async fn write_and_commit(mut self, writes: &Writes) -> CommitOutcome {
+        if self.failed && self.store.wrong == Wrong::CommitForgets {
+            return CommitOutcome::Ok;
+        }
+        self.heads.clear();
+        match self.tx.take() {
+            Some(tx) => tx.write_and_commit(writes).await,
             None => CommitOutcome::Failed(over()),
         }
     }

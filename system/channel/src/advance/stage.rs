@@ -1,13 +1,16 @@
-//! From moves and locked heads to the rows of one transaction.
+//! From moves and locked rows to the rows of one transaction.
 //!
-//! In: moves in account order, the heads that were locked. Out: [`Staged`]: writes, and what each account came to. Elsewhere: the rule
-//! (`plan`), the transaction (`advance`).
+//! In: moves in account order, the heads and the transfers that were locked. Out: [`Staged`]: writes, what each account came to, which
+//! transfers it completes. Elsewhere: the rules (`plan`, `transfer::rules`), the transaction (`advance`).
 
-use bankstorm_contracts::{AccountNo, Head, Seq};
-use bankstorm_outside::channel_store::{AdvanceWrites, Cause, JournalLine, Source};
+use std::collections::BTreeMap;
+
+use bankstorm_contracts::{AccountNo, Entry, Head, Seq, TransferId};
+use bankstorm_outside::channel_store::{AdvanceWrites, JournalLine, Source, TransferRow};
 
 use super::plan::{Step, plan};
-use super::{Move, Moved};
+use super::{Move, Moved, Origin};
+use crate::transfer::rules::{Settles, settles, stand};
 
 /// One transaction, ready to be written.
 #[derive(Debug, Default)]
@@ -20,6 +23,47 @@ pub(super) struct Staged {
     pub(super) taken: Vec<usize>,
     /// Records dropped as duplicates.
     pub(super) duplicates: u64,
+    /// Transfers that it completes.
+    pub(super) settled: Vec<Settled>,
+    /// Transfers whose events came and found them completed.
+    pub(super) met: Vec<TransferId>,
+    /// Transfers that ended otherwise than a debit says.
+    pub(super) contradictions: Vec<TransferId>,
+}
+
+/// A transfer that is completed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Settled {
+    /// The transfer.
+    pub(super) id: TransferId,
+    /// By whom.
+    pub(super) by: By,
+    /// Whether its row had stood before.
+    pub(super) left_open: bool,
+}
+
+/// Who completes a transfer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum By {
+    /// The event of its debit.
+    Event,
+    /// What was pulled for another event.
+    GapFill,
+    /// Core's answer.
+    Answer,
+    /// The poller.
+    Poller,
+}
+
+impl By {
+    const fn of(mv: &Move) -> Self {
+        match (&mv.origin, mv.source) {
+            (Origin::Answer(_), _) => Self::Answer,
+            (Origin::Poller(_), _) => Self::Poller,
+            (Origin::Record { .. }, Source::GapFill) => Self::GapFill,
+            (Origin::Record { .. }, Source::Event | Source::Answer) => Self::Event,
+        }
+    }
 }
 
 impl Staged {
@@ -28,22 +72,22 @@ impl Staged {
         self.writes.heads.iter().map(|(from, head)| (head.account, *from, head.seq)).collect()
     }
 
+    /// Whether there is nothing to write.
+    pub(super) fn is_empty(&self) -> bool {
+        self.writes.heads.is_empty() && self.writes.transfers.is_empty()
+    }
+
     fn held(&mut self) {
         self.moved.push(Moved::Held);
         self.taken.push(0);
     }
 
-    fn locked(&mut self, mv: &Move, before: Head, step: Step) {
+    fn locked(&mut self, mv: &Move, before: Head, step: &Step) {
         if mv.source == Source::Event {
             self.duplicates += step.duplicates as u64;
         }
         if let Some(&last) = step.append.last() {
-            let cause = Cause {
-                topic: mv.origin.topic.to_string(),
-                partition: mv.origin.partition,
-                offset: mv.records[last].0,
-                generation: mv.origin.generation,
-            };
+            let cause = mv.origin.cause(mv.records[last].0);
             self.writes.entries.extend(step.append.iter().map(|index| mv.records[*index].1.clone()));
             self.writes.heads.push((before.seq, step.head));
             let (from_seq, to_seq) = (before.seq, step.head.seq);
@@ -52,19 +96,71 @@ impl Staged {
         self.moved.push(Moved::Locked { before, after: step.head, next: step.next });
         self.taken.push(step.taken);
     }
+
+    /// Every debit that stands in the copy once this transaction is durable has its transfer completed by then, by this transaction if by
+    /// none before (A6, D33). The one place that decides it (P31).
+    fn complete(
+        &mut self,
+        mv: &mut Move,
+        (before, after): (Head, Head),
+        debits: &[Entry],
+        rows: &mut BTreeMap<TransferId, TransferRow>,
+    ) {
+        for debit in debits.iter().filter(|debit| debit.seq <= after.seq) {
+            // A transfer that was not begun here has no row here.
+            let Some(row) = rows.get_mut(&debit.transfer) else { continue };
+            let verdict = settles(row, debit);
+            match verdict {
+                Settles::Completes(moved) => {
+                    (row.stage, row.seq) = (moved.stage, moved.seq);
+                    self.writes.transfers.push(moved);
+                    self.settled.push(Settled { id: row.id, by: By::of(mv), left_open: debit.seq <= before.seq });
+                }
+                Settles::Stood if mv.source == Source::Event => self.met.push(row.id),
+                Settles::Stood => {}
+                Settles::Contradicts => self.contradictions.push(row.id),
+            }
+            if mv.origin.asks() == Some(row.id) {
+                mv.stands = Some((stand(row), matches!(verdict, Settles::Completes(_))));
+            }
+        }
+    }
+}
+
+/// The transfers whose debits are among the records, in id order: they have to be locked before it is known which of them are stored.
+pub(super) fn debits<'a>(moves: impl IntoIterator<Item = &'a Move>) -> Vec<TransferId> {
+    let records = moves.into_iter().flat_map(|mv| &mv.records);
+    let mut ids: Vec<_> = records.filter(|(_, entry)| entry.kind.settles()).map(|(_, entry)| entry.transfer).collect();
+    ids.sort_unstable();
+    ids.dedup();
+    ids
 }
 
 /// Plans every move whose row was locked. `settled` hears of an unsure advance that turns out to stand.
-pub(super) fn stage(moves: &mut [&mut Move], heads: Vec<Head>, settled: impl Fn((AccountNo, Seq, Seq))) -> Staged {
+pub(super) fn stage(
+    moves: &mut [&mut Move],
+    heads: Vec<Head>,
+    transfers: Vec<TransferRow>,
+    settled: impl Fn((AccountNo, Seq, Seq)),
+) -> Staged {
     let mut staged = Staged::default();
     let mut heads = heads.into_iter().peekable();
+    let mut rows: BTreeMap<_, _> = transfers.into_iter().map(|row| (row.id, row)).collect();
     for mv in moves {
         match heads.next_if(|head| head.account == mv.account) {
             None => staged.held(),
             Some(head) => {
+                // Taken before what is known to stand is dropped: its transfers are looked at all the same.
+                let debits: Vec<Entry> = mv
+                    .records
+                    .iter()
+                    .filter(|(_, entry)| entry.kind.settles())
+                    .map(|(_, entry)| entry.clone())
+                    .collect();
                 settle(mv, head, &settled);
                 let step = plan(head, mv.records.iter().map(|(_, entry)| entry));
-                staged.locked(mv, head, step);
+                staged.locked(mv, head, &step);
+                staged.complete(mv, (head, step.head), &debits, &mut rows);
             }
         }
     }
@@ -83,65 +179,5 @@ fn settle(mv: &mut Move, head: Head, settled: impl Fn((AccountNo, Seq, Seq))) {
 }
 
 #[cfg(test)]
-mod tests {
-    use std::cell::RefCell;
-
-    use bankstorm_contracts::{AccountNo, Entry, EntryKind, Head, Seq, TransferId, WallMicros, Won};
-    use bankstorm_outside::channel_store::Source;
-
-    use super::super::plan::{Next, Why};
-    use super::super::{Move, Moved, Origin};
-    use super::stage;
-
-    fn head(account: i64, seq: Seq) -> Head {
-        Head { account: AccountNo::new(account), seq, balance: Won::new(10 * seq) }
-    }
-
-    fn coming(account: i64, serials: &[Seq]) -> Move {
-        let id = "00000000-0000-0000-0000-000000000001".parse::<TransferId>().expect("an id");
-        let entry = |seq: Seq| Entry {
-            account: AccountNo::new(account),
-            seq,
-            amount: Won::new(10),
-            balance_after: Won::new(10 * seq),
-            transfer: id,
-            kind: EntryKind::Deposit,
-            posted_at: WallMicros(0),
-        };
-        Move {
-            account: AccountNo::new(account),
-            records: serials.iter().map(|seq| (100 + seq, entry(*seq))).collect(),
-            source: Source::Event,
-            origin: Origin { topic: "t".into(), partition: 3, generation: Some(7) },
-            unsure: None,
-            found: None,
-        }
-    }
-
-    #[test]
-    fn each_account_is_planned_against_its_own_row_and_held_ones_are_left_out() {
-        let (mut a, mut b, mut c) = (coming(1, &[1, 2]), coming(2, &[1]), coming(3, &[4, 5, 7]));
-        let staged =
-            stage(&mut [&mut a, &mut b, &mut c], vec![head(1, 0), head(3, 4)], |_| panic!("nothing was unsure"));
-        assert_eq!(staged.moved[1], Moved::Held);
-        let next = Next::Pull { target: 7, why: Why::Gap };
-        assert_eq!(staged.moved[2], Moved::Locked { before: head(3, 4), after: head(3, 5), next });
-        assert_eq!(staged.advances(), [(AccountNo::new(1), 0, 2), (AccountNo::new(3), 4, 5)]);
-        assert_eq!(staged.taken, [2, 0, 2]);
-        assert_eq!(staged.duplicates, 1);
-        let offsets: Vec<i64> = staged.writes.journal.iter().map(|line| line.cause.offset).collect();
-        assert_eq!(offsets, [102, 105], "the last record that was applied");
-    }
-
-    #[test]
-    fn an_unsure_commit_is_decided_by_the_head() {
-        for (now, told, left) in [(0, vec![], 2), (2, vec![(0, 2)], 0), (9, vec![(0, 2)], 0)] {
-            let mut mv = Move { unsure: Some((0, 2)), ..coming(1, &[1, 2]) };
-            let heard = RefCell::new(Vec::new());
-            let staged = stage(&mut [&mut mv], vec![head(1, now)], |(_, from, to)| heard.borrow_mut().push((from, to)));
-            assert_eq!(heard.into_inner(), told, "head {now}");
-            assert_eq!((staged.writes.entries.len(), staged.duplicates), (left, 0), "head {now}");
-            assert_eq!(mv.unsure, None);
-        }
-    }
-}
+#[path = "stage/tests.rs"]
+mod tests;

@@ -4,6 +4,7 @@ use bankstorm_contracts::{AccountNo, Entry, EntryKind, Seq, TransferId, WallMicr
 use bankstorm_outside::log::{Assignment, Record, TopicPartition};
 
 use super::{Delivery, Lane, Partitions};
+use crate::advance::Origin;
 use crate::config::{ChannelConfig, WorkerMode};
 
 fn at(partition: i32) -> TopicPartition {
@@ -38,7 +39,8 @@ fn watermark_follows_completions_and_waits_for_the_slow_account() {
     let slow = member.next_job().expect("account 1");
     let fast = member.next_job().expect("account 2");
     assert_eq!(fast.offsets, [1, 2], "an account's queue is drained at once");
-    assert_eq!(fast.mv.origin.generation, Some(4));
+    let origin = Origin::Record { topic: "t".into(), partition: 0, generation: Some(4) };
+    assert_eq!(fast.mv.origin, origin);
     assert!(member.next_job().is_none());
     assert!(member.complete(&fast.complete(true)));
     assert_eq!(member.committable(), [(at(0), 0)], "nothing below the slow record is done");

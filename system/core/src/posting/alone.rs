@@ -1,27 +1,60 @@
-//! Accounts that had to leave their batch: each account's deposits are posted together, and with nobody else's.
+//! Those that had to leave their batch: what needs the same account is posted together, and with nobody else's.
 //!
-//! In: jobs that a batch gave back. Out: transactions that wait for the account's row, up to the limit. Elsewhere: the transaction itself
-//! (`posting`).
+//! In: jobs that a batch gave back. Out: transactions that wait for rows, up to the limit each. Elsewhere: the transaction itself
+//! (`posting`), in which order it waits (`steps`).
 //!
-//! One runner per account, while it has jobs: deposits that come while it waits for the row join its next transaction, so a hot account
-//! costs one lock wait a transaction and not one a deposit.
+//! One runner per account that is waited for, while it has jobs: what comes while it waits for the row joins its next transaction, so a
+//! hot account costs one lock wait a transaction and not one a request, and a row that a stranger holds takes one of the few slots at
+//! most. The other account of a transfer is taken if nobody holds it; if somebody does, the transfer waits for both, in account order, with
+//! those of the same pair: otherwise that row would hold up all that the hot account does.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use bankstorm_contracts::AccountNo;
 use bankstorm_outside::bundle::CoreOutside;
+use bankstorm_outside::core_store::Locked;
 use bankstorm_outside::process::Scope;
 use tokio::sync::Semaphore;
 
-use super::busy::AtWork;
 use super::{Mode, Posting};
+use crate::book::OneOrTwo;
+use crate::busy::AtWork;
 use crate::queue::Job;
 
-/// What waits, by account. An account is in the map as long as its runner lives.
+/// A job that must be posted alone.
+#[derive(Debug)]
+pub(super) struct Left {
+    pub(super) job: Job,
+    /// The accounts to wait for.
+    waits: OneOrTwo,
+}
+
+impl Left {
+    /// It was left out, because a row was held (or is not there): it waits for that one, and the second time for all that it needs.
+    pub(super) fn skipped(mode: Mode, job: Job, locked: &Locked) -> Self {
+        let is_locked = |account| locked.rows.iter().any(|row| row.head.account == account);
+        let missing = job.order.touched().iter().find(|account| !is_locked(*account));
+        let waits = match (mode, missing) {
+            (Mode::Batch, Some(account)) => OneOrTwo::one(account),
+            _ => job.order.touched(),
+        };
+        Self { job, waits }
+    }
+
+    /// Its id was in work, or it comes behind another one with its id.
+    pub(super) fn after(mode: Mode, job: Job) -> Self {
+        let waits = match mode {
+            Mode::Batch => job.order.touched(),
+            Mode::Alone(waited) => waited,
+        };
+        Self { job, waits }
+    }
+}
+
+/// What waits, by the accounts that it waits for. They are in the map as long as their runner lives.
 #[derive(Debug)]
 pub(super) struct Alone {
-    waiting: Mutex<BTreeMap<AccountNo, Vec<Job>>>,
+    waiting: Mutex<BTreeMap<OneOrTwo, Vec<Job>>>,
     slots: Semaphore,
 }
 
@@ -32,15 +65,14 @@ impl Alone {
     }
 
     /// Adds jobs; the accounts that need a runner.
-    fn add(&self, jobs: Vec<Job>) -> Vec<AccountNo> {
+    fn add(&self, left: Vec<Left>) -> Vec<OneOrTwo> {
         let mut fresh = Vec::new();
         let mut waiting = self.waiting();
-        for job in jobs {
-            let account = job.order.deposit.account;
+        for Left { job, waits } in left {
             waiting
-                .entry(account)
+                .entry(waits)
                 .or_insert_with(|| {
-                    fresh.push(account);
+                    fresh.push(waits);
                     Vec::new()
                 })
                 .push(job);
@@ -48,41 +80,40 @@ impl Alone {
         fresh
     }
 
-    /// The account's next jobs, at most `most`; none ends its runner.
-    fn take(&self, account: AccountNo, most: usize) -> Option<Vec<Job>> {
+    /// The next jobs that wait for these, at most `most`; none ends their runner.
+    fn take(&self, waits: OneOrTwo, most: usize) -> Option<Vec<Job>> {
         let mut waiting = self.waiting();
-        let jobs = waiting.get_mut(&account)?;
+        let jobs = waiting.get_mut(&waits)?;
         if jobs.is_empty() {
-            waiting.remove(&account);
+            waiting.remove(&waits);
             return None;
         }
         let count = most.min(jobs.len());
         Some(jobs.drain(..count).collect())
     }
 
-    fn waiting(&self) -> MutexGuard<'_, BTreeMap<AccountNo, Vec<Job>>> {
+    fn waiting(&self) -> MutexGuard<'_, BTreeMap<OneOrTwo, Vec<Job>>> {
         self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 impl<O: CoreOutside> Posting<O> {
     /// Hands jobs to their accounts' runners.
-    pub(super) fn post_alone(self: &Arc<Self>, jobs: Vec<Job>) {
-        for account in self.alone.add(jobs) {
-            self.outside.scope().spawn("core-posting-alone", Arc::clone(self).run_alone(account, self.busy.begin()));
+    pub(super) fn post_alone(self: &Arc<Self>, left: Vec<Left>) {
+        for waits in self.alone.add(left) {
+            self.outside.scope().spawn("core-posting-alone", Arc::clone(self).run_alone(waits, self.busy.begin()));
         }
     }
 
-    async fn run_alone(self: Arc<Self>, account: AccountNo, _at_work: AtWork) {
+    async fn run_alone(self: Arc<Self>, waits: OneOrTwo, _at_work: AtWork) {
         loop {
             let slot = self.alone.slots.acquire().await.expect("never closed");
-            let Some(jobs) = self.alone.take(account, self.config.batch_max) else { return };
-            // Only the same id with other parameters comes back: behind the others, in this runner, since the account is its own.
+            let Some(jobs) = self.alone.take(waits, self.config.batch_max) else { return };
             let jobs = self.in_time(jobs);
-            let later = self.post(Mode::Alone, jobs).await;
+            let left = self.post(Mode::Alone(waits), jobs).await;
             drop(slot);
-            let fresh = self.alone.add(later);
-            debug_assert!(fresh.is_empty(), "this account has its runner");
+            // The same id with other parameters comes back to this runner; who needs another row that is held goes to another one.
+            self.post_alone(left);
         }
     }
 }

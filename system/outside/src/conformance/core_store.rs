@@ -7,8 +7,11 @@
 //! [`CoreStoreFixture::until_waiting`], never guessed by a sleep.
 
 mod claims;
+mod holds;
 mod locks;
 mod outbox;
+mod reopen;
+mod transfers;
 mod writes;
 
 use std::future::Future;
@@ -16,14 +19,15 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
-use bankstorm_contracts::core_api::Deposit;
-use bankstorm_contracts::core_api::Party;
-use bankstorm_contracts::{AccountNo, EntryKind, Head, Leg, ParamsHash, TransferId, TransferState, WallMicros, Won};
+use bankstorm_contracts::core_api::{Deposit, Party, Transfer};
+use bankstorm_contracts::{AccountNo, EntryKind, Head, Leg, TransferId, TransferKind, TransferState, WallMicros, Won};
 use futures_util::FutureExt;
 use uuid::Uuid;
 
 use crate::CommitOutcome;
-use crate::core_store::{Claim, CoreStore, CoreTx, Settled, TransferRecord, Writes};
+use crate::core_store::{
+    AccountRow, Claim, CoreStore, CoreTx, Hold, Locked, OpenHold, Settled, TransferRecord, Writes,
+};
 
 /// How long a case waits for one event before it says which one did not come; also the limit of waits that must be granted.
 pub const LIMIT: Duration = Duration::from_secs(30);
@@ -35,11 +39,17 @@ pub trait CoreStoreFixture: Send + Sync + 'static {
     /// The implementation.
     type Store: CoreStore;
 
-    /// A store of its own that holds just these accounts: no transfer, no entry, no outbox row. At least three transactions and a read
-    /// can be open at once.
-    fn fresh(&self, accounts: &[Head]) -> impl Future<Output = Self::Store> + Send;
+    /// A store of its own that holds just these accounts, with what is held and what they let happen: no transfer, no entry, no hold, no
+    /// outbox row. At least three transactions and a read can be open at once.
+    fn fresh_rows(&self, accounts: &[AccountRow]) -> impl Future<Output = Self::Store> + Send;
 
-    /// Completes once a transaction of this store waits for another one: for its id, or for its row.
+    /// [`Self::fresh_rows`] of open accounts without holds.
+    fn fresh(&self, accounts: &[Head]) -> impl Future<Output = Self::Store> + Send {
+        let rows: Vec<AccountRow> = accounts.iter().copied().map(AccountRow::plain).collect();
+        async move { self.fresh_rows(&rows).await }
+    }
+
+    /// Completes once a transaction of this store waits for another one: for its id, for its row, for its transfer.
     fn until_waiting(&self, store: &Self::Store) -> impl Future<Output = ()> + Send;
 }
 
@@ -75,6 +85,27 @@ pub fn cases<F: CoreStoreFixture>() -> Vec<Case<F>> {
         locks::a_lock_times_out_while_the_row_is_held,
         locks::the_clock_is_read_after_the_lock_was_held,
         locks::claim_and_lock_is_the_first_and_then_the_second,
+        locks::statuses_and_held_are_read_back,
+        locks::opposite_transfers_wait_for_each_other_and_both_go_on,
+        transfers::both_legs_of_a_transfer_are_seen_together,
+        transfers::every_kind_is_kept_with_its_claim,
+        transfers::a_transfer_is_read_as_committed_and_waits_for_nobody,
+        holds::a_hold_leaves_its_transfer_in_work_and_keeps_money_back,
+        holds::a_posted_hold_is_over_and_its_transfer_completed,
+        holds::a_voided_hold_is_over_and_its_transfer_rejected,
+        holds::a_dropped_transaction_leaves_no_hold,
+        holds::a_transfer_has_one_hold,
+        holds::open_holds_are_the_oldest_up_to_a_limit_and_not_after_the_clock,
+        holds::what_is_held_is_written_only_under_its_lock,
+        reopen::open_holds_are_reopened_in_id_order_and_nothing_else_is,
+        reopen::a_reopened_transfer_is_reopened_again_after_its_rollback,
+        reopen::whoever_waited_is_not_given_what_was_settled_meanwhile,
+        reopen::a_reopen_times_out_while_the_transfer_is_held,
+        reopen::a_transfer_that_is_not_committed_is_not_waited_for,
+        reopen::only_claimed_or_reopened_transfers_are_settled,
+        reopen::a_claim_meets_a_reopened_transfer_at_once_until_it_is_settled,
+        reopen::a_claim_meets_a_settlement_that_was_rolled_back_in_work,
+        reopen::a_reopened_id_cannot_be_given_back,
         writes::rows_are_visible_after_the_commit_and_not_before,
         writes::a_dropped_transaction_leaves_nothing_and_holds_nothing,
         writes::released_ids_are_free_again,
@@ -133,18 +164,85 @@ fn deposit(number: u128, place: i64, amount: i64) -> Deposit {
     Deposit { id: id(number), account: account(place), amount: Won::new(amount), from }
 }
 
-fn claim_of(deposit: &Deposit) -> Claim {
-    Claim {
-        id: deposit.id,
-        params_hash: deposit.params_hash(),
-        account: Some(deposit.account),
-        amount: Some(deposit.amount),
-        from: Some(deposit.from.clone()),
+/// From customer `1_000_000 + place` to another bank.
+fn outbound(number: u128, place: i64, amount: i64) -> Transfer {
+    Transfer {
+        id: id(number),
+        from: account(place),
+        to: Party { bank: "088".to_owned(), account: format!("110-{number}") },
+        amount: Won::new(amount),
+        requested_at: WallMicros(1_700_000_000_000_000),
+        valid_for_ms: 3_000,
     }
 }
 
+fn outbound_claim(transfer: &Transfer) -> Claim {
+    Claim::transfer(transfer, TransferKind::Outbound, transfer.params_hash())
+}
+
+fn negative(amount: Won) -> Won {
+    amount.checked_neg().expect("small amounts")
+}
+
+/// What holding money back for these transfers writes.
+fn holding(transfers: &[Transfer], locked: &Locked) -> Writes {
+    let mut writes = Writes::default();
+    for row in &locked.rows {
+        let of_account = transfers.iter().filter(|transfer| transfer.from == row.head.account);
+        let mut held = row.held;
+        for transfer in of_account {
+            held = held.checked_add(transfer.amount).expect("small amounts");
+            writes.holds.push(Hold {
+                transfer: transfer.id,
+                account: transfer.from,
+                amount: transfer.amount,
+                placed_seq: row.head.seq,
+                placed_at: locked.now,
+            });
+        }
+        writes.held.push((row.head.account, held));
+    }
+    writes
+}
+
+/// Claims, locks and writes holds in a transaction that stays open.
+async fn holding_tx<S: CoreStore>(store: &S, transfers: &[Transfer]) -> (S::Tx, Writes) {
+    let mut tx = begin(store).await;
+    let claims: Vec<Claim> = transfers.iter().map(outbound_claim).collect();
+    let mut accounts: Vec<AccountNo> = transfers.iter().map(|transfer| transfer.from).collect();
+    accounts.sort_unstable();
+    accounts.dedup();
+    let mode = crate::LockMode::Wait(LIMIT);
+    let (_, locked) =
+        within("claim and lock", tx.claim_and_lock(&claims, LIMIT, &accounts, mode)).await.expect("free ids and rows");
+    let writes = holding(transfers, &locked);
+    (tx, writes)
+}
+
+/// Holds money back, committed.
+async fn hold<S: CoreStore>(store: &S, transfers: &[Transfer]) -> Writes {
+    let (tx, writes) = holding_tx(store, transfers).await;
+    assert_eq!(within("write and commit", tx.write_and_commit(&writes)).await, CommitOutcome::Ok);
+    writes
+}
+
+/// How a hold shows while it is open.
+fn open(transfer: &Transfer, placed_at: WallMicros) -> OpenHold {
+    OpenHold {
+        transfer: transfer.id,
+        account: transfer.from,
+        amount: transfer.amount,
+        party: transfer.to.clone(),
+        placed_at,
+    }
+}
+
+fn claim_of(deposit: &Deposit) -> Claim {
+    Claim::deposit(deposit, deposit.params_hash())
+}
+
 fn tombstone(number: u128) -> Claim {
-    Claim { id: id(number), params_hash: ParamsHash::TOMBSTONE, account: None, amount: None, from: None }
+    Claim::tombstone(id(number))
 }
 
 /// What posting these deposits one after the other onto `heads` writes.
@@ -175,6 +273,7 @@ fn posting(deposits: &[Deposit], heads: &[Head], at: WallMicros) -> Writes {
             reason: None,
             seq: Some(head.seq),
             balance_after: Some(head.balance),
+            posted_at: Some(at),
         });
     }
     heads.retain(|head| deposits.iter().any(|deposit| deposit.account == head.account));
@@ -186,11 +285,13 @@ fn posting(deposits: &[Deposit], heads: &[Head], at: WallMicros) -> Writes {
 fn record_of(deposit: &Deposit, settled: &Settled) -> TransferRecord {
     TransferRecord {
         id: deposit.id,
+        kind: TransferKind::Deposit,
         params_hash: deposit.params_hash(),
         state: settled.state,
         reason: settled.reason,
         seq: settled.seq,
         balance_after: settled.balance_after,
+        posted_at: settled.posted_at,
     }
 }
 
@@ -204,7 +305,7 @@ async fn prepared<S: CoreStore>(store: &S, deposits: &[Deposit]) -> (S::Tx, Writ
     let mode = crate::LockMode::Wait(LIMIT);
     let (_, locked) =
         within("claim and lock", tx.claim_and_lock(&claims, LIMIT, &accounts, mode)).await.expect("free ids and rows");
-    let writes = posting(deposits, &locked.rows, locked.now);
+    let writes = posting(deposits, &locked.heads(), locked.now);
     (tx, writes)
 }
 

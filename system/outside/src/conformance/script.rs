@@ -19,9 +19,12 @@ use std::fmt;
 use std::future::Future;
 use std::time::Duration;
 
-use bankstorm_contracts::{AccountNo, Head, Won};
+use bankstorm_contracts::channel_api::TransferStage;
+use bankstorm_contracts::{AccountNo, Head, TransferId, Won};
+use uuid::Uuid;
 
-use crate::core_store::{Claim, Claimed};
+use crate::channel_store::{NewTransfer, Opened, TransferRow};
+use crate::core_store::{AccountRow, Claim, Claimed, OpenHold};
 use crate::store::{CommitOutcome, LockMode, StoreError};
 
 pub use differ::{side_by_side, without};
@@ -32,6 +35,8 @@ pub use run::run;
 pub const SESSIONS: usize = 5;
 /// Accounts that stand when a script begins. Core scripts also name one that does not, channel scripts several.
 pub const ACCOUNTS: u8 = 4;
+/// Transfers that scripts name, by their ids below this.
+pub const IDS: u8 = 5;
 /// A wait that nobody ends before its limit.
 pub const SHORT: Duration = Duration::from_millis(20);
 /// A wait that somebody ends: beyond the length of any script, below the limit of a step.
@@ -62,6 +67,8 @@ pub enum What {
     Sound,
     /// Core: the claimed ids are refused. Channel: heads that stand still.
     Quiet,
+    /// Core: money is held back for claimed transfers to other banks. Channel: as sound.
+    Hold,
     /// Core: the claimed ids are given back.
     Release,
     /// A serial that may stand already.
@@ -70,7 +77,7 @@ pub enum What {
     Twice,
     /// Core: a head whose row is not locked. Channel: a compare-and-set that does not meet.
     NotHeld,
-    /// Core: the verdict of an id that was not claimed.
+    /// Core: the verdict of an id that was not claimed. Channel: a move of a transfer that is not locked.
     NotClaimed,
 }
 
@@ -85,6 +92,12 @@ pub enum Read {
     Unsent(u8),
     /// Core: the first rows of the outbox become sent.
     MarkSent(u8),
+    /// A transfer.
+    Transfer(u8),
+    /// Core: open holds.
+    Holds,
+    /// Channel: at most so many that are due are taken, by a clock that goes with the number.
+    TakeDue(u8),
 }
 
 /// What a session does.
@@ -98,6 +111,12 @@ pub enum Act {
     Lock(Vec<u8>, Option<Wait>),
     /// Core: both in one step.
     ClaimAndLock(Vec<(u8, bool)>, Wait, Vec<u8>, Option<Wait>),
+    /// Core: reopens transfers.
+    Reopen(Vec<u8>, Wait),
+    /// Channel: opens a transfer under a guard.
+    Open(u8, Option<u8>, Wait),
+    /// Channel: locks transfers.
+    LockTransfers(Vec<u8>, Wait),
     /// Writes.
     Write(What),
     /// Commits.
@@ -165,6 +184,20 @@ pub struct View {
     pub heads: BTreeMap<u8, Head>,
     /// Rows that it wrote or made: whoever waits for them follows to a new version.
     pub moved: BTreeSet<u8>,
+    /// Core: what is held on rows that it locked, with its own writes.
+    pub held: BTreeMap<u8, Won>,
+    /// Core: transfers that it held money back for.
+    pub placed: BTreeSet<u8>,
+    /// Core: open holds that it reopened and did not end: whose, how much.
+    pub reopened: BTreeMap<u8, (u8, Won)>,
+    /// Core: transfers whose holds it ended.
+    pub ended: BTreeSet<u8>,
+    /// Channel: transfers that it opened, with their guards.
+    pub opened: BTreeMap<u8, Option<u8>>,
+    /// Channel: transfers that it locked, where it has moved them.
+    pub transfers: BTreeMap<u8, TransferStage>,
+    /// Channel: transfers that it moved.
+    pub stepped: BTreeSet<u8>,
 }
 
 /// A store as scripts see it. The number of an account is its place: see [`account`].
@@ -191,7 +224,7 @@ pub trait Subject: 'static {
         tx: &mut Self::Tx,
         accounts: &[AccountNo],
         mode: LockMode,
-    ) -> impl Future<Output = Result<Vec<Head>, StoreError>>;
+    ) -> impl Future<Output = Result<Vec<AccountRow>, StoreError>>;
     /// Claims and locks.
     fn claim_and_lock(
         tx: &mut Self::Tx,
@@ -199,7 +232,25 @@ pub trait Subject: 'static {
         wait: Duration,
         accounts: &[AccountNo],
         mode: LockMode,
-    ) -> impl Future<Output = Result<(Vec<Claimed>, Vec<Head>), StoreError>>;
+    ) -> impl Future<Output = Result<(Vec<Claimed>, Vec<AccountRow>), StoreError>>;
+    /// Reopens.
+    fn reopen(
+        tx: &mut Self::Tx,
+        ids: &[TransferId],
+        wait: Duration,
+    ) -> impl Future<Output = Result<Vec<OpenHold>, StoreError>>;
+    /// Opens.
+    fn open(
+        tx: &mut Self::Tx,
+        transfer: &NewTransfer,
+        wait: Duration,
+    ) -> impl Future<Output = Result<Opened, StoreError>>;
+    /// Locks transfers.
+    fn lock_transfers(
+        tx: &mut Self::Tx,
+        ids: &[TransferId],
+        wait: Duration,
+    ) -> impl Future<Output = Result<Vec<TransferRow>, StoreError>>;
     /// The rows of a write, and what the session knows once it has succeeded.
     fn rows(view: &View, what: What) -> (Self::Rows, View);
     /// Whether writing these says nothing to the server, so that nobody learns of a lost connection by it.
@@ -285,6 +336,19 @@ fn class(error: &StoreError) -> String {
 
 fn place_of(account: AccountNo) -> u8 {
     u8::try_from(account.get() - AccountNo::FIRST_CUSTOMER).expect("an account of a script")
+}
+
+fn transfer(id: u8) -> TransferId {
+    TransferId(Uuid::from_u128(u128::from(id) + 1))
+}
+
+fn id_of(transfer: TransferId) -> u8 {
+    u8::try_from(transfer.0.as_u128() - 1).expect("a transfer of a script")
+}
+
+fn row_text(row: &AccountRow) -> String {
+    let held = if row.held == Won::ZERO { String::new() } else { format!(" less {}", row.held.get()) };
+    format!("{}{held} {}", head_text(&row.head), row.status.as_str())
 }
 
 fn head_text(head: &Head) -> String {

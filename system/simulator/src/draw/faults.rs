@@ -36,7 +36,61 @@ pub(super) fn draw(dice: &mut Dice, topology: &Topology) -> Vec<Fault> {
     if dice.percent(TWO_OWNERS_PERCENT) {
         two_owners(dice, topology, &mut faults);
     }
+    if dice.percent(FENCE_PERCENT) {
+        fence(dice, topology, &mut faults);
+    }
+    if dice.percent(ABROAD_PERCENT) {
+        abroad(dice, &mut faults);
+    }
     faults
+}
+
+/// In so many plans of a hundred, requests and answers about transfers are lost, late and doubled on purpose, and rows are held for about
+/// as long as a transfer is valid (R1-R4, R8).
+const FENCE_PERCENT: u64 = 25;
+/// In so many, the ways to and from the other banks are bad.
+const ABROAD_PERCENT: u64 = 15;
+
+/// One fault of an nth message.
+fn of_message(kind: Kind, place: String, nth: u64, lasts_ms: u64) -> Fault {
+    let lasts_ms = if kind.needs().lasts { lasts_ms } else { 0 };
+    Fault { kind, place, trigger: Trigger::Nth(nth), lasts_ms, amount: 0 }
+}
+
+/// What hurts the fence: transfers that come late, answers that come after the event or never, commits and rows that outlast a validity.
+fn fence(dice: &mut Dice, topology: &Topology, faults: &mut Vec<Fault>) {
+    const OF: [Kind; 5] =
+        [Kind::RequestHeld, Kind::RequestHeld, Kind::RequestDropped, Kind::AnswerDropped, Kind::AnswerHeld];
+    let validity = topology.transfers.validity_ms;
+    for channel in 0..topology.channels {
+        for _ in 0..6 {
+            let (kind, nth) = (dice.one_of(&OF), dice.between(1, 40));
+            let lasts_ms = dice.between(validity / 2 + 1, 2 * validity + 3_000);
+            faults.push(of_message(kind, format!("channel-{channel}>core:transfer"), nth, lasts_ms));
+        }
+        let (kind, nth, lasts_ms) = (dice.one_of(&OF), dice.between(1, 4), dice.between(100, 4_000));
+        faults.push(of_message(kind, format!("channel-{channel}>core:resolve"), nth, lasts_ms));
+    }
+    for _ in 0..3 {
+        let trigger = Trigger::AtMs(dice.below(topology.load_ms));
+        let lasts_ms = dice.between(validity / 2 + 1, validity + 2_000);
+        let amount = i64::try_from(dice.below(u64::from(topology.accounts))).expect("accounts are few");
+        faults.push(Fault { kind: Kind::RowHeld, place: "postgres-core".to_owned(), trigger, lasts_ms, amount });
+        let (nth, lasts_ms) = (dice.between(1, 300), dice.between(validity / 2 + 1, validity + 2_000));
+        faults.push(of_message(Kind::CommitStalled, "postgres-core".to_owned(), nth, lasts_ms));
+    }
+}
+
+/// What hurts outbound transfers: credits and outcomes that come late, twice or never.
+fn abroad(dice: &mut Dice, faults: &mut Vec<Fault>) {
+    const OF: [Kind; 5] =
+        [Kind::RequestHeld, Kind::RequestDoubled, Kind::RequestDropped, Kind::AnswerDropped, Kind::AnswerHeld];
+    for (place, most) in [("core>banks:credit", 20), ("core>banks:cancel", 4), ("banks>core:outcome", 6)] {
+        for _ in 0..3 {
+            let (kind, nth, lasts_ms) = (dice.one_of(&OF), dice.up_to(most), dice.between(100, 8_000));
+            faults.push(of_message(kind, place.to_owned(), nth, lasts_ms));
+        }
+    }
 }
 
 /// In so many plans of a hundred, faults come together on purpose: some races need three at once, and chance alone would hardly ever
@@ -49,7 +103,7 @@ fn two_owners(dice: &mut Dice, topology: &Topology, faults: &mut Vec<Fault>) {
     let from = dice.below(topology.load_ms / 2);
     let strike =
         |kind, place, at, lasts_ms, amount| Fault { kind, place, trigger: Trigger::AtMs(at), lasts_ms, amount };
-    for place in places_in(Kind::LinkSlow, topology).into_iter().filter(|place| place.starts_with("channel")) {
+    for place in places_in(Kind::LinkSlow, topology).into_iter().filter(|place| place.starts_with("channel-")) {
         faults.push(strike(Kind::LinkSlow, place, from, 15_000, 700));
     }
     for again in 1..8 {
@@ -82,9 +136,11 @@ fn lasting(dice: &mut Dice, longest: u64) -> u64 {
 /// A call that is likely to come.
 fn nth(dice: &mut Dice, kind: Kind, place: &str) -> u64 {
     match kind {
-        // Channels ask core only to fill gaps, and customers scroll seldom.
-        _ if place.starts_with("channel") => dice.up_to(4),
-        _ if place.starts_with("customers>channel") || place.ends_with(":resolve") => dice.up_to(20),
+        // Channels ask core for entries only to fill gaps, customers scroll seldom, and most transfers get their answer.
+        _ if place.ends_with(":entries") || place.ends_with(":heads") => dice.up_to(4),
+        _ if place.ends_with(":resolve") || place.ends_with(":cancel") => dice.up_to(10),
+        _ if place.ends_with(":history") || place.contains("banks") => dice.up_to(20),
+        _ if place.starts_with("channel") || place.starts_with("customers>channel") => dice.up_to(60),
         Kind::OffsetsRefused | Kind::OffsetsUnanswered => dice.up_to(60),
         Kind::StepDropped => dice.up_to(500),
         _ => dice.up_to(300),

@@ -1,18 +1,19 @@
 //! A model of the channel's PostgreSQL.
 //!
-//! In: a seed. Out: [`ModelChannelStore`], a `ChannelStore` on virtual time. Elsewhere: the steps of a transaction (`tx`), the server
-//! (`database`).
+//! In: a seed. Out: [`ModelChannelStore`], a `ChannelStore` on virtual time. Elsewhere: the steps of a transaction (`tx`), when transfers
+//! are due (`due`), the server (`database`).
 
+mod due;
 mod told;
 mod tx;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use bankstorm_contracts::{AccountNo, Entry, Head, Seq};
+use bankstorm_contracts::{AccountNo, Entry, Head, Seq, TransferId, WallMicros};
 use bankstorm_outside::StoreError;
-use bankstorm_outside::channel_store::{ChannelStore, JournalLine, StoredPage};
+use bankstorm_outside::channel_store::{ChannelStore, Clock, JournalLine, StoredPage, TransferMove, TransferRow};
 
 use super::database::{CONNECTIONS, CommitFault, ModelDatabase, Setting, StepFault};
 use super::hook::Hook;
@@ -37,6 +38,31 @@ pub struct ChannelData {
     pub entries: BTreeMap<(AccountNo, Seq), Entry>,
     /// The apply journal, in the order of commits, each line with its transaction's number.
     pub journal: Vec<(u64, JournalLine)>,
+    /// Transfers by id.
+    pub transfers: BTreeMap<TransferId, StoredTransfer>,
+    /// Those that are not terminal.
+    pub open: BTreeSet<TransferId>,
+    /// How many transactions were committed.
+    pub commits: u64,
+    /// Due times that a crash may still lose.
+    unflushed: Vec<due::Unflushed>,
+}
+
+/// A transfer with what the port does not show.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct StoredTransfer {
+    /// The row.
+    pub row: TransferRow,
+    /// What it guards while it is open.
+    pub guard: Option<i64>,
+    /// When the poller may look at it, by whatever clock it was told.
+    pub due_at: WallMicros,
+    /// The number of the transaction that made it terminal, as the journal's lines have theirs.
+    pub settled_by: Option<u64>,
+    /// The place among all commits of the one that stored it.
+    pub opened_commit: u64,
+    /// The place among all commits of the one that made it terminal.
+    pub settled_commit: Option<u64>,
 }
 
 /// The channel's database on virtual time. Clones are the same database.
@@ -56,7 +82,14 @@ impl ModelChannelStore {
     /// process ([`Self::of_process`]).
     pub fn paced(seed: u64, pace_ms: u64, connections: usize) -> Self {
         let database = ModelDatabase::new(&Setting { name: NAME, seed, pace_ms, connections, idle_limit: IDLE_LIMIT });
-        Self { database, data: Arc::default() }
+        let data = Arc::<Mutex<ChannelData>>::default();
+        let lost = Arc::downgrade(&data);
+        database.at_kill(move || {
+            if let Some(data) = lost.upgrade() {
+                locked(&data).lose_due_times();
+            }
+        });
+        Self { database, data }
     }
 
     /// The same database, as one more process sees it: with connections of its own.
@@ -104,15 +137,70 @@ impl ModelChannelStore {
     }
 
     fn data(&self) -> MutexGuard<'_, ChannelData> {
-        self.data.lock().unwrap_or_else(PoisonError::into_inner)
+        locked(&self.data)
     }
 
     /// The moment of a commit.
     fn apply(&self, staged: Staged, number: u64) {
         let mut data = self.data();
+        data.unflushed.clear();
+        data.commits += 1;
+        let opened_commit = data.commits;
+        for (id, transfer) in staged.opened {
+            data.open.insert(id);
+            data.transfers.insert(id, StoredTransfer { opened_commit, ..transfer });
+        }
+        for step in &staged.moves {
+            data.make(step, number);
+        }
         data.heads.extend(staged.heads);
         data.entries.extend(staged.entries.into_iter().map(|entry| ((entry.account, entry.seq), entry)));
         data.journal.extend(staged.journal.into_iter().map(|line| (number, line)));
+    }
+}
+
+fn locked(data: &Mutex<ChannelData>) -> MutexGuard<'_, ChannelData> {
+    data.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl ChannelData {
+    /// A committed move.
+    fn make(&mut self, step: &TransferMove, number: u64) {
+        let Some(stored) = self.transfers.get_mut(&step.id) else { return };
+        stored.row.make(step);
+        let terminal = step.stage.is_terminal();
+        (stored.settled_by, stored.settled_commit) = (terminal.then_some(number), terminal.then_some(self.commits));
+        if terminal {
+            self.open.remove(&step.id);
+        } else {
+            self.open.insert(step.id);
+        }
+    }
+
+    /// The open transfer that has this guard.
+    fn guarding(&self, guard: i64) -> Option<TransferId> {
+        self.open.iter().copied().find(|id| self.transfers.get(id).is_some_and(|stored| stored.guard == Some(guard)))
+    }
+
+    /// Open transfers that this account pays, oldest first.
+    fn pending(&self, account: AccountNo) -> Vec<TransferId> {
+        let rows = self.open.iter().filter_map(|id| self.transfers.get(id)).map(|stored| &stored.row);
+        let mut pending: Vec<_> = rows.filter(|row| row.from == account).map(|row| (row.created_at, row.id)).collect();
+        pending.sort_unstable();
+        pending.into_iter().map(|(_, id)| id).collect()
+    }
+}
+
+/// What a move makes of a row.
+trait Make {
+    fn make(&mut self, step: &TransferMove);
+}
+
+impl Make for TransferRow {
+    fn make(&mut self, step: &TransferMove) {
+        self.stage = step.stage;
+        self.reason = step.reason;
+        self.seq = step.seq;
     }
 }
 
@@ -135,9 +223,24 @@ impl ChannelStore for ModelChannelStore {
                 let below = (account, before.unwrap_or(Seq::MAX));
                 let falling = data.entries.range((account, Seq::MIN)..below).rev();
                 let items = falling.take(limit as usize).map(|(_, entry)| entry.clone()).collect();
-                Some(StoredPage { items, head })
+                Some(StoredPage { items, head, pending: data.pending(account) })
             })
         };
         self.database.ask(read).await
+    }
+
+    async fn transfer(&self, id: TransferId) -> Result<Option<TransferRow>, StoreError> {
+        let read = || self.with(|data| data.transfers.get(&id).map(|stored| stored.row.clone()));
+        self.database.ask(read).await
+    }
+
+    async fn take_due(&self, limit: u32, lease: Duration, clock: Clock) -> Result<Vec<TransferRow>, StoreError> {
+        let store = self.clone();
+        self.database.execute(move || store.take_due_now(limit as usize, lease, clock)).await
+    }
+
+    async fn postpone(&self, id: TransferId, by: Duration, clock: Clock) -> Result<(), StoreError> {
+        let store = self.clone();
+        self.database.execute(move || store.postpone_now(id, by, clock)).await
     }
 }

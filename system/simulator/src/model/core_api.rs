@@ -4,13 +4,14 @@
 
 use std::time::Duration;
 
-use bankstorm_contracts::core_api::{CoreRequest, CoreResponse};
-use bankstorm_contracts::{AccountNo, Entry, Head, Seq};
+use bankstorm_contracts::core_api::{CoreRequest, CoreResponse, Transfer, Verdict};
+use bankstorm_contracts::problem::{Problem, ProblemKind};
+use bankstorm_contracts::{AccountNo, Entry, Head, Seq, TransferId, TransferState};
 use bankstorm_core::Core;
 use bankstorm_outside::bundle::CoreOutside;
-use bankstorm_outside::core_api::{CallError, CoreApi};
+use bankstorm_outside::core_api::{CallError, CoreApi, Submitted};
 
-use super::network::{Endpoint, Link};
+use super::network::{CallEnd, Endpoint, Link};
 use super::process::ModelScope;
 
 /// How long a call may take: what the real client allows.
@@ -21,9 +22,9 @@ pub type CoreEndpoint = Endpoint<CoreRequest, CoreResponse>;
 
 /// Lets `core`, which runs in `process`, answer at its endpoint.
 pub fn serve<O: CoreOutside>(at: &CoreEndpoint, process: ModelScope, core: Core<O>) {
-    at.listen(process, move |request| {
-        let core = core.clone();
-        Box::pin(async move { core.handle("network", request).await })
+    at.listen_to(process, move |caller, request| {
+        let (core, caller) = (core.clone(), caller.to_owned());
+        Box::pin(async move { core.handle(&caller, request).await })
     });
 }
 
@@ -45,33 +46,78 @@ impl ModelCoreApi {
         &self.link
     }
 
-    async fn call(&self, request: CoreRequest) -> Result<CoreResponse, CallError> {
+    async fn call(&self, request: CoreRequest, limit: Duration) -> Result<CoreResponse, CallError> {
         // A channel may be frozen while core answers.
-        let answer = self.link.call_apart(&self.core, request, CALL_LIMIT).await;
-        answer.map_err(|end| CallError::Unavailable(end.to_string()))
+        unanswered(self.link.call_apart(&self.core, request, limit).await)
     }
 }
 
 impl CoreApi for ModelCoreApi {
     async fn entries(&self, account: AccountNo, after: Seq, limit: u32) -> Result<Vec<Entry>, CallError> {
-        match self.call(CoreRequest::Entries { account, after, limit }).await? {
+        match self.call(CoreRequest::Entries { account, after, limit }, CALL_LIMIT).await? {
             CoreResponse::Entries(answer) => Ok(answer.entries),
             other => Err(refused(&other)),
         }
     }
 
     async fn heads(&self, accounts: &[AccountNo]) -> Result<Vec<Head>, CallError> {
-        match self.call(CoreRequest::Heads(accounts.to_vec())).await? {
+        match self.call(CoreRequest::Heads(accounts.to_vec()), CALL_LIMIT).await? {
             CoreResponse::Heads(answer) => Ok(answer.heads),
+            other => Err(refused(&other)),
+        }
+    }
+
+    async fn transfer(&self, transfer: &Transfer, limit: Duration) -> Result<Submitted, CallError> {
+        match self.call(CoreRequest::Transfer(transfer.clone()), limit).await? {
+            CoreResponse::Created(verdict) | CoreResponse::Verdict(verdict) => Ok(match verdict.state {
+                TransferState::Processing => Submitted::Processing,
+                TransferState::Completed | TransferState::Rejected => Submitted::Verdict(verdict),
+            }),
+            CoreResponse::Problem(problem) => submitted(problem),
+            other => Err(refused(&other)),
+        }
+    }
+
+    async fn resolve(&self, id: TransferId) -> Result<Verdict, CallError> {
+        match self.call(CoreRequest::Resolve(id), CALL_LIMIT).await? {
+            CoreResponse::Created(verdict) | CoreResponse::Verdict(verdict) => Ok(verdict),
             other => Err(refused(&other)),
         }
     }
 }
 
+/// What a problem says of a transfer (D41).
+fn submitted(problem: Problem) -> Result<Submitted, CallError> {
+    match problem.kind {
+        ProblemKind::Processing => Ok(Submitted::Processing),
+        ProblemKind::NotStarted | ProblemKind::Unknown => Err(refused(&CoreResponse::Problem(problem))),
+        ProblemKind::BadRequest
+        | ProblemKind::BodyTooLarge
+        | ProblemKind::NotFound
+        | ProblemKind::MethodNotAllowed
+        | ProblemKind::ParamDrift
+        | ProblemKind::TransferPending => Ok(Submitted::Refused(problem)),
+    }
+}
+
+/// What a call that got no answer says.
+pub(super) fn unanswered<A>(answer: Result<A, CallEnd>) -> Result<A, CallError> {
+    answer.map_err(|end| match end {
+        CallEnd::Refused => CallError::NotSent(end.to_string()),
+        CallEnd::Lost(_) => CallError::Unavailable(end.to_string()),
+    })
+}
+
 /// As the real client says it: a problem by its status and detail, anything else as no answer to the question.
 fn refused(response: &CoreResponse) -> CallError {
-    CallError::Unavailable(match response {
-        CoreResponse::Problem(problem) => format!("{} {}", problem.status, problem.detail),
-        other => format!("not the answer that was asked for: {other:?}"),
-    })
+    match response {
+        CoreResponse::Problem(problem) => problem_error(problem),
+        other => CallError::Unavailable(format!("not the answer that was asked for: {other:?}")),
+    }
+}
+
+/// A problem by its status and detail: only one kind says for certain that nothing was begun.
+pub(super) fn problem_error(problem: &Problem) -> CallError {
+    let text = format!("{} {}", problem.status, problem.detail);
+    if problem.kind == ProblemKind::NotStarted { CallError::NotStarted(text) } else { CallError::Unavailable(text) }
 }

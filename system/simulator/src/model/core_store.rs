@@ -11,9 +11,11 @@ use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use bankstorm_contracts::{AccountNo, Entry, EntryKind, Head, Leg, Seq, TransferId, Won};
+use bankstorm_contracts::{AccountNo, AccountStatus, Entry, EntryKind, Head, Leg, Seq, TransferId, WallMicros, Won};
 use bankstorm_outside::StoreError;
-use bankstorm_outside::core_store::{CoreStore, OutboxRow, TransferRecord};
+use bankstorm_outside::core_store::{
+    AccountRow, Claim, CoreStore, EndedHold, Hold, OpenHold, OpenHolds, OutboxRow, TransferRecord,
+};
 use tokio::time::Instant;
 
 use super::database::{CONNECTIONS, CommitFault, ModelDatabase, Setting, StepFault};
@@ -38,10 +40,16 @@ const FLUSH_LIMIT: Duration = Duration::from_millis(200);
 pub struct CoreData {
     /// Customers' heads.
     pub heads: BTreeMap<AccountNo, Head>,
+    /// What holds keep back, of accounts that ever had one.
+    pub held: BTreeMap<AccountNo, Won>,
+    /// What accounts let happen to them; those that are not named are open.
+    pub statuses: BTreeMap<AccountNo, AccountStatus>,
     /// Transfers by id.
     pub transfers: BTreeMap<TransferId, TransferRecord>,
-    /// Whose account and which amount each transfer was claimed for; neither for a tombstone.
-    pub asked: BTreeMap<TransferId, (Option<AccountNo>, Option<Won>)>,
+    /// What each transfer was claimed with, and when.
+    pub asked: BTreeMap<TransferId, Asked>,
+    /// Every hold that there ever was, by its transfer.
+    pub holds: BTreeMap<TransferId, HoldRow>,
     /// Customers' entries.
     pub entries: BTreeMap<(AccountNo, Seq), Entry>,
     /// Every leg, internal ones included, in the order of commits.
@@ -54,6 +62,24 @@ pub struct CoreData {
     last_outbox: i64,
     /// Rows marked sent whose mark a crash may still lose.
     unflushed: Vec<(Instant, i64, Entry)>,
+}
+
+/// What a transfer was claimed with.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Asked {
+    /// Its kind, its parameters, what its caller promised.
+    pub claim: Claim,
+    /// When it was claimed, by the database's clock.
+    pub at: WallMicros,
+}
+
+/// A hold, open until it has ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct HoldRow {
+    /// How it began.
+    pub hold: Hold,
+    /// How it ended.
+    pub ended: Option<EndedHold>,
 }
 
 #[derive(Default)]
@@ -118,7 +144,21 @@ impl ModelCoreStore {
 
     /// Puts an account in that stands somewhere already, without its history.
     pub fn open_at(&self, head: Head) {
-        self.tables.data().heads.insert(head.account, head);
+        self.open_row(AccountRow::plain(head));
+    }
+
+    /// Puts an account in as this row says, without its history.
+    pub fn open_row(&self, row: AccountRow) {
+        let account = row.head.account;
+        let mut data = self.tables.data();
+        data.heads.insert(account, row.head);
+        data.held.insert(account, row.held);
+        data.statuses.insert(account, row.status);
+    }
+
+    /// Says what an account lets happen to it from now on.
+    pub fn set_status(&self, account: AccountNo, status: AccountStatus) {
+        self.tables.data().statuses.insert(account, status);
     }
 
     /// The server: to break it, to look at it.
@@ -161,7 +201,7 @@ impl ModelCoreStore {
         self.database.steps()
     }
 
-    fn transfer(&self, id: TransferId) -> Option<TransferRecord> {
+    fn record(&self, id: TransferId) -> Option<TransferRecord> {
         self.with(|data| data.transfers.get(&id).cloned())
     }
 
@@ -174,8 +214,11 @@ impl ModelCoreStore {
         let mut data = self.tables.data();
         data.unflushed.clear();
         data.transfers.extend(staged.claimed);
+        data.transfers.extend(staged.reopened);
         data.asked.extend(staged.asked);
         data.heads.extend(staged.heads);
+        data.held.extend(staged.held);
+        data.holds.extend(staged.holds);
         data.entries.extend(staged.legs.iter().filter_map(Leg::entry).map(|entry| ((entry.account, entry.seq), entry)));
         data.legs.append(&mut staged.legs);
         if let Some((lowest, _)) = staged.outbox.first() {
@@ -193,6 +236,25 @@ impl Tables {
 }
 
 impl CoreData {
+    /// An account as it stands.
+    pub fn account(&self, account: AccountNo) -> Option<AccountRow> {
+        let head = *self.heads.get(&account)?;
+        let held = self.held.get(&account).copied().unwrap_or(Won::ZERO);
+        Some(AccountRow { head, held, status: self.statuses.get(&account).copied().unwrap_or_default() })
+    }
+
+    /// Holds that have not ended, oldest first.
+    pub fn open_holds(&self) -> Vec<OpenHold> {
+        let mut open: Vec<_> = self.holds.values().filter_map(|row| self.open_hold(row)).collect();
+        open.sort_by_key(|hold| (hold.placed_at, hold.transfer));
+        open
+    }
+
+    /// What an open hold is for; nothing of one that has ended.
+    fn open_hold(&self, row: &HoldRow) -> Option<OpenHold> {
+        open_hold(row, self.asked.get(&row.hold.transfer)?)
+    }
+
     fn mark_sent(&mut self, ids: &[i64]) {
         let now = Instant::now();
         self.unflushed.retain(|(at, ..)| now - *at < FLUSH_LIMIT);
@@ -209,6 +271,13 @@ impl CoreData {
         let lost = self.unflushed.drain(..).filter(|(at, ..)| now - *at < FLUSH_LIMIT);
         self.outbox.extend(lost.map(|(_, id, entry)| (id, entry)));
     }
+}
+
+/// What an open hold is for, by what its transfer was claimed with.
+fn open_hold(row: &HoldRow, asked: &Asked) -> Option<OpenHold> {
+    let Hold { transfer, account, amount, placed_at, .. } = row.hold;
+    let party = asked.claim.party.clone()?;
+    row.ended.is_none().then_some(OpenHold { transfer, account, amount, party, placed_at })
 }
 
 /// An id for the opening entry of an account: there is no caller to make one.
@@ -237,6 +306,19 @@ impl CoreStore for ModelCoreStore {
     async fn heads(&self, accounts: &[AccountNo]) -> Result<Vec<Head>, StoreError> {
         let asked: BTreeSet<_> = accounts.iter().copied().collect();
         let read = || self.with(|data| asked.iter().filter_map(|account| data.heads.get(account).copied()).collect());
+        self.database.ask(read).await
+    }
+
+    async fn transfer(&self, id: TransferId) -> Result<Option<TransferRecord>, StoreError> {
+        self.database.ask(|| self.record(id)).await
+    }
+
+    async fn open_holds(&self, limit: u32) -> Result<OpenHolds, StoreError> {
+        let read = || {
+            let mut holds = self.with(CoreData::open_holds);
+            holds.truncate(limit as usize);
+            OpenHolds { holds, now: self.database.now() }
+        };
         self.database.ask(read).await
     }
 

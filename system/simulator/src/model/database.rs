@@ -274,7 +274,10 @@ impl ModelDatabase {
     }
 
     /// A plain write, a transaction of its own: once sent it is done, whether its client still waits or not.
-    pub(super) async fn execute(&self, write: impl FnOnce() + Send + 'static) -> Result<(), StoreError> {
+    pub(super) async fn execute<T: Send + 'static>(
+        &self,
+        write: impl FnOnce() -> T + Send + 'static,
+    ) -> Result<T, StoreError> {
         let place = self.connection().await?;
         self.travel().await;
         self.strike()?;
@@ -283,15 +286,14 @@ impl ModelDatabase {
             (server.incarnation, server.paused)
         };
         self.still(incarnation)?;
-        if paused {
+        let value = if paused {
             let (answer, answered) = oneshot::channel();
             let database = self.clone();
             in_the_background(async move {
                 let _place = place;
                 if database.after_pause().await == Some(incarnation) {
-                    write();
                     // Nobody may be waiting any more.
-                    let _ = answer.send(());
+                    let _ = answer.send(write());
                 }
             });
             match timeout(STEP_LIMIT, answered).await {
@@ -299,10 +301,19 @@ impl ModelDatabase {
                 Err(_) => return Err(unanswered()),
             }
         } else {
-            write();
-        }
+            write()
+        };
         self.travel().await;
-        self.still(incarnation)
+        self.still(incarnation)?;
+        Ok(value)
+    }
+
+    /// Whether a transaction holds a lock that a plain statement would have to wait for.
+    pub(super) fn is_locked(&self, key: Key) -> bool {
+        let mut server = self.server();
+        // Numbers of transactions begin with 1.
+        server.outlive(key, 0, Instant::now());
+        server.locks.holder(key).is_some()
     }
 
     fn server(&self) -> MutexGuard<'_, Server> {

@@ -23,8 +23,15 @@ pub(super) type Owner = u64;
 pub(super) enum Key {
     /// An account's row.
     Row(AccountNo),
-    /// A transfer's id in its unique index.
+    /// A transfer's id in its unique index, from its insertion on.
     Id(TransferId),
+    /// The row of a transfer that stands.
+    Transfer(TransferId),
+    /// A change of a standing transfer's row, from its writing on. Whoever would insert against that row waits for its end: what stands
+    /// there is not certain before.
+    Change(TransferId),
+    /// A guard in its unique index, from the insertion of its transfer on.
+    Guard(i64),
 }
 
 impl Key {
@@ -33,6 +40,9 @@ impl Key {
         match self {
             Self::Row(account) => format!("the row of {}", told::account(account)),
             Self::Id(id) => format!("the id of {}", told::transfer(id)),
+            Self::Transfer(id) => format!("the row of {}", told::transfer(id)),
+            Self::Change(id) => format!("what becomes of {}", told::transfer(id)),
+            Self::Guard(guard) => format!("guard {guard}"),
         }
     }
 }
@@ -59,15 +69,15 @@ pub(super) enum Asked {
 #[derive(Debug, Default)]
 pub(super) struct Rest {
     /// The rows that it locks next; the last one comes first.
-    rows: Vec<AccountNo>,
+    rows: Vec<Key>,
     /// How long it waits for each.
     limit: Duration,
 }
 
 impl Rest {
     /// These rows in turn, each within `limit`.
-    pub(super) fn rows(rows: &[AccountNo], limit: Duration) -> Self {
-        Self { rows: rows.iter().rev().copied().collect(), limit }
+    pub(super) fn rows(rows: impl DoubleEndedIterator<Item = Key>, limit: Duration) -> Self {
+        Self { rows: rows.rev().collect(), limit }
     }
 }
 
@@ -77,6 +87,8 @@ struct Waiter {
     until: Option<Instant>,
     grant: oneshot::Sender<()>,
     rest: Rest,
+    /// It waits for the holder's end, and takes nothing.
+    outwaits: bool,
 }
 
 #[derive(Debug)]
@@ -160,7 +172,18 @@ impl Locks {
             return Asked::Held;
         }
         let (grant, granted) = oneshot::channel();
-        self.queue(key, Waiter { owner, until, grant, rest: rest() });
+        self.queue(key, Waiter { owner, until, grant, rest: rest(), outwaits: false });
+        Asked::Waits(granted)
+    }
+
+    /// Waits until whoever else holds the lock has given it back, and takes nothing: all who wait so learn of it at once, as those do who
+    /// wait in a unique index for a transaction's end.
+    pub(super) fn outwait(&mut self, owner: Owner, key: Key, until: Option<Instant>) -> Asked {
+        if self.holder(key).is_none_or(|holder| holder == owner) {
+            return Asked::Held;
+        }
+        let (grant, granted) = oneshot::channel();
+        self.queue(key, Waiter { owner, until, grant, rest: Rest::default(), outwaits: true });
         Asked::Waits(granted)
     }
 
@@ -211,7 +234,7 @@ impl Locks {
     /// Gives a lock to the next one in its queue who still wants it; those passed over are done for.
     fn hand_on(&mut self, key: Key, now: Instant, leaving: &mut Vec<Owner>) {
         let Some(lock) = self.locks.get_mut(&key) else { return };
-        while let Some(Waiter { owner, until, grant, rest }) = lock.waiting.pop_front() {
+        while let Some(Waiter { owner, until, grant, rest, outwaits }) = lock.waiting.pop_front() {
             let standing = self.owners.entry(owner).or_default();
             standing.wait = None;
             // Granted in the very moment of the limit counts as granted.
@@ -225,9 +248,12 @@ impl Locks {
                 }
                 self.news.push((owner, News::Ended));
             } else if in_time && grant.send(()).is_ok() {
+                self.news.push((owner, News::Granted));
+                if outwaits {
+                    continue;
+                }
                 lock.holder = owner;
                 standing.held.push(key);
-                self.news.push((owner, News::Granted));
                 return;
             }
             leaving.push(owner);
@@ -244,11 +270,10 @@ impl Locks {
         now: Instant,
         leaving: &mut Vec<Owner>,
     ) {
-        while let Some(row) = rest.rows.pop() {
-            let key = Key::Row(row);
+        while let Some(key) = rest.rows.pop() {
             if !self.try_acquire(owner, key) {
                 let until = Some(now + rest.limit);
-                self.queue(key, Waiter { owner, until, grant, rest });
+                self.queue(key, Waiter { owner, until, grant, rest, outwaits: false });
                 return;
             }
         }
@@ -301,6 +326,21 @@ mod tests {
         assert!(locks.is_held_by(4, ROW) && locks.is_held_by(5, OTHER));
     }
 
+    #[tokio::test(start_paused = true)]
+    async fn whoever_only_outwaits_a_holder_takes_nothing_and_holds_nobody_up() {
+        let (mut locks, now, guard) = (Locks::default(), Instant::now(), Key::Guard(7));
+        let until = Some(now + Duration::from_secs(1));
+        assert!(matches!(locks.outwait(1, guard, until), Asked::Held), "nobody is in the way");
+        assert!(locks.try_acquire(1, guard) && locks.try_acquire(2, ROW));
+        let [mut second, mut third] = [2, 3].map(|owner| waits(locks.outwait(owner, guard, until)));
+        let _first = waits(locks.outwait(1, ROW, until));
+        assert!(locks.in_cycle(1) && locks.in_cycle(2) && !locks.in_cycle(3));
+        locks.release_all(1, now);
+        assert_eq!((second.try_recv(), third.try_recv()), (Ok(()), Ok(())));
+        assert_eq!((locks.holder(guard), locks.wait_of(2), locks.wait_of(3)), (None, None, None));
+        assert!(locks.try_acquire(3, guard), "whoever comes first has it");
+    }
+
     #[test]
     fn a_circle_is_seen_through_rows_and_keys_alike_by_those_on_it() {
         let (mut locks, id) = (Locks::default(), Key::Id(TransferId(uuid::Uuid::from_u128(1))));
@@ -317,7 +357,7 @@ mod tests {
     async fn a_waiter_whose_client_has_gone_locks_the_rest_of_its_rows_before_it_ends() {
         let (mut locks, now) = (Locks::default(), Instant::now());
         let (second, free) = (Duration::from_secs(1), AccountNo::new(9));
-        let rest = || Rest::rows(&[free, AccountNo::new(8)], second);
+        let rest = || Rest::rows([Key::Row(free), OTHER].into_iter(), second);
         assert!(locks.try_acquire(1, ROW) && locks.try_acquire(2, OTHER));
         drop(locks.acquire(3, ROW, Some(now + second), rest));
         let mut fourth = waits(acquire(&mut locks, 4, ROW, None));

@@ -126,6 +126,11 @@ impl Link {
         &self.0.name
     }
 
+    /// Who calls over it.
+    pub fn from(&self) -> &str {
+        self.0.name.split('>').next().unwrap_or_default()
+    }
+
     /// What requests meet, counted when they are sent.
     pub fn requests(&self) -> &Hook<RequestFault> {
         self.0.requests.all()
@@ -259,9 +264,9 @@ impl Link {
             // Whoever keeps it had taken the connection: the caller cannot tell a refusal from a break.
             Some(RequestFault::Held(by)) => self.keep(to, request, by).await.unwrap_or(Err(BROKEN)).or(Err(BROKEN)),
             Some(RequestFault::Doubled(after)) => {
-                // Nobody waits for this one.
+                // Nobody waits for this one. Whoever doubles had taken the connection, as above.
                 drop(self.keep(to, request.clone(), after));
-                self.carry(to, request).await
+                self.carry(to, request).await.or(Err(BROKEN))
             }
         };
         if let Ok(answer) = &end

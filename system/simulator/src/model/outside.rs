@@ -1,10 +1,11 @@
 //! The bundles of models that services are started with.
 //!
-//! In: a store, a log, a process. Out: [`ModelCore`], [`ModelChannel`]. Elsewhere: the real assemblies (`adapters::process`), what may be
+//! In: a store, a log, a process. Out: [`ModelCore`], [`ModelChannel`], [`ModelBanks`]. Elsewhere: the real assemblies (`adapters::process`), what may be
 //! done wrong on the way to a model (`planted`).
 
-use bankstorm_outside::bundle::{ChannelOutside, CoreOutside};
+use bankstorm_outside::bundle::{BanksOutside, ChannelOutside, CoreOutside};
 
+use super::bank_network::{ModelBankBook, ModelBankNetwork, ModelOutcomeSink};
 use super::core_api::ModelCoreApi;
 use super::process::{ModelMetrics, ModelScope, ModelVisible};
 use crate::planted;
@@ -16,6 +17,8 @@ pub struct ModelCore {
     pub store: planted::CoreStore,
     /// The log.
     pub log: planted::Log,
+    /// The other banks.
+    pub banks: ModelBankNetwork,
     /// Its process.
     pub scope: ModelScope,
     /// Its markers and counters.
@@ -25,6 +28,7 @@ pub struct ModelCore {
 impl CoreOutside for ModelCore {
     type Store = planted::CoreStore;
     type Log = planted::Log;
+    type Banks = ModelBankNetwork;
     type Scope = ModelScope;
     type Points = ModelMetrics;
     type Metrics = ModelMetrics;
@@ -35,6 +39,10 @@ impl CoreOutside for ModelCore {
 
     fn log(&self) -> &planted::Log {
         &self.log
+    }
+
+    fn banks(&self) -> &ModelBankNetwork {
+        &self.banks
     }
 
     fn scope(&self) -> &ModelScope {
@@ -102,5 +110,46 @@ impl ChannelOutside for ModelChannel {
 
     fn visible(&self) -> &ModelVisible {
         &self.visible
+    }
+}
+
+/// What the other banks' process knows of the outside.
+#[derive(Clone)]
+pub struct ModelBanks {
+    /// Their book, which outlives the process.
+    pub book: ModelBankBook,
+    /// Core.
+    pub core: ModelOutcomeSink,
+    /// Their process.
+    pub scope: ModelScope,
+    /// Their markers and counters.
+    pub metrics: ModelMetrics,
+}
+
+impl BanksOutside for ModelBanks {
+    type Book = ModelBankBook;
+    type Core = ModelOutcomeSink;
+    type Scope = ModelScope;
+    type Points = ModelMetrics;
+    type Metrics = ModelMetrics;
+
+    fn book(&self) -> &ModelBankBook {
+        &self.book
+    }
+
+    fn core(&self) -> &ModelOutcomeSink {
+        &self.core
+    }
+
+    fn scope(&self) -> &ModelScope {
+        &self.scope
+    }
+
+    fn points(&self) -> &ModelMetrics {
+        &self.metrics
+    }
+
+    fn metrics(&self) -> &ModelMetrics {
+        &self.metrics
     }
 }

@@ -18,6 +18,7 @@ use super::{Operation, Plan, SCHEMA};
 use crate::planted::Planted;
 
 pub use check::check;
+pub(crate) use check::repeats_transfers;
 
 /// What is wrong with a plan's file.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
@@ -147,6 +148,12 @@ const COMMON: [&str; 4] = ["op", "at_ms", "account", "action"];
 fn fields_of(action: &str) -> Option<&'static [&'static str]> {
     match action {
         "deposit" => Some(&["won", "patience_ms", "retries", "again"]),
+        "transfer" => {
+            Some(&["to", "user", "won", "channel", "patience_ms", "retries", "elsewhere", "again", "resubmit", "reads"])
+        }
+        "outbound" => {
+            Some(&["user", "won", "channel", "patience_ms", "retries", "elsewhere", "again", "resubmit", "reads"])
+        }
         "scroll" => Some(&["channel", "pages", "limit"]),
         _ => None,
     }

@@ -110,14 +110,17 @@ pub fn places_in(kind: Kind, topology: &Topology) -> Vec<String> {
     let one = |word: &str| std::iter::once(word.to_owned());
     // Who calls whom, and what for.
     let links = || {
-        let customers = channels().map(|channel| (format!("customers>{channel}"), &["history"][..]));
-        let core = channels().map(|channel| (format!("{channel}>core"), &["entries", "heads"][..]));
-        std::iter::once(("customers>core".to_owned(), &["deposit", "resolve"][..])).chain(customers).chain(core)
+        let customers = channels().map(|channel| (format!("customers>{channel}"), &["history", "submit", "state"][..]));
+        let core =
+            channels().map(|channel| (format!("{channel}>core"), &["entries", "heads", "transfer", "resolve"][..]));
+        let banks = [("core>banks".to_owned(), &["credit", "cancel"][..]), ("banks>core".to_owned(), &["outcome"][..])];
+        let deposits = std::iter::once(("customers>core".to_owned(), &["deposit", "resolve"][..]));
+        deposits.chain(customers).chain(core).chain(banks)
     };
     let databases = || one("postgres-core").chain(one("postgres-channel"));
     match kind.word().split_once('.').map_or("", |(family, _)| family) {
-        "node" if kind == Kind::NodeRestart => one("core").chain(channels()).collect(),
-        "node" => one("core").chain(channels()).chain(databases()).chain(one("kafka")).collect(),
+        "node" if kind == Kind::NodeRestart => one("core").chain(channels()).chain(one("banks")).collect(),
+        "node" => one("core").chain(channels()).chain(one("banks")).chain(databases()).chain(one("kafka")).collect(),
         "pg" | "clock" => databases().collect(),
         "kafka" if kind == Kind::FetchStalled => channels().collect(),
         "kafka" if kind == Kind::ClientFailed => one("core").chain(channels()).collect(),
@@ -153,7 +156,7 @@ mod tests {
     fn messages_have_places_by_link_and_by_kind_and_cuts_reach_kafka() {
         let mut topology = draw(1).topology;
         topology.channels = 1;
-        let calls = ["customers>core", "customers>channel-0", "channel-0>core"];
+        let calls = ["customers>core", "customers>channel-0", "channel-0>core", "core>banks", "banks>core"];
         assert_eq!(places_in(Kind::LinkSlow, &topology), calls);
         assert_eq!(places_in(Kind::LinkCut, &topology), [&calls[..], &["core>kafka", "channel-0>kafka"]].concat());
         assert_eq!(places_in(Kind::ClientFailed, &topology), ["core", "channel-0"]);
@@ -163,9 +166,18 @@ mod tests {
             "customers>core:resolve",
             "customers>channel-0",
             "customers>channel-0:history",
+            "customers>channel-0:submit",
+            "customers>channel-0:state",
             "channel-0>core",
             "channel-0>core:entries",
             "channel-0>core:heads",
+            "channel-0>core:transfer",
+            "channel-0>core:resolve",
+            "core>banks",
+            "core>banks:credit",
+            "core>banks:cancel",
+            "banks>core",
+            "banks>core:outcome",
         ];
         for kind in [Kind::RequestHeld, Kind::AnswerDropped] {
             assert_eq!(places_in(kind, &topology), by_kind);

@@ -2,8 +2,12 @@
 //!
 //! In: the model, a bug. Out: the port. Elsewhere: what each bug does (its own file), the model (`model::channel_store`).
 
-use bankstorm_contracts::{AccountNo, Head, Seq};
-use bankstorm_outside::channel_store::{self as port, AdvanceWrites, StoredPage};
+use std::time::Duration;
+
+use bankstorm_contracts::{AccountNo, Head, Seq, TransferId};
+use bankstorm_outside::channel_store::{
+    self as port, AdvanceWrites, Clock, NewTransfer, Opened, StoredPage, TransferRow,
+};
 use bankstorm_outside::{CommitOutcome, LockMode, StoreError};
 
 use super::{Planted, torn_page, unlocked_advance};
@@ -46,6 +50,18 @@ impl port::ChannelStore for ChannelStore {
             _ => self.inner.page(account, before, limit).await,
         }
     }
+
+    async fn transfer(&self, id: TransferId) -> Result<Option<TransferRow>, StoreError> {
+        self.inner.transfer(id).await
+    }
+
+    async fn take_due(&self, limit: u32, lease: Duration, clock: Clock) -> Result<Vec<TransferRow>, StoreError> {
+        self.inner.take_due(limit, lease, clock).await
+    }
+
+    async fn postpone(&self, id: TransferId, by: Duration, clock: Clock) -> Result<(), StoreError> {
+        self.inner.postpone(id, by, clock).await
+    }
 }
 
 /// A transaction.
@@ -60,6 +76,29 @@ impl port::ChannelTx for ChannelTx {
             Some(Planted::UnlockedAdvance) => unlocked_advance::read(&mut self.inner, accounts).await,
             _ => self.inner.lock(accounts, mode).await,
         }
+    }
+
+    async fn open(&mut self, transfer: &NewTransfer, wait: Duration) -> Result<Opened, StoreError> {
+        self.inner.open(transfer, wait).await
+    }
+
+    async fn lock_transfers(&mut self, ids: &[TransferId], wait: Duration) -> Result<Vec<TransferRow>, StoreError> {
+        self.inner.lock_transfers(ids, wait).await
+    }
+
+    async fn lock_both(
+        &mut self,
+        accounts: &[AccountNo],
+        mode: LockMode,
+        transfers: &[TransferId],
+        wait: Duration,
+    ) -> Result<(Vec<Head>, Vec<TransferRow>), StoreError> {
+        if self.planted != Some(Planted::UnlockedAdvance) {
+            return self.inner.lock_both(accounts, mode, transfers, wait).await;
+        }
+        let heads = self.lock(accounts, mode).await?;
+        let rows = if transfers.is_empty() { Vec::new() } else { self.lock_transfers(transfers, wait).await? };
+        Ok((heads, rows))
     }
 
     async fn write(&mut self, writes: &AdvanceWrites) -> Result<(), StoreError> {

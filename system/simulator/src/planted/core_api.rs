@@ -2,8 +2,11 @@
 //!
 //! In: the model of the calls, a bug. Out: the port. Elsewhere: the calls themselves (`model::core_api`).
 
-use bankstorm_contracts::{AccountNo, Entry, Head, Seq};
-use bankstorm_outside::core_api::{self as port, CallError};
+use std::time::Duration;
+
+use bankstorm_contracts::core_api::{Transfer, Verdict};
+use bankstorm_contracts::{AccountNo, Entry, Head, Seq, TransferId};
+use bankstorm_outside::core_api::{self as port, CallError, Submitted};
 
 use super::Planted;
 
@@ -38,5 +41,13 @@ impl<C: port::CoreApi> port::CoreApi for CoreApi<C> {
 
     async fn heads(&self, accounts: &[AccountNo]) -> Result<Vec<Head>, CallError> {
         self.inner.heads(accounts).await
+    }
+
+    async fn transfer(&self, transfer: &Transfer, limit: Duration) -> Result<Submitted, CallError> {
+        self.inner.transfer(transfer, limit).await
+    }
+
+    async fn resolve(&self, id: TransferId) -> Result<Verdict, CallError> {
+        self.inner.resolve(id).await
     }
 }

@@ -4,8 +4,10 @@
 
 use std::time::Duration;
 
-use bankstorm_contracts::{AccountNo, Entry, Head, Seq};
-use bankstorm_outside::core_store::{self as port, Claim, Claimed, Locked, OutboxRow, Writes};
+use bankstorm_contracts::{AccountNo, Entry, Head, Seq, TransferId};
+use bankstorm_outside::core_store::{
+    self as port, Claim, Claimed, Locked, OpenHold, OpenHolds, OutboxRow, TransferRecord, Writes,
+};
 use bankstorm_outside::{CommitOutcome, LockMode, StoreError};
 
 use super::{Planted, claims_anew, outbox_aside, resolve_reads, skips_unsent, unknown_as_failed, unlocked_posting};
@@ -46,6 +48,14 @@ impl port::CoreStore for CoreStore {
 
     async fn heads(&self, accounts: &[AccountNo]) -> Result<Vec<Head>, StoreError> {
         self.inner.heads(accounts).await
+    }
+
+    async fn transfer(&self, id: TransferId) -> Result<Option<TransferRecord>, StoreError> {
+        self.inner.transfer(id).await
+    }
+
+    async fn open_holds(&self, limit: u32) -> Result<OpenHolds, StoreError> {
+        self.inner.open_holds(limit).await
     }
 
     async fn unsent(&self, limit: u32) -> Result<Vec<OutboxRow>, StoreError> {
@@ -96,6 +106,10 @@ impl port::CoreTx for CoreTx {
             Some(Planted::UnlockedPosting) => unlocked_posting::read(&mut self.inner, accounts).await,
             _ => self.inner.lock(accounts, mode).await,
         }
+    }
+
+    async fn reopen(&mut self, ids: &[TransferId], wait: Duration) -> Result<Vec<OpenHold>, StoreError> {
+        self.inner.reopen(ids, wait).await
     }
 
     async fn claim_and_lock(

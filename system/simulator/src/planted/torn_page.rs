@@ -17,5 +17,5 @@ pub(super) async fn page(
 ) -> Result<Option<StoredPage>, StoreError> {
     let Some(rows) = inner.page(account, before, limit).await? else { return Ok(None) };
     let Some(later) = inner.page(account, None, 1).await? else { return Ok(None) };
-    Ok(Some(StoredPage { items: rows.items, head: later.head }))
+    Ok(Some(StoredPage { head: later.head, ..rows }))
 }

@@ -7,14 +7,17 @@
 
 use std::time::Duration;
 
-use bankstorm_contracts::channel_api::{ChannelRequest, ChannelResponse, HistoryPage};
-use bankstorm_contracts::core_api::{CoreRequest, CoreResponse, Verdict};
+use bankstorm_contracts::banks_api::{BanksRequest, BanksResponse, CreditAnswer};
+use bankstorm_contracts::channel_api::{ChannelRequest, ChannelResponse, HistoryPage, TransferView};
+use bankstorm_contracts::core_api::{CoreRequest, CoreResponse, Destination, Party, Verdict};
 use bankstorm_contracts::{AccountNo, Entry, Head, Problem, TransferId, event};
 
 use crate::plan::Fault;
 
 /// The upper half of the id of a customer's deposit; the lower one is its operation's number.
 pub(crate) const DEPOSITS: u64 = 0xde90;
+/// The upper half of the id of a customer's transfer; the lower one is its operation's number.
+pub(crate) const TRANSFERS: u64 = 0x7a45;
 /// How many things of a list are named.
 const NAMED: usize = 5;
 
@@ -44,11 +47,19 @@ pub(crate) fn account(account: AccountNo) -> String {
     format!("account {}", number - AccountNo::FIRST_CUSTOMER)
 }
 
-/// `#50` for a customer's deposit; others by what they are.
+/// `account 7` at this bank; others by bank and number.
+pub(crate) fn party(party: &Party) -> String {
+    match party.destination("to") {
+        Ok(Destination::Own(no)) => account(no),
+        _ => format!("{} {}", party.bank, party.account),
+    }
+}
+
+/// `#50` for a customer's deposit or transfer; others by what they are.
 pub(crate) fn transfer(id: TransferId) -> String {
     let (kind, number) = id.0.as_u64_pair();
     match (kind, i64::try_from(number)) {
-        (DEPOSITS, _) => format!("#{number}"),
+        (DEPOSITS | TRANSFERS, _) => format!("#{number}"),
         (0, Ok(number)) => format!("the opening of {}", account(AccountNo::new(number))),
         _ => format!("transfer {id}"),
     }
@@ -81,6 +92,16 @@ fn verdict(verdict: &Verdict) -> String {
     format!("{} {}{reason}{seq}{balance}", transfer(verdict.id), verdict.state.as_str())
 }
 
+fn view(view: &TransferView) -> String {
+    let seq = view.seq.map_or_else(String::new, |seq| format!(", seq {seq}"));
+    let reason = view.reason.map_or_else(String::new, |reason| format!(", {}", reason.as_str()));
+    format!("{} {}{reason}{seq}", transfer(view.id), view.state.as_str())
+}
+
+fn outcome(answer: &CreditAnswer) -> String {
+    format!("{} {}", transfer(answer.id), answer.state.as_str())
+}
+
 fn entries(entries: &[Entry]) -> String {
     match entries {
         [] => "no entries".to_owned(),
@@ -97,7 +118,11 @@ fn page(page: &HistoryPage) -> String {
         _ => "an empty page".to_owned(),
     };
     let stale = if page.stale { ", stale" } else { "" };
-    format!("{shown}, as of {}{stale}", page.as_of_seq)
+    let pending = match &page.pending[..] {
+        [] => String::new(),
+        ids => format!(", pending {}", listed(ids.iter().map(|id| transfer(*id)))),
+    };
+    format!("{shown}, as of {}{stale}{pending}", page.as_of_seq)
 }
 
 fn problem(problem: &Problem) -> String {
@@ -114,7 +139,12 @@ impl Told for CoreRequest {
                 let (id, to) = (transfer(deposit.id), account(deposit.account));
                 format!("deposit {id} of {} won to {to}", deposit.amount.get())
             }
+            Self::Transfer(asked) => {
+                let (id, from, to) = (transfer(asked.id), account(asked.from), party(&asked.to));
+                format!("transfer {id} of {} won from {from} to {to}", asked.amount.get())
+            }
             Self::Resolve(id) => format!("resolve {}", transfer(*id)),
+            Self::BankOutcome(answer) => format!("outcome {}", outcome(answer)),
             Self::Entries { account: no, after, limit } => {
                 format!("entries of {} after {after}, at most {limit}", account(*no))
             }
@@ -128,6 +158,8 @@ impl Kinded for CoreRequest {
     fn kind(&self) -> &'static str {
         match self {
             Self::Deposit(_) => "deposit",
+            Self::Transfer(_) => "transfer",
+            Self::BankOutcome(_) => "outcome",
             Self::Resolve(_) => "resolve",
             Self::Entries { .. } => "entries",
             Self::Head(_) => "head",
@@ -159,16 +191,28 @@ impl Told for CoreResponse {
 
 impl Told for ChannelRequest {
     fn told(&self) -> String {
-        let Self::History { account: no, cursor, limit } = self;
-        let below = cursor.map_or_else(String::new, |below| format!(" below {below}"));
-        format!("history of {}{below}, {limit} a page", account(*no))
+        match self {
+            Self::History { account: no, cursor, limit } => {
+                let below = cursor.map_or_else(String::new, |below| format!(" below {below}"));
+                format!("history of {}{below}, {limit} a page", account(*no))
+            }
+            Self::Submit(asked) => {
+                let (id, user) = (transfer(asked.id), asked.user);
+                let (from, to) = (account(asked.from), party(&asked.to));
+                format!("submit {id} of {} won from {from} to {to}, user {user}", asked.amount.get())
+            }
+            Self::Transfer(id) => format!("state of {}", transfer(*id)),
+        }
     }
 }
 
 impl Kinded for ChannelRequest {
     fn kind(&self) -> &'static str {
-        let Self::History { .. } = self;
-        "history"
+        match self {
+            Self::History { .. } => "history",
+            Self::Submit(_) => "submit",
+            Self::Transfer(_) => "state",
+        }
     }
 }
 
@@ -176,12 +220,49 @@ impl Told for ChannelResponse {
     fn told(&self) -> String {
         match self {
             Self::History(answer) => page(answer),
+            Self::Created(answer) => format!("created: {}", view(answer)),
+            Self::Accepted(answer) => format!("accepted: {}", view(answer)),
+            Self::Transfer(answer) => format!("stands: {}", view(answer)),
             Self::Problem(no) => problem(no),
         }
     }
 
     fn stands_alone(&self) -> bool {
-        false
+        matches!(self, Self::Created(_) | Self::Accepted(_) | Self::Transfer(_))
+    }
+}
+
+impl Told for BanksRequest {
+    fn told(&self) -> String {
+        match self {
+            Self::Credit(credit) => {
+                format!("credit {} of {} won to {}", transfer(credit.id), credit.amount.get(), party(&credit.to))
+            }
+            Self::Cancel(id) => format!("cancel {}", transfer(*id)),
+        }
+    }
+}
+
+impl Kinded for BanksRequest {
+    fn kind(&self) -> &'static str {
+        match self {
+            Self::Credit(_) => "credit",
+            Self::Cancel(_) => "cancel",
+        }
+    }
+}
+
+impl Told for BanksResponse {
+    fn told(&self) -> String {
+        match self {
+            Self::Answer(answer) => format!("answer: {}", outcome(answer)),
+            Self::Accepted(id) => format!("takes {} on", transfer(*id)),
+            Self::Problem(no) => problem(no),
+        }
+    }
+
+    fn stands_alone(&self) -> bool {
+        !matches!(self, Self::Problem(_))
     }
 }
 
@@ -214,74 +295,4 @@ pub(crate) fn particulars(fault: &Fault) -> String {
 }
 
 #[cfg(test)]
-mod tests {
-    use std::time::Duration;
-
-    use bankstorm_contracts::channel_api::{ChannelRequest, ChannelResponse, HistoryPage};
-    use bankstorm_contracts::core_api::{CoreRequest, CoreResponse, Entries, Heads, Verdict};
-    use bankstorm_contracts::problem::{Problem, ProblemKind};
-    use bankstorm_contracts::{AccountNo, Entry, EntryKind, Head, TransferId, TransferState, WallMicros, Won};
-
-    use super::{Told, account, seconds, transfer};
-
-    fn customer(index: i64) -> AccountNo {
-        AccountNo::new(AccountNo::FIRST_CUSTOMER + index)
-    }
-
-    fn entry(seq: i64) -> Entry {
-        Entry {
-            account: customer(3),
-            seq,
-            amount: Won::new(7),
-            balance_after: Won::new(7 * seq),
-            transfer: TransferId(uuid::Uuid::from_u64_pair(super::DEPOSITS, 50)),
-            kind: EntryKind::Deposit,
-            posted_at: WallMicros(0),
-        }
-    }
-
-    #[test]
-    fn things_have_the_names_that_plans_give_them() {
-        assert_eq!(
-            (account(customer(7)), account(AccountNo::OPENING)),
-            ("account 7".into(), "internal account 2".into())
-        );
-        assert_eq!(transfer(entry(1).transfer), "#50");
-        assert_eq!(transfer(TransferId(uuid::Uuid::from_u128(1_000_002))), "the opening of account 2");
-        assert_eq!(seconds(Duration::from_millis(3200)), "3.2 s");
-    }
-
-    #[test]
-    fn long_lists_are_cut_and_say_so() {
-        let asked = CoreRequest::Heads((0..7).map(customer).collect());
-        assert_eq!(asked.told(), "heads of account 0, account 1, account 2, account 3, account 4, and 2 more");
-        let head = Head { account: customer(3), seq: 9, balance: Won::new(63) };
-        let answer = CoreResponse::Heads(Heads { heads: vec![head] });
-        assert_eq!(answer.told(), "heads: account 3 at seq 9, balance 63");
-    }
-
-    #[test]
-    fn questions_and_answers_are_short() {
-        let (id, after, limit) = (entry(1).transfer, 12, 500);
-        let asked = CoreRequest::Entries { account: customer(3), after, limit };
-        assert_eq!(asked.told(), "entries of account 3 after 12, at most 500");
-        let answer = CoreResponse::Entries(Entries { entries: (13..=15).map(entry).collect() });
-        assert_eq!(answer.told(), "entries 13..15 of account 3");
-        assert_eq!(CoreRequest::Resolve(id).told(), "resolve #50");
-        let verdict = Verdict {
-            id,
-            state: TransferState::Completed,
-            reason: None,
-            seq: Some(13),
-            balance_after: Some(Won::new(91)),
-        };
-        assert_eq!(CoreResponse::Created(verdict).told(), "created: #50 completed, seq 13, balance 91");
-        let refused = CoreResponse::Problem(Problem::new(ProblemKind::NotStarted, "core is stopping"));
-        assert_eq!((refused.told().as_str(), refused.stands_alone()), ("problem not-started: core is stopping", false));
-        let asked = ChannelRequest::History { account: customer(3), cursor: Some(13), limit: 10 };
-        assert_eq!(asked.told(), "history of account 3 below 13, 10 a page");
-        let items = (3..=12).rev().map(entry).collect();
-        let page = HistoryPage { items, next_cursor: Some(3), as_of_seq: 14, stale: true, pending: Vec::new() };
-        assert_eq!(ChannelResponse::History(page).told(), "page 12..3 of 10, as of 14, stale");
-    }
-}
+mod tests;

@@ -3,27 +3,32 @@
 //! In: a plan. Out: processes that can be killed, frozen, stopped and started. Elsewhere: when that happens (`conductor`), who uses the
 //! bank (`customers`), what is left of it (`evidence`).
 
+mod config;
+
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use bankstorm_channel::{Channel, ChannelConfig, WorkerMode};
+use bankstorm_banks::Banks;
+use bankstorm_channel::Channel;
+use bankstorm_contracts::banks_api::{BanksRequest, BanksResponse};
 use bankstorm_contracts::channel_api::{ChannelRequest, ChannelResponse};
 use bankstorm_contracts::core_api::{CoreRequest, CoreResponse};
 use bankstorm_contracts::event::ENTRIES_TOPIC;
 use bankstorm_contracts::{AccountNo, Won};
-use bankstorm_core::{Core, CoreConfig};
+use bankstorm_core::Core;
 use tokio::time::{sleep, timeout};
 
-use super::names::{CHANNELS, CORE};
+use super::names::{BANKS, CHANNELS, CORE};
+use crate::model::bank_network::{ModelBankBook, ModelBankNetwork, ModelOutcomeSink};
 use crate::model::channel_store::ModelChannelStore;
 use crate::model::core_api::{ModelCoreApi, serve};
 use crate::model::core_store::ModelCoreStore;
 use crate::model::log::ModelLog;
 use crate::model::network::{Endpoint, Network};
-use crate::model::outside::{ModelChannel, ModelCore};
+use crate::model::outside::{ModelBanks, ModelChannel, ModelCore};
 use crate::model::process::{ModelMetrics, ModelScope, ModelVisible};
-use crate::plan::{self, Plan, Topology};
+use crate::plan::{Plan, Topology};
 use crate::planted::{self, Planted};
 use crate::trace;
 
@@ -41,6 +46,9 @@ pub(crate) struct Bank {
     pub(crate) network: Network,
     pub(crate) core: Process<CoreRequest, CoreResponse>,
     pub(crate) channels: Vec<Process<ChannelRequest, ChannelResponse>>,
+    pub(crate) banks: Process<BanksRequest, BanksResponse>,
+    /// The other banks' book: a file, which outlives their process.
+    pub(crate) book: ModelBankBook,
     planted: Option<Planted>,
     /// What the world itself saw, by marker.
     pub(crate) seen: Mutex<BTreeMap<&'static str, u64>>,
@@ -141,7 +149,12 @@ impl Bank {
         for index in 0..topology.accounts {
             core_store.open(account(index), Won::new(topology.opening_won));
         }
-        core_store.open(account(own_account(&topology)), Won::new(topology.opening_won));
+        for index in own_accounts(&topology) {
+            core_store.open(account(index), Won::new(topology.opening_won));
+        }
+        for status in &topology.transfers.statuses {
+            core_store.set_status(account(status.account), status.status);
+        }
         let opened: Vec<_> = core_store.with(|data| data.entries.values().cloned().collect());
         channel_store.load(&opened);
         let bank = Self {
@@ -151,10 +164,13 @@ impl Bank {
             network: Network::new(seed, pace),
             core: Process::new(CORE),
             channels: CHANNELS.iter().take(topology.channels as usize).map(|name| Process::new(name)).collect(),
+            banks: Process::new(BANKS),
+            book: ModelBankBook::paced(seed, pace),
             planted: plan.planted,
             seen: Mutex::default(),
             topology,
         };
+        bank.start_banks();
         bank.start_core();
         (0..bank.channels.len()).for_each(|index| bank.start_channel(index));
         bank
@@ -169,14 +185,37 @@ impl Bank {
         let outside = ModelCore {
             store: planted::CoreStore::new(self.core_store.of_process(), self.planted),
             log: planted::Log::new(self.log.of(CORE), self.planted),
+            banks: ModelBankNetwork::new(self.network.link(CORE, BANKS), self.banks.endpoint.clone()),
             scope: scope.clone(),
             metrics: self.core.metrics.clone(),
         };
         let core = {
             let _who = trace::acting(CORE);
-            Core::start(outside, core_config(&self.topology))
+            Core::start(outside, config::core(&self.topology))
         };
         serve(&self.core.endpoint, scope, core);
+    }
+
+    /// Starts the other banks, if they are not running.
+    pub(crate) fn start_banks(&self) {
+        if self.banks.scope().is_some() {
+            return;
+        }
+        let scope = self.banks.begin();
+        let outside = ModelBanks {
+            book: self.book.clone(),
+            core: ModelOutcomeSink::new(self.network.link(BANKS, CORE), self.core.endpoint.clone()),
+            scope: scope.clone(),
+            metrics: self.banks.metrics.clone(),
+        };
+        let banks = {
+            let _who = trace::acting(BANKS);
+            Banks::start(outside, config::banks(&self.topology.transfers))
+        };
+        self.banks.endpoint.listen_to(scope, move |caller, request| {
+            let (banks, caller) = (banks.clone(), caller.to_owned());
+            Box::pin(async move { banks.handle(&caller, request).await })
+        });
     }
 
     /// Starts a channel, if it is not running.
@@ -197,7 +236,7 @@ impl Bank {
         };
         let channel = {
             let _who = trace::acting(process.name);
-            Arc::new(Channel::start(outside, channel_config(&self.topology)))
+            Arc::new(Channel::start(outside, config::channel(&self.topology)))
         };
         process.endpoint.listen(scope, move |request| {
             let channel = Arc::clone(&channel);
@@ -221,48 +260,8 @@ pub(crate) fn account(index: u32) -> AccountNo {
     AccountNo::new(AccountNo::FIRST_CUSTOMER + i64::from(index))
 }
 
-/// The index of an account that no customer has: the world's own, to see whether the bank still works. The first index behind the
+/// The indices of accounts that no customer has: the world's own, to see whether the bank still works. The first index behind the
 /// customers' is unknown to the bank.
-pub(crate) const fn own_account(topology: &Topology) -> u32 {
-    topology.accounts + 1
-}
-
-fn core_config(topology: &Topology) -> CoreConfig {
-    let tight = CoreConfig {
-        admitted_max: 8,
-        read_slots: 1,
-        read_wait: Duration::from_millis(20),
-        relay_ack_wait: Duration::from_secs(2),
-        ..CoreConfig::default()
-    };
-    CoreConfig {
-        posting_slots: topology.posting_slots as usize,
-        batch_max: topology.batch_max as usize,
-        relay_poll: Duration::from_millis(topology.relay_poll_ms),
-        relay_rows_max: topology.relay_rows,
-        ..if topology.tight_limits { tight } else { CoreConfig::default() }
-    }
-}
-
-fn channel_config(topology: &Topology) -> ChannelConfig {
-    let tight = ChannelConfig {
-        drain_limit: Duration::from_millis(40),
-        drain_commit: Duration::from_millis(20),
-        commit_limit: Duration::from_millis(200),
-        ..ChannelConfig::default()
-    };
-    ChannelConfig {
-        worker_mode: match topology.worker_mode {
-            plan::WorkerMode::Serial => WorkerMode::Serial,
-            plan::WorkerMode::Keyed => WorkerMode::Keyed,
-            plan::WorkerMode::KeyedBatched => WorkerMode::KeyedBatched,
-        },
-        workers: topology.workers as usize,
-        sync_cost: Duration::from_millis(topology.sync_cost_ms),
-        transactions: topology.transactions as usize,
-        batch_accounts: topology.batch_accounts as usize,
-        span: i64::from(topology.span),
-        commit_every: Duration::from_millis(topology.commit_every_ms),
-        ..if topology.tight_limits { tight } else { ChannelConfig::default() }
-    }
+pub(crate) const fn own_accounts(topology: &Topology) -> [u32; 2] {
+    [topology.accounts + 1, topology.accounts + 2]
 }

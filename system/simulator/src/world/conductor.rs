@@ -18,7 +18,7 @@ use tokio::time::{Instant, sleep, sleep_until};
 
 use super::bank::{Bank, account};
 use super::markers;
-use super::names::{CORE, KAFKA, POSTGRES_CHANNEL, POSTGRES_CORE, known};
+use super::names::{BANKS, CORE, KAFKA, POSTGRES_CHANNEL, POSTGRES_CORE, known};
 use crate::model::database::{CommitFault, ModelDatabase, StepFault};
 use crate::model::hook::Hook;
 use crate::model::log::{OffsetCommitFault, ProduceFault, RecordFault};
@@ -232,6 +232,7 @@ impl Conductor {
         }
         Some(match fault.place.as_str() {
             CORE => Node::Core,
+            BANKS => Node::Banks,
             POSTGRES_CORE | POSTGRES_CHANNEL => Node::Database(self.database(&fault.place).clone()),
             KAFKA => Node::Kafka,
             channel => Node::Channel(self.bank.channel_of(channel).expect("plans are checked")),
@@ -312,6 +313,7 @@ fn cut_off(fault: &Fault) -> Option<&'static str> {
 /// Something with a pulse.
 enum Node {
     Core,
+    Banks,
     Channel(usize),
     Database(ModelDatabase),
     Kafka,
@@ -322,7 +324,7 @@ impl Node {
         let store = match self {
             Self::Core => Some(bank.core_store.database()),
             Self::Channel(_) => Some(bank.channel_store.database()),
-            Self::Database(_) | Self::Kafka => None,
+            Self::Banks | Self::Database(_) | Self::Kafka => None,
         };
         if store.is_some_and(|database| database.open_transactions() > 0) {
             bank.see(markers::KILLED_IN_A_TRANSACTION);
@@ -330,7 +332,15 @@ impl Node {
         if matches!(self, Self::Core) && bank.core_store.unsent_count() > 0 {
             bank.see(markers::KILLED_BEFORE_PUBLISHING);
         }
+        let holds_are_open = || bank.core_store.with(|data| data.holds.values().any(|hold| hold.ended.is_none()));
+        if matches!(self, Self::Core) && holds_are_open() {
+            bank.see(markers::KILLED_WITH_AN_OPEN_HOLD);
+        }
+        if matches!(self, Self::Channel(_)) && bank.channel_store.with(|data| !data.open.is_empty()) {
+            bank.see(markers::KILLED_WITH_AN_OPEN_TRANSFER);
+        }
         match self {
+            Self::Banks => bank.banks.kill(),
             Self::Core => bank.core.kill(),
             Self::Channel(index) => bank.channels[*index].kill(),
             Self::Database(database) => database.kill(),
@@ -340,6 +350,7 @@ impl Node {
 
     fn start(&self, bank: &Bank) {
         match self {
+            Self::Banks => bank.start_banks(),
             Self::Core => bank.start_core(),
             Self::Channel(index) => bank.start_channel(*index),
             Self::Database(database) => database.start(),
@@ -349,6 +360,7 @@ impl Node {
 
     fn pause(&self, bank: &Bank) {
         match self {
+            Self::Banks => bank.banks.pause(&bank.log),
             Self::Core => bank.core.pause(&bank.log),
             Self::Channel(index) => bank.channels[*index].pause(&bank.log),
             Self::Database(database) => database.pause(),
@@ -358,6 +370,7 @@ impl Node {
 
     fn resume(&self, bank: &Bank) {
         match self {
+            Self::Banks => bank.banks.resume(&bank.log),
             Self::Core => bank.core.resume(&bank.log),
             Self::Channel(index) => bank.channels[*index].resume(&bank.log),
             Self::Database(database) => database.resume(),
@@ -367,6 +380,7 @@ impl Node {
 
     async fn stop(&self, bank: &Bank) {
         match self {
+            Self::Banks => drop(bank.banks.stop().await),
             Self::Core => drop(bank.core.stop().await),
             Self::Channel(index) => drop(bank.channels[*index].stop().await),
             Self::Database(_) | Self::Kafka => {

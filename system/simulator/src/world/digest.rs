@@ -23,6 +23,7 @@ pub(crate) fn digest(
     let mut hash = Fields(Sha256::new());
     books(&mut hash, source);
     copies(&mut hash, source);
+    transfers(&mut hash, source);
     for (marker, count) in markers {
         hash.texts([Some(marker)]);
         hash.all([count.cast_signed()]);
@@ -83,8 +84,8 @@ fn copies(hash: &mut Fields, source: &MemorySource) {
         hash.all([row.account, row.last_seq, row.balance]);
     }
     for row in &source.apply_journal {
-        hash.all([row.account, row.journal_id, row.from_seq, row.to_seq, i64::from(row.partition), row.record_offset]);
-        hash.all([row.txid, i64::from(row.generation.unwrap_or(-1))]);
+        hash.all([row.account, row.journal_id, row.from_seq, row.to_seq, row.txid]);
+        hash.some([row.partition.map(i64::from), row.record_offset, row.generation.map(i64::from)]);
         hash.texts([Some(&row.source)]);
     }
     for row in &source.visible {
@@ -95,6 +96,7 @@ fn copies(hash: &mut Fields, source: &MemorySource) {
         hash.all([row.account, row.invoked_ns, row.completed_ns, row.top_seq, row.bottom_seq, row.as_of_seq]);
         hash.all([row.rows_hash.cast_signed(), i64::from(row.count), i64::from(row.contiguous), i64::from(row.stale)]);
         hash.some([row.cursor]);
+        hash.bytes(&row.pending);
         hash.texts([Some(&row.outcome), Some(&row.instance)]);
     }
     for row in &source.topic {
@@ -103,6 +105,36 @@ fn copies(hash: &mut Fields, source: &MemorySource) {
     }
     for row in &source.databases {
         hash.all([row.at_ns, row.deadlocks]);
+    }
+}
+
+/// How transfers stand everywhere, and what was told of them.
+fn transfers(hash: &mut Fields, source: &MemorySource) {
+    hash.lengths([source.core_holds.len(), source.channel_transfers.len(), source.bank_network.len()]);
+    hash.lengths([source.transfer_reads.len()]);
+    for row in &source.core_holds {
+        hash.wide(row.transfer);
+        hash.all([row.account, row.amount, row.placed_seq, row.placed_at_us]);
+        hash.some([row.ended_seq]);
+        hash.texts([Some(&row.state)]);
+    }
+    for row in &source.channel_transfers {
+        hash.wide(row.transfer);
+        hash.all([row.user, row.account, row.amount, row.created_at_us, row.attempts]);
+        hash.some([row.seq, row.settled_txid, row.opened_commit, row.settled_commit]);
+        hash.texts([Some(&row.stage), row.reason.as_deref()]);
+    }
+    for row in &source.bank_network {
+        hash.wide(row.transfer);
+        hash.all([i64::from(row.credited)]);
+        hash.some([row.amount]);
+        hash.texts([Some(&row.state)]);
+    }
+    for row in &source.transfer_reads {
+        hash.wide(row.transfer);
+        hash.all([row.invoked_ns, row.completed_ns]);
+        hash.some([row.seq]);
+        hash.texts([Some(&row.instance), Some(&row.outcome), row.stage.as_deref(), row.reason.as_deref()]);
     }
 }
 
@@ -119,6 +151,11 @@ impl Fields {
             *bytes = number.to_le_bytes();
         }
         self.0.update(bytes.as_flattened());
+    }
+
+    fn bytes(&mut self, bytes: &[u8]) {
+        self.all([bytes.len() as i64]);
+        self.0.update(bytes);
     }
 
     fn lengths<const N: usize>(&mut self, lengths: [usize; N]) {

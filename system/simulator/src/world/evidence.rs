@@ -1,26 +1,33 @@
 //! What is left of a world, as the rows that checkers read.
 //!
-//! In: a bank that has come to rest, what customers know. Out: a [`MemorySource`], sorted as `record::rows` says. Elsewhere: the same
-//! rows of real runs (`harness/evidence`), the checkers (`check`).
+//! In: a bank that has come to rest, what customers know. Out: a [`MemorySource`], sorted as `record::rows` says. Elsewhere: rows of
+//! transfers (`evidence::transfers`), the same rows of real runs (`harness/evidence`), the checkers (`check`).
+
+mod transfers;
 
 use bankstorm_contracts::event::{self, ENTRIES_TOPIC};
-use bankstorm_contracts::{AccountNo, Entry, Leg, ParamsHash};
+use bankstorm_contracts::{AccountNo, Entry, Leg, TransferId};
+use bankstorm_outside::channel_store::JournalLine;
+use bankstorm_outside::core_store::TransferRecord;
 use bankstorm_record::rows::{
-    ApplyJournalRow, ChannelAccountRow, ChannelEntryRow, CoreAccountRow, CoreEntryRow, CoreOutboxRow, CoreTransferRow,
-    DatabaseRow, TopicRow, VisibleRow,
+    ApplyJournalRow, ChannelAccountRow, ChannelEntryRow, CoreAccountRow, CoreEntryRow, CoreHoldRow, CoreOutboxRow,
+    CoreTransferRow, DatabaseRow, TopicRow, VisibleRow,
 };
 use bankstorm_record::source::MemorySource;
 use tokio::time::Instant;
 
 use super::bank::Bank;
 use super::ledger::Ledger;
+use crate::model::core_store::{CoreData, HoldRow};
 
 /// Collects everything. `deadlocks` are the databases' counts before load, core's first.
 pub(crate) fn collect(bank: &Bank, ledger: &Ledger, born: Instant, deadlocks: [u64; 2]) -> MemorySource {
-    let (operations, pages) = ledger.rows();
-    let mut source = MemorySource { operations, pages, ..MemorySource::default() };
+    let (operations, pages, transfer_reads) = ledger.rows();
+    let mut source = MemorySource { operations, pages, transfer_reads, ..MemorySource::default() };
     core(bank, &mut source);
     channel(bank, &mut source);
+    source.channel_transfers = transfers::in_channel(bank);
+    source.bank_network = transfers::abroad(bank);
     source.topic = topic(bank);
     source.visible = visible(bank, born);
     source.databases = databases(bank, ledger.now_ns(), deadlocks);
@@ -44,6 +51,8 @@ fn core(bank: &Bank, source: &mut MemorySource) {
             seq: 0,
             balance: None,
             loaded_seq: 0,
+            status: "open".to_owned(),
+            held: 0,
         });
         let customers = data.heads.values().map(|head| CoreAccountRow {
             account: head.account.get(),
@@ -51,26 +60,12 @@ fn core(bank: &Bank, source: &mut MemorySource) {
             seq: head.seq,
             balance: Some(head.balance.get()),
             loaded_seq,
+            status: data.statuses.get(&head.account).copied().unwrap_or_default().as_str().to_owned(),
+            held: data.held.get(&head.account).map_or(0, |held| held.get()),
         });
         source.core_accounts = of_bank.chain(customers).collect();
-        source.core_transfers = data
-            .transfers
-            .values()
-            .map(|record| {
-                let (account, amount) = data.asked.get(&record.id).copied().unwrap_or_default();
-                CoreTransferRow {
-                    transfer: record.id.0.as_u128(),
-                    kind: if record.params_hash == ParamsHash::TOMBSTONE { "tombstone" } else { "deposit" }.to_owned(),
-                    state: record.state.as_str().to_owned(),
-                    params_hash: record.params_hash.0.to_vec(),
-                    account: account.map(AccountNo::get),
-                    amount: amount.map(|amount| amount.get()),
-                    reason: record.reason.map(|reason| reason.as_str().to_owned()),
-                    seq: record.seq,
-                    balance_after: record.balance_after.map(|balance| balance.get()),
-                }
-            })
-            .collect();
+        source.core_transfers = data.transfers.values().map(|record| core_transfer(data, record)).collect();
+        source.core_holds = data.holds.iter().map(|(id, row)| core_hold(*id, row)).collect();
         let unsent = data.outbox.values().map(|entry| CoreOutboxRow {
             account: entry.account.get(),
             seq: entry.seq,
@@ -81,6 +76,42 @@ fn core(bank: &Bank, source: &mut MemorySource) {
     source.core_accounts.sort_by_key(|row| row.account);
     source.core_entries.sort_by_key(|row| (row.account, row.seq, row.transfer, row.amount));
     source.core_outbox.sort_by_key(|row| (row.account, row.seq));
+}
+
+fn core_transfer(data: &CoreData, record: &TransferRecord) -> CoreTransferRow {
+    let asked = data.asked.get(&record.id);
+    let claim = asked.map(|asked| &asked.claim);
+    let party = claim.and_then(|claim| claim.party.as_ref());
+    let promise = claim.and_then(|claim| claim.promise);
+    CoreTransferRow {
+        transfer: record.id.0.as_u128(),
+        kind: record.kind.as_str().to_owned(),
+        state: record.state.as_str().to_owned(),
+        params_hash: record.params_hash.0.to_vec(),
+        account: claim.and_then(|claim| claim.account).map(AccountNo::get),
+        amount: claim.and_then(|claim| claim.amount).map(|amount| amount.get()),
+        reason: record.reason.map(|reason| reason.as_str().to_owned()),
+        seq: record.seq,
+        balance_after: record.balance_after.map(|balance| balance.get()),
+        party_bank: party.map(|party| party.bank.clone()),
+        party_account: party.map(|party| party.account.clone()),
+        created_at_us: asked.map(|asked| asked.at.0),
+        posted_at_us: record.posted_at.map(|at| at.0),
+        requested_at_us: promise.map(|promise| promise.requested_at.0),
+        valid_for_ms: promise.map(|promise| promise.valid_for_ms.into()),
+    }
+}
+
+fn core_hold(id: TransferId, row: &HoldRow) -> CoreHoldRow {
+    CoreHoldRow {
+        transfer: id.0.as_u128(),
+        account: row.hold.account.get(),
+        amount: row.hold.amount.get(),
+        state: row.ended.map_or("held", |ended| ended.end.as_str()).to_owned(),
+        placed_seq: row.hold.placed_seq,
+        placed_at_us: row.hold.placed_at.0,
+        ended_seq: row.ended.map(|ended| ended.ended_seq),
+    }
 }
 
 fn core_entry(leg: &Leg) -> CoreEntryRow {
@@ -105,22 +136,27 @@ fn channel(bank: &Bank, source: &mut MemorySource) {
             dirty: false,
         });
         source.channel_accounts = accounts.collect();
-        let lines = data.journal.iter().zip(1..).map(|((txid, line), journal_id)| ApplyJournalRow {
-            journal_id,
-            account: line.account.get(),
-            from_seq: line.from_seq,
-            to_seq: line.to_seq,
-            source: line.source.as_str().to_owned(),
-            topic: line.cause.topic.clone(),
-            partition: line.cause.partition,
-            record_offset: line.cause.offset,
-            generation: line.cause.generation,
-            instance: "channel".to_owned(),
-            txid: i64::try_from(*txid).unwrap_or(i64::MAX),
-        });
+        let lines = data.journal.iter().zip(1..).map(|((txid, line), number)| journal_row(*txid, line, number));
         source.apply_journal = lines.collect();
     });
     source.apply_journal.sort_by_key(|row| (row.account, row.journal_id));
+}
+
+fn journal_row(txid: u64, line: &JournalLine, journal_id: i64) -> ApplyJournalRow {
+    let cause = line.cause.as_ref();
+    ApplyJournalRow {
+        journal_id,
+        account: line.account.get(),
+        from_seq: line.from_seq,
+        to_seq: line.to_seq,
+        source: line.source.as_str().to_owned(),
+        topic: cause.map(|cause| cause.topic.clone()),
+        partition: cause.map(|cause| cause.partition),
+        record_offset: cause.map(|cause| cause.offset),
+        generation: cause.and_then(|cause| cause.generation),
+        instance: "channel".to_owned(),
+        txid: i64::try_from(txid).unwrap_or(i64::MAX),
+    }
 }
 
 fn channel_entry(entry: &Entry) -> ChannelEntryRow {

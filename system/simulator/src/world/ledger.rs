@@ -1,89 +1,101 @@
-//! What customers know: every operation's row, every page read, every verdict that was heard.
+//! What customers know: every operation's row, every answer that was heard, every page read.
 //!
-//! In: answers. Out: rows for the checkers; contradictions between answers. Elsewhere: who asks (`customers`), the checkers (`check`).
+//! In: answers. Out: rows for the checkers. Elsewhere: who asks (`customers`), what an answer means (`ledger::ending`), what must hold
+//! (`check`).
 //!
-//! Two things only those who asked can see: two different terminal verdicts on one id (`verdict-flip`), and one id accepted with two
-//! sets of parameters (`param-drift`).
+//! One key is one use of an id with one set of parameters, however often it is sent: another amount under the same id, and another id of
+//! the same intent, are keys of their own, each with its row.
+
+mod ending;
 
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use bankstorm_contracts::core_api::{CoreResponse, Deposit, Verdict};
-use bankstorm_contracts::{Outcome, TransferState};
-use bankstorm_record::rows::{OperationRow, PageRow};
+use bankstorm_contracts::channel_api::SubmitTransfer;
+use bankstorm_contracts::core_api::{Deposit, OWN_BANK};
+use bankstorm_contracts::{Outcome, TransferId};
+use bankstorm_record::rows::{OperationRow, PageRow, TransferReadRow};
 use tokio::time::Instant;
 
-use super::Violation;
-use crate::model::network::CallEnd;
+pub(crate) use ending::{Ending, Heard, of_channel, of_core};
 
 /// What customers know. Shared by all of them.
 pub(crate) struct Ledger {
     born: Instant,
+    /// The network may bring requests a second time, so that what one of them was told is not what became of its key.
+    doubles: bool,
     last_ns: AtomicI64,
     book: Mutex<Book>,
 }
 
 #[derive(Default)]
 struct Book {
-    entries: Vec<Entry>,
+    keys: Vec<Key>,
     pages: Vec<PageRow>,
+    reads: Vec<TransferReadRow>,
 }
 
-/// One deposit.
-struct Entry {
-    deposit: Deposit,
-    row: OperationRow,
-    /// The terminal verdict that was heard first.
-    verdict: Option<Verdict>,
-    /// Another amount was sent under the same id: a verdict that was asked for may be about that one.
-    ambiguous: bool,
-    /// The deposit itself was accepted.
-    own: Option<Verdict>,
-    /// The other amount was accepted.
-    other: Option<Verdict>,
-    flips: Vec<String>,
-    drifts: Vec<String>,
+/// What is asked for under an id.
+#[derive(Clone, Debug)]
+pub(crate) enum Ask {
+    /// Of core.
+    Deposit(Deposit),
+    /// Of a channel.
+    Transfer(SubmitTransfer),
 }
 
-/// Who heard something of a deposit's id.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Whose {
-    /// Its sender.
-    Own,
-    /// The sender of another amount under the same id.
-    Other,
-    /// Somebody who asked what became of it.
-    Nobody,
-}
-
-/// How one request of a deposit ended, as its sender can tell.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Ending {
-    pub(crate) outcome: Outcome,
-    pub(crate) verdict: Option<Verdict>,
-}
-
-impl Ending {
-    /// What an answer means (D41).
-    pub(crate) fn of(answer: &Result<CoreResponse, CallEnd>) -> Self {
-        let plain = |outcome| Self { outcome, verdict: None };
-        match answer {
-            Ok(CoreResponse::Created(verdict) | CoreResponse::Verdict(verdict)) => match verdict.state {
-                TransferState::Processing => plain(Outcome::Unknown),
-                TransferState::Completed => Self { outcome: Outcome::Ok, verdict: Some(*verdict) },
-                TransferState::Rejected => Self { outcome: Outcome::Rejected, verdict: Some(*verdict) },
-            },
-            Ok(CoreResponse::Problem(problem)) => plain(Outcome::of_http(problem.status, false, Some(problem.kind))),
-            Ok(_) => plain(Outcome::Unknown),
-            Err(CallEnd::Refused) => plain(Outcome::Failed),
-            Err(CallEnd::Lost(_)) => plain(Outcome::Unknown),
+impl Ask {
+    /// The id.
+    pub(crate) const fn id(&self) -> TransferId {
+        match self {
+            Self::Deposit(deposit) => deposit.id,
+            Self::Transfer(submit) => submit.id,
         }
+    }
+
+    /// What the id is to be bound to.
+    pub(crate) fn params_hash(&self) -> Vec<u8> {
+        match self {
+            Self::Deposit(deposit) => deposit.params_hash(),
+            Self::Transfer(submit) => submit.params_hash(),
+        }
+        .0
+        .to_vec()
     }
 }
 
+/// One use of an id.
+struct Key {
+    ask: Ask,
+    row: OperationRow,
+}
+
+/// A key that is to be asked about at the end.
+#[derive(Clone, Debug)]
+pub(crate) struct Open {
+    pub(crate) place: usize,
+    pub(crate) ask: Ask,
+    /// Other parameters were sent under the id: how it stands does not say for which.
+    pub(crate) is_ambiguous: bool,
+}
+
+/// An answer, or that there was none.
+pub(crate) struct Answer<'a> {
+    pub(crate) id: TransferId,
+    pub(crate) invoked_ns: i64,
+    /// `core` or `channel`.
+    pub(crate) store: &'static str,
+    pub(crate) instance: &'static str,
+    /// `submit`, `read` or `resolve`.
+    pub(crate) via: &'static str,
+    /// What was sent, where parameters were.
+    pub(crate) ask: Option<&'a Ask>,
+}
+
 impl Ledger {
-    pub(crate) fn new() -> Self {
-        Self { born: Instant::now(), last_ns: AtomicI64::new(-1), book: Mutex::default() }
+    /// Customers of a network that may bring requests a second time (`doubles`), or not.
+    pub(crate) fn new(doubles: bool) -> Self {
+        Self { born: Instant::now(), doubles, last_ns: AtomicI64::new(-1), book: Mutex::default() }
     }
 
     /// Nanoseconds since the world began. Virtual time stands still while many things happen one after the other, so each question gets
@@ -95,86 +107,67 @@ impl Ledger {
         later
     }
 
-    /// A deposit is sent for the first time; its place.
-    pub(crate) fn begin(&self, op: u64, deposit: Deposit, intended_ns: i64) -> usize {
-        let row = row(op, &deposit, intended_ns, self.now_ns());
+    /// A key is used for the first time; its place. `op` is the row's number, `intent` that of the intent's first key (transfers).
+    pub(crate) fn begin(&self, op: u64, ask: Ask, intent: Option<u64>) -> usize {
+        let row = row(op, &ask, intent, self.now_ns());
         let mut book = self.book();
-        let entry = Entry {
-            deposit,
-            row,
-            verdict: None,
-            ambiguous: false,
-            own: None,
-            other: None,
-            flips: Vec::new(),
-            drifts: Vec::new(),
+        book.keys.push(Key { ask, row });
+        book.keys.len() - 1
+    }
+
+    /// A key is sent, once more.
+    pub(crate) fn sends(&self, place: usize) {
+        let mut book = self.book();
+        let attempts = &mut book.keys[place].row.attempts;
+        *attempts = Some(attempts.unwrap_or(0) + 1);
+    }
+
+    /// Something was answered about an id, or nothing.
+    pub(crate) fn hear(&self, of: &Answer<'_>, heard: &Heard, ending: Ending) {
+        let row = TransferReadRow {
+            transfer: of.id.0.as_u128(),
+            invoked_ns: of.invoked_ns,
+            completed_ns: self.now_ns(),
+            store: of.store.to_owned(),
+            instance: of.instance.to_owned(),
+            via: of.via.to_owned(),
+            params_hash: of.ask.map(Ask::params_hash),
+            outcome: if of.via == "read" && heard.was_answered { Outcome::Ok } else { ending.outcome }
+                .as_str()
+                .to_owned(),
+            stage: heard.stage.map(str::to_owned),
+            reason: heard.reason.map(|reason| reason.as_str().to_owned()),
+            seq: heard.seq,
         };
-        book.entries.push(entry);
-        book.entries.len() - 1
+        self.book().reads.push(row);
     }
 
-    /// Something was heard of a deposit's id: by its sender, by the sender of the other amount, or by somebody who asked.
-    pub(crate) fn hear(&self, place: usize, whose: Whose, ending: Ending) {
-        let Some(verdict) = ending.verdict else { return };
-        let mut book = self.book();
-        let entry = &mut book.entries[place];
-        match &entry.verdict {
-            Some(before) if *before != verdict => {
-                entry.flips.push(format!("transfer {} was {}, then {}", verdict.id, told(before), told(&verdict)));
-            }
-            Some(_) => {}
-            None => entry.verdict = Some(verdict),
-        }
-        if verdict.state == TransferState::Completed {
-            match whose {
-                Whose::Own => entry.own = Some(verdict),
-                Whose::Other => entry.other = Some(verdict),
-                Whose::Nobody => {}
-            }
-        }
-        entry.compare();
-    }
-
-    /// Another amount goes out under the deposit's id.
-    pub(crate) fn other_amount(&self, place: usize) {
-        self.book().entries[place].ambiguous = true;
-    }
-
-    /// How the deposit ended for its sender, after all its tries.
+    /// How a key ended for its sender, after all its tries.
     pub(crate) fn end(&self, place: usize, ending: Ending) {
         let now = self.now_ns();
+        // Nothing was begun, or another transfer was in the way: so it may be again, or not, when the same request comes once more.
+        let ending = if self.doubles && !ending.is_final { Ending::passing(Outcome::Unknown) } else { ending };
         let mut book = self.book();
-        let entry = &mut book.entries[place];
-        entry.row.acked_ns = Some(now);
-        entry.row.outcome = Some(ending.outcome.as_str().to_owned());
-        entry.tell(ending);
+        let key = &mut book.keys[place];
+        key.row.acked_ns = Some(now);
+        key.row.outcome = Some(ending.outcome.as_str().to_owned());
+        key.tell(ending);
     }
 
-    /// What is to be asked about at the end: deposits without a verdict. With `doubtful`, also those that were told that nothing was
-    /// done: the network may have doubled their requests.
-    pub(crate) fn open(&self, doubtful: bool) -> Vec<(usize, Deposit)> {
+    /// What is to be asked about at the end: keys without a verdict.
+    pub(crate) fn open(&self) -> Vec<Open> {
         let book = self.book();
-        let is_open = |entry: &Entry| match entry.row.resolved.as_deref() {
-            None => true,
-            Some("failed") => doubtful,
-            Some(_) => false,
-        };
-        let open = book.entries.iter().enumerate().filter(|(_, entry)| is_open(entry));
-        open.map(|(place, entry)| (place, entry.deposit.clone())).collect()
+        let mut ids: Vec<_> = book.keys.iter().map(|key| key.ask.id()).collect();
+        ids.sort_unstable();
+        let uses =
+            |id: TransferId| ids.partition_point(|other| *other <= id) - ids.partition_point(|other| *other < id);
+        let open = book.keys.iter().enumerate().filter(|(_, key)| key.row.resolved.is_none());
+        open.map(|(place, key)| Open { place, ask: key.ask.clone(), is_ambiguous: uses(key.ask.id()) > 1 }).collect()
     }
 
-    /// A verdict that was asked for at the end. Where another amount was sent under the id, `completed` does not say which of the two
-    /// was booked, so that the deposit stays open; it is settled all the same, since an id has one verdict.
+    /// A verdict that was asked for at the end.
     pub(crate) fn resolve(&self, place: usize, ending: Ending) {
-        self.hear(place, Whose::Nobody, ending);
-        let mut book = self.book();
-        let entry = &mut book.entries[place];
-        if !entry.ambiguous || ending.outcome == Outcome::Rejected {
-            entry.tell(ending);
-        } else if ending.verdict.is_some() {
-            // It was told that nothing was done; a doubled request of either amount was booked after all.
-            entry.row.resolved = None;
-        }
+        self.book().keys[place].tell(ending);
     }
 
     /// A page was read, or not.
@@ -182,26 +175,15 @@ impl Ledger {
         self.book().pages.push(row);
     }
 
-    /// The rows: operations by number, pages by account and time.
-    pub(crate) fn rows(&self) -> (Vec<OperationRow>, Vec<PageRow>) {
+    /// The rows: operations by number, pages by account and time, answers by id and time.
+    pub(crate) fn rows(&self) -> (Vec<OperationRow>, Vec<PageRow>, Vec<TransferReadRow>) {
         let book = self.book();
-        let mut operations: Vec<_> = book.entries.iter().map(|entry| entry.row.clone()).collect();
+        let mut operations: Vec<_> = book.keys.iter().map(|key| key.row.clone()).collect();
         operations.sort_by_key(|row| row.op);
-        let mut pages = book.pages.clone();
+        let (mut pages, mut reads) = (book.pages.clone(), book.reads.clone());
         pages.sort_by_key(|row| (row.account, row.invoked_ns));
-        (operations, pages)
-    }
-
-    /// Contradictions that customers met.
-    pub(crate) fn contradictions(&self) -> Vec<Violation> {
-        let book = self.book();
-        let collect = |check: &str, name: &str, found: Vec<&String>| {
-            let first = found.first().map(|first| (*first).clone())?;
-            Some(Violation { check: check.to_owned(), name: name.to_owned(), count: found.len() as u64, first })
-        };
-        let flips = collect("O4", "verdict-flip", book.entries.iter().flat_map(|entry| &entry.flips).collect());
-        let drifts = collect("O7", "param-drift", book.entries.iter().flat_map(|entry| &entry.drifts).collect());
-        flips.into_iter().chain(drifts).collect()
+        reads.sort_by_key(|row| (row.transfer, row.invoked_ns));
+        (operations, pages, reads)
     }
 
     fn book(&self) -> MutexGuard<'_, Book> {
@@ -209,50 +191,44 @@ impl Ledger {
     }
 }
 
-impl Entry {
+impl Key {
     fn tell(&mut self, ending: Ending) {
         if ending.outcome == Outcome::Unknown {
             return;
         }
         self.row.resolved = Some(ending.outcome.as_str().to_owned());
-        self.row.seq = ending.verdict.and_then(|verdict| verdict.seq);
-        self.row.balance_after = ending.verdict.and_then(|verdict| verdict.balance_after).map(|balance| balance.get());
-    }
-
-    /// Both amounts accepted is one too many.
-    fn compare(&mut self) {
-        if let (Some(own), Some(other), true) = (self.own, self.other, self.drifts.is_empty()) {
-            let both = format!("{}, and another amount {}", told(&own), told(&other));
-            self.drifts.push(format!("transfer {} was accepted with two sets of parameters: {both}", own.id));
-        }
+        self.row.seq = ending.seq;
+        self.row.balance_after = ending.balance_after;
+        self.row.detail = ending.reason.map(|reason| reason.as_str().to_owned());
     }
 }
 
-fn told(verdict: &Verdict) -> String {
-    let seq = verdict.seq.map_or_else(String::new, |seq| format!(" with seq {seq}"));
-    format!("{}{seq}", verdict.state.as_str())
-}
-
-fn row(op: u64, deposit: &Deposit, intended_ns: i64, sent_ns: i64) -> OperationRow {
-    OperationRow {
+fn row(op: u64, ask: &Ask, intent: Option<u64>, sent_ns: i64) -> OperationRow {
+    let row = OperationRow {
         op,
-        load: 0,
-        kind: "deposit".to_owned(),
         phase: "measure".to_owned(),
-        transfer: deposit.id.0.as_u128(),
-        account: deposit.account.get(),
-        amount: deposit.amount.get(),
-        params_hash: deposit.params_hash().0.to_vec(),
-        intended_ns,
+        transfer: ask.id().0.as_u128(),
+        params_hash: ask.params_hash(),
+        intended_ns: sent_ns,
         sent_ns: Some(sent_ns),
-        acked_ns: None,
-        visible_ns: None,
-        visible_is_upper_bound: false,
-        outcome: None,
-        resolved: None,
-        seq: None,
-        balance_after: None,
-        detail: None,
-        http_status: None,
+        intent,
+        ..OperationRow::default()
+    };
+    match ask {
+        Ask::Deposit(deposit) => OperationRow {
+            kind: "deposit".to_owned(),
+            account: deposit.account.get(),
+            amount: deposit.amount.get(),
+            ..row
+        },
+        Ask::Transfer(submit) => OperationRow {
+            kind: if submit.to.bank == OWN_BANK { "transfer" } else { "outbound" }.to_owned(),
+            account: submit.from.get(),
+            amount: submit.amount.get(),
+            user: Some(submit.user.0),
+            to_bank: Some(submit.to.bank.clone()),
+            to_account: Some(submit.to.account.clone()),
+            ..row
+        },
     }
 }

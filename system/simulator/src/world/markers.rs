@@ -1,7 +1,7 @@
 //! The markers that a batch of worlds must all have met: a protection that is never needed is not shown to protect.
 //!
 //! In: the processes' counts. Out: declared markers with their counts. Elsewhere: what each means (`core::markers`,
-//! `channel::markers`, the tables of counters in the services' files).
+//! `channel::markers`, `banks::markers`, the tables of counters in the services' files).
 
 use std::collections::BTreeMap;
 use std::sync::PoisonError;
@@ -14,10 +14,31 @@ pub(crate) const KILLED_IN_A_TRANSACTION: &str = "world-killed-in-a-transaction"
 pub(crate) const KILLED_BEFORE_PUBLISHING: &str = "world-killed-before-publishing";
 /// A transaction committed outbox rows with numbers below those of rows that were committed before it (R10).
 pub(crate) const LATE_COMMITTER: &str = "world-late-committer";
+/// Core was killed while holds were open (D39).
+pub(crate) const KILLED_WITH_AN_OPEN_HOLD: &str = "world-killed-with-an-open-hold";
+/// A channel was killed while transfers were open (A2).
+pub(crate) const KILLED_WITH_AN_OPEN_TRANSFER: &str = "world-killed-with-an-open-transfer";
+/// A customer read "being checked", and later that it was completed (A4).
+pub(crate) const UNKNOWN_THEN_COMPLETED: &str = "world-unknown-then-completed";
+/// A payment sent anew under another id was stored, after the end of the one before it.
+pub(crate) const SENT_ANEW: &str = "world-payment-sent-anew";
 /// What the world itself sees.
-const WORLD: &[&str] = &[KILLED_IN_A_TRANSACTION, KILLED_BEFORE_PUBLISHING, LATE_COMMITTER];
+const WORLD: &[&str] = &[
+    KILLED_IN_A_TRANSACTION,
+    KILLED_BEFORE_PUBLISHING,
+    LATE_COMMITTER,
+    KILLED_WITH_AN_OPEN_HOLD,
+    KILLED_WITH_AN_OPEN_TRANSFER,
+    UNKNOWN_THEN_COMPLETED,
+    SENT_ANEW,
+];
 /// Counters of core that a batch must have seen above 0, besides its markers.
 const CORE: &[&str] = &[
+    "core_transfers_late_total",
+    "core_transfers_not_started_total",
+    "core_transfers_skipped_total",
+    "core_outbound_silent_total",
+    "core_outbound_deferred_total",
     "core_deposits_late_total",
     "core_deposits_not_started_total",
     "core_relay_errors_total",
@@ -32,7 +53,15 @@ const CHANNEL: &[&str] = &[
     "channel_contention_retries_total",
     "channel_unreadable_total",
     "channel_drain_limit_total",
+    "channel_submits_refused_total",
+    "channel_submits_unsure_total",
+    "channel_settle_retries_total",
+    "channel_left_to_poller_total",
+    "channel_answer_pulls_total",
+    "channel_gaps_total",
 ];
+/// Counters of the other banks, likewise.
+const BANKS: &[&str] = &["banks_callbacks_total", "banks_callbacks_lost_total"];
 
 /// Every declared marker with its count in this world.
 pub(crate) fn count(bank: &Bank) -> BTreeMap<&'static str, u64> {
@@ -42,6 +71,9 @@ pub(crate) fn count(bank: &Bank) -> BTreeMap<&'static str, u64> {
     }
     for marker in bankstorm_channel::markers::ALL.iter().chain(CHANNEL) {
         counts.insert(*marker, bank.channels.iter().map(|channel| channel.metrics.reached_count(marker)).sum());
+    }
+    for marker in bankstorm_banks::markers::ALL.iter().chain(BANKS) {
+        counts.insert(*marker, bank.banks.metrics.reached_count(marker));
     }
     let seen = bank.seen.lock().unwrap_or_else(PoisonError::into_inner);
     for marker in WORLD {

@@ -8,6 +8,8 @@ pub const MOST_CHANNELS: usize = 8;
 pub(crate) const CORE: &str = "core";
 pub(crate) const POSTGRES_CORE: &str = "postgres-core";
 pub(crate) const POSTGRES_CHANNEL: &str = "postgres-channel";
+/// The other banks.
+pub(crate) const BANKS: &str = "banks";
 pub(crate) const KAFKA: &str = "kafka";
 /// Who sends operations.
 pub(crate) const CUSTOMERS: &str = "customers";
@@ -20,5 +22,5 @@ pub(crate) const CHANNELS: [&str; MOST_CHANNELS] =
 
 /// A process's or caller's name, to keep; `None` when there is none of this name.
 pub(crate) fn known(name: &str) -> Option<&'static str> {
-    [CORE, CUSTOMERS, HARNESS].into_iter().chain(CHANNELS).find(|known| *known == name)
+    [CORE, BANKS, CUSTOMERS, HARNESS].into_iter().chain(CHANNELS).find(|known| *known == name)
 }

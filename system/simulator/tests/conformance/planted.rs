@@ -13,8 +13,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
-use bankstorm_contracts::Head;
 use bankstorm_outside::conformance::{channel_store, core_store, log};
+use bankstorm_outside::core_store::AccountRow;
 use bankstorm_simulator::draw::draw;
 use bankstorm_simulator::model::channel_store::ModelChannelStore;
 use bankstorm_simulator::model::core_store::ModelCoreStore;
@@ -42,19 +42,22 @@ const KEEP_VARIABLE: &str = "BANKSTORM_KEEP";
 /// A bug, and the checks of which any may name it first.
 const TABLE: &[(Planted, &[&str])] = &[
     (Planted::AcksEarly, &["S5", "T1"]),
-    (Planted::ClaimsAnew, &["L4", "O1", "O2"]),
+    // L5: what is posted a second time has a serial behind those of later requests.
+    (Planted::ClaimsAnew, &["L4", "L5", "O1", "O2"]),
     (Planted::CoreAnswersShort, &["S5"]),
     (Planted::HighestOffset, &["S5"]),
     (Planted::KeepsFailedProducer, &["T2"]),
     (Planted::OffsetBeforeApply, &["S5"]),
     (Planted::OutboxAside, &["S5", "T1", "T2"]),
-    (Planted::ResolveReads, &["O3", "O4"]),
+    (Planted::ResolveReads, &["O3", "O4", "O6"]),
     // V1: a row whose mark a killed server forgot stands below the mark of the relay, and is never looked at again.
     (Planted::SkipsUnsent, &["S5", "T1", "V1"]),
     (Planted::TornPage, &["S3"]),
-    (Planted::UnknownAsFailed, &["O3"]),
-    (Planted::UnlockedAdvance, &["S3", "S4", "S5"]),
-    (Planted::UnlockedPosting, &["L1", "L3"]),
+    // O4: the channel holds a transfer to have failed, or to be refused, that core has posted.
+    (Planted::UnknownAsFailed, &["O3", "O4"]),
+    // O8: a transfer is completed by one move, and its row is lost under another.
+    (Planted::UnlockedAdvance, &["O8", "S3", "S4", "S5"]),
+    (Planted::UnlockedPosting, &["L1", "L2", "L3"]),
 ];
 
 /// A bug that was found and shrunk.
@@ -198,9 +201,9 @@ impl Sound {
 impl core_store::CoreStoreFixture for Sound {
     type Store = planted::CoreStore;
 
-    async fn fresh(&self, accounts: &[Head]) -> planted::CoreStore {
+    async fn fresh_rows(&self, accounts: &[AccountRow]) -> planted::CoreStore {
         let store = ModelCoreStore::new(self.seed);
-        accounts.iter().for_each(|head| store.open_at(*head));
+        accounts.iter().for_each(|row| store.open_row(*row));
         planted::CoreStore::new(store, None)
     }
 
@@ -216,6 +219,10 @@ impl channel_store::ChannelStoreFixture for Sound {
 
     async fn fresh(&self) -> planted::ChannelStore {
         planted::ChannelStore::new(ModelChannelStore::new(self.seed), None)
+    }
+
+    async fn alone(&self) -> planted::ChannelStore {
+        self.fresh().await
     }
 }
 

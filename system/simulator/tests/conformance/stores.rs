@@ -5,9 +5,11 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use bankstorm_contracts::{AccountNo, Entry, Head, Seq};
+use bankstorm_contracts::{AccountNo, Entry, Head, Seq, TransferId};
 use bankstorm_outside::conformance::{channel_store, core_store};
-use bankstorm_outside::core_store::{Claim, Claimed, CoreStore, CoreTx, Locked, OutboxRow, Writes};
+use bankstorm_outside::core_store::{
+    AccountRow, Claim, Claimed, CoreStore, CoreTx, Locked, OpenHold, OpenHolds, OutboxRow, TransferRecord, Writes,
+};
 use bankstorm_outside::{CommitOutcome, LockMode, StoreError};
 use bankstorm_simulator::model::channel_store::ModelChannelStore;
 use bankstorm_simulator::model::core_store::{ModelCoreStore, ModelCoreTx};
@@ -23,7 +25,7 @@ struct Models {
 impl core_store::CoreStoreFixture for Models {
     type Store = ModelCoreStore;
 
-    async fn fresh(&self, accounts: &[Head]) -> ModelCoreStore {
+    async fn fresh_rows(&self, accounts: &[AccountRow]) -> ModelCoreStore {
         opened(self.seed, accounts)
     }
 
@@ -38,12 +40,16 @@ impl channel_store::ChannelStoreFixture for Models {
     async fn fresh(&self) -> ModelChannelStore {
         ModelChannelStore::new(self.seed)
     }
+
+    async fn alone(&self) -> ModelChannelStore {
+        ModelChannelStore::new(self.seed)
+    }
 }
 
-fn opened(seed: u64, accounts: &[Head]) -> ModelCoreStore {
+fn opened(seed: u64, accounts: &[AccountRow]) -> ModelCoreStore {
     let store = ModelCoreStore::new(seed);
-    for head in accounts {
-        store.open_at(*head);
+    for row in accounts {
+        store.open_row(*row);
     }
     store
 }
@@ -62,7 +68,7 @@ struct HastyModels {
 impl core_store::CoreStoreFixture for HastyModels {
     type Store = HastyStore;
 
-    async fn fresh(&self, accounts: &[Head]) -> HastyStore {
+    async fn fresh_rows(&self, accounts: &[AccountRow]) -> HastyStore {
         HastyStore(opened(self.seed, accounts))
     }
 
@@ -91,6 +97,14 @@ impl CoreStore for HastyStore {
         self.0.heads(accounts).await
     }
 
+    async fn transfer(&self, id: TransferId) -> Result<Option<TransferRecord>, StoreError> {
+        self.0.transfer(id).await
+    }
+
+    async fn open_holds(&self, limit: u32) -> Result<OpenHolds, StoreError> {
+        self.0.open_holds(limit).await
+    }
+
     async fn unsent(&self, limit: u32) -> Result<Vec<OutboxRow>, StoreError> {
         self.0.unsent(limit).await
     }
@@ -110,6 +124,10 @@ impl CoreTx for HastyTx {
 
     async fn lock(&mut self, accounts: &[AccountNo], mode: LockMode) -> Result<Locked, StoreError> {
         self.0.lock(accounts, mode).await
+    }
+
+    async fn reopen(&mut self, ids: &[TransferId], wait: Duration) -> Result<Vec<OpenHold>, StoreError> {
+        self.0.reopen(ids, wait).await
     }
 
     async fn write(&mut self, writes: &Writes) -> Result<(), StoreError> {

@@ -8,9 +8,18 @@ use bankstorm_simulator::plan::Plan;
 use bankstorm_simulator::world::{Options, run};
 use libtest_mimic::Trial;
 
+#[path = "worlds/races.rs"]
+mod races;
+
 use crate::{over_seeds, seeds};
 
 pub(crate) fn trials() -> Vec<Trial> {
+    let mut trials = races::trials();
+    trials.extend(drawn());
+    trials
+}
+
+fn drawn() -> Vec<Trial> {
     vec![
         over_seeds("worlds::a_drawn_world_holds".to_owned(), |seed| {
             for seed in seed * WORLDS..(seed + 1) * WORLDS {
@@ -32,7 +41,7 @@ pub(crate) fn trials() -> Vec<Trial> {
             let plan = Plan { faults: Vec::new(), ..draw(seed) };
             let outcome = run(&plan, &Options::default());
             assert!(outcome.holds(), "{:?}", outcome.violations);
-            for quiet in ["core-relay-restarted", "core-commit-unknown", "channel-gap-filled", "channel-chain-break"] {
+            for quiet in ["core-relay-restarted", "core-commit-unknown", "channel_gaps_total", "channel-chain-break"] {
                 assert_eq!(outcome.markers.get(quiet), Some(&0), "{quiet}");
             }
         }),

@@ -1,95 +1,103 @@
-//! Rows of an advance as columns, since one statement takes them all.
+//! What a transaction of the channel writes, as columns for one statement per table.
 
-use bankstorm_contracts::Entry;
-use bankstorm_contracts::{Head, Seq};
-use bankstorm_outside::channel_store::{AdvanceWrites, JournalLine};
-use uuid::Uuid;
+use bankstorm_contracts::{Entry, Head, Seq};
+use bankstorm_outside::channel_store::{AdvanceWrites, JournalLine, TransferMove};
+use futures_util::FutureExt;
+use futures_util::future::BoxFuture;
+use tokio_postgres::Error;
 
-/// Entries by column.
-#[derive(Default)]
-pub(super) struct EntryColumns {
-    pub(super) account: Vec<i64>,
-    pub(super) seq: Vec<i64>,
-    pub(super) transfer: Vec<Uuid>,
-    pub(super) amount: Vec<i64>,
-    pub(super) balance_after: Vec<i64>,
-    pub(super) kind: Vec<&'static str>,
-    pub(super) posted_at: Vec<i64>,
+use super::statements::Statements;
+use crate::postgres::columns::{Column, column, run};
+use crate::postgres::pool::Lease;
+
+/// The rows of each table, column by column; empty tables are left out.
+pub(super) struct Columns {
+    entries: Vec<Column>,
+    heads: Vec<Column>,
+    journal: Vec<Column>,
+    moves: Vec<Column>,
 }
 
-/// Heads by column.
-#[derive(Default)]
-pub(super) struct HeadColumns {
-    pub(super) account: Vec<i64>,
-    pub(super) from_seq: Vec<i64>,
-    pub(super) to_seq: Vec<i64>,
-    pub(super) balance: Vec<i64>,
-}
+impl Columns {
+    /// `instance` is who the journal says it was.
+    pub(super) fn of(writes: &AdvanceWrites, instance: &str) -> Self {
+        Self {
+            entries: entries(&writes.entries),
+            heads: heads(&writes.heads),
+            journal: journal(&writes.journal, instance),
+            moves: moves(&writes.transfers),
+        }
+    }
 
-/// Journal lines by column.
-#[derive(Default)]
-pub(super) struct JournalColumns<'a> {
-    pub(super) account: Vec<i64>,
-    pub(super) from_seq: Vec<i64>,
-    pub(super) to_seq: Vec<i64>,
-    pub(super) source: Vec<&'static str>,
-    pub(super) topic: Vec<&'a str>,
-    pub(super) partition: Vec<i32>,
-    pub(super) record_offset: Vec<i64>,
-    pub(super) generation: Vec<Option<i32>>,
-}
-
-/// Everything that an advance writes.
-pub(super) struct Columns<'a> {
-    pub(super) entries: EntryColumns,
-    pub(super) heads: HeadColumns,
-    pub(super) journal: JournalColumns<'a>,
-}
-
-impl<'a> Columns<'a> {
-    pub(super) fn of(writes: &'a AdvanceWrites) -> Self {
-        let mut columns = Self {
-            entries: EntryColumns::default(),
-            heads: HeadColumns::default(),
-            journal: JournalColumns::default(),
-        };
-        writes.entries.iter().for_each(|entry| columns.entries.push(entry));
-        writes.heads.iter().for_each(|(from, head)| columns.heads.push(*from, *head));
-        writes.journal.iter().for_each(|line| columns.journal.push(line));
-        columns
+    /// The statements, to be polled together.
+    pub(super) fn statements<'a>(&'a self, lease: &'a Lease<Statements>) -> Vec<BoxFuture<'a, Result<(), Error>>> {
+        let sql = lease.statements();
+        [
+            (&sql.entries, &self.entries),
+            (&sql.heads, &self.heads),
+            (&sql.journal, &self.journal),
+            (&sql.moves, &self.moves),
+        ]
+        .into_iter()
+        .filter(|(_, columns)| !columns.is_empty())
+        .map(|(statement, columns)| run(lease, statement, columns).boxed())
+        .collect()
     }
 }
 
-impl EntryColumns {
-    fn push(&mut self, entry: &Entry) {
-        self.account.push(entry.account.get());
-        self.seq.push(entry.seq);
-        self.transfer.push(entry.transfer.0);
-        self.amount.push(entry.amount.get());
-        self.balance_after.push(entry.balance_after.get());
-        self.kind.push(entry.kind.as_str());
-        self.posted_at.push(entry.posted_at.0);
+fn entries(entries: &[Entry]) -> Vec<Column> {
+    if entries.is_empty() {
+        return Vec::new();
     }
+    vec![
+        column(entries, |entry| entry.account.get()),
+        column(entries, |entry| entry.seq),
+        column(entries, |entry| entry.transfer.0),
+        column(entries, |entry| entry.amount.get()),
+        column(entries, |entry| entry.balance_after.get()),
+        column(entries, |entry| entry.kind.as_str()),
+        column(entries, |entry| entry.posted_at.0),
+    ]
 }
 
-impl HeadColumns {
-    fn push(&mut self, from: Seq, head: Head) {
-        self.account.push(head.account.get());
-        self.from_seq.push(from);
-        self.to_seq.push(head.seq);
-        self.balance.push(head.balance.get());
+fn heads(heads: &[(Seq, Head)]) -> Vec<Column> {
+    if heads.is_empty() {
+        return Vec::new();
     }
+    vec![
+        column(heads, |(_, head)| head.account.get()),
+        column(heads, |(from, _)| *from),
+        column(heads, |(_, head)| head.seq),
+        column(heads, |(_, head)| head.balance.get()),
+    ]
 }
 
-impl<'a> JournalColumns<'a> {
-    fn push(&mut self, line: &'a JournalLine) {
-        self.account.push(line.account.get());
-        self.from_seq.push(line.from_seq);
-        self.to_seq.push(line.to_seq);
-        self.source.push(line.source.as_str());
-        self.topic.push(&line.cause.topic);
-        self.partition.push(line.cause.partition);
-        self.record_offset.push(line.cause.offset);
-        self.generation.push(line.cause.generation);
+fn journal(lines: &[JournalLine], instance: &str) -> Vec<Column> {
+    if lines.is_empty() {
+        return Vec::new();
     }
+    vec![
+        column(lines, |line| line.account.get()),
+        column(lines, |line| line.from_seq),
+        column(lines, |line| line.to_seq),
+        column(lines, |line| line.source.as_str()),
+        column(lines, |line| line.cause.as_ref().map(|cause| cause.topic.clone())),
+        column(lines, |line| line.cause.as_ref().map(|cause| cause.partition)),
+        column(lines, |line| line.cause.as_ref().map(|cause| cause.offset)),
+        column(lines, |line| line.cause.as_ref().and_then(|cause| cause.generation)),
+        Box::new(instance.to_owned()),
+    ]
+}
+
+fn moves(moves: &[TransferMove]) -> Vec<Column> {
+    if moves.is_empty() {
+        return Vec::new();
+    }
+    vec![
+        column(moves, |moved| moved.id.0),
+        column(moves, |moved| moved.stage.as_str()),
+        column(moves, |moved| moved.stage.is_terminal()),
+        column(moves, |moved| moved.reason.map(|reason| reason.as_str())),
+        column(moves, |moved| moved.seq),
+    ]
 }

@@ -14,7 +14,7 @@ use tokio_postgres::binary_copy::BinaryCopyInWriter;
 use tokio_postgres::{Client, Error};
 
 use super::connect_plain;
-use crate::postgres::bulk::LoadedAccount;
+use crate::postgres::bulk::{LoadedAccount, check};
 use crate::postgres::error::store_error;
 
 /// How long one chunk, ANALYZE or CHECKPOINT may take.
@@ -41,6 +41,7 @@ pub async fn bulk_load_with_progress(
         if chunk.is_empty() {
             break;
         }
+        check(&chunk)?;
         limited("loading accounts", load_chunk(&client, &chunk)).await?;
         loaded += chunk.len() as u64;
         progress(loaded);

@@ -2,6 +2,7 @@
 //!
 //! In: a new connection. Out: its [`Statements`], prepared once. Elsewhere: which of them travel together (`tx`).
 
+use futures_util::future::try_join_all;
 use tokio_postgres::{Client, Error, Statement};
 
 use super::super::pool::Prepared;
@@ -36,9 +37,49 @@ const JOURNAL: &str = "INSERT INTO apply_journal \
      SELECT j.*, $9::text FROM unnest($1::bigint[], $2::bigint[], $3::bigint[], $4::text[], $5::text[], $6::integer[], \
          $7::bigint[], $8::integer[]) AS j";
 
-// One statement, hence one snapshot for head and entries.
-const PAGE: &str = "SELECT s.last_seq, s.balance, e.seq, e.transfer, e.amount, e.balance_after, e.kind, e.posted_at_us \
-     FROM account_sync s LEFT JOIN LATERAL ( \
+// Inserts nothing outside a transaction: SET_WAIT, sent just before, is gone there, and the session's own limit is 0 (`pool`). BEGIN may
+// travel in the same round trip, and may have been refused. Whoever holds the same id or guard, uncommitted, is waited for in its index.
+const OPEN: &str = "INSERT INTO transfer \
+         (id, user_no, guard, from_account, to_bank, to_account, amount, params_hash, created_at_us, due_at_us) \
+     SELECT $1::uuid, $2::bigint, $3::bigint, $4::bigint, $5::text, $6::text, $7::bigint, $8::bytea, \
+         now.us, coalesce($9::bigint, now.us) + $10::bigint \
+     FROM (SELECT (extract(epoch FROM clock_timestamp()) * 1000000)::bigint AS us OFFSET 0) AS now \
+     WHERE current_setting('lock_timeout') <> '0' \
+     ON CONFLICT DO NOTHING RETURNING created_at_us";
+// What stands is read by statements of their own: the inserting one cannot see the row that it waited for.
+const TRANSFER: &str = "SELECT id, user_no, from_account, to_bank, to_account, amount, params_hash, stage, reason, seq, \
+         created_at_us, attempts FROM transfer WHERE id = $1";
+const GUARDING: &str = "SELECT id FROM transfer WHERE guard = $1 AND stage IN ('pending', 'sent', 'unknown')";
+const LOCK_TRANSFERS: &str = "SELECT id, user_no, from_account, to_bank, to_account, amount, params_hash, stage, reason, seq, \
+         created_at_us, attempts FROM transfer WHERE id = ANY($1) ORDER BY id FOR NO KEY UPDATE";
+const MOVES: &str = "UPDATE transfer SET stage = m.stage, reason = m.reason, seq = m.seq, \
+         settled_txid = CASE WHEN m.terminal THEN pg_current_xact_id() END \
+     FROM unnest($1::uuid[], $2::text[], $3::boolean[], $4::text[], $5::bigint[]) AS m(id, stage, terminal, reason, seq) \
+     WHERE transfer.id = m.id";
+// One statement takes and counts. Rows that somebody holds are being settled or taken just now.
+const TAKE_DUE: &str = "WITH clock AS MATERIALIZED \
+         (SELECT coalesce($2::bigint, (extract(epoch FROM clock_timestamp()) * 1000000)::bigint) AS now_us), \
+     due AS MATERIALIZED (SELECT id, due_at_us FROM transfer \
+         WHERE stage IN ('pending', 'sent', 'unknown') AND due_at_us <= (SELECT now_us FROM clock) \
+         ORDER BY due_at_us, id LIMIT $1 FOR NO KEY UPDATE SKIP LOCKED), \
+     taken AS (UPDATE transfer t SET attempts = t.attempts + 1, due_at_us = (SELECT now_us FROM clock) + $3::bigint \
+         FROM due WHERE t.id = due.id \
+         RETURNING t.id, t.user_no, t.from_account, t.to_bank, t.to_account, t.amount, t.params_hash, t.stage, t.reason, t.seq, \
+             t.created_at_us, t.attempts, due.due_at_us AS was_due_us) \
+     SELECT * FROM taken ORDER BY was_due_us, id";
+// Open while no transaction has settled it; said so, the index of all open ones is no way to find one.
+const POSTPONE: &str = "UPDATE transfer SET due_at_us = \
+         coalesce($2::bigint, (extract(epoch FROM clock_timestamp()) * 1000000)::bigint) + $3::bigint \
+     WHERE id = $1 AND settled_txid IS NULL";
+const RELAXED_COMMIT: &str = "SET LOCAL synchronous_commit = off";
+
+// One statement, hence one snapshot for head, entries and transfers: none is pending there whose entry is in the copy (D33).
+const PAGE: &str = "SELECT s.last_seq, s.balance, p.pending, \
+         e.seq, e.transfer, e.amount, e.balance_after, e.kind, e.posted_at_us \
+     FROM account_sync s CROSS JOIN LATERAL ( \
+         SELECT coalesce(array_agg(t.id ORDER BY t.created_at_us, t.id), '{}') AS pending FROM transfer t \
+         WHERE t.from_account = s.account AND t.stage IN ('pending', 'sent', 'unknown')) p \
+     LEFT JOIN LATERAL ( \
          SELECT * FROM entry WHERE entry.account = s.account AND entry.seq < $2 ORDER BY entry.seq DESC LIMIT $3) e ON true \
      WHERE s.account = $1 ORDER BY e.seq DESC";
 
@@ -51,9 +92,17 @@ pub(super) struct Statements {
     pub(super) lock_skip: Statement,
     pub(super) make_wait: Statement,
     pub(super) make_skip: Statement,
+    pub(super) open: Statement,
+    pub(super) transfer: Statement,
+    pub(super) guarding: Statement,
+    pub(super) lock_transfers: Statement,
     pub(super) entries: Statement,
     pub(super) heads: Statement,
     pub(super) journal: Statement,
+    pub(super) moves: Statement,
+    pub(super) take_due: Statement,
+    pub(super) postpone: Statement,
+    pub(super) relaxed_commit: Statement,
     pub(super) page: Statement,
 }
 
@@ -61,18 +110,50 @@ impl Prepared for Statements {
     async fn prepare(client: &Client) -> Result<Self, Error> {
         // D36: below the group's session timeout, since a stopped process keeps its row locks.
         client.batch_execute("SET idle_in_transaction_session_timeout = 2000").await?;
+        let texts = [
+            "BEGIN",
+            "COMMIT",
+            SET_WAIT,
+            LOCK_WAIT,
+            LOCK_SKIP,
+            MAKE_WAIT,
+            MAKE_SKIP,
+            OPEN,
+            TRANSFER,
+            GUARDING,
+            LOCK_TRANSFERS,
+            ENTRIES,
+            HEADS,
+            JOURNAL,
+            MOVES,
+            TAKE_DUE,
+            POSTPONE,
+            RELAXED_COMMIT,
+            PAGE,
+        ];
+        // Pipelined: connecting costs one round trip for all of them.
+        let mut prepared = try_join_all(texts.map(|text| client.prepare(text))).await?.into_iter();
+        let mut next = || prepared.next().expect("one statement per text");
         Ok(Self {
-            begin: client.prepare("BEGIN").await?,
-            commit: client.prepare("COMMIT").await?,
-            set_wait: client.prepare(SET_WAIT).await?,
-            lock_wait: client.prepare(LOCK_WAIT).await?,
-            lock_skip: client.prepare(LOCK_SKIP).await?,
-            make_wait: client.prepare(MAKE_WAIT).await?,
-            make_skip: client.prepare(MAKE_SKIP).await?,
-            entries: client.prepare(ENTRIES).await?,
-            heads: client.prepare(HEADS).await?,
-            journal: client.prepare(JOURNAL).await?,
-            page: client.prepare(PAGE).await?,
+            begin: next(),
+            commit: next(),
+            set_wait: next(),
+            lock_wait: next(),
+            lock_skip: next(),
+            make_wait: next(),
+            make_skip: next(),
+            open: next(),
+            transfer: next(),
+            guarding: next(),
+            lock_transfers: next(),
+            entries: next(),
+            heads: next(),
+            journal: next(),
+            moves: next(),
+            take_due: next(),
+            postpone: next(),
+            relaxed_commit: next(),
+            page: next(),
         })
     }
 }

@@ -1,35 +1,46 @@
 //! One transaction of the channel's database.
 //!
-//! In: steps. Out: pipelined statements. Elsewhere: the statements (`statements`), judging errors (`error`).
+//! In: steps. Out: pipelined statements. Elsewhere: the statements (`statements`), how rows are locked (`locks`), what a transfer's rows
+//! are (`transfers`), judging errors (`error`).
 //!
 //! The states: idle (BEGIN not sent yet), open, broken (a step failed or was abandoned). Dropping an open one sends ROLLBACK from a task;
 //! its connection is lent again after the answer, or closed. After a COMMIT it is lent again only if all went well.
 //!
-//! Pipelined statements stand by themselves: were BEGIN refused, the next one would commit on its own. So only reads travel with BEGIN;
-//! what writes is sent when BEGIN was answered.
+//! Pipelined statements stand by themselves: were BEGIN refused, the next one would commit on its own. So only what reads and locks
+//! travels with BEGIN, and the storing of a transfer, which inserts nothing outside a transaction (`statements`); everything else that
+//! writes is sent when BEGIN was answered.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
-use bankstorm_contracts::{AccountNo, Head, Won};
-use bankstorm_outside::channel_store::{AdvanceWrites, ChannelTx};
+use bankstorm_contracts::{AccountNo, Head, TransferId};
+use bankstorm_outside::channel_store::{AdvanceWrites, ChannelTx, NewTransfer, Opened, TransferRow};
 use bankstorm_outside::{CommitOutcome, LockMode, StoreError};
-use futures_util::future::{join, join3};
-use postgres_types::ToSql;
+use futures_util::FutureExt;
+use futures_util::future::{BoxFuture, join_all};
 use tokio::time::timeout;
 use tokio_postgres::{Error, Row};
+use uuid::Uuid;
 
 use super::columns::Columns;
+use super::locks::{absent, existing, make_missing, reset_wait, set_wait};
 use super::statements::Statements;
+use super::transfers;
+use crate::postgres::columns::lock_timeout;
 use crate::postgres::error::{judge_commit, store_error};
 use crate::postgres::pool::{COMMIT_LIMIT, Lease, ROLLBACK_LIMIT, STEP_LIMIT};
+
+/// How often a transfer is tried to be stored while whoever is in the way is gone before he can be read.
+const OPEN_TRIES: usize = 3;
 
 /// A transaction on a leased connection.
 pub struct PgChannelTx {
     lease: Option<Lease<Statements>>,
     state: State,
     instance: Arc<str>,
+    /// The transfers that it locked: it may move no others.
+    transfers: BTreeSet<TransferId>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -41,88 +52,224 @@ enum State {
 
 impl PgChannelTx {
     pub(super) fn new(lease: Lease<Statements>, instance: Arc<str>) -> Self {
-        Self { lease: Some(lease), state: State::Idle, instance }
+        Self { lease: Some(lease), state: State::Idle, instance, transfers: BTreeSet::new() }
     }
 
-    /// Takes the connection for one step. Until [`PgChannelTx::settle`] the transaction counts as broken: the step may be abandoned.
-    fn enter(&mut self) -> Result<(Lease<Statements>, State), StoreError> {
+    /// Runs a step, with BEGIN ahead of it if that is still to be sent. Any error breaks the transaction.
+    async fn step<T>(
+        &mut self,
+        what: &str,
+        step: impl AsyncFnOnce(&Lease<Statements>) -> Result<T, Error>,
+    ) -> Result<T, StoreError> {
+        // Until the answer is here, the transaction counts as broken: this future may be dropped.
         let before = std::mem::replace(&mut self.state, State::Broken);
-        match self.lease.take() {
-            Some(lease) if before != State::Broken => Ok((lease, before)),
-            lease => {
-                self.lease = lease;
-                Err(broken())
+        let lease = match &self.lease {
+            Some(lease) if before != State::Broken => lease,
+            _ => return Err(broken()),
+        };
+        let steps = async {
+            if before == State::Open {
+                return step(lease).await;
+            }
+            let (begun, done) = futures_util::join!(begin(lease), step(lease));
+            begun.and(done)
+        };
+        match timeout(STEP_LIMIT, steps).await {
+            Ok(Ok(value)) => {
+                self.state = State::Open;
+                Ok(value)
+            }
+            Ok(Err(error)) => Err(store_error(&error)),
+            Err(_) => {
+                // The connection is closed, since nobody knows what it still does.
+                self.lease = None;
+                Err(StoreError::Unavailable(format!("{what} was not answered within {STEP_LIMIT:?}")))
             }
         }
     }
 
-    /// Ends a step. An error of the server leaves a transaction that can be rolled back; without an answer the connection is closed.
-    fn settle<T>(
-        &mut self,
-        lease: Lease<Statements>,
-        answer: Result<Result<T, Error>, tokio::time::error::Elapsed>,
-        what: &str,
-    ) -> Result<T, StoreError> {
-        let Ok(answer) = answer else {
-            return Err(StoreError::Unavailable(format!("{what} was not answered within {STEP_LIMIT:?}")));
+    /// Sends BEGIN alone, where it has not been sent yet: before writes.
+    async fn begun(&mut self) -> Result<(), StoreError> {
+        match self.state {
+            State::Idle => self.step("beginning", async |_| Ok(())).await,
+            State::Open => Ok(()),
+            State::Broken => Err(broken()),
+        }
+    }
+
+    /// Takes rows of transfers that are locked now.
+    fn hold(&mut self, rows: &[Row]) -> Result<Vec<TransferRow>, StoreError> {
+        let rows = self.breaks(transfers::transfers(rows))?;
+        self.transfers.extend(rows.iter().map(|row| row.id));
+        Ok(rows)
+    }
+
+    /// Refuses to move transfers that this transaction does not hold.
+    fn check_held(&mut self, writes: &AdvanceWrites) -> Result<(), StoreError> {
+        let stranger = writes.transfers.iter().find(|moved| !self.transfers.contains(&moved.id));
+        let checked = match stranger {
+            None => Ok(()),
+            Some(moved) => Err(StoreError::Other(format!("transfer {} is not locked by this transaction", moved.id))),
         };
-        self.lease = Some(lease);
-        let value = answer.map_err(|error| store_error(&error))?;
-        self.state = State::Open;
-        Ok(value)
+        self.breaks(checked)
+    }
+
+    fn breaks<T>(&mut self, result: Result<T, StoreError>) -> Result<T, StoreError> {
+        if result.is_err() {
+            self.state = State::Broken;
+        }
+        result
+    }
+
+    /// Rolls back what was locked in the wrong order, and begins anew.
+    async fn again(&mut self) -> Result<(), StoreError> {
+        self.transfers.clear();
+        self.step("beginning anew", async |lease| {
+            lease.client().batch_execute("ROLLBACK").await?;
+            begin(lease).await
+        })
+        .await
     }
 }
 
 impl ChannelTx for PgChannelTx {
     async fn lock(&mut self, accounts: &[AccountNo], mode: LockMode) -> Result<Vec<Head>, StoreError> {
-        let wanted: Vec<i64> = accounts.iter().map(|account| account.get()).collect();
-        let (lease, before) = self.enter()?;
-        let answer = timeout(STEP_LIMIT, lock(&lease, before, &wanted, mode)).await;
-        self.settle(lease, answer, "locking sync rows")
+        let wanted = numbers(accounts);
+        let mut heads = self.step("locking sync rows", async |lease| existing(lease, &wanted, mode).await).await?;
+        if !absent(&wanted, &heads).is_empty() {
+            heads = self
+                .step("making sync rows", async |lease| {
+                    make_missing(lease, &wanted, mode, &mut heads).await?;
+                    Ok(heads)
+                })
+                .await?;
+        }
+        Ok(heads)
+    }
+
+    async fn open(&mut self, transfer: &NewTransfer, wait: Duration) -> Result<Opened, StoreError> {
+        let wait = lock_timeout(wait);
+        for _ in 0..OPEN_TRIES {
+            let met = self
+                .step("storing a transfer", async |lease| {
+                    let (client, sql) = (lease.client(), lease.statements());
+                    let (limited, met, reset) = futures_util::join!(
+                        set_wait(lease, &wait),
+                        transfers::insert(client, sql, transfer),
+                        reset_wait(lease)
+                    );
+                    limited?;
+                    let met = met?;
+                    reset?;
+                    Ok(met)
+                })
+                .await?;
+            if let Some(opened) = self.breaks(met.opened())? {
+                return Ok(opened);
+            }
+        }
+        self.breaks(Err(StoreError::LockTimeout))
+    }
+
+    async fn lock_transfers(&mut self, ids: &[TransferId], wait: Duration) -> Result<Vec<TransferRow>, StoreError> {
+        let ids = uuids(ids);
+        let rows = self.step("locking transfers", async |lease| locked_transfers(lease, &ids, wait).await).await?;
+        self.hold(&rows)
+    }
+
+    async fn lock_both(
+        &mut self,
+        accounts: &[AccountNo],
+        mode: LockMode,
+        transfers: &[TransferId],
+        wait: Duration,
+    ) -> Result<(Vec<Head>, Vec<TransferRow>), StoreError> {
+        if transfers.is_empty() {
+            return Ok((self.lock(accounts, mode).await?, Vec::new()));
+        }
+        if self.state != State::Idle {
+            let heads = self.lock(accounts, mode).await?;
+            return Ok((heads, self.lock_transfers(transfers, wait).await?));
+        }
+        let (wanted, ids) = (numbers(accounts), uuids(transfers));
+        let (mut heads, rows) = self
+            .step("locking sync rows and transfers", async |lease| {
+                // One round trip: all are sent before the first answer comes, in this order.
+                let (heads, rows) =
+                    futures_util::join!(existing(lease, &wanted, mode), locked_transfers(lease, &ids, wait));
+                Ok((heads?, rows?))
+            })
+            .await?;
+        if absent(&wanted, &heads).is_empty() {
+            return Ok((heads, self.hold(&rows)?));
+        }
+        if matches!(mode, LockMode::Wait(_)) {
+            // The first advance of an account. Its row must be waited for before any transfer is held (D33).
+            self.again().await?;
+            let heads = self.lock(accounts, mode).await?;
+            return Ok((heads, self.lock_transfers(transfers, wait).await?));
+        }
+        // Making a row waits for nobody here, so that holding transfers already hurts nobody.
+        heads = self
+            .step("making sync rows", async |lease| {
+                make_missing(lease, &wanted, mode, &mut heads).await?;
+                Ok(heads)
+            })
+            .await?;
+        Ok((heads, self.hold(&rows)?))
     }
 
     async fn write(&mut self, writes: &AdvanceWrites) -> Result<(), StoreError> {
-        let columns = Columns::of(writes);
-        let instance = Arc::clone(&self.instance);
-        let (lease, before) = self.enter()?;
-        let steps = async {
-            begin(&lease, before).await?;
-            let (entries, heads, journal) = insert(&lease, &columns, &instance).await;
-            entries?;
-            heads?;
-            journal
-        };
-        let answer = timeout(STEP_LIMIT, steps).await;
-        self.settle(lease, answer, "writing rows")
+        self.check_held(writes)?;
+        let columns = Columns::of(writes, &self.instance);
+        self.begun().await?;
+        self.step("writing rows", async |lease| {
+            let done = join_all(columns.statements(lease)).await;
+            done.into_iter().collect::<Result<Vec<()>, Error>>().map(drop)
+        })
+        .await
     }
 
     async fn commit(mut self) -> CommitOutcome {
-        let Ok((lease, before)) = self.enter() else { return CommitOutcome::Failed(broken()) };
-        if before == State::Idle {
+        if self.state == State::Idle
+            && let Some(lease) = self.lease.take()
+        {
             lease.give_back();
             return CommitOutcome::Ok;
         }
-        let answer = timeout(COMMIT_LIMIT, commit(&lease)).await;
-        end(lease, answer.map(|commit| (None, commit)))
+        self.write_and_commit(&AdvanceWrites::default()).await
     }
 
     async fn write_and_commit(mut self, writes: &AdvanceWrites) -> CommitOutcome {
-        let columns = Columns::of(writes);
-        let instance = Arc::clone(&self.instance);
-        let Ok((lease, before)) = self.enter() else { return CommitOutcome::Failed(broken()) };
-        // One round trip. The server answers in order, so the last answer is COMMIT's; a failed step makes of it a ROLLBACK.
-        let steps = async {
-            begin(&lease, before).await?;
-            Ok(join(insert(&lease, &columns, &instance), commit(&lease)).await)
-        };
-        match timeout(COMMIT_LIMIT, steps).await {
-            // Nothing but BEGIN was sent; the lease is dropped.
-            Ok(Err(error)) => CommitOutcome::Failed(store_error(&error)),
-            Ok(Ok(((entries, heads, journal), commit))) => {
-                end(lease, Ok((entries.and(heads).and(journal).err(), commit)))
-            }
-            Err(elapsed) => end(lease, Err(elapsed)),
+        if self.state == State::Broken {
+            return CommitOutcome::Failed(broken());
         }
+        if let Err(error) = self.check_held(writes) {
+            return CommitOutcome::Failed(error);
+        }
+        let columns = Columns::of(writes, &self.instance);
+        if let Err(error) = self.begun().await {
+            return CommitOutcome::Failed(error);
+        }
+        self.state = State::Broken;
+        let lease = self.lease.take().expect("an open transaction has its connection until it ends");
+        let answers = {
+            // One round trip. The server answers in order, so the last answer is COMMIT's; a failed step makes of it a ROLLBACK.
+            let mut sent: Vec<BoxFuture<'_, Result<(), Error>>> = columns.statements(&lease);
+            sent.push(lease.client().execute(&lease.statements().commit, &[]).map(|done| done.map(drop)).boxed());
+            timeout(COMMIT_LIMIT, join_all(sent)).await
+        };
+        let Ok(mut answers) = answers else {
+            // The lease is dropped, which closes its connection.
+            return CommitOutcome::Unknown(format!("COMMIT was not answered within {COMMIT_LIMIT:?}"));
+        };
+        let commit = answers.pop().expect("COMMIT was sent");
+        let outcome = judge_commit(answers.into_iter().find_map(Result::err), commit);
+        // The connection goes back only when all went well: closing it ends whatever is still open there, which makes Failed true.
+        if matches!(outcome, CommitOutcome::Ok) {
+            lease.give_back();
+        }
+        outcome
     }
 }
 
@@ -145,122 +292,31 @@ impl Drop for PgChannelTx {
     }
 }
 
-/// Judges a COMMIT. The connection goes back only when all went well: closing it ends whatever is still open there, which makes Failed
-/// true.
-fn end(
-    lease: Lease<Statements>,
-    answer: Result<(Option<Error>, Result<(), Error>), tokio::time::error::Elapsed>,
-) -> CommitOutcome {
-    let Ok((step, commit)) = answer else {
-        return CommitOutcome::Unknown(format!("COMMIT was not answered within {COMMIT_LIMIT:?}"));
-    };
-    let outcome = judge_commit(step, commit);
-    if matches!(outcome, CommitOutcome::Ok) {
-        lease.give_back();
-    }
-    outcome
-}
-
 fn broken() -> StoreError {
     StoreError::Other("a step of this transaction failed before".to_owned())
 }
 
-/// BEGIN, where it has not been sent yet.
-async fn begin(lease: &Lease<Statements>, before: State) -> Result<(), Error> {
-    match before {
-        State::Idle => lease.client().execute(&lease.statements().begin, &[]).await.map(drop),
-        State::Open | State::Broken => Ok(()),
-    }
+fn numbers(accounts: &[AccountNo]) -> Vec<i64> {
+    accounts.iter().map(|account| account.get()).collect()
 }
 
-async fn commit(lease: &Lease<Statements>) -> Result<(), Error> {
-    lease.client().execute(&lease.statements().commit, &[]).await.map(drop)
+fn uuids(ids: &[TransferId]) -> Vec<Uuid> {
+    ids.iter().map(|id| id.0).collect()
 }
 
-/// Entries, heads and journal, pipelined.
-async fn insert(
-    lease: &Lease<Statements>,
-    columns: &Columns<'_>,
-    instance: &str,
-) -> (Result<(), Error>, Result<(), Error>, Result<(), Error>) {
-    let (client, sql) = (lease.client(), lease.statements());
-    let (e, h, j) = (&columns.entries, &columns.heads, &columns.journal);
-    let entries: [&(dyn ToSql + Sync); 7] =
-        [&e.account, &e.seq, &e.transfer, &e.amount, &e.balance_after, &e.kind, &e.posted_at];
-    let heads: [&(dyn ToSql + Sync); 4] = [&h.account, &h.from_seq, &h.to_seq, &h.balance];
-    let journal: [&(dyn ToSql + Sync); 9] = [
-        &j.account,
-        &j.from_seq,
-        &j.to_seq,
-        &j.source,
-        &j.topic,
-        &j.partition,
-        &j.record_offset,
-        &j.generation,
-        &instance,
-    ];
-    let (entries, heads, journal) = join3(
-        client.execute(&sql.entries, &entries),
-        client.execute(&sql.heads, &heads),
-        client.execute(&sql.journal, &journal),
-    )
-    .await;
-    (entries.map(drop), heads.map(drop), journal.map(drop))
+async fn begin(lease: &Lease<Statements>) -> Result<(), Error> {
+    lease.client().execute(&lease.statements().begin, &[]).await.map(drop)
 }
 
-/// Locks rows that exist in account order, then makes and so locks the missing ones.
-async fn lock(lease: &Lease<Statements>, before: State, wanted: &[i64], mode: LockMode) -> Result<Vec<Head>, Error> {
-    let (client, sql) = (lease.client(), lease.statements());
-    let (select, make) = match mode {
-        LockMode::SkipLocked => (&sql.lock_skip, &sql.make_skip),
-        LockMode::Wait(_) => (&sql.lock_wait, &sql.make_wait),
-    };
-    let wait = match mode {
-        LockMode::SkipLocked => None,
-        LockMode::Wait(wait) => Some(lock_timeout(wait)),
-    };
-    let limit = async {
-        match &wait {
-            Some(wait) => client.execute(&sql.set_wait, &[wait]).await.map(drop),
-            None => Ok(()),
-        }
-    };
-    let asked: [&(dyn ToSql + Sync); 1] = [&wanted];
-    let (begun, limited, rows) = futures_util::join!(begin(lease, before), limit, client.query(select, &asked));
-    begun?;
+/// Locks transfers in id order, each within `wait`.
+async fn locked_transfers(lease: &Lease<Statements>, ids: &[Uuid], wait: Duration) -> Result<Vec<Row>, Error> {
+    let wait = lock_timeout(wait);
+    let (limited, rows, reset) = futures_util::join!(
+        set_wait(lease, &wait),
+        transfers::lock(lease.client(), lease.statements(), ids),
+        reset_wait(lease)
+    );
     limited?;
-    let mut heads: Vec<Head> = rows?.iter().map(head).collect();
-    let missing = absent(wanted, &heads);
-    if missing.is_empty() {
-        return Ok(heads);
-    }
-    let made = client.query(make, &[&missing]).await?;
-    heads.extend(made.iter().map(|row| Head { account: AccountNo::new(row.get(0)), seq: 0, balance: Won::ZERO }));
-    if matches!(mode, LockMode::Wait(_)) {
-        // Somebody else made them while we waited: now they can be locked like any other.
-        let missing = absent(wanted, &heads);
-        if !missing.is_empty() {
-            heads.extend(client.query(select, &[&missing]).await?.iter().map(head));
-        }
-    }
-    heads.sort_by_key(|head| head.account);
-    Ok(heads)
-}
-
-fn absent(wanted: &[i64], heads: &[Head]) -> Vec<i64> {
-    let here: BTreeSet<i64> = heads.iter().map(|head| head.account.get()).collect();
-    wanted.iter().copied().filter(|number| !here.contains(number)).collect()
-}
-
-fn head(row: &Row) -> Head {
-    Head {
-        account: AccountNo::new(row.get("account")),
-        seq: row.get("last_seq"),
-        balance: Won::new(row.get("balance")),
-    }
-}
-
-/// A `lock_timeout`. Zero would mean "for ever" there, so the least is 1 ms.
-fn lock_timeout(wait: Duration) -> String {
-    format!("{}ms", wait.as_millis().clamp(1, 1_000_000))
+    let rows = rows?;
+    reset.map(|()| rows)
 }

@@ -12,7 +12,7 @@ use tokio::time::timeout;
 use tokio_postgres::binary_copy::BinaryCopyInWriter;
 use tokio_postgres::{Client, Error};
 
-use super::super::bulk::{LoadedAccount, counterpart, loaded_from, loaded_hash};
+use super::super::bulk::{LoadedAccount, check, counterpart, loaded_from, loaded_hash};
 use super::super::error::store_error;
 use super::connect_plain;
 
@@ -40,6 +40,7 @@ pub async fn bulk_load_with_progress(
         if chunk.is_empty() {
             break;
         }
+        check(&chunk)?;
         limited("loading accounts", load_chunk(&client, &chunk)).await?;
         loaded += chunk.len() as u64;
         progress(loaded);
@@ -58,11 +59,11 @@ async fn limited<T>(what: &str, work: impl Future<Output = Result<T, Error>>) ->
 }
 
 async fn load_chunk(client: &Client, chunk: &[LoadedAccount]) -> Result<(), Error> {
-    let types = [Type::INT8, Type::INT8, Type::INT8];
-    let mut writer = pin!(copy_in(client, "account (no, seq, balance)", &types).await?);
+    let types = [Type::INT8, Type::INT8, Type::INT8, Type::TEXT];
+    let mut writer = pin!(copy_in(client, "account (no, seq, balance, status)", &types).await?);
     for loaded in chunk {
         let head = loaded.head();
-        row(&mut writer, &[&head.account.get(), &head.seq, &head.balance.get()]).await?;
+        row(&mut writer, &[&head.account.get(), &head.seq, &head.balance.get(), &loaded.status.as_str()]).await?;
     }
     writer.finish().await?;
     load_transfers(client, chunk).await?;
@@ -70,8 +71,8 @@ async fn load_chunk(client: &Client, chunk: &[LoadedAccount]) -> Result<(), Erro
 }
 
 async fn load_transfers(client: &Client, chunk: &[LoadedAccount]) -> Result<(), Error> {
-    let columns = "transfer (id, params_hash, kind, state, account, amount, from_bank, from_account, seq, balance_after, \
-                   created_at_us)";
+    let columns = "transfer (id, params_hash, kind, state, account, amount, party_bank, party_account, seq, balance_after, \
+                   created_at_us, posted_at_us)";
     let (text, number) = (Type::TEXT, Type::INT8);
     let types = [
         Type::UUID,
@@ -84,13 +85,14 @@ async fn load_transfers(client: &Client, chunk: &[LoadedAccount]) -> Result<(), 
         text,
         number.clone(),
         number.clone(),
+        number.clone(),
         number,
     ];
     let from = loaded_from();
     let mut writer = pin!(copy_in(client, columns, &types).await?);
     for entry in chunk.iter().flat_map(|loaded| &loaded.entries) {
         let hash = loaded_hash(entry);
-        let values: [&(dyn ToSql + Sync); 11] = [
+        let values: [&(dyn ToSql + Sync); 12] = [
             &entry.transfer.0,
             &&hash.0[..],
             &entry.kind.as_str(),
@@ -101,6 +103,7 @@ async fn load_transfers(client: &Client, chunk: &[LoadedAccount]) -> Result<(), 
             &from.account,
             &entry.seq,
             &entry.balance_after.get(),
+            &entry.posted_at.0,
             &entry.posted_at.0,
         ];
         row(&mut writer, &values).await?;
@@ -118,7 +121,7 @@ async fn load_legs(client: &Client, chunk: &[LoadedAccount]) -> Result<(), Error
         let (amount, balance) = (entry.amount.get(), entry.balance_after.get());
         row(&mut writer, &[&id, &entry.account.get(), &entry.seq, &amount, &balance, &kind, &at]).await?;
         // The harness's amounts are far from the one number that has no negative.
-        let other = counterpart(entry.kind).get();
+        let other = counterpart(entry.kind).expect("kinds are checked before they are loaded").get();
         row(&mut writer, &[&id, &other, &none, &amount.wrapping_neg(), &none, &kind, &at]).await?;
     }
     writer.finish().await.map(drop)

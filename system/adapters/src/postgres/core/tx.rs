@@ -11,8 +11,8 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use bankstorm_contracts::{AccountNo, ParamsHash, RejectReason, TransferId, TransferState, WallMicros, Won};
-use bankstorm_outside::core_store::{Claim, Claimed, CoreTx, Locked, TransferRecord, Writes};
+use bankstorm_contracts::{AccountNo, TransferId, WallMicros};
+use bankstorm_outside::core_store::{Claim, Claimed, CoreTx, Locked, OpenHold, Writes};
 use bankstorm_outside::{CommitOutcome, LockMode, StoreError};
 use futures_util::FutureExt;
 use futures_util::future::{BoxFuture, join_all};
@@ -20,17 +20,20 @@ use tokio::time::timeout;
 use tokio_postgres::{Error, Row};
 use uuid::Uuid;
 
+use super::super::columns::lock_timeout;
 use super::super::error::{judge_commit, store_error};
 use super::super::pool::{COMMIT_LIMIT, Lease, ROLLBACK_LIMIT, STEP_LIMIT};
+use super::account_row;
+use super::claims::{ClaimColumns, insert, met, open_hold, read_standing};
 use super::sql::CoreSql;
-use super::{head, word};
 
 /// A transaction on a leased connection.
 pub struct PgCoreTx {
     lease: Option<Lease<CoreSql>>,
     state: State,
-    /// What this transaction claimed and locked: it may write nothing else.
+    /// What this transaction claimed, reopened and locked: it may write nothing else.
     claimed: BTreeSet<TransferId>,
+    reopened: BTreeSet<TransferId>,
     locked: BTreeSet<AccountNo>,
 }
 
@@ -41,19 +44,15 @@ enum State {
     Broken,
 }
 
-/// Claims as columns.
-struct ClaimColumns {
-    ids: Vec<Uuid>,
-    hashes: Vec<Vec<u8>>,
-    accounts: Vec<Option<i64>>,
-    amounts: Vec<Option<i64>>,
-    banks: Vec<Option<String>>,
-    from_accounts: Vec<Option<String>>,
-}
-
 impl PgCoreTx {
     pub(super) fn new(lease: Lease<CoreSql>) -> Self {
-        Self { lease: Some(lease), state: State::Idle, claimed: BTreeSet::new(), locked: BTreeSet::new() }
+        Self {
+            lease: Some(lease),
+            state: State::Idle,
+            claimed: BTreeSet::new(),
+            reopened: BTreeSet::new(),
+            locked: BTreeSet::new(),
+        }
     }
 
     /// Runs a step, with BEGIN ahead of it if that is still to be sent. Any error breaks the transaction.
@@ -93,12 +92,19 @@ impl PgCoreTx {
 
     /// Refuses writes to rows that this transaction does not hold.
     fn check_held(&self, writes: &Writes) -> Result<(), StoreError> {
-        let unlocked = writes.heads.iter().map(|head| head.account).find(|account| !self.locked.contains(account));
+        let held = writes.held.iter().map(|(account, _)| *account);
+        let unlocked = writes.heads.iter().map(|head| head.account).chain(held).find(|no| !self.locked.contains(no));
         if let Some(account) = unlocked {
             return Err(StoreError::Other(format!("account {account} is not locked by this transaction")));
         }
-        let ids = writes.settled.iter().map(|settled| settled.id).chain(writes.released.iter().copied());
-        match ids.into_iter().find(|id| !self.claimed.contains(id)) {
+        let settled = writes.settled.iter().map(|settled| settled.id);
+        let mut ends = settled.chain(writes.ended.iter().map(|hold| hold.transfer));
+        if let Some(id) = ends.find(|id| !self.claimed.contains(id) && !self.reopened.contains(id)) {
+            return Err(StoreError::Other(format!(
+                "transfer {id} is neither claimed nor reopened by this transaction"
+            )));
+        }
+        match writes.released.iter().find(|id| !self.claimed.contains(id)) {
             Some(id) => Err(StoreError::Other(format!("transfer {id} is not claimed by this transaction"))),
             None => Ok(()),
         }
@@ -106,28 +112,16 @@ impl PgCoreTx {
 
     fn claims_met(&mut self, claims: &[Claim], new: &[Row], standing: &[Row]) -> Result<Vec<Claimed>, StoreError> {
         let new: BTreeSet<TransferId> = new.iter().map(|row| TransferId(row.get("id"))).collect();
-        let records = standing
-            .iter()
-            .map(|row| record(row).map(|record| (record.id, record)))
-            .collect::<Result<std::collections::BTreeMap<_, _>, _>>()?;
-        let answers = claims
-            .iter()
-            .map(|claim| match records.get(&claim.id) {
-                _ if new.contains(&claim.id) => Ok(Claimed::New),
-                Some(record) => Ok(Claimed::Existing(record.clone())),
-                // Released by its holder between the two statements: cannot be told from "in work" here.
-                None => Err(StoreError::LockTimeout),
-            })
-            .collect();
+        let met = met(claims, &new, standing);
         self.claimed.extend(new);
-        answers
+        self.breaks(met)
     }
 }
 
 impl CoreTx for PgCoreTx {
     async fn claim(&mut self, claims: &[Claim], wait: Duration) -> Result<Vec<Claimed>, StoreError> {
         let columns = ClaimColumns::of(claims);
-        let wait = lock_wait(wait);
+        let wait = lock_timeout(wait);
         let (new, standing) = self
             .step("claiming ids", async |lease| {
                 let (waits, new, standing) = futures_util::join!(
@@ -139,13 +133,12 @@ impl CoreTx for PgCoreTx {
                 Ok((new?, standing?))
             })
             .await?;
-        let met = self.claims_met(claims, &new, &standing);
-        self.breaks(met)
+        self.claims_met(claims, &new, &standing)
     }
 
     async fn lock(&mut self, accounts: &[AccountNo], mode: LockMode) -> Result<Locked, StoreError> {
         let numbers: Vec<i64> = accounts.iter().map(|account| account.get()).collect();
-        let wait = row_limit(mode).map(lock_wait);
+        let wait = row_limit(mode).map(lock_timeout);
         let (rows, now) = self
             .step("locking accounts", async |lease| {
                 let (waits, rows, now) = futures_util::join!(
@@ -157,7 +150,7 @@ impl CoreTx for PgCoreTx {
                 Ok((rows?, now?))
             })
             .await?;
-        Ok(self.locked(&rows, &now))
+        self.locked(&rows, &now)
     }
 
     async fn claim_and_lock(
@@ -169,8 +162,8 @@ impl CoreTx for PgCoreTx {
     ) -> Result<(Vec<Claimed>, Locked), StoreError> {
         let columns = ClaimColumns::of(claims);
         let numbers: Vec<i64> = accounts.iter().map(|account| account.get()).collect();
-        let claim_wait = lock_wait(wait);
-        let row_wait = row_limit(mode).filter(|row_wait| *row_wait != wait).map(lock_wait);
+        let claim_wait = lock_timeout(wait);
+        let row_wait = row_limit(mode).filter(|row_wait| *row_wait != wait).map(lock_timeout);
         let (new, standing, rows, now) = self
             .step("claiming ids and locking accounts", async |lease| {
                 // One round trip: all are sent before the first answer comes, in this order.
@@ -188,9 +181,26 @@ impl CoreTx for PgCoreTx {
                 Ok((claimed.0, claimed.1, rows?, now?))
             })
             .await?;
-        let met = self.claims_met(claims, &new, &standing);
-        let met = self.breaks(met)?;
-        Ok((met, self.locked(&rows, &now)))
+        let met = self.claims_met(claims, &new, &standing)?;
+        Ok((met, self.locked(&rows, &now)?))
+    }
+
+    async fn reopen(&mut self, ids: &[TransferId], wait: Duration) -> Result<Vec<OpenHold>, StoreError> {
+        let numbers: Vec<Uuid> = ids.iter().map(|id| id.0).collect();
+        let (wait, no_more) = (lock_timeout(wait), lock_timeout(STEP_LIMIT));
+        let rows = self
+            .step("reopening transfers", async |lease| {
+                let (waits, rows, resets) =
+                    futures_util::join!(set_wait(lease, &wait), reopen(lease, &numbers), set_wait(lease, &no_more));
+                waits?;
+                let rows = rows?;
+                resets.map(|()| rows)
+            })
+            .await?;
+        let open = rows.iter().map(open_hold).collect::<Result<Vec<OpenHold>, _>>();
+        let open = self.breaks(open)?;
+        self.reopened.extend(open.iter().map(|hold| hold.transfer));
+        Ok(open)
     }
 
     async fn write(&mut self, writes: &Writes) -> Result<(), StoreError> {
@@ -249,10 +259,11 @@ impl CoreTx for PgCoreTx {
 }
 
 impl PgCoreTx {
-    fn locked(&mut self, rows: &[Row], now: &Row) -> Locked {
-        let rows: Vec<_> = rows.iter().map(head).collect();
-        self.locked.extend(rows.iter().map(|head| head.account));
-        Locked { rows, now: WallMicros(now.get("now_us")) }
+    fn locked(&mut self, rows: &[Row], now: &Row) -> Result<Locked, StoreError> {
+        let rows = rows.iter().map(account_row).collect::<Result<Vec<_>, _>>();
+        let rows = self.breaks(rows)?;
+        self.locked.extend(rows.iter().map(|row| row.head.account));
+        Ok(Locked { rows, now: WallMicros(now.get("now_us")) })
     }
 
     fn breaks<T>(&mut self, result: Result<T, StoreError>) -> Result<T, StoreError> {
@@ -283,22 +294,6 @@ impl Drop for PgCoreTx {
     }
 }
 
-impl ClaimColumns {
-    fn of(claims: &[Claim]) -> Self {
-        let from = |part: fn(&bankstorm_contracts::core_api::Party) -> &String| {
-            claims.iter().map(|claim| claim.from.as_ref().map(|from| part(from).clone())).collect()
-        };
-        Self {
-            ids: claims.iter().map(|claim| claim.id.0).collect(),
-            hashes: claims.iter().map(|claim| claim.params_hash.0.to_vec()).collect(),
-            accounts: claims.iter().map(|claim| claim.account.map(AccountNo::get)).collect(),
-            amounts: claims.iter().map(|claim| claim.amount.map(Won::get)).collect(),
-            banks: from(|party| &party.bank),
-            from_accounts: from(|party| &party.account),
-        }
-    }
-}
-
 async fn set_wait(lease: &Lease<CoreSql>, wait: &str) -> Result<(), Error> {
     lease.client().execute(&lease.statements().lock_wait, &[&wait]).await.map(drop)
 }
@@ -310,13 +305,8 @@ async fn set_some_wait(lease: &Lease<CoreSql>, wait: Option<&str>) -> Result<(),
     }
 }
 
-async fn insert(lease: &Lease<CoreSql>, columns: &ClaimColumns) -> Result<Vec<Row>, Error> {
-    let ClaimColumns { ids, hashes, accounts, amounts, banks, from_accounts } = columns;
-    lease.client().query(&lease.statements().claim, &[ids, hashes, accounts, amounts, banks, from_accounts]).await
-}
-
-async fn read_standing(lease: &Lease<CoreSql>, columns: &ClaimColumns) -> Result<Vec<Row>, Error> {
-    lease.client().query(&lease.statements().standing, &[&columns.ids]).await
+async fn reopen(lease: &Lease<CoreSql>, ids: &Vec<Uuid>) -> Result<Vec<Row>, Error> {
+    lease.client().query(&lease.statements().reopen, &[ids]).await
 }
 
 async fn lock_rows(lease: &Lease<CoreSql>, numbers: &Vec<i64>, mode: LockMode) -> Result<Vec<Row>, Error> {
@@ -328,24 +318,7 @@ async fn lock_rows(lease: &Lease<CoreSql>, numbers: &Vec<i64>, mode: LockMode) -
 }
 
 async fn read_now(lease: &Lease<CoreSql>) -> Result<Row, Error> {
-    lease.client().query_one(&lease.statements().now, &[&lock_wait(STEP_LIMIT)]).await
-}
-
-fn record(row: &Row) -> Result<TransferRecord, StoreError> {
-    let hash: &[u8] = row.get("params_hash");
-    let states = [TransferState::Processing, TransferState::Completed, TransferState::Rejected];
-    let reasons = [RejectReason::UnknownAccount, RejectReason::BalanceOverflow, RejectReason::NotReceived];
-    let reason: Option<&str> = row.get("reason");
-    Ok(TransferRecord {
-        id: TransferId(row.get("id")),
-        params_hash: ParamsHash(hash.try_into().map_err(|_| StoreError::Other("a hash of another length".to_owned()))?),
-        state: word(row.get("state"), |text| states.into_iter().find(|state| state.as_str() == text))?,
-        reason: reason
-            .map(|text| word(text, |text| reasons.into_iter().find(|reason| reason.as_str() == text)))
-            .transpose()?,
-        seq: row.get("seq"),
-        balance_after: row.get::<_, Option<i64>>("balance_after").map(Won::new),
-    })
+    lease.client().query_one(&lease.statements().now, &[&lock_timeout(STEP_LIMIT)]).await
 }
 
 const fn row_limit(mode: LockMode) -> Option<Duration> {
@@ -353,9 +326,4 @@ const fn row_limit(mode: LockMode) -> Option<Duration> {
         LockMode::SkipLocked => None,
         LockMode::Wait(limit) => Some(limit),
     }
-}
-
-/// A `lock_timeout`. Zero would mean "for ever" there, so the least is 1 ms.
-fn lock_wait(wait: Duration) -> String {
-    format!("{}ms", wait.as_millis().clamp(1, 1_000_000))
 }

@@ -1,22 +1,24 @@
 //! What a posting transaction writes, as columns for one statement per table.
 
+use std::collections::BTreeMap;
+
 use bankstorm_contracts::{AccountNo, Entry, Head, Leg, Won};
-use bankstorm_outside::core_store::{Settled, Writes};
+use bankstorm_outside::core_store::{EndedHold, Hold, Settled, Writes};
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
-use postgres_types::ToSql;
-use tokio_postgres::{Error, Statement};
+use tokio_postgres::Error;
 use uuid::Uuid;
 
+use super::super::columns::{Column, column, run};
 use super::super::pool::Lease;
 use super::sql::CoreSql;
-
-type Column = Box<dyn ToSql + Sync + Send>;
 
 /// The rows of each table, column by column; empty tables are left out.
 pub(super) struct Columns {
     legs: Vec<Column>,
-    heads: Vec<Column>,
+    accounts: Vec<Column>,
+    holds: Vec<Column>,
+    ended: Vec<Column>,
     settled: Vec<Column>,
     released: Vec<Column>,
     outbox: Vec<Column>,
@@ -26,7 +28,9 @@ impl Columns {
     pub(super) fn of(writes: &Writes) -> Self {
         Self {
             legs: legs(&writes.legs),
-            heads: heads(&writes.heads),
+            accounts: accounts(&writes.heads, &writes.held),
+            holds: holds(&writes.holds),
+            ended: ended(&writes.ended),
             settled: settled(&writes.settled),
             released: if writes.released.is_empty() { Vec::new() } else { vec![column(&writes.released, |id| id.0)] },
             outbox: outbox(&writes.outbox),
@@ -38,7 +42,9 @@ impl Columns {
         let sql = lease.statements();
         [
             (&sql.write_legs, &self.legs),
-            (&sql.write_heads, &self.heads),
+            (&sql.write_accounts, &self.accounts),
+            (&sql.write_holds, &self.holds),
+            (&sql.end_holds, &self.ended),
             (&sql.settle, &self.settled),
             (&sql.release, &self.released),
             (&sql.write_outbox, &self.outbox),
@@ -48,18 +54,6 @@ impl Columns {
         .map(|(statement, columns)| run(lease, statement, columns).boxed())
         .collect()
     }
-}
-
-async fn run(lease: &Lease<CoreSql>, statement: &Statement, columns: &[Column]) -> Result<(), Error> {
-    let parameters: Vec<&(dyn ToSql + Sync)> = columns.iter().map(|column| &**column as &(dyn ToSql + Sync)).collect();
-    lease.client().execute(statement, &parameters).await.map(drop)
-}
-
-fn column<R, T>(rows: &[R], value: impl FnMut(&R) -> T) -> Column
-where
-    Vec<T>: ToSql + Sync + Send + 'static,
-{
-    Box::new(rows.iter().map(value).collect::<Vec<T>>())
 }
 
 fn legs(legs: &[Leg]) -> Vec<Column> {
@@ -77,14 +71,44 @@ fn legs(legs: &[Leg]) -> Vec<Column> {
     ]
 }
 
-fn heads(heads: &[Head]) -> Vec<Column> {
-    if heads.is_empty() {
+/// One row per account, so that a posting that moves its head and what it holds updates it once; what stays is absent.
+fn accounts(heads: &[Head], held: &[(AccountNo, Won)]) -> Vec<Column> {
+    let mut rows: BTreeMap<AccountNo, (Option<Head>, Option<Won>)> = BTreeMap::new();
+    heads.iter().for_each(|head| rows.entry(head.account).or_default().0 = Some(*head));
+    held.iter().for_each(|(account, held)| rows.entry(*account).or_default().1 = Some(*held));
+    if rows.is_empty() {
+        return Vec::new();
+    }
+    let rows: Vec<_> = rows.into_iter().collect();
+    vec![
+        column(&rows, |(account, _)| account.get()),
+        column(&rows, |(_, (head, _))| head.map(|head| head.seq)),
+        column(&rows, |(_, (head, _))| head.map(|head| head.balance.get())),
+        column(&rows, |(_, (_, held))| held.map(Won::get)),
+    ]
+}
+
+fn holds(holds: &[Hold]) -> Vec<Column> {
+    if holds.is_empty() {
         return Vec::new();
     }
     vec![
-        column(heads, |head| AccountNo::get(head.account)),
-        column(heads, |head| head.seq),
-        column(heads, |head| head.balance.get()),
+        column(holds, |hold| hold.transfer.0),
+        column(holds, |hold| hold.account.get()),
+        column(holds, |hold| hold.amount.get()),
+        column(holds, |hold| hold.placed_seq),
+        column(holds, |hold| hold.placed_at.0),
+    ]
+}
+
+fn ended(ended: &[EndedHold]) -> Vec<Column> {
+    if ended.is_empty() {
+        return Vec::new();
+    }
+    vec![
+        column(ended, |hold| hold.transfer.0),
+        column(ended, |hold| hold.end.as_str()),
+        column(ended, |hold| hold.ended_seq),
     ]
 }
 
@@ -98,6 +122,7 @@ fn settled(settled: &[Settled]) -> Vec<Column> {
         column(settled, |settled| settled.reason.map(|reason| reason.as_str())),
         column(settled, |settled| settled.seq),
         column(settled, |settled| settled.balance_after.map(Won::get)),
+        column(settled, |settled| settled.posted_at.map(|at| at.0)),
     ]
 }
 

@@ -1,10 +1,12 @@
 //! Pages: by keyset, with the head of the same moment.
 
 use bankstorm_contracts::Seq;
+use bankstorm_contracts::channel_api::TransferStage;
 use futures_util::join;
 
-use super::{account, advance, entry, head};
-use crate::channel_store::ChannelStore;
+use super::{LONG, account, advance, begin, entry, head, make, moves, new, step, store_new};
+use crate::channel_store::{AdvanceWrites, ChannelStore, ChannelTx, NewTransfer, TransferMove};
+use crate::store::{CommitOutcome, LockMode};
 
 pub(super) async fn an_unknown_account_has_no_page<S: ChannelStore>(store: S) {
     assert_eq!(store.page(account(21, 0), None, 10).await, Ok(None));
@@ -49,4 +51,64 @@ pub(super) async fn a_page_and_its_head_are_of_one_moment<S: ChannelStore>(store
         }
     };
     join!(write, read);
+}
+
+pub(super) async fn a_page_names_open_transfers_of_its_account_oldest_first<S: ChannelStore>(store: S) {
+    let [no, neighbour] = [0, 1].map(|index| account(24, index));
+    advance(&store, &[(no, 0, 3), (neighbour, 0, 1)]).await;
+    // Not in the order of their ids.
+    let opened = [new(24, 2), new(24, 0), NewTransfer { from: neighbour, ..new(24, 3) }, new(24, 1)];
+    let mut rows = Vec::new();
+    for transfer in &opened {
+        rows.push(store_new(&store, transfer).await);
+    }
+    make(&store, opened[1].id, TransferStage::Sent).await;
+    make(&store, opened[1].id, TransferStage::Unknown).await;
+    let mut expected: Vec<_> = [0, 1, 3].map(|at: usize| (rows[at].created_at, rows[at].id)).into();
+    expected.sort_by_key(|(at, _)| *at);
+    let pending = async || store.page(no, None, 2).await.expect("read").expect("the account is there").pending;
+    let by_age = |ids: &[_]| -> Vec<_> {
+        let at = |id| expected.iter().find(|(_, known)| *known == id).map(|(at, _)| *at);
+        ids.iter().map(|id| at(*id)).collect()
+    };
+    let seen = pending().await;
+    assert_eq!(by_age(&seen), expected.iter().map(|(at, _)| Some(*at)).collect::<Vec<_>>(), "{seen:?}");
+    assert_eq!(store.page(neighbour, None, 2).await.expect("read").expect("there").pending, [opened[2].id]);
+
+    for (place, stage) in [(0, TransferStage::Rejected), (1, TransferStage::Failed), (3, TransferStage::Completed)] {
+        make(&store, opened[place].id, stage).await;
+        assert!(!pending().await.contains(&opened[place].id), "{stage:?} is over");
+    }
+    assert_eq!(pending().await, []);
+}
+
+/// D33.
+pub(super) async fn a_page_never_lists_as_pending_what_it_shows<S: ChannelStore>(store: S) {
+    const TRANSFERS: u64 = 20;
+    let no = account(25, 0);
+    advance(&store, &[(no, 0, 1)]).await;
+    let settle = async {
+        for index in 0..TRANSFERS {
+            let opened = store_new(&store, &new(25, index)).await;
+            let from = 1 + i64::try_from(index).expect("a small number");
+            let mut writes = moves(&[(no, from, from + 1)]);
+            writes.entries[0].transfer = opened.id;
+            let completed = TransferMove { seq: Some(from + 1), ..step(opened.id, TransferStage::Completed) };
+            let mut tx = begin(&store).await;
+            let both = tx.lock_both(&[no], LockMode::Wait(LONG), &[opened.id], LONG).await.expect("free");
+            assert_eq!((both.0[0].seq, both.1[0].id), (from, opened.id));
+            let writes = AdvanceWrites { transfers: vec![completed], ..writes };
+            assert_eq!(tx.write_and_commit(&writes).await, CommitOutcome::Ok);
+        }
+    };
+    let read = async {
+        let mut last = 0;
+        while last <= i64::try_from(TRANSFERS).expect("a small number") {
+            let page = store.page(no, None, 100).await.expect("read").expect("the account is there");
+            let shown = page.items.iter().find(|item| page.pending.contains(&item.transfer));
+            assert_eq!(shown, None, "shown and pending, of head {:?}", page.head);
+            last = page.head.seq;
+        }
+    };
+    join!(settle, read);
 }

@@ -81,6 +81,7 @@ pub(super) async fn a_tombstone_is_found_by_the_late_request<F: CoreStoreFixture
         reason: Some(RejectReason::NotReceived),
         seq: None,
         balance_after: None,
+        posted_at: None,
     };
     let mut fence = begin(&store).await;
     assert_eq!(within("claim", fence.claim(&[tombstone(7)], LIMIT)).await, Ok(vec![Claimed::New]));

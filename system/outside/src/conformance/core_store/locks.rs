@@ -2,10 +2,13 @@
 
 use std::sync::Arc;
 
+use bankstorm_contracts::{AccountStatus, Won};
+
 use super::{
-    CoreStoreFixture, LIMIT, SHORT, account, begin, claim_of, deposit, head, post, prepared, while_waiting, within,
+    CoreStoreFixture, LIMIT, SHORT, account, begin, claim_of, deposit, head, hold, outbound, post, prepared,
+    while_waiting, within,
 };
-use crate::core_store::{Claimed, CoreTx};
+use crate::core_store::{AccountRow, Claimed, CoreTx};
 use crate::{CommitOutcome, LockMode, StoreError};
 
 pub(super) async fn locked_rows_come_in_account_order_and_unknown_accounts_are_absent<F: CoreStoreFixture>(
@@ -16,7 +19,7 @@ pub(super) async fn locked_rows_come_in_account_order_and_unknown_accounts_are_a
         let mut tx = begin(&store).await;
         let asked = [1, 3, 8].map(account);
         let locked = within("lock", tx.lock(&asked, mode)).await.expect("free rows");
-        assert_eq!(locked.rows, [head(1, 4, 1_000), head(3, 9, 7)], "{mode:?}");
+        assert_eq!(locked.heads(), [head(1, 4, 1_000), head(3, 9, 7)], "{mode:?}");
         assert!(locked.now.0 > 0, "a wall clock");
         assert_eq!(within("commit", tx.commit()).await, CommitOutcome::Ok);
     }
@@ -28,7 +31,7 @@ pub(super) async fn skip_locked_leaves_out_rows_that_are_held<F: CoreStoreFixtur
     within("lock", holder.lock(&[account(1)], LockMode::SkipLocked)).await.expect("a free row");
     let both = [1, 2].map(account);
     let locked = within("lock", other.lock(&both, LockMode::SkipLocked)).await.expect("no wait");
-    assert_eq!(locked.rows, [head(2, 0, 0)]);
+    assert_eq!(locked.heads(), [head(2, 0, 0)]);
     // Plain reads wait for nobody.
     let heads = within("heads", crate::core_store::CoreStore::heads(&store, &both)).await;
     assert_eq!(heads, Ok(vec![head(1, 0, 0), head(2, 0, 0)]));
@@ -43,7 +46,7 @@ pub(super) async fn a_lock_waits_and_reads_what_was_committed_meanwhile<F: CoreS
         assert_eq!(holder.write_and_commit(&writes).await, CommitOutcome::Ok);
     })
     .await;
-    assert_eq!(locked.expect("granted").rows, [head(1, 5, 1_500)]);
+    assert_eq!(locked.expect("granted").heads(), [head(1, 5, 1_500)]);
 }
 
 pub(super) async fn a_lock_times_out_while_the_row_is_held<F: CoreStoreFixture>(fixture: Arc<F>) {
@@ -81,11 +84,49 @@ pub(super) async fn claim_and_lock_is_the_first_and_then_the_second<F: CoreStore
     let step = tx.claim_and_lock(&claims, LIMIT, &asked, LockMode::SkipLocked);
     let (claimed, locked) = within("claim and lock", step).await.expect("free ids");
     assert!(matches!(&claimed[..], [Claimed::New, Claimed::Existing(_)]), "{claimed:?}");
-    assert_eq!(locked.rows, [head(1, 1, 500)]);
+    assert_eq!(locked.heads(), [head(1, 1, 500)]);
 
     let mut late = begin(&store).await;
     let claims = [claim_of(&deposit(6, 2, 500))];
     let step = late.claim_and_lock(&claims, SHORT, &asked, LockMode::SkipLocked);
     assert_eq!(within("timeout", step).await, Err(StoreError::LockTimeout), "the id is in work");
     drop(holder);
+}
+
+pub(super) async fn statuses_and_held_are_read_back<F: CoreStoreFixture>(fixture: Arc<F>) {
+    let rows: Vec<AccountRow> = (1..)
+        .zip(AccountStatus::ALL)
+        .map(|(place, status)| AccountRow { head: head(place, place, 1_000), held: Won::new(10 * (place - 1)), status })
+        .collect();
+    let store = fixture.fresh_rows(&rows).await;
+    let asked = [4, 2, 1, 3].map(account);
+    for mode in [LockMode::SkipLocked, LockMode::Wait(LIMIT)] {
+        let mut tx = begin(&store).await;
+        let locked = within("lock", tx.lock(&asked, mode)).await.expect("free rows");
+        assert_eq!(locked.rows, rows, "{mode:?}");
+        assert_eq!(within("commit", tx.commit()).await, CommitOutcome::Ok);
+    }
+    // What is held changes with its own account and with no other, and leaves head and status as they are.
+    hold(&store, &[outbound(7, 3, 100), outbound(8, 3, 1)]).await;
+    let mut tx = begin(&store).await;
+    let locked = within("lock", tx.lock(&asked, LockMode::SkipLocked)).await.expect("free rows");
+    let mut expected = rows;
+    expected[2].held = Won::new(121);
+    assert_eq!(locked.rows, expected);
+}
+
+pub(super) async fn opposite_transfers_wait_for_each_other_and_both_go_on<F: CoreStoreFixture>(fixture: Arc<F>) {
+    let store = fixture.fresh(&[head(1, 0, 0), head(2, 0, 0), head(3, 0, 0)]).await;
+    // Were rows locked in the order asked, each would hold what the other one wants next.
+    let (mut there, mut back) = (begin(&store).await, begin(&store).await);
+    within("lock", there.lock(&[1, 3].map(account), LockMode::Wait(LIMIT))).await.expect("free rows");
+    let asked = [3, 2, 1].map(account);
+    let locked = while_waiting(&*fixture, &store, back.lock(&asked, LockMode::Wait(LIMIT)), async {
+        // The one that waits holds nothing that is behind what it waits for.
+        let more = within("lock", there.lock(&[account(2)], LockMode::SkipLocked)).await.expect("an answer");
+        assert_eq!(more.heads(), [head(2, 0, 0)]);
+        assert_eq!(there.commit().await, CommitOutcome::Ok);
+    })
+    .await;
+    assert_eq!(locked.expect("granted").heads(), [head(1, 0, 0), head(2, 0, 0), head(3, 0, 0)]);
 }

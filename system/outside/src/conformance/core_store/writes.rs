@@ -40,7 +40,7 @@ pub(super) async fn released_ids_are_free_again<F: CoreStoreFixture>(fixture: Ar
     let asked = [account(1)];
     let step = tx.claim_and_lock(&claims, LIMIT, &asked, LockMode::SkipLocked);
     let (_, locked) = within("claim and lock", step).await.expect("free ids");
-    let mut writes = posting(&[posted], &locked.rows, locked.now);
+    let mut writes = posting(&[posted], &locked.heads(), locked.now);
     writes.released = vec![skipped.id];
     assert_eq!(within("commit", tx.write_and_commit(&writes)).await, CommitOutcome::Ok);
 

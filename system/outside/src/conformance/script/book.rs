@@ -12,6 +12,19 @@ pub(super) enum Thing {
     Id(u8),
     /// The row of an account.
     Row(u8),
+    /// The row of a transfer that stands.
+    Transfer(u8),
+    /// A change of a standing transfer that was written. Nobody may wait for it: steps that would have to are left out.
+    Change(u8),
+    /// A guard.
+    Guard(u8),
+}
+
+impl Thing {
+    /// Whether whoever waits for it takes nothing where it stands in the end.
+    fn is_of_an_index(self) -> bool {
+        matches!(self, Self::Id(_) | Self::Guard(_))
+    }
 }
 
 /// What a step asks for.
@@ -160,6 +173,21 @@ impl Book {
         members.into_iter().map(|member| (member, self.waiters[&member].since)).collect()
     }
 
+    /// Whether another one holds it.
+    pub(super) fn is_held_by_another(&self, session: usize, thing: Thing) -> bool {
+        self.holders.get(&thing).is_some_and(|holder| *holder != session)
+    }
+
+    /// Whether a session waits, or a step of it that nobody awaits any more.
+    pub(super) fn waits(&self, session: usize) -> bool {
+        self.waiters.contains_key(&session)
+    }
+
+    /// Whether somebody waits who may look at an index afterwards.
+    pub(super) fn somebody_looks(&self) -> bool {
+        self.waiters.values().any(|waiter| waiter.asks[waiter.at..].iter().any(|thing| thing.is_of_an_index()))
+    }
+
     /// How many wait for it.
     pub(super) fn waiting_for(&self, thing: Thing) -> usize {
         self.waiters.values().filter(|waiter| waiter.asks.get(waiter.at) == Some(&thing)).count()
@@ -207,7 +235,7 @@ impl Book {
             for (_, session) in order {
                 let waiter = self.waiters.get_mut(&session).expect("listed just now");
                 while let Some(thing) = waiter.asks.get(waiter.at) {
-                    let stands = matches!(thing, Thing::Id(_)) && self.standing.contains(thing);
+                    let stands = thing.is_of_an_index() && self.standing.contains(thing);
                     let holder = self.holders.get(thing);
                     if !stands && holder.is_some_and(|holder| *holder != session) {
                         break;

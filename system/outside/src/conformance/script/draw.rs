@@ -3,9 +3,9 @@
 //! In: a seed, which store. Out: steps. Elsewhere: what becomes of them (`run`).
 //!
 //! Sessions mostly go the way of the services (begin, claim, lock, write, commit) and now and then do not. Every sixth script begins with
-//! a deadlock.
+//! a deadlock, half of them with transfers that stand.
 
-use super::{ACCOUNTS, Act, Kind, Read, SESSIONS, Step, Wait, What};
+use super::{ACCOUNTS, Act, IDS, Kind, Read, SESSIONS, Step, Wait, What};
 
 /// `SplitMix64`.
 struct Draw(u64);
@@ -52,7 +52,11 @@ pub fn draw(kind: Kind, seed: u64) -> Vec<Step> {
     // Few things make for many meetings.
     let (ids, accounts) = (2 + draw.small(3), 2 + draw.small(2));
     let mut stages = [0_u8; SESSIONS];
-    let mut steps = if draw.one_in(6) { crossing(&mut draw, kind) } else { Vec::new() };
+    let mut steps = match draw.below(6) {
+        0 => crossing(&mut draw, kind),
+        1..=3 => standing(&mut draw, kind),
+        _ => Vec::new(),
+    };
     for _ in 0..length {
         let session = usize::try_from(draw.below(sessions)).expect("an index");
         let stage = &mut stages[session];
@@ -77,6 +81,31 @@ fn crossing(draw: &mut Draw, kind: Kind) -> Vec<Step> {
     steps.map(|(session, act)| Step { session: usize::from(session), act }).collect()
 }
 
+/// Transfers that stand in the channel, guarded or not, or whose holds are open in core.
+fn standing(draw: &mut Draw, kind: Kind) -> Vec<Step> {
+    let mut acts = vec![Act::Begin];
+    match kind {
+        Kind::Core => {
+            let claims = if draw.one_in(2) { vec![(0, false), (2, false)] } else { vec![(0, false)] };
+            let rows = draw.some(2, 2);
+            acts.push(Act::ClaimAndLock(claims, Wait::Long, rows, Some(Wait::Long)));
+            acts.push(Act::WriteAndCommit(What::Hold));
+        }
+        Kind::Channel => {
+            acts.push(Act::Open(0, Some(0), Wait::Long));
+            if draw.one_in(2) {
+                acts.push(Act::Open(1, guard(draw), Wait::Long));
+            }
+            acts.push(Act::Commit);
+        }
+    }
+    acts.into_iter().map(|act| Step { session: 0, act }).collect()
+}
+
+fn guard(draw: &mut Draw) -> Option<u8> {
+    if draw.one_in(5) { None } else { Some(draw.small(2)) }
+}
+
 fn act(draw: &mut Draw, kind: Kind, stage: &mut u8, ids: u8, accounts: u8) -> Act {
     if draw.one_in(9) {
         return Act::Read(read(draw, kind));
@@ -96,20 +125,7 @@ fn act(draw: &mut Draw, kind: Kind, stage: &mut u8, ids: u8, accounts: u8) -> Ac
             *stage = 1;
             Act::Begin
         }
-        1 => {
-            *stage = 2;
-            match (kind, draw.below(4)) {
-                (Kind::Core, 0) => {
-                    Act::ClaimAndLock(claims(draw, ids), draw.wait(), rows(draw, kind, accounts), mode(draw))
-                }
-                (Kind::Core, 1 | 2) => {
-                    // The rows come next, or once more an id.
-                    *stage = 1 + draw.small(2);
-                    Act::Claim(claims(draw, ids), draw.wait())
-                }
-                _ => Act::Lock(rows(draw, kind, accounts), mode(draw)),
-            }
-        }
+        1 => taking(draw, kind, stage, ids, accounts),
         2 => {
             *stage = 3;
             match draw.below(6) {
@@ -144,6 +160,33 @@ fn act(draw: &mut Draw, kind: Kind, stage: &mut u8, ids: u8, accounts: u8) -> Ac
     }
 }
 
+/// The first thing that a transaction takes.
+fn taking(draw: &mut Draw, kind: Kind, stage: &mut u8, ids: u8, accounts: u8) -> Act {
+    // The rows come next, or once more something else.
+    if kind == Kind::Core && draw.one_in(4) {
+        *stage = 1 + draw.small(2);
+        return Act::Reopen(draw.some(ids, 2), draw.wait());
+    }
+    if kind == Kind::Channel && draw.one_in(2) {
+        *stage = 1 + draw.small(2);
+        return if draw.one_in(2) {
+            Act::Open(draw.small(ids), guard(draw), draw.wait())
+        } else {
+            Act::LockTransfers(draw.some(ids, 2), draw.wait())
+        };
+    }
+    *stage = 2;
+    match (kind, draw.below(4)) {
+        (Kind::Core, 0) => Act::ClaimAndLock(claims(draw, ids), draw.wait(), rows(draw, kind, accounts), mode(draw)),
+        (Kind::Core, 1 | 2) => {
+            // The rows come next, or once more an id.
+            *stage = 1 + draw.small(2);
+            Act::Claim(claims(draw, ids), draw.wait())
+        }
+        _ => Act::Lock(rows(draw, kind, accounts), mode(draw)),
+    }
+}
+
 fn claims(draw: &mut Draw, ids: u8) -> Vec<(u8, bool)> {
     draw.some(ids, 2).into_iter().map(|id| (id, draw.one_in(5))).collect()
 }
@@ -170,13 +213,17 @@ fn what(draw: &mut Draw) -> What {
         4 => What::Twice,
         5 => What::NotHeld,
         6 => What::NotClaimed,
+        7..=9 => What::Hold,
         _ => What::Sound,
     }
 }
 
 fn read(draw: &mut Draw, kind: Kind) -> Read {
     let entries = |draw: &mut Draw| Read::Entries(draw.small(ACCOUNTS + 1), draw.small(6));
-    match (kind, draw.below(4)) {
+    match (kind, draw.below(6)) {
+        (_, 4) => Read::Transfer(draw.small(IDS)),
+        (Kind::Core, 5) => Read::Holds,
+        (Kind::Channel, 5) => Read::TakeDue(1 + draw.small(4)),
         (Kind::Core, 0) => Read::Unsent(1 + draw.small(6)),
         (Kind::Core, 1) => Read::MarkSent(1 + draw.small(2)),
         (_, 2) => Read::Heads,

@@ -7,6 +7,7 @@
 
 mod sense;
 mod step;
+mod took;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::future::{Future, poll_fn};
@@ -17,11 +18,12 @@ use std::time::Duration;
 use futures_util::future::LocalBoxFuture;
 use tokio::time::timeout;
 
+pub(super) use self::step::record_text;
+
 use self::sense::waits_long;
-use self::step::{Answer, Effect};
+use self::step::Answer;
 use super::book::{Book, Thing};
-use super::{ACCOUNTS, Act, Cut, Kind, Read, SESSIONS, ScriptFixture, Step, Subject, Transcript, Unsettled, View};
-use crate::store::StoreError;
+use super::{ACCOUNTS, Act, Cut, IDS, Kind, Read, SESSIONS, ScriptFixture, Step, Subject, Transcript, Unsettled, View};
 
 /// How long a step, or settling, may take: beyond it the script is stuck, which the transcript says.
 const LIMIT: Duration = Duration::from_secs(20);
@@ -50,6 +52,8 @@ struct Known {
     dead: bool,
     /// A step failed.
     failed: bool,
+    /// The transfer that its last step opens, with its guard.
+    opening: Option<(u8, Option<u8>)>,
 }
 
 struct Runner<'a, S: Subject, F> {
@@ -57,6 +61,10 @@ struct Runner<'a, S: Subject, F> {
     slots: Vec<Slot<S::Tx>>,
     known: Vec<Known>,
     book: Book,
+    /// Transfers whose holds are open, as committed.
+    open_holds: BTreeSet<u8>,
+    /// Open transfers of the channel by their guards, as committed.
+    guarding: BTreeMap<u8, u8>,
     /// The last circle of waits: who, since which step.
     circle: Vec<(usize, usize)>,
     index: usize,
@@ -73,6 +81,8 @@ pub async fn run<S: Subject, F: ScriptFixture<S>>(fixture: &F, script: &[Step], 
         slots: (0..SESSIONS).map(|_| Slot::Empty).collect(),
         known: vec![Known::default(); SESSIONS],
         book: Book::default(),
+        open_holds: BTreeSet::new(),
+        guarding: BTreeMap::new(),
         circle: Vec::new(),
         index: 0,
         answers: BTreeMap::new(),
@@ -200,6 +210,10 @@ impl<S: Subject, F: ScriptFixture<S>> Runner<'_, S, F> {
             self.fixture.cut(session, cut);
         }
         self.known[session].started = true;
+        self.known[session].opening = match act {
+            Act::Open(id, guard, _) => Some((*id, *guard)),
+            _ => None,
+        };
         self.slots[session] = Slot::Busy(step::start::<S>(tx, act, &self.known[session]));
         let spoilt = self.known[session].failed || self.known[session].dead;
         if waits_long(act) && !spoilt {
@@ -208,8 +222,7 @@ impl<S: Subject, F: ScriptFixture<S>> Runner<'_, S, F> {
             return Ok(Some(None));
         }
         let (who, tx, answer) = within("a step", any_answer(&mut self.slots)).await?;
-        let settled =
-            matches!(answer.effect, Effect::Claimed(_) | Effect::Locked(_) | Effect::Both(..) | Effect::Wrote(_));
+        let settled = answer.effect.goes_on();
         self.took(who, tx, answer);
         if !settled || who != session {
             self.settle().await?;
@@ -258,59 +271,6 @@ impl<S: Subject, F: ScriptFixture<S>> Runner<'_, S, F> {
         unsettled
     }
 
-    /// A session was answered.
-    fn took(&mut self, session: usize, tx: Option<S::Tx>, answer: Answer) {
-        let Answer { text, effect } = answer;
-        self.slots[session] = tx.map_or(Slot::Empty, Slot::Open);
-        let known = &mut self.known[session];
-        match effect {
-            Effect::Claimed(new) => self.claimed(session, new),
-            Effect::Locked(heads) => self.locked(session, heads),
-            Effect::Both(new, heads) => {
-                self.claimed(session, new);
-                self.locked(session, heads);
-            }
-            Effect::Wrote(view) => known.view = view,
-            Effect::Committed(view) => {
-                let rows = view.heads.into_keys().map(Thing::Row);
-                self.book.standing.extend(view.ids.into_iter().map(Thing::Id).chain(rows));
-                self.book.release(session, self.index);
-            }
-            Effect::RolledBack => self.book.release(session, self.index),
-            Effect::Refused => known.failed = true,
-            Effect::Failed(error) => {
-                known.failed = true;
-                if error == StoreError::Deadlock {
-                    self.deadlock(session);
-                }
-                self.book.release(session, self.index);
-            }
-        }
-        self.answers.insert(session, text);
-    }
-
-    fn claimed(&mut self, session: usize, new: Vec<(u8, bool)>) {
-        self.book.holds(session, new.iter().map(|(id, _)| Thing::Id(*id)));
-        let view = &mut self.known[session].view;
-        view.ids.extend(new.iter().map(|(id, _)| *id));
-        view.claimed.extend(new);
-    }
-
-    fn locked(&mut self, session: usize, heads: BTreeMap<u8, bankstorm_contracts::Head>) {
-        self.book.holds(session, heads.keys().map(|place| Thing::Row(*place)));
-        self.known[session].view.heads.extend(heads);
-    }
-
-    fn deadlock(&mut self, victim: usize) {
-        self.deadlocks += 1;
-        let circle = std::mem::take(&mut self.circle);
-        let since = circle.iter().find(|(session, _)| *session == victim).map(|(_, since)| *since);
-        if let Some(since) = since.filter(|since| circle.iter().any(|(_, other)| other < since)) {
-            self.transcript.naps.insert(since);
-        }
-        self.count("deadlock", "");
-    }
-
     /// Drops all that is open, and reads what stands.
     async fn end(&mut self) {
         for step in [Slot::is_busy, Slot::is_open] {
@@ -326,7 +286,8 @@ impl<S: Subject, F: ScriptFixture<S>> Runner<'_, S, F> {
             self.transcript.lines.push(format!("end -> STUCK: {stuck}"));
         }
         let entries = (0..=ACCOUNTS).map(|place| Read::Entries(place, if S::KIND == Kind::Core { 0 } else { 90 }));
-        for read in [Read::Heads, Read::Unsent(100)].into_iter().chain(entries) {
+        let transfers = (0..IDS).map(Read::Transfer);
+        for read in [Read::Heads, Read::Unsent(100), Read::Holds].into_iter().chain(entries).chain(transfers) {
             let text = self.read(read).await.unwrap_or_else(|stuck| format!("STUCK: {stuck}"));
             self.transcript.lines.push(format!("end {read:?} -> {text}"));
         }
@@ -385,11 +346,16 @@ fn name(act: &Act) -> String {
     match act {
         Act::Write(what) | Act::WriteAndCommit(what) => format!("{head} {what:?}"),
         Act::Lock(_, mode) => format!("{head} {mode:?}"),
-        Act::Claim(_, wait) => format!("{head} {wait:?}"),
+        Act::Claim(_, wait) | Act::Reopen(_, wait) | Act::Open(_, _, wait) | Act::LockTransfers(_, wait) => {
+            format!("{head} {wait:?}")
+        }
         Act::Read(Read::Entries(..)) => format!("{head} Entries"),
         Act::Read(Read::Heads) => format!("{head} Heads"),
         Act::Read(Read::Unsent(_)) => format!("{head} Unsent"),
         Act::Read(Read::MarkSent(_)) => format!("{head} MarkSent"),
+        Act::Read(Read::Transfer(_)) => format!("{head} Transfer"),
+        Act::Read(Read::Holds) => format!("{head} Holds"),
+        Act::Read(Read::TakeDue(_)) => format!("{head} TakeDue"),
         _ => head,
     }
 }

@@ -5,12 +5,17 @@
 mod doors;
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
 
-use bankstorm_contracts::{AccountNo, Entry, Head, Seq, Won};
-use bankstorm_outside::channel_store::{AdvanceWrites, ChannelTx, JournalLine};
+use bankstorm_contracts::channel_api::TransferStage;
+use bankstorm_contracts::{AccountNo, Entry, Head, Seq, TransferId, Won};
+use bankstorm_outside::channel_store::{
+    AdvanceWrites, ChannelTx, JournalLine, NewTransfer, Opened, TransferMove, TransferRow,
+};
 use bankstorm_outside::{CommitOutcome, LockMode, StoreError};
 
-use super::ModelChannelStore;
+use super::due::later;
+use super::{Make, ModelChannelStore, StoredTransfer};
 use crate::model::database::{Session, Step};
 use crate::model::locks::Key;
 
@@ -19,6 +24,8 @@ pub struct ModelChannelTx {
     store: ModelChannelStore,
     session: Session,
     staged: Staged,
+    /// Transfers that it locked, as its client knows it: it may move no others.
+    held: BTreeSet<TransferId>,
 }
 
 /// What a transaction has written and not committed.
@@ -27,12 +34,14 @@ pub(super) struct Staged {
     pub(super) heads: BTreeMap<AccountNo, Head>,
     pub(super) entries: Vec<Entry>,
     pub(super) journal: Vec<JournalLine>,
+    pub(super) opened: BTreeMap<TransferId, StoredTransfer>,
+    pub(super) moves: Vec<TransferMove>,
     serials: BTreeSet<(AccountNo, Seq)>,
 }
 
 impl ModelChannelTx {
     pub(super) fn new(store: ModelChannelStore, session: Session) -> Self {
-        Self { store, session, staged: Staged::default() }
+        Self { store, session, staged: Staged::default(), held: BTreeSet::new() }
     }
 
     /// Rows that are there are locked first, then the missing ones are made; each in account order.
@@ -48,7 +57,7 @@ impl ModelChannelTx {
                 LockMode::SkipLocked => self.session.try_lock(Key::Row(account)).await?,
                 LockMode::Wait(limit) => {
                     let rest = accounts[..standing].get(place + 1..).unwrap_or_default();
-                    self.session.lock(Key::Row(account), limit, rest).await?;
+                    self.session.lock(Key::Row(account), limit, rest.iter().copied().map(Key::Row)).await?;
                     true
                 }
             };
@@ -62,9 +71,107 @@ impl ModelChannelTx {
         heads.sort_unstable_by_key(|head| head.account);
         Ok(heads)
     }
+
+    /// Inserts, or says what is in the way. As in PostgreSQL the look at the unique indexes, the ids' first, waits for whoever has not
+    /// committed what it meets there, and holds nothing meanwhile; then it looks anew.
+    async fn insert(&mut self, new: &NewTransfer, wait: Duration) -> Result<Opened, StoreError> {
+        loop {
+            let uncertain = match self.in_the_way(new) {
+                Ok(None) => break,
+                Ok(Some(met)) => return Ok(met),
+                Err(uncertain) => uncertain,
+            };
+            self.session.outwait(uncertain, wait).await?;
+        }
+        self.session.take(Key::Id(new.id));
+        if let Some(guard) = new.guard {
+            self.session.take(Key::Guard(guard));
+        }
+        let created_at = self.store.database().now();
+        let row = TransferRow {
+            id: new.id,
+            user: new.user,
+            from: new.from,
+            to: new.to.clone(),
+            amount: new.amount,
+            params_hash: new.params_hash,
+            stage: TransferStage::Pending,
+            reason: None,
+            seq: None,
+            created_at,
+            attempts: 0,
+        };
+        let due_at = later(self.store.now_by(new.clock), new.due_in);
+        let stored = StoredTransfer {
+            row,
+            guard: new.guard,
+            due_at,
+            settled_by: None,
+            // Known when it is committed.
+            opened_commit: 0,
+            settled_commit: None,
+        };
+        self.staged.opened.insert(new.id, stored);
+        Ok(Opened::New(created_at))
+    }
+
+    /// What keeps a transfer from being inserted; an error is what has to be known first.
+    fn in_the_way(&self, new: &NewTransfer) -> Result<Option<Opened>, Key> {
+        let certain = |key| if self.session.is_held_by_another(key) { Err(key) } else { Ok(()) };
+        if let Some(standing) = self.staged.transfer(&self.store, new.id) {
+            certain(Key::Change(new.id))?;
+            return Ok(Some(Opened::Existing(standing)));
+        }
+        certain(Key::Id(new.id))?;
+        let Some(guard) = new.guard else { return Ok(None) };
+        if let Some(open) = self.staged.guarding(&self.store, guard) {
+            certain(Key::Change(open))?;
+            return Ok(Some(Opened::Guarded(open)));
+        }
+        certain(Key::Guard(guard))?;
+        Ok(None)
+    }
+
+    async fn lock_all_transfers(&mut self, ids: &[TransferId], wait: Duration) -> Result<Vec<TransferRow>, StoreError> {
+        let wanted: BTreeSet<_> = ids.iter().copied().collect();
+        let seen = |id: &TransferId| self.staged.transfer(&self.store, *id).is_some();
+        let standing: Vec<_> = wanted.into_iter().filter(seen).collect();
+        let mut rows = Vec::with_capacity(standing.len());
+        for (place, id) in standing.iter().copied().enumerate() {
+            let rest = standing[place + 1..].iter().copied().map(Key::Transfer);
+            self.session.lock(Key::Transfer(id), wait, rest).await?;
+            self.held.insert(id);
+            rows.extend(self.staged.transfer(&self.store, id));
+        }
+        Ok(rows)
+    }
+
+    /// Refuses moves of transfers that are not locked, before the server hears of them.
+    fn check(held: &BTreeSet<TransferId>, writes: &AdvanceWrites) -> Result<(), StoreError> {
+        match writes.transfers.iter().find(|step| !held.contains(&step.id)) {
+            Some(step) => Err(StoreError::Other(format!("transfer {} is not locked by this transaction", step.id))),
+            None => Ok(()),
+        }
+    }
 }
 
 impl Staged {
+    /// A transfer as this transaction sees it.
+    fn transfer(&self, store: &ModelChannelStore, id: TransferId) -> Option<TransferRow> {
+        let own = self.opened.get(&id).map(|stored| stored.row.clone());
+        let committed = || store.with(|data| data.transfers.get(&id).map(|stored| stored.row.clone()));
+        let mut row = own.or_else(committed)?;
+        self.moves.iter().filter(|step| step.id == id).for_each(|step| row.make(step));
+        Some(row)
+    }
+
+    /// The open transfer with this guard, as this transaction sees it.
+    fn guarding(&self, store: &ModelChannelStore, guard: i64) -> Option<TransferId> {
+        let own = self.opened.iter().filter(|(_, stored)| stored.guard == Some(guard)).map(|(id, _)| *id);
+        let mut open = own.chain(store.with(|data| data.guarding(guard)));
+        open.find(|id| self.transfer(store, *id).is_some_and(|row| !row.stage.is_terminal()))
+    }
+
     /// The head as this transaction sees it.
     fn head(&self, store: &ModelChannelStore, account: AccountNo) -> Head {
         let own = self.heads.get(&account).copied();
@@ -95,6 +202,11 @@ impl Staged {
             self.heads.insert(account, *head);
         }
         self.journal.extend(writes.journal.iter().cloned());
+        for step in &writes.transfers {
+            // Its row is ours, so nobody else changes it.
+            session.take(Key::Change(step.id));
+        }
+        self.moves.extend(writes.transfers.iter().copied());
         Ok(())
     }
 }
@@ -107,7 +219,42 @@ impl ChannelTx for ModelChannelTx {
         Ok(heads)
     }
 
+    async fn open(&mut self, transfer: &NewTransfer, wait: Duration) -> Result<Opened, StoreError> {
+        self.session.step(Step::Locks).await?;
+        let opened = self.insert(transfer, wait).await?;
+        self.session.answered().await?;
+        Ok(opened)
+    }
+
+    async fn lock_transfers(&mut self, ids: &[TransferId], wait: Duration) -> Result<Vec<TransferRow>, StoreError> {
+        self.session.step(Step::Locks).await?;
+        let rows = self.lock_all_transfers(ids, wait).await?;
+        self.session.answered().await?;
+        Ok(rows)
+    }
+
+    async fn lock_both(
+        &mut self,
+        accounts: &[AccountNo],
+        mode: LockMode,
+        transfers: &[TransferId],
+        wait: Duration,
+    ) -> Result<(Vec<Head>, Vec<TransferRow>), StoreError> {
+        self.session.step(Step::Locks).await?;
+        let heads = self.lock_all(accounts, mode).await?;
+        let mut rows = Vec::new();
+        if !transfers.is_empty() {
+            self.session.next_statement().await;
+            rows = self.lock_all_transfers(transfers, wait).await?;
+        }
+        self.session.answered().await?;
+        Ok((heads, rows))
+    }
+
     async fn write(&mut self, writes: &AdvanceWrites) -> Result<(), StoreError> {
+        if let Err(error) = Self::check(&self.held, writes) {
+            return Err(self.session.fail(error));
+        }
         self.session.step(Step::Writes).await?;
         if let Err(error) = self.staged.take(&self.store, &self.session, writes) {
             return Err(self.session.refuse(error));
@@ -116,12 +263,15 @@ impl ChannelTx for ModelChannelTx {
     }
 
     async fn commit(self) -> CommitOutcome {
-        let Self { store, session, staged } = self;
+        let Self { store, session, staged, .. } = self;
         session.commit(None, |_| Ok(staged), move |staged, number| store.apply(staged, number)).await
     }
 
     async fn write_and_commit(self, writes: &AdvanceWrites) -> CommitOutcome {
-        let Self { store, session, mut staged } = self;
+        let Self { store, mut session, mut staged, held } = self;
+        if let Err(error) = Self::check(&held, writes) {
+            session.fail(error);
+        }
         let tables = store.clone();
         let rows = |session: &Session| {
             staged.take(&store, session, writes)?;

@@ -8,11 +8,13 @@ mod doors;
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use bankstorm_contracts::{AccountNo, Entry, Head, Leg, Seq, TransferId, TransferState, Won};
-use bankstorm_outside::core_store::{Claim, Claimed, CoreTx, Locked, TransferRecord, Writes};
+use bankstorm_contracts::{AccountNo, Entry, Head, Leg, Seq, TransferId, TransferState, WallMicros, Won};
+use bankstorm_outside::core_store::{
+    AccountRow, Claim, Claimed, CoreTx, Hold, Locked, OpenHold, TransferRecord, Writes,
+};
 use bankstorm_outside::{CommitOutcome, LockMode, StoreError};
 
-use super::ModelCoreStore;
+use super::{Asked, HoldRow, ModelCoreStore, open_hold};
 use crate::model::database::{Session, Step};
 use crate::model::locks::Key;
 
@@ -24,10 +26,11 @@ pub struct ModelCoreTx {
     held: Held,
 }
 
-/// What a transaction claimed and locked, as its client knows it: it may write nothing else.
+/// What a transaction claimed, reopened and locked, as its client knows it: it may write nothing else.
 #[derive(Default)]
 struct Held {
     ids: BTreeSet<TransferId>,
+    reopened: BTreeSet<TransferId>,
     rows: BTreeSet<AccountNo>,
 }
 
@@ -35,8 +38,12 @@ struct Held {
 #[derive(Default)]
 pub(super) struct Staged {
     pub(super) claimed: BTreeMap<TransferId, TransferRecord>,
-    pub(super) asked: BTreeMap<TransferId, (Option<AccountNo>, Option<Won>)>,
+    /// Standing transfers that it has settled.
+    pub(super) reopened: BTreeMap<TransferId, TransferRecord>,
+    pub(super) asked: BTreeMap<TransferId, Asked>,
     pub(super) heads: BTreeMap<AccountNo, Head>,
+    pub(super) held: BTreeMap<AccountNo, Won>,
+    pub(super) holds: BTreeMap<TransferId, HoldRow>,
     pub(super) legs: Vec<Leg>,
     pub(super) outbox: Vec<(i64, Entry)>,
     serials: BTreeSet<(AccountNo, Seq)>,
@@ -61,21 +68,55 @@ impl ModelCoreTx {
     }
 
     async fn claim_one(&mut self, claim: &Claim, wait: Duration) -> Result<Claimed, StoreError> {
-        if let Some(own) = self.staged.claimed.get(&claim.id) {
+        let id = claim.id;
+        if let Some(own) = self.staged.claimed.get(&id).or_else(|| self.staged.reopened.get(&id)) {
             return Ok(Claimed::Existing(own.clone()));
         }
-        if let Some(record) = self.store.transfer(claim.id) {
-            return Ok(Claimed::Existing(record));
-        }
-        self.session.lock(Key::Id(claim.id), wait, &[]).await?;
-        if let Some(record) = self.store.transfer(claim.id) {
+        loop {
+            if let Some(record) = self.store.record(id) {
+                if !self.session.is_held_by_another(Key::Change(id)) {
+                    return Ok(Claimed::Existing(record));
+                }
+                // Somebody has settled it and not committed: the insert waits for what becomes of that.
+                self.session.outwait(Key::Change(id), wait).await?;
+                continue;
+            }
+            self.session.lock(Key::Id(id), wait, std::iter::empty()).await?;
+            if self.store.record(id).is_none() {
+                break;
+            }
             // The holder committed while we waited: its row stands, and a row that stands needs no key lock.
-            self.session.unlock(Key::Id(claim.id));
-            return Ok(Claimed::Existing(record));
+            self.session.unlock(Key::Id(id));
         }
-        self.staged.claim(claim);
-        self.held.ids.insert(claim.id);
+        self.staged.claim(claim, self.store.database().now());
+        self.held.ids.insert(id);
         Ok(Claimed::New)
+    }
+
+    async fn reopen_all(&mut self, ids: &[TransferId], wait: Duration) -> Result<Vec<OpenHold>, StoreError> {
+        let wanted: BTreeSet<_> = ids.iter().copied().collect();
+        // What is not committed, or has ended, is not waited for: the statement does not see it.
+        let open: Vec<_> = wanted.into_iter().filter(|id| self.open_hold(*id).is_some()).collect();
+        let mut holds = Vec::with_capacity(open.len());
+        for (place, id) in open.iter().copied().enumerate() {
+            let rest = open[place + 1..].iter().copied().map(Key::Transfer);
+            self.session.lock(Key::Transfer(id), wait, rest).await?;
+            // One that ended while we waited is left out; its row stays locked, as PostgreSQL leaves it.
+            if let Some(hold) = self.open_hold(id) {
+                self.held.reopened.insert(id);
+                holds.push(hold);
+            }
+        }
+        Ok(holds)
+    }
+
+    /// A hold, if it is open as this transaction sees it.
+    fn open_hold(&self, id: TransferId) -> Option<OpenHold> {
+        match (self.staged.holds.get(&id), self.staged.asked.get(&id)) {
+            (Some(row), Some(asked)) => open_hold(row, asked),
+            (Some(row), None) => self.store.with(|data| data.open_hold(row)),
+            (None, _) => self.store.with(|data| data.open_hold(data.holds.get(&id)?)),
+        }
     }
 
     async fn lock_all(&mut self, accounts: &[AccountNo], mode: LockMode) -> Result<Locked, StoreError> {
@@ -87,15 +128,14 @@ impl ModelCoreTx {
             let locked = match mode {
                 LockMode::SkipLocked => self.session.try_lock(Key::Row(account)).await?,
                 LockMode::Wait(limit) => {
-                    self.session.lock(Key::Row(account), limit, &accounts[place + 1..]).await?;
+                    let rest = accounts[place + 1..].iter().copied().map(Key::Row);
+                    self.session.lock(Key::Row(account), limit, rest).await?;
                     true
                 }
             };
             if locked {
-                // As committed last, unless this transaction has moved it itself.
-                let own = self.staged.heads.get(&account).copied();
                 self.held.rows.insert(account);
-                rows.push(own.unwrap_or_else(|| self.store.with(|data| data.heads[&account])));
+                rows.extend(self.staged.account(&self.store, account));
             }
         }
         Ok(Locked { rows, now: self.store.database().now() })
@@ -105,11 +145,19 @@ impl ModelCoreTx {
 impl Held {
     /// Refuses writes to rows that the transaction does not hold, before the server hears of them.
     fn check(&self, writes: &Writes) -> Result<(), StoreError> {
-        if let Some(head) = writes.heads.iter().find(|head| !self.rows.contains(&head.account)) {
-            return Err(StoreError::Other(format!("account {} is not locked by this transaction", head.account)));
+        let heads = writes.heads.iter().map(|head| head.account);
+        let mut accounts = heads.chain(writes.held.iter().map(|(account, _)| *account));
+        if let Some(account) = accounts.find(|account| !self.rows.contains(account)) {
+            return Err(StoreError::Other(format!("account {account} is not locked by this transaction")));
         }
-        let mut ids = writes.settled.iter().map(|settled| settled.id).chain(writes.released.iter().copied());
-        match ids.find(|id| !self.ids.contains(id)) {
+        let settled = writes.settled.iter().map(|settled| settled.id);
+        let mut ends = settled.chain(writes.ended.iter().map(|ended| ended.transfer));
+        if let Some(id) = ends.find(|id| !self.ids.contains(id) && !self.reopened.contains(id)) {
+            return Err(StoreError::Other(format!(
+                "transfer {id} is neither claimed nor reopened by this transaction"
+            )));
+        }
+        match writes.released.iter().find(|id| !self.ids.contains(id)) {
             Some(id) => Err(StoreError::Other(format!("transfer {id} is not claimed by this transaction"))),
             None => Ok(()),
         }
@@ -117,27 +165,57 @@ impl Held {
 }
 
 impl Staged {
-    fn claim(&mut self, claim: &Claim) {
+    fn claim(&mut self, claim: &Claim, at: WallMicros) {
         let record = TransferRecord {
             id: claim.id,
+            kind: claim.kind,
             params_hash: claim.params_hash,
             state: TransferState::Processing,
             reason: None,
             seq: None,
             balance_after: None,
+            posted_at: None,
         };
         self.claimed.insert(claim.id, record);
-        self.asked.insert(claim.id, (claim.account, claim.amount));
+        self.asked.insert(claim.id, Asked { claim: claim.clone(), at });
+    }
+
+    /// An account as committed last, with what this transaction has written itself.
+    fn account(&self, store: &ModelCoreStore, account: AccountNo) -> Option<AccountRow> {
+        let mut row = store.with(|data| data.account(account))?;
+        row.head = self.heads.get(&account).copied().unwrap_or(row.head);
+        row.held = self.held.get(&account).copied().unwrap_or(row.held);
+        Some(row)
     }
 
     /// Checks and takes rows.
-    fn take(&mut self, store: &ModelCoreStore, writes: &Writes) -> Result<(), StoreError> {
+    fn take(&mut self, store: &ModelCoreStore, session: &Session, writes: &Writes) -> Result<(), StoreError> {
+        let taken = |what: String| StoreError::Data { sqlstate: "23505".to_owned(), detail: what };
         for leg in &writes.legs {
             let Some(seq) = leg.seq else { continue };
             let key = (leg.account, seq);
             if !self.serials.insert(key) || store.with(|data| data.entries.contains_key(&key)) {
-                let detail = format!("entry ({}, {seq}) stands already", leg.account);
-                return Err(StoreError::Data { sqlstate: "23505".to_owned(), detail });
+                return Err(taken(format!("entry ({}, {seq}) stands already", leg.account)));
+            }
+        }
+        let mut fresh = BTreeSet::new();
+        for Hold { transfer, .. } in &writes.holds {
+            let stands = self.holds.contains_key(transfer) || store.with(|data| data.holds.contains_key(transfer));
+            if stands || !fresh.insert(*transfer) {
+                return Err(taken(format!("a hold of transfer {transfer} stands already")));
+            }
+        }
+        for ended in &writes.ended {
+            let own = self.holds.get(&ended.transfer).copied();
+            let row = own.or_else(|| store.with(|data| data.holds.get(&ended.transfer).copied()));
+            if row.is_none_or(|row| row.ended.is_some()) {
+                return Err(StoreError::Other(format!("the hold of transfer {} is not open", ended.transfer)));
+            }
+        }
+        for settled in &writes.settled {
+            if !self.claimed.contains_key(&settled.id) {
+                // Its row is ours, so nobody else changes it.
+                session.take(Key::Change(settled.id));
             }
         }
         self.put(store, writes);
@@ -153,14 +231,28 @@ impl Staged {
             self.asked.remove(id);
         }
         for settled in &writes.settled {
-            // One that was released before has no row any more.
-            let Some(record) = self.claimed.get_mut(&settled.id) else { continue };
+            let record = match self.claimed.get_mut(&settled.id) {
+                Some(record) => record,
+                None => match store.record(settled.id) {
+                    Some(standing) => self.reopened.entry(settled.id).or_insert(standing),
+                    // One that was released before has no row any more.
+                    None => continue,
+                },
+            };
             record.state = settled.state;
             record.reason = settled.reason;
             record.seq = settled.seq;
             record.balance_after = settled.balance_after;
+            record.posted_at = settled.posted_at;
         }
         self.heads.extend(writes.heads.iter().map(|head| (head.account, *head)));
+        self.held.extend(writes.held.iter().copied());
+        self.holds.extend(writes.holds.iter().map(|hold| (hold.transfer, HoldRow { hold: *hold, ended: None })));
+        for ended in &writes.ended {
+            let own = self.holds.get(&ended.transfer).copied();
+            let row = own.or_else(|| store.with(|data| data.holds.get(&ended.transfer).copied()));
+            self.holds.extend(row.map(|row| (ended.transfer, HoldRow { ended: Some(*ended), ..row })));
+        }
         for entry in &writes.outbox {
             // Numbers are drawn when rows are written, so their order is not the order of commits (P11).
             self.outbox.push((store.next_outbox(), entry.clone()));
@@ -183,6 +275,13 @@ impl CoreTx for ModelCoreTx {
         Ok(locked)
     }
 
+    async fn reopen(&mut self, ids: &[TransferId], wait: Duration) -> Result<Vec<OpenHold>, StoreError> {
+        self.session.step(Step::Locks).await?;
+        let holds = self.reopen_all(ids, wait).await?;
+        self.session.answered().await?;
+        Ok(holds)
+    }
+
     async fn claim_and_lock(
         &mut self,
         claims: &[Claim],
@@ -203,7 +302,7 @@ impl CoreTx for ModelCoreTx {
             return Err(self.session.fail(error));
         }
         self.session.step(Step::Writes).await?;
-        if let Err(error) = self.staged.take(&self.store, writes) {
+        if let Err(error) = self.staged.take(&self.store, &self.session, writes) {
             return Err(self.session.refuse(error));
         }
         self.session.answered().await
@@ -220,8 +319,8 @@ impl CoreTx for ModelCoreTx {
             session.fail(error);
         }
         let tables = store.clone();
-        let rows = |_: &Session| {
-            staged.take(&store, writes)?;
+        let rows = |session: &Session| {
+            staged.take(&store, session, writes)?;
             Ok(staged)
         };
         session.commit(Some(Step::Writes), rows, move |staged, _| tables.apply(staged)).await

@@ -184,6 +184,13 @@ impl Server {
         }
     }
 
+    /// Ends whoever else holds a lock, if the server has enough of it by now.
+    pub(super) fn outlive(&mut self, key: Key, owner: Owner, now: Instant) {
+        if let Some(holder) = self.locks.holder(key).filter(|holder| *holder != owner) {
+            self.expire(holder, now);
+        }
+    }
+
     /// Ends every session whose time is up.
     pub(super) fn sweep(&mut self, now: Instant) {
         let owners: Vec<_> = self.sessions.keys().copied().collect();

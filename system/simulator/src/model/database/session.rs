@@ -1,29 +1,22 @@
 //! A client's end of a transaction.
 //!
 //! In: steps. Out: locks, errors, how the commit ended. Elsewhere: what the server makes of it (`server`, `commit`),
-//! what is written (the stores).
+//! waiting for locks (`waits`), what is written (the stores).
 //!
 //! A step goes [`Session::step`], then locks and looks, then [`Session::answered`]. A step that is not answered, because its future was
 //! dropped or an error came, leaves a transaction that can only be rolled back. Dropping the session says so to the server.
 
-use std::time::Duration;
+mod waits;
 
-use bankstorm_contracts::AccountNo;
 use bankstorm_outside::{CommitOutcome, StoreError};
 use tokio::sync::oneshot;
-use tokio::time::{Instant, sleep_until, timeout};
+use tokio::time::{Instant, timeout};
 
 use super::commit::{note_transaction, serve_commit};
 use super::server::CommitAnswer;
-use super::{COMMIT_LIMIT, CommitFault, ModelDatabase, STEP_LIMIT, StepFault, in_the_background, lost, unanswered};
-use crate::model::locks::{Asked, Key, Owner, Rest};
-use crate::trace::told::seconds;
+use super::{COMMIT_LIMIT, CommitFault, ModelDatabase, STEP_LIMIT, StepFault, in_the_background, lost};
+use crate::model::locks::{Key, Owner};
 use crate::trace::{self, Told};
-
-/// Lock waits from here on are told.
-const LONG_WAIT: Duration = Duration::from_millis(100);
-/// PostgreSQL's shortest `lock_timeout`: 0 would mean "for ever".
-const SHORTEST_WAIT: Duration = Duration::from_millis(1);
 
 /// A transaction, as its client has it.
 pub(in crate::model) struct Session {
@@ -106,121 +99,6 @@ impl Session {
     fn end_with(&mut self, error: StoreError) -> StoreError {
         self.database.server().roll_back(self.id, Instant::now());
         self.fail(error)
-    }
-
-    /// Takes a lock if it is free.
-    pub(in crate::model) async fn try_lock(&mut self, key: Key) -> Result<bool, StoreError> {
-        self.arrive().await?;
-        let mut server = self.database.server();
-        if let Some(holder) = server.locks.holder(key).filter(|holder| *holder != self.id) {
-            server.expire(holder, Instant::now());
-        }
-        Ok(server.locks.try_acquire(self.id, key))
-    }
-
-    /// Takes a lock, in turn, within `limit`. `rest` are the rows that the same statement locks after it.
-    pub(in crate::model) async fn lock(
-        &mut self,
-        key: Key,
-        limit: Duration,
-        rest: &[AccountNo],
-    ) -> Result<(), StoreError> {
-        self.arrive().await?;
-        let began = Instant::now();
-        let until = began + limit.max(SHORTEST_WAIT);
-        let (granted, holder) = {
-            let locks = &mut self.database.server().locks;
-            match locks.acquire(self.id, key, Some(until), || Rest::rows(rest, until - began)) {
-                Asked::Held => return Ok(()),
-                Asked::Waits(granted) => (granted, locks.holder(key)),
-            }
-        };
-        let end = self.wait(key, granted, began, until).await;
-        let waited = began.elapsed();
-        if end.is_err() || waited >= LONG_WAIT {
-            self.note(|| {
-                let holder = holder.map_or_else(String::new, |holder| format!(", held by transaction {holder}"));
-                let (vain, end) = match &end {
-                    Ok(()) => ("", String::new()),
-                    Err(error) => (" in vain", format!(": {error}")),
-                };
-                format!("waited {}{vain} for {}{holder}{end}", seconds(waited), key.told())
-            });
-        }
-        end
-    }
-
-    /// Gives a lock back that was not needed after all.
-    pub(in crate::model) fn unlock(&self, key: Key) {
-        self.database.server().release(self.id, key, Instant::now());
-    }
-
-    async fn wait(
-        &mut self,
-        key: Key,
-        mut granted: oneshot::Receiver<()>,
-        began: Instant,
-        until: Instant,
-    ) -> Result<(), StoreError> {
-        let gives_up = began + STEP_LIMIT;
-        let mut look = Some(began + self.database.deadlock_timeout()).filter(|look| *look <= until);
-        loop {
-            let wake = {
-                let server = self.database.server();
-                let expiry = server.locks.holder(key).and_then(|holder| server.expiry(holder));
-                [Some(until), Some(gives_up), look, expiry].into_iter().flatten().min().unwrap_or(until)
-            };
-            tokio::select! {
-                biased;
-                answer = &mut granted => return answer.map_err(|_| self.not_granted()),
-                () = sleep_until(wake) => {}
-            }
-            match self.database.running(gives_up).await {
-                Ok(incarnation) if incarnation == self.incarnation => {}
-                Ok(_) => return Err(self.lose()),
-                Err(error) => {
-                    self.lose();
-                    return Err(error);
-                }
-            }
-            match granted.try_recv() {
-                Ok(()) => return Ok(()),
-                Err(oneshot::error::TryRecvError::Closed) => return Err(self.not_granted()),
-                Err(oneshot::error::TryRecvError::Empty) => {}
-            }
-            let now = Instant::now();
-            if look.is_some_and(|look| look <= now) {
-                look = None;
-                if self.breaks_deadlock() {
-                    return Err(self.end_with(StoreError::Deadlock));
-                }
-            }
-            if until <= now {
-                return Err(self.end_with(StoreError::LockTimeout));
-            }
-            if gives_up <= now {
-                self.lose();
-                return Err(unanswered());
-            }
-            let mut server = self.database.server();
-            if let Some(holder) = server.locks.holder(key) {
-                server.expire(holder, now);
-            }
-        }
-    }
-
-    /// The lock will not come: the wait's limit had passed when its turn came, or the session is over.
-    fn not_granted(&mut self) -> StoreError {
-        let there = self.database.server().has(self.id);
-        if there { self.fail(StoreError::LockTimeout) } else { self.lose() }
-    }
-
-    /// Whether this wait is part of a deadlock: then its transaction is the one that ends.
-    fn breaks_deadlock(&self) -> bool {
-        let mut server = self.database.server();
-        let found = server.locks.in_cycle(self.id);
-        server.deadlocks += u64::from(found);
-        found
     }
 
     /// Whether a step may be sent at all.

@@ -16,7 +16,7 @@ use crate::model::process::{Ended, ModelScope};
 /// A future that may go from task to task.
 pub type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
 
-type Handler<Q, A> = dyn Fn(Q) -> BoxFuture<'static, A> + Send + Sync;
+type Handler<Q, A> = dyn Fn(&str, Q) -> BoxFuture<'static, A> + Send + Sync;
 
 struct Listener<Q, A> {
     scope: ModelScope,
@@ -49,6 +49,15 @@ impl<Q, A> Endpoint<Q, A> {
 
     /// From now on requests are handled in this process, until it ends or somebody else listens.
     pub fn listen(&self, scope: ModelScope, handler: impl Fn(Q) -> BoxFuture<'static, A> + Send + Sync + 'static) {
+        self.listen_to(scope, move |_, request| handler(request));
+    }
+
+    /// Like [`Self::listen`], for those who want to know who calls: the name at the near end of his link.
+    pub fn listen_to(
+        &self,
+        scope: ModelScope,
+        handler: impl Fn(&str, Q) -> BoxFuture<'static, A> + Send + Sync + 'static,
+    ) {
         let before = self.listener().replace(Listener { scope, handler: Arc::new(handler) });
         drop(before);
     }
@@ -74,7 +83,8 @@ impl<Q, A> Endpoint<Q, A> {
         };
         let task = self.0.name;
         // A handler begins to work when it is first polled, which a frozen process does not do.
-        Some(Work { scope, task, link, handler: Some(handler(request)) })
+        let work = handler(link.from(), request);
+        Some(Work { scope, task, link, handler: Some(work) })
     }
 }
 

@@ -6,7 +6,9 @@ use std::collections::BTreeSet;
 use std::ops::RangeInclusive;
 
 use super::{PlanError, refuse};
-use crate::plan::{Action, Again, Fault, Kind, Operation, Plan, SCHEMA, Topology, Trigger, places_in};
+use crate::plan::{
+    Action, Again, Fault, Kind, NotStarted, Operation, Payment, Plan, SCHEMA, Terms, Topology, Trigger, places_in,
+};
 use crate::world::MOST_CHANNELS;
 
 /// The longest of anything but a fault, in milliseconds: an hour.
@@ -21,6 +23,8 @@ const LAST_OPERATION: u64 = 1_000_000;
 const FAULTS: usize = 10_000;
 /// The most operations.
 const OPERATIONS: usize = 1_000_000;
+/// The highest number of a customer.
+const LAST_USER: u32 = 1_000_000;
 /// The largest amount of money, in won.
 const WON: i64 = 1_000_000_000_000;
 
@@ -84,7 +88,33 @@ fn check_topology(topology: &Topology) -> Result<(), PlanError> {
     for (name, value, least) in times {
         within(&format!("topology.{name}"), value, least..=LONGEST_MS)?;
     }
-    within("topology.opening_won", topology.opening_won, 0..=WON)
+    within("topology.opening_won", topology.opening_won, 0..=WON)?;
+    check_terms(&topology.transfers, topology.accounts)
+}
+
+fn check_terms(terms: &Terms, accounts: u32) -> Result<(), PlanError> {
+    let place = "topology.transfers";
+    // What is open at the heal must be settled within the world's patience.
+    let times = [
+        ("call_limit_ms", terms.call_limit_ms, LONGEST_FAULT_MS),
+        ("validity_ms", terms.validity_ms, LONGEST_FAULT_MS),
+        ("poll_every_ms", terms.poll_every_ms, 10_000),
+        ("poll_retry_ms", terms.poll_retry_ms, 10_000),
+        ("outbound_answer_ms", terms.outbound_answer_ms, LONGEST_FAULT_MS),
+        ("outbound_expiry_ms", terms.outbound_expiry_ms, LONGEST_FAULT_MS),
+        ("outbound_scan_ms", terms.outbound_scan_ms, 30_000),
+    ];
+    for (name, value, most) in times {
+        within(&format!("{place}.{name}"), value, 1..=most)?;
+    }
+    for (index, status) in terms.statuses.iter().enumerate() {
+        within(&format!("{place}.statuses[{index}].account"), status.account, 0..=accounts - 1)?;
+    }
+    let banks = &terms.banks;
+    let told = u64::from(banks.late_permille) + u64::from(banks.never_permille) + u64::from(banks.twice_permille);
+    within(&format!("{place}.banks: the sum of late, never and twice"), told, 0..=1_000)?;
+    within(&format!("{place}.banks.refused_permille"), banks.refused_permille, 0..=1_000)?;
+    within(&format!("{place}.banks.late_ms"), banks.late_ms, 0..=LONGEST_FAULT_MS)
 }
 
 fn check_fault(place: &str, fault: &Fault, topology: &Topology) -> Result<(), PlanError> {
@@ -108,7 +138,20 @@ fn check_fault(place: &str, fault: &Fault, topology: &Topology) -> Result<(), Pl
     if !places.contains(&fault.place) {
         refuse(format!("{place}.place"), format!("{:?}", fault.place), &places.join(", "))?;
     }
+    if repeats_transfers(fault) && topology.transfers.not_started == NotStarted::Final {
+        let accepted =
+            "another place, or topology.transfers.not_started \"fenced\": what core began nothing of may come again";
+        refuse(format!("{place}.place"), format!("{:?}", fault.place), accepted)?;
+    }
     Ok(())
+}
+
+/// Whether a fault may bring core a transfer a second time.
+pub(crate) fn repeats_transfers(fault: &Fault) -> bool {
+    let to_core = fault.place.starts_with("channel-")
+        && fault.place.split(':').next().is_some_and(|link| link.ends_with(">core"));
+    let of_transfers = fault.place.split_once(':').is_none_or(|(_, kind)| kind == "transfer");
+    fault.kind == Kind::RequestDoubled && to_core && of_transfers
 }
 
 /// What `amount` may be.
@@ -141,10 +184,33 @@ fn check_operation(place: &str, operation: &Operation, topology: &Topology) -> R
             };
             within(&format!("{place}.again.{word}"), *after, 0..=LONGEST_MS)
         }
+        Action::Transfer { to, pay } => {
+            if *to == operation.account {
+                refuse(format!("{place}.to"), to, "another account than the one that pays")?;
+            }
+            check_payment(place, pay, topology)
+        }
+        Action::Outbound { pay } => check_payment(place, pay, topology),
         Action::Scroll { channel, pages, limit } => {
             within(&format!("{place}.channel"), *channel, 0..=topology.channels - 1)?;
             within(&format!("{place}.pages"), *pages, 1..=10_000)?;
             within(&format!("{place}.limit"), *limit, 1..=100)
         }
+    }
+}
+
+fn check_payment(place: &str, pay: &Payment, topology: &Topology) -> Result<(), PlanError> {
+    within(&format!("{place}.user"), pay.user, 1..=LAST_USER)?;
+    within(&format!("{place}.won"), pay.won, 1..=WON - 1)?;
+    within(&format!("{place}.channel"), pay.channel, 0..=topology.channels - 1)?;
+    if let Some(elsewhere) = pay.elsewhere {
+        within(&format!("{place}.elsewhere"), elsewhere, 0..=topology.channels - 1)?;
+    }
+    within(&format!("{place}.retries"), pay.retries, 0..=1_000)?;
+    within(&format!("{place}.patience_ms"), pay.patience_ms, 1..=LONGEST_MS / (u64::from(pay.retries) + 1))?;
+    within(&format!("{place}.reads"), pay.reads, 0..=1_000)?;
+    match pay.again {
+        None => Ok(()),
+        Some(twice) => within(&format!("{place}.again.{}", twice.word()), twice.after_ms(), 0..=LONGEST_MS),
     }
 }

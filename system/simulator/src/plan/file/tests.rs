@@ -1,10 +1,14 @@
 //! Plans go to text and back unchanged; what cannot be is refused with its place, its value and what would do.
 
+use bankstorm_contracts::AccountStatus;
 use proptest::prelude::{any, proptest};
 
 use super::{COMMON, PlanError, fields_of, read, write};
 use crate::draw::draw;
-use crate::plan::{Action, Again, Fault, Kind, Operation, Plan, SCHEMA, Topology, Trigger, WorkerMode};
+use crate::plan::{
+    Action, Again, Fault, Kind, NotStarted, Operation, Payment, Plan, SCHEMA, Status, Terms, Topology, Trigger, Twice,
+    WorkerMode,
+};
 use crate::planted::Planted;
 
 /// A plan with one of everything.
@@ -41,6 +45,11 @@ fn plan() -> Plan {
             commit_every_ms: 500,
             sync_cost_ms: 0,
             tight_limits: true,
+            transfers: Terms {
+                not_started: NotStarted::Fenced,
+                statuses: vec![Status { account: 2, status: AccountStatus::Closed }],
+                ..Terms::default()
+            },
         },
         faults: vec![
             fault(Kind::NodeKill, "channel-1", Trigger::AtMs(5), 100, 0),
@@ -54,7 +63,28 @@ fn plan() -> Plan {
             deposit(2, Some(Again::Other(0))),
             deposit(5, Some(Again::Resolve(9))),
             Operation { op: 9, at_ms: 1_000, account: 3, action: scroll },
+            Operation { op: 10, at_ms: 70, account: 0, action: Action::Transfer { to: 1, pay: payment() } },
+            Operation {
+                op: 11,
+                at_ms: 70,
+                account: 0,
+                action: Action::Outbound { pay: Payment { again: Some(Twice::Other(3)), ..payment() } },
+            },
         ],
+    }
+}
+
+fn payment() -> Payment {
+    Payment {
+        user: 6,
+        won: 50,
+        channel: 0,
+        patience_ms: 700,
+        retries: 1,
+        elsewhere: Some(1),
+        again: Some(Twice::Device(8)),
+        resubmit: true,
+        reads: 3,
     }
 }
 
@@ -140,7 +170,7 @@ fn what_cannot_be_is_refused_with_its_place_its_value_and_what_would_do() {
         (
             "\"channel-1\"",
             "\"channel-2\"",
-            "faults[0].place is \"channel-2\"; accepted: core, channel-0, channel-1, postgres-core, postgres-channel, kafka",
+            "faults[0].place is \"channel-2\"; accepted: core, channel-0, channel-1, banks, postgres-core, postgres-channel, kafka",
         ),
         ("\"op\":1,", "\"op\":1000001,", "operations[1].op is 1000001; accepted: 0 to 1000000"),
         ("\"op\":1,", "\"op\":0,", "operations[1].op is 0; accepted: numbers that differ"),
@@ -159,6 +189,16 @@ fn what_cannot_be_is_refused_with_its_place_its_value_and_what_would_do() {
         ("\"channel\":1", "\"channel\":2", "operations[4].channel is 2; accepted: 0 to 1"),
         ("\"pages\":2", "\"pages\":0", "operations[4].pages is 0; accepted: 1 to 10000"),
         ("\"limit\":10", "\"limit\":101", "operations[4].limit is 101; accepted: 1 to 100"),
+        ("\"user\":6", "\"user\":0", "operations[5].user is 0; accepted: 1 to 1000000"),
+        ("\"to\":1", "\"to\":0", "operations[5].to is 0; accepted: another account than the one that pays"),
+        ("\"elsewhere\":1", "\"elsewhere\":2", "operations[5].elsewhere is 2; accepted: 0 to 1"),
+        ("{\"device\":8}", "{\"device\":3600001}", "operations[5].again.device is 3600001; accepted: 0 to 3600000"),
+        ("\"validity_ms\":2000", "\"validity_ms\":0", "topology.transfers.validity_ms is 0; accepted: 1 to 60000"),
+        (
+            "\"account\":2,\"status\"",
+            "\"account\":3,\"status\"",
+            "topology.transfers.statuses[0].account is 3; accepted: 0 to 2",
+        ),
         (
             "\"won\":5",
             "\"win\":5",
@@ -188,6 +228,7 @@ fn what_is_no_plan_is_told_with_its_place() {
         ("\"account\":1", "\"account\":1.5", &["operations[0]: ", "1.5"]),
         ("\"won\":5,", "", &["operations[0]: ", "missing field `won`", "\"op\":0"]),
         ("{\"same\":4}", "{\"sames\":4}", &["operations[1]: ", "`sames`", "same"]),
+        ("\"guard\":\"user\"", "\"guard\":\"all\"", &["topology: ", "`all`", "account"]),
         ("\"offset_before_apply\"", "\"gremlin\"", &["`gremlin`", "offset_before_apply"]),
         ("\"seed\": 7,", "\"seed\": 7", &["line 4"]),
     ] {
@@ -196,6 +237,29 @@ fn what_is_no_plan_is_told_with_its_place() {
     }
     assert!(matches!(read(""), Err(PlanError::Unreadable(_))));
     assert!(matches!(read("[]"), Err(PlanError::Unreadable(_))));
+}
+
+#[test]
+fn a_plan_from_before_transfers_means_the_services_defaults() {
+    let mut plan = plan();
+    plan.topology.transfers = Terms::default();
+    let text = write(&plan);
+    let from = text.find(",\"transfers\":").expect("terms are written");
+    let to = from + text[from..].find("},\n").expect("the end of the topology");
+    let before = format!("{}{}", &text[..from], &text[to..]);
+    assert_eq!(read(&before).as_ref(), Ok(&plan), "{before}");
+}
+
+#[test]
+fn what_core_began_nothing_of_must_not_come_again_where_that_is_final() {
+    let mut plan = plan();
+    plan.faults.push(fault(Kind::RequestDoubled, "channel-1>core:transfer", Trigger::Nth(1), 5, 0));
+    assert_eq!(read(&write(&plan)).as_ref(), Ok(&plan));
+    plan.topology.transfers.not_started = NotStarted::Final;
+    let told = read(&write(&plan)).expect_err("refused").to_string();
+    assert!(told.starts_with("faults[4].place is") && told.contains("fenced"), "{told}");
+    plan.faults[4].place = "channel-1>core:entries".to_owned();
+    assert_eq!(read(&write(&plan)).as_ref(), Ok(&plan));
 }
 
 #[test]

@@ -18,6 +18,7 @@ use bankstorm_outside::log::{
     Assignment, ConsumerEvent, Delivered, EventConsumer, EventLog, EventProducer, LogError, Outgoing, Record,
     TopicPartition,
 };
+use bankstorm_simulator::model::bank_network::{BanksEndpoint, ModelBankNetwork};
 use bankstorm_simulator::model::channel_store::ModelChannelStore;
 use bankstorm_simulator::model::core_api::{CoreEndpoint, ModelCoreApi, serve};
 use bankstorm_simulator::model::core_store::ModelCoreStore;
@@ -69,9 +70,12 @@ impl Bench {
         let opened: Vec<_> = core_store.committed().entries.into_values().collect();
         store.load(&opened);
         let core_process = ModelScope::named("core");
+        let network = Network::new(seed, 4);
         let core_outside = ModelCore {
             store: planted::CoreStore::new(core_store.clone(), None),
             log: planted::Log::new(core_log, None),
+            // Nobody listens there.
+            banks: ModelBankNetwork::new(network.link("core", "banks"), BanksEndpoint::new("banks-request")),
             scope: core_process.clone(),
             metrics: ModelMetrics::default(),
         };
@@ -88,7 +92,7 @@ impl Bench {
         let outside = Outside {
             store,
             log: Script { events: Arc::new(Mutex::new(Some(script))), ends: Arc::clone(&ends) },
-            core: ModelCoreApi::new(Network::new(seed, 4).link("channel", "core"), at),
+            core: ModelCoreApi::new(network.link("channel", "core"), at),
             scope: ModelScope::named("channel"),
             metrics: ModelMetrics::default(),
             visible: ModelVisible::default(),

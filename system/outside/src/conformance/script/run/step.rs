@@ -4,14 +4,17 @@
 
 use std::collections::BTreeMap;
 
-use bankstorm_contracts::{AccountNo, Head};
+use bankstorm_contracts::channel_api::TransferStage;
+use bankstorm_contracts::{AccountNo, TransferId, Won};
 use futures_util::FutureExt;
 use futures_util::future::LocalBoxFuture;
 
-use super::super::core::claim;
-use super::super::{Act, Kind, Subject, View, Wait, account, class, head_text, place_of, texts};
+use super::super::channel::{new, transfer_text};
+use super::super::core::{claim, hold_text};
+use super::super::{Act, Kind, Subject, View, Wait, What, account, class, id_of, place_of, row_text, texts, transfer};
 use super::Known;
-use crate::core_store::{Claim, Claimed};
+use crate::channel_store::{Opened, TransferRow};
+use crate::core_store::{AccountRow, Claim, Claimed, OpenHold, TransferRecord};
 use crate::store::{CommitOutcome, LockMode, StoreError};
 
 /// An answer.
@@ -25,9 +28,15 @@ pub(super) enum Effect {
     /// These ids are the session's.
     Claimed(Vec<(u8, bool)>),
     /// These rows are.
-    Locked(BTreeMap<u8, Head>),
+    Locked(BTreeMap<u8, AccountRow>),
     /// Both.
-    Both(Vec<(u8, bool)>, BTreeMap<u8, Head>),
+    Both(Vec<(u8, bool)>, BTreeMap<u8, AccountRow>),
+    /// These open holds are: whose, how much.
+    Reopened(BTreeMap<u8, (u8, Won)>),
+    /// This transfer is, with its guard, or none is.
+    Opened(Option<(u8, Option<u8>)>),
+    /// These transfers are.
+    LockedTransfers(BTreeMap<u8, TransferStage>),
     /// The session now knows this.
     Wrote(View),
     /// The transaction is over, with effect.
@@ -38,6 +47,22 @@ pub(super) enum Effect {
     Refused,
     /// The server ended the transaction.
     Failed(StoreError),
+}
+
+impl Effect {
+    /// Whether the transaction goes on, so that nobody else was set free.
+    pub(super) const fn goes_on(&self) -> bool {
+        match self {
+            Self::Claimed(_)
+            | Self::Locked(_)
+            | Self::Both(..)
+            | Self::Reopened(_)
+            | Self::Opened(_)
+            | Self::LockedTransfers(_)
+            | Self::Wrote(_) => true,
+            Self::Committed(_) | Self::RolledBack | Self::Refused | Self::Failed(_) => false,
+        }
+    }
 }
 
 /// Starts a step. Its future owns the transaction, and gives it back where it is not over.
@@ -62,10 +87,28 @@ pub(super) fn start<S: Subject>(
                 let answer = S::claim_and_lock(&mut tx, &claims, wait.limit(), &accounts, lock_mode(mode)).await;
                 (Some(tx), answered::<S, _>(answer, |(claimed, heads)| both_answer(&ids, &claimed, &heads)))
             }
+            Act::Reopen(ids, wait) => {
+                let answer = S::reopen(&mut tx, &transfers(&ids), wait.limit()).await;
+                (Some(tx), answered::<S, _>(answer, |holds| reopened_answer(&holds)))
+            }
+            Act::Open(id, guard, wait) => {
+                let answer = S::open(&mut tx, &new(id, guard), wait.limit()).await;
+                (Some(tx), answered::<S, _>(answer, |opened| opened_answer(id, guard, &opened)))
+            }
+            Act::LockTransfers(ids, wait) => {
+                let answer = S::lock_transfers(&mut tx, &transfers(&ids), wait.limit()).await;
+                (Some(tx), answered::<S, _>(answer, |rows| locked_transfers_answer(&rows)))
+            }
             Act::Write(what) => {
                 let (rows, next) = S::rows(&view, what);
                 let answer = S::write(&mut tx, &rows).await;
-                (Some(tx), answered::<S, _>(answer, |()| Answer { text: "ok".to_owned(), effect: Effect::Wrote(next) }))
+                let mut said =
+                    answered::<S, _>(answer, |()| Answer { text: "ok".to_owned(), effect: Effect::Wrote(next) });
+                if what == What::NotClaimed && matches!(said.effect, Effect::Failed(StoreError::Other(_))) {
+                    // Refused by the client, in the channel too.
+                    said.effect = Effect::Refused;
+                }
+                (Some(tx), said)
             }
             Act::WriteAndCommit(what) => {
                 let (rows, next) = S::rows(&view, what);
@@ -81,6 +124,10 @@ pub(super) fn start<S: Subject>(
 
 fn claims(ids: &[(u8, bool)]) -> Vec<Claim> {
     ids.iter().map(|(id, other)| claim(*id, *other)).collect()
+}
+
+fn transfers(ids: &[u8]) -> Vec<TransferId> {
+    ids.iter().map(|id| transfer(*id)).collect()
 }
 
 fn accounts(places: &[u8]) -> Vec<AccountNo> {
@@ -116,36 +163,61 @@ fn ended(outcome: CommitOutcome, view: View, although_unknown: bool) -> Answer {
 fn claimed_text(claimed: &[Claimed]) -> String {
     texts(claimed.iter().map(|claimed| match claimed {
         Claimed::New => "new".to_owned(),
-        Claimed::Existing(record) => format!(
-            "{} {} {:?} {:?} {:?} {:02x}{:02x}",
-            record.id.0.as_u128(),
-            record.state.as_str(),
-            record.reason,
-            record.seq,
-            record.balance_after.map(bankstorm_contracts::Won::get),
-            record.params_hash.0[0],
-            record.params_hash.0[1],
-        ),
+        Claimed::Existing(record) => record_text(record),
     }))
+}
+
+pub(in super::super) fn record_text(record: &TransferRecord) -> String {
+    format!(
+        "{} {} {} {:?} {:?} {:?} {:?} {:02x}{:02x}",
+        record.id.0.as_u128(),
+        record.kind.as_str(),
+        record.state.as_str(),
+        record.reason,
+        record.seq,
+        record.balance_after.map(Won::get),
+        record.posted_at.map(|at| at.0 % 1_000),
+        record.params_hash.0[0],
+        record.params_hash.0[1],
+    )
 }
 
 fn new_ids(ids: &[(u8, bool)], claimed: &[Claimed]) -> Vec<(u8, bool)> {
     ids.iter().zip(claimed).filter(|(_, claimed)| **claimed == Claimed::New).map(|(id, _)| *id).collect()
 }
 
-fn by_place(heads: &[Head]) -> BTreeMap<u8, Head> {
-    heads.iter().map(|head| (place_of(head.account), *head)).collect()
+fn by_place(rows: &[AccountRow]) -> BTreeMap<u8, AccountRow> {
+    rows.iter().map(|row| (place_of(row.head.account), *row)).collect()
 }
 
 fn claimed_answer(ids: &[(u8, bool)], claimed: &[Claimed]) -> Answer {
     Answer { text: format!("ok {}", claimed_text(claimed)), effect: Effect::Claimed(new_ids(ids, claimed)) }
 }
 
-fn locked_answer(heads: &[Head]) -> Answer {
-    Answer { text: format!("ok {}", texts(heads.iter().map(head_text))), effect: Effect::Locked(by_place(heads)) }
+fn locked_answer(rows: &[AccountRow]) -> Answer {
+    Answer { text: format!("ok {}", texts(rows.iter().map(row_text))), effect: Effect::Locked(by_place(rows)) }
 }
 
-fn both_answer(ids: &[(u8, bool)], claimed: &[Claimed], heads: &[Head]) -> Answer {
-    let text = format!("ok {} {}", claimed_text(claimed), texts(heads.iter().map(head_text)));
-    Answer { text, effect: Effect::Both(new_ids(ids, claimed), by_place(heads)) }
+fn both_answer(ids: &[(u8, bool)], claimed: &[Claimed], rows: &[AccountRow]) -> Answer {
+    let text = format!("ok {} {}", claimed_text(claimed), texts(rows.iter().map(row_text)));
+    Answer { text, effect: Effect::Both(new_ids(ids, claimed), by_place(rows)) }
+}
+
+fn reopened_answer(holds: &[OpenHold]) -> Answer {
+    let known = holds.iter().map(|hold| (id_of(hold.transfer), (place_of(hold.account), hold.amount)));
+    Answer { text: format!("ok {}", texts(holds.iter().map(hold_text))), effect: Effect::Reopened(known.collect()) }
+}
+
+fn opened_answer(id: u8, guard: Option<u8>, opened: &Opened) -> Answer {
+    let (text, new) = match opened {
+        Opened::New(_) => ("ok new".to_owned(), Some((id, guard))),
+        Opened::Existing(row) => (format!("ok existing {}", transfer_text(row)), None),
+        Opened::Guarded(open) => (format!("ok guarded by T{}", id_of(*open)), None),
+    };
+    Answer { text, effect: Effect::Opened(new) }
+}
+
+fn locked_transfers_answer(rows: &[TransferRow]) -> Answer {
+    let known = rows.iter().map(|row| (id_of(row.id), row.stage)).collect();
+    Answer { text: format!("ok {}", texts(rows.iter().map(transfer_text))), effect: Effect::LockedTransfers(known) }
 }

@@ -25,6 +25,7 @@ impl ModelChannelTx {
         self.staged.entries.extend(writes.entries.iter().cloned());
         self.staged.heads.extend(writes.heads.iter().map(|(_, head)| (head.account, *head)));
         self.staged.journal.extend(writes.journal.iter().cloned());
+        self.staged.moves.extend(writes.transfers.iter().copied());
         self.session.answered().await
     }
 }

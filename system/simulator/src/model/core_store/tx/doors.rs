@@ -2,9 +2,9 @@
 //!
 //! In: claims, accounts, rows. Out: reads without locks, writes without checks. Elsewhere: who uses them (`planted`).
 
-use bankstorm_contracts::{AccountNo, Head, TransferId};
+use bankstorm_contracts::{AccountNo, TransferId};
 use bankstorm_outside::StoreError;
-use bankstorm_outside::core_store::{Claim, Locked, TransferRecord, Writes};
+use bankstorm_outside::core_store::{AccountRow, Claim, Locked, TransferRecord, Writes};
 
 use super::ModelCoreTx;
 use crate::model::database::Step;
@@ -12,21 +12,21 @@ use crate::model::database::Step;
 impl ModelCoreTx {
     /// Takes an id that stands as if it were new: its row is written over.
     pub(crate) fn claim_anew(&mut self, claim: &Claim) {
-        self.staged.claim(claim);
+        self.staged.claim(claim, self.store.database().now());
         self.held.ids.insert(claim.id);
     }
 
     /// A transfer as committed now, whoever has it in work.
     pub(crate) fn read_transfer(&self, id: TransferId) -> Option<TransferRecord> {
-        self.store.transfer(id)
+        self.store.record(id)
     }
 
-    /// Heads as committed now, in account order.
+    /// Rows as committed now, in account order.
     pub(crate) async fn read_unlocked(&mut self, accounts: &[AccountNo]) -> Result<Locked, StoreError> {
         self.session.step(Step::Locks).await?;
-        let read = |account| self.store.with(|data| data.heads.get(account).copied());
-        let mut rows: Vec<Head> = accounts.iter().filter_map(read).collect();
-        rows.sort_unstable_by_key(|head| head.account);
+        let read = |account: &AccountNo| self.store.with(|data| data.account(*account));
+        let mut rows: Vec<AccountRow> = accounts.iter().filter_map(read).collect();
+        rows.sort_unstable_by_key(|row| row.head.account);
         let now = self.store.database().now();
         self.session.answered().await?;
         Ok(Locked { rows, now })

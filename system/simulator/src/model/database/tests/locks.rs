@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use bankstorm_contracts::{ParamsHash, TransferId};
+use bankstorm_contracts::TransferId;
 use bankstorm_outside::core_store::{Claim, CoreStore, CoreTx};
 use bankstorm_outside::{CommitOutcome, LockMode, StoreError};
 use tokio::time::{sleep, timeout};
@@ -14,7 +14,7 @@ const LONG: LockMode = LockMode::Wait(Duration::from_secs(8));
 
 fn claim(number: u128) -> Claim {
     let id = TransferId(uuid::Uuid::from_u128(number));
-    Claim { id, params_hash: ParamsHash::TOMBSTONE, account: None, amount: None, from: None }
+    Claim::tombstone(id)
 }
 
 #[tokio::test(start_paused = true)]
@@ -98,7 +98,7 @@ async fn an_outsider_takes_a_row_in_turn_and_gives_it_back() {
     apart(async move {
         let mut tx = waiting.begin().await.expect("begun");
         let (locked, waited) = timed(tx.lock(&[account(0)], LONG)).await;
-        assert_eq!(locked.expect("in turn").rows[0].seq, 1, "as committed last");
+        assert_eq!(locked.expect("in turn").rows[0].head.seq, 1, "as committed last");
         assert!(waited >= 2 * SECOND);
         assert_eq!(tx.commit().await, CommitOutcome::Ok);
     });

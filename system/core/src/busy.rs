@@ -1,6 +1,6 @@
-//! How much of posting is still at work, so that the relay can end after it.
+//! How much of what posts is still at work, so that the relay can end after it.
 //!
-//! In: slots and runners that start and end. Out: the moment when none is left. Elsewhere: what they do (`posting`, `alone`).
+//! In: slots, runners and settlers that start and end. Out: the moment when none is left. Elsewhere: what they do (`posting`, `outbound`).
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -17,7 +17,7 @@ struct Shared {
     over: Notify,
 }
 
-/// One slot or runner; it has ended when this is dropped.
+/// One slot, runner or settler; it has ended when this is dropped.
 #[derive(Debug)]
 pub(crate) struct AtWork(Busy);
 

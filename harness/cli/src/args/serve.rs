@@ -1,0 +1,162 @@
+//! What may be typed after `serve`: one process of the bank with its addresses and settings.
+//!
+//! In: the command line. Out: [`Serve`]. Elsewhere: how it is served (`commands::serve`), who types this (`crate::bank`).
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+use bankstorm_core::config::CoreConfig;
+use clap::{Args, Subcommand};
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Serve {
+    /// The core: owns the money; exactly one
+    Core(ServeCore),
+    /// A channel: takes transfers and answers customers from its own copy; one or more
+    Channel(ServeChannel),
+    /// The other banks: take what is sent to them, and answer late, never or twice
+    Banks(ServeBanks),
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ServeCore {
+    /// Its PostgreSQL, for example "host=127.0.0.1 port=5432 user=bankstorm dbname=core"
+    #[arg(long)]
+    pub(crate) database: String,
+    /// Kafka's bootstrap address
+    #[arg(long)]
+    pub(crate) kafka: String,
+    /// The address to listen on
+    #[arg(long)]
+    pub(crate) listen: SocketAddr,
+    /// The other banks' base URL, for example http://127.0.0.1:7002; without it no transfer to them ends
+    #[arg(long)]
+    pub(crate) banks: Option<String>,
+    /// The most requests in one posting transaction
+    #[arg(long, default_value_t = CoreConfig::default().batch_max, value_parser = at_least_one)]
+    pub(crate) batch_max: usize,
+    /// Posting transactions at once; each takes a connection
+    #[arg(long, default_value_t = CoreConfig::default().posting_slots, value_parser = at_least_one)]
+    pub(crate) posting_slots: usize,
+    /// The most requests admitted and not answered yet, beyond which further ones are refused
+    #[arg(long, default_value_t = CoreConfig::default().admitted_max, value_parser = at_least_one)]
+    pub(crate) admitted_max: usize,
+    /// From when a transfer's validity counts: relative (its arrival) or absolute (when its caller began it)
+    #[arg(long, default_value = "relative")]
+    pub(crate) deadline: String,
+    /// Milliseconds after which a transfer to another bank that has not answered is cancelled there
+    #[arg(long, default_value_t = 60_000)]
+    pub(crate) outbound_expiry_ms: u64,
+    /// Database connections; the default is what core uses
+    #[arg(long, default_value_t = CoreConfig::default().connections(), value_parser = at_least_one)]
+    pub(crate) connections: usize,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ServeChannel {
+    /// Its PostgreSQL
+    #[arg(long)]
+    pub(crate) database: String,
+    /// Kafka's bootstrap address
+    #[arg(long)]
+    pub(crate) kafka: String,
+    /// Core's base URL, for example http://127.0.0.1:7001
+    #[arg(long)]
+    pub(crate) core: String,
+    /// The address to listen on
+    #[arg(long)]
+    pub(crate) listen: SocketAddr,
+    /// The instance's name, for example channel-0
+    #[arg(long)]
+    pub(crate) instance: String,
+    /// The file that it appends to when entries become visible
+    #[arg(long)]
+    pub(crate) visible_log: PathBuf,
+    /// Workers per assigned partition
+    #[arg(long, default_value_t = 100, value_parser = clap::value_parser!(u32).range(1..))]
+    pub(crate) workers: u32,
+    /// How records are spread over workers: serial, keyed or keyed_batched
+    #[arg(long, default_value = "keyed_batched")]
+    pub(crate) worker_mode: String,
+    /// Microseconds waited once per account sync
+    #[arg(long, default_value_t = 0)]
+    pub(crate) sync_cost_us: u64,
+    /// Of whom one transfer at a time is taken: user or account
+    #[arg(long, default_value = "user")]
+    pub(crate) guard: String,
+    /// Milliseconds that core's answer to a transfer is waited for
+    #[arg(long, default_value_t = 3_000, value_parser = clap::value_parser!(u64).range(1..))]
+    pub(crate) call_limit_ms: u64,
+    /// Milliseconds during which core may still post a transfer
+    #[arg(long, default_value_t = 5_000, value_parser = clap::value_parser!(u64).range(1..))]
+    pub(crate) validity_ms: u64,
+    /// Database connections; eight may be advancing or storing transfers, the rest is for pages
+    #[arg(long, default_value_t = 10, value_parser = at_least_one)]
+    pub(crate) connections: usize,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ServeBanks {
+    /// The file of their book, which is appended to
+    #[arg(long)]
+    pub(crate) book: PathBuf,
+    /// Core's base URL, for callbacks
+    #[arg(long)]
+    pub(crate) core: String,
+    /// The address to listen on
+    #[arg(long)]
+    pub(crate) listen: SocketAddr,
+    /// Thousandths of the credits that are decided late
+    #[arg(long, default_value_t = 0, value_parser = clap::value_parser!(u32).range(..=1_000))]
+    pub(crate) late_permille: u32,
+    /// Thousandths of the credits that are never answered by themselves
+    #[arg(long, default_value_t = 0, value_parser = clap::value_parser!(u32).range(..=1_000))]
+    pub(crate) never_permille: u32,
+    /// Thousandths of the credits that are answered twice
+    #[arg(long, default_value_t = 0, value_parser = clap::value_parser!(u32).range(..=1_000))]
+    pub(crate) twice_permille: u32,
+    /// Thousandths of the credits that are refused
+    #[arg(long, default_value_t = 0, value_parser = clap::value_parser!(u32).range(..=1_000))]
+    pub(crate) refused_permille: u32,
+    /// The shortest time of a late answer, in milliseconds
+    #[arg(long, default_value_t = 100)]
+    pub(crate) late_from_ms: u64,
+    /// The longest time of a late answer, in milliseconds
+    #[arg(long, default_value_t = 2_000)]
+    pub(crate) late_to_ms: u64,
+    /// What the shares are drawn from, together with each transfer's id
+    #[arg(long, default_value_t = 0)]
+    pub(crate) seed: u64,
+}
+
+fn at_least_one(text: &str) -> Result<usize, String> {
+    match text.parse() {
+        Ok(0) | Err(_) => Err("accepted are whole numbers from 1".to_owned()),
+        Ok(number) => Ok(number),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser;
+
+    use crate::args::Cli;
+
+    fn serve(process: &str, option: &str) -> Result<Cli, String> {
+        let channel = ["--core=http://h:1", "--instance=channel-0", "--visible-log=v"];
+        let own: &[&str] = if process == "channel" { &channel } else { &[] };
+        let common = ["bankstorm", "serve", process, "--database=d", "--kafka=k", "--listen=127.0.0.1:1", option];
+        Cli::try_parse_from(common.iter().chain(own)).map_err(|error| error.to_string())
+    }
+
+    #[test]
+    fn none_at_all_is_refused_where_one_is_needed() {
+        for (process, option) in [("core", "--connections"), ("channel", "--connections"), ("channel", "--workers")] {
+            serve(process, &format!("{option}=5")).expect(option);
+            for number in ["0", "-1", "x"] {
+                let refused = serve(process, &format!("{option}={number}")).expect_err(option);
+                assert!(refused.contains(option), "{refused}");
+            }
+        }
+    }
+}

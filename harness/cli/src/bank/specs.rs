@@ -1,0 +1,101 @@
+//! The processes of our own with their arguments: the other banks, core, channels.
+//!
+//! In: an environment's addresses, a scenario's settings. Out: [`ServiceSpec`]s. Elsewhere: what the arguments mean (`args/serve`).
+
+use std::path::{Path, PathBuf};
+
+use bankstorm_core::config::CoreConfig;
+use bankstorm_environment::{Environment, ServiceSpec};
+use bankstorm_scenario::Scenario;
+use bankstorm_scenario::resolved::WorkerMode;
+
+/// The name of the other banks' process.
+pub(super) const BANKS: &str = "banks";
+
+/// The file that a channel appends to when entries became visible.
+pub(super) fn visible_log(exchange: &Path, channel: &str) -> PathBuf {
+    exchange.join(format!("{channel}.log"))
+}
+
+/// The other banks' book.
+pub(super) fn bank_book(exchange: &Path) -> PathBuf {
+    exchange.join("banks.book")
+}
+
+/// The other banks.
+pub(super) fn banks(environment: &dyn Environment, scenario: &Scenario) -> ServiceSpec {
+    let banks = &scenario.banks;
+    let (from, to) = banks.delay;
+    let args = [
+        "serve".to_owned(),
+        "banks".to_owned(),
+        format!("--listen={}", environment.listen(BANKS)),
+        format!("--core={}", environment.url("core", BANKS)),
+        format!("--book={}", bank_book(environment.exchange()).display()),
+        format!("--late-permille={}", permille(banks.late)),
+        format!("--never-permille={}", permille(banks.never)),
+        format!("--twice-permille={}", permille(banks.twice)),
+        format!("--refused-permille={}", permille(banks.refused)),
+        format!("--late-from-ms={}", from.as_millis()),
+        format!("--late-to-ms={}", to.as_millis()),
+        format!("--seed={}", scenario.seed),
+    ];
+    ServiceSpec::new(BANKS, args.into())
+}
+
+fn permille(share: f64) -> u64 {
+    (share * 1_000.0).round() as u64
+}
+
+/// Core.
+pub(super) fn core(environment: &dyn Environment, scenario: &Scenario) -> ServiceSpec {
+    let system = &scenario.system;
+    let args = [
+        "serve".to_owned(),
+        "core".to_owned(),
+        format!("--database={}", environment.database("core", "core")),
+        format!("--kafka={}", environment.kafka("core")),
+        format!("--banks={}", environment.url(BANKS, "core")),
+        format!("--listen={}", environment.listen("core")),
+        format!("--batch-max={}", system.core_batch),
+        format!("--posting-slots={}", system.core_slots),
+        format!("--connections={}", connections(system.core_slots)),
+        format!("--admitted-max={}", system.core_admitted),
+        format!("--deadline={}", system.deadline.as_str()),
+        format!("--outbound-expiry-ms={}", system.outbound_expiry.as_millis()),
+    ];
+    ServiceSpec::new("core", args.into())
+}
+
+/// Connections that core uses with so many posting slots.
+fn connections(slots: u32) -> usize {
+    let posting_slots = usize::try_from(slots).expect("resolved counts are small");
+    CoreConfig { posting_slots, ..CoreConfig::default() }.connections()
+}
+
+/// The channel `name`.
+pub(super) fn channel(environment: &dyn Environment, scenario: &Scenario, name: &str) -> ServiceSpec {
+    let system = &scenario.system;
+    let mode = match system.worker_mode {
+        WorkerMode::Serial => "serial",
+        WorkerMode::Keyed => "keyed",
+        WorkerMode::KeyedBatched => "keyed_batched",
+    };
+    let args = [
+        "serve".to_owned(),
+        "channel".to_owned(),
+        format!("--database={}", environment.database("channel", name)),
+        format!("--kafka={}", environment.kafka(name)),
+        format!("--core={}", environment.url("core", name)),
+        format!("--listen={}", environment.listen(name)),
+        format!("--instance={name}"),
+        format!("--visible-log={}", visible_log(environment.exchange(), name).display()),
+        format!("--workers={}", system.workers),
+        format!("--worker-mode={mode}"),
+        format!("--sync-cost-us={}", system.sync_cost.as_micros()),
+        format!("--guard={}", system.guard.as_str()),
+        format!("--call-limit-ms={}", system.call_timeout.as_millis()),
+        format!("--validity-ms={}", system.validity.as_millis()),
+    ];
+    ServiceSpec::new(name, args.into())
+}

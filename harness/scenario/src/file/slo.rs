@@ -1,0 +1,121 @@
+//! Objectives as they are typed: what they speak of, which figure, which limits.
+//!
+//! In: TOML under `[slo]`. Out: [`Slo`]. Elsewhere: which figures exist (`resolve/objectives`).
+
+use std::collections::BTreeMap;
+use std::fmt;
+
+use schemars::JsonSchema;
+use serde::de::value::{MapAccessDeserializer, SeqAccessDeserializer};
+use serde::de::{Deserializer, Error, MapAccess, SeqAccess, Unexpected, Visitor};
+use serde::{Deserialize, Serialize};
+
+use crate::resolved::Op;
+use crate::units::{DURATION_HINT, DurationText, duration};
+
+/// Objectives, by what they speak of.
+#[derive(Clone, Debug, Default, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+pub struct Slo {
+    /// Of deposits: latency, figure, limits.
+    #[serde(default)]
+    pub deposit: Latencies,
+    /// Of transfers inside the bank.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub transfer: Latencies,
+    /// Of transfers to other banks.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub outbound: Latencies,
+    /// Of the way back after a fault was healed: figure, limit.
+    #[serde(default)]
+    pub recovery: BTreeMap<String, DurationText>,
+}
+
+impl Slo {
+    /// What is asked of one operation.
+    pub const fn of(&self, op: Op) -> &Latencies {
+        match op {
+            Op::Deposit => &self.deposit,
+            Op::Transfer => &self.transfer,
+            Op::Outbound => &self.outbound,
+        }
+    }
+
+    /// The same, to be filled.
+    pub const fn of_mut(&mut self, op: Op) -> &mut Latencies {
+        match op {
+            Op::Deposit => &mut self.deposit,
+            Op::Transfer => &mut self.transfer,
+            Op::Outbound => &mut self.outbound,
+        }
+    }
+}
+
+/// Latency -> figure -> limits.
+pub type Latencies = BTreeMap<String, BTreeMap<String, Limits>>;
+
+/// The limits of one figure: `"50ms"`, `{ limit = "50ms", during = "all" }`, or a list of such tables.
+#[derive(Clone, Debug, Serialize)]
+#[serde(untagged)]
+pub enum Limits {
+    /// While no fault is at work.
+    Steady(DurationText),
+    /// During one part of the run.
+    One(Limit),
+    /// During several.
+    Several(Vec<Limit>),
+}
+
+/// A limit, and of which part of the run.
+#[derive(Clone, Copy, Debug, Deserialize, Serialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Limit {
+    /// The most it may be.
+    pub limit: DurationText,
+    /// Of which part of the run; `steady` unless given.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub during: Option<During>,
+}
+
+/// A part of the measured phase.
+#[derive(Clone, Copy, Debug, Deserialize, Serialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum During {
+    /// Neither while a fault lasts nor while the bank recovers from one.
+    Steady,
+    /// While a fault lasts.
+    Fault,
+    /// From the heal of a fault until the bank is as before.
+    Recovery,
+    /// The whole measured phase.
+    All,
+}
+
+impl<'de> Deserialize<'de> for Limits {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_any(LimitsVisitor)
+    }
+}
+
+struct LimitsVisitor;
+
+impl<'de> Visitor<'de> for LimitsVisitor {
+    type Value = Limits;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{DURATION_HINT}, or {{ limit = \"50ms\", during = \"all\" }}, or a list of such tables")
+    }
+
+    fn visit_str<E: Error>(self, text: &str) -> Result<Limits, E> {
+        let limit = duration(text).ok_or_else(|| E::invalid_value(Unexpected::Str(text), &self))?;
+        Ok(Limits::Steady(DurationText(limit)))
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<Limits, A::Error> {
+        Limit::deserialize(MapAccessDeserializer::new(map)).map(Limits::One)
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, seq: A) -> Result<Limits, A::Error> {
+        Vec::deserialize(SeqAccessDeserializer::new(seq)).map(Limits::Several)
+    }
+}

@@ -1,0 +1,107 @@
+//! The bank and the banks around it.
+//!
+//! In: what was typed under `[system]` and `[banks]`. Out: [`System`], [`Banks`]. Elsewhere: what the settings do (`system`).
+
+use std::time::Duration;
+
+use super::{Refusal, count, seconds, span};
+use crate::file;
+use crate::resolved::{Banks, Deadline, Guard, System, WorkerMode};
+use crate::units::{ShareText, duration_text};
+
+/// The longest that a late answer may take.
+const DELAY_MAX: Duration = seconds(600);
+
+pub(super) fn system(typed: &file::System) -> Result<System, Refusal> {
+    Ok(System {
+        partitions: count("system.partitions", typed.partitions, 4, 1, 200)?,
+        channel_instances: count("system.channel_instances", typed.channel_instances, 2, 1, 8)?,
+        workers: count("system.workers", typed.workers, 100, 1, 10_000)?,
+        worker_mode: match typed.worker_mode {
+            Some(file::WorkerMode::Serial) => WorkerMode::Serial,
+            Some(file::WorkerMode::Keyed) => WorkerMode::Keyed,
+            Some(file::WorkerMode::KeyedBatched) | None => WorkerMode::KeyedBatched,
+        },
+        sync_cost: span("system.sync_cost", typed.sync_cost, Duration::ZERO, Duration::ZERO, seconds(10))?,
+        kafka_brokers: brokers(typed.kafka_brokers)?,
+        guard: match typed.guard {
+            Some(file::Guard::User) | None => Guard::User,
+            Some(file::Guard::Account) => Guard::Account,
+        },
+        call_timeout: span(
+            "system.call_timeout",
+            typed.call_timeout,
+            seconds(3),
+            Duration::from_millis(10),
+            seconds(60),
+        )?,
+        validity: validity(typed)?,
+        deadline: match typed.deadline {
+            Some(file::Deadline::Relative) | None => Deadline::Relative,
+            Some(file::Deadline::Absolute) => Deadline::Absolute,
+        },
+        core_batch: count("system.core_batch", typed.core_batch, 200, 1, 10_000)?,
+        core_slots: count("system.core_slots", typed.core_slots, 4, 1, 16)?,
+        core_admitted: count("system.core_admitted", typed.core_admitted, 10_000, 1, 1_000_000)?,
+        outbound_expiry: span(
+            "system.outbound_expiry",
+            typed.outbound_expiry,
+            seconds(60),
+            Duration::from_millis(10),
+            seconds(3_600),
+        )?,
+    })
+}
+
+/// It travels as whole milliseconds.
+fn validity(typed: &file::System) -> Result<Duration, Refusal> {
+    let validity = span("system.validity", typed.validity, seconds(5), Duration::from_millis(10), seconds(600))?;
+    if validity.subsec_nanos() % 1_000_000 != 0 {
+        let message = format!("is \"{}\"; accepted are whole milliseconds", duration_text(validity));
+        return Err(Refusal::new("system.validity", message));
+    }
+    Ok(validity)
+}
+
+pub(super) fn banks(typed: &file::Banks) -> Result<Banks, Refusal> {
+    let safe = Banks::default();
+    let share = |typed: Option<ShareText>, default: f64| typed.map_or(default, |share| share.0);
+    let banks = Banks {
+        late: share(typed.late, safe.late),
+        never: share(typed.never, safe.never),
+        twice: share(typed.twice, safe.twice),
+        refused: share(typed.refused, safe.refused),
+        delay: typed.delay.map_or(Ok(safe.delay), |[from, to]| delay(from.0, to.0))?,
+    };
+    // How an answer is told is one choice; whether it is yes or no is another.
+    let together = banks.late + banks.never + banks.twice;
+    if together > 1.0 {
+        let message = format!("is {together} together with banks.never and banks.twice; accepted is 1 at most");
+        return Err(Refusal::new("banks.late", message));
+    }
+    Ok(banks)
+}
+
+fn delay(from: Duration, to: Duration) -> Result<(Duration, Duration), Refusal> {
+    if from <= to && to <= DELAY_MAX {
+        return Ok((from, to));
+    }
+    let [from, to, most] = [from, to, DELAY_MAX].map(duration_text);
+    let message =
+        format!("is [\"{from}\", \"{to}\"]; accepted are the shortest and the longest delay, \"{most}\" at most");
+    Err(Refusal::new("banks.delay", message))
+}
+
+fn brokers(typed: Option<i64>) -> Result<u32, Refusal> {
+    match typed {
+        None | Some(1) => Ok(1),
+        Some(3) => Ok(3),
+        Some(other) => {
+            let message = format!(
+                "is {other}; accepted are 1 and 3 (an even number has no better majority than the odd one below it, and more than 3 \
+                 show nothing that 3 do not)"
+            );
+            Err(Refusal::new("system.kafka_brokers", message))
+        }
+    }
+}

@@ -1,0 +1,47 @@
+//! A channel's calls.
+
+use bankstorm_contracts::channel_api::{DEFAULT_PAGE, HistoryPage, MAX_PAGE, SubmitTransfer, TransferView};
+use bankstorm_contracts::problem::ProblemKind;
+use bankstorm_contracts::{AccountNo, TransferId};
+use serde_json::{Value, json};
+
+use super::Document;
+
+/// A channel's document.
+pub fn document() -> Value {
+    let mut document = Document::new();
+    let limit = json!({ "type": "integer", "minimum": 1, "maximum": MAX_PAGE, "default": DEFAULT_PAGE });
+    let cursor = json!({ "type": "integer", "format": "int64" });
+    document
+        .call("get", "/v1/accounts/{no}/history", "history", "A page of an account's history, newest entry first")
+        .path_parameter::<AccountNo>("no", "The account.")
+        .query("cursor", "The `next_cursor` of the page before; none asks for the newest page.", cursor)
+        .query("limit", "At most this many entries.", limit)
+        .answer::<HistoryPage>(200, "The page.")
+        .problem(ProblemKind::BadRequest, "A parameter cannot be taken; it is named.")
+        .problem(ProblemKind::NotFound, "There is no such account.")
+        .not_started()
+        .done();
+    document
+        .call("post", "/v1/transfers", "submit", "A customer sends money")
+        .body::<SubmitTransfer>()
+        .answer::<TransferView>(201, "Posted by this very request, and in the history.")
+        .answer::<TransferView>(200, "How it stands: it was settled before, or is refused for good, with the reason.")
+        .answer::<TransferView>(202, "Nobody knows yet; it will be settled. The customer reads the message.")
+        .problem(
+            ProblemKind::TransferPending,
+            "Another transfer of the customer is in progress, and named; nothing was done.",
+        )
+        .problem(ProblemKind::ParamDrift, "The id is bound to other parameters; nothing was done.")
+        .effects()
+        .done();
+    document
+        .call("get", "/v1/transfers/{id}", "transfer", "How a transfer stands")
+        .path_parameter::<TransferId>("id", "The transfer.")
+        .answer::<TransferView>(200, "How it stands.")
+        .problem(ProblemKind::BadRequest, "The id is no UUID.")
+        .problem(ProblemKind::NotFound, "There is no such transfer.")
+        .not_started()
+        .done();
+    document.finish("Bankstorm channel", "Serves customers from its own copy of core's history.")
+}

@@ -1,0 +1,10 @@
+//! Core as a whole over small stand-ins, on virtual time: what a caller is told, what is booked, what the other banks are asked.
+//!
+//! Elsewhere: contention for rows and ids, crashes at every point (`simulator`), PostgreSQL (`adapters`).
+
+mod bank;
+mod bench;
+mod outbound;
+mod restart;
+mod store;
+mod transfers;

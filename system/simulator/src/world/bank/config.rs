@@ -1,0 +1,96 @@
+//! A plan's topology as the services' settings.
+//!
+//! In: a topology. Out: settings of core, of a channel, of the other banks. Elsewhere: what they mean (the services' `config`).
+
+use std::time::Duration;
+
+use bankstorm_banks::BanksConfig;
+use bankstorm_channel::{ChannelConfig, WorkerMode};
+use bankstorm_core::CoreConfig;
+
+use crate::plan::{self, Terms, Topology};
+
+/// The shortest delay of a late answer of the other banks.
+const LATE_LEAST: Duration = Duration::from_millis(50);
+
+/// How often core looks for holds that it left out, where it keeps few in mind: each look brings in a few.
+const TIGHT_SCAN_MS: u64 = 1_000;
+
+pub(super) fn core(topology: &Topology) -> CoreConfig {
+    let tight = CoreConfig {
+        admitted_max: 8,
+        caller_max: 6,
+        read_slots: 1,
+        read_wait: Duration::from_millis(20),
+        relay_ack_wait: Duration::from_secs(2),
+        outbound_calls: 4,
+        outbound_slots: 1,
+        // Scans bring in what was left out, so there are many.
+        outbound_known_max: 8,
+        ..CoreConfig::default()
+    };
+    let terms = &topology.transfers;
+    let outbound_scan_ms = if topology.tight_limits { TIGHT_SCAN_MS } else { terms.outbound_scan_ms };
+    CoreConfig {
+        posting_slots: topology.posting_slots as usize,
+        batch_max: topology.batch_max as usize,
+        relay_poll: Duration::from_millis(topology.relay_poll_ms),
+        relay_rows_max: topology.relay_rows,
+        outbound_answer_wait: Duration::from_millis(terms.outbound_answer_ms),
+        outbound_expiry: Duration::from_millis(terms.outbound_expiry_ms),
+        outbound_scan: Duration::from_millis(outbound_scan_ms),
+        ..if topology.tight_limits { tight } else { CoreConfig::default() }
+    }
+}
+
+pub(super) fn channel(topology: &Topology) -> ChannelConfig {
+    let tight = ChannelConfig {
+        drain_limit: Duration::from_millis(40),
+        drain_commit: Duration::from_millis(20),
+        commit_limit: Duration::from_millis(200),
+        submits_max: 3,
+        transfer_transactions: 1,
+        poll_concurrency: 1,
+        ..ChannelConfig::default()
+    };
+    let terms = &topology.transfers;
+    ChannelConfig {
+        worker_mode: match topology.worker_mode {
+            plan::WorkerMode::Serial => WorkerMode::Serial,
+            plan::WorkerMode::Keyed => WorkerMode::Keyed,
+            plan::WorkerMode::KeyedBatched => WorkerMode::KeyedBatched,
+        },
+        workers: topology.workers as usize,
+        sync_cost: Duration::from_millis(topology.sync_cost_ms),
+        transactions: topology.transactions as usize,
+        batch_accounts: topology.batch_accounts as usize,
+        span: i64::from(topology.span),
+        commit_every: Duration::from_millis(topology.commit_every_ms),
+        guard: match terms.guard {
+            plan::Guard::User => bankstorm_channel::Guard::User,
+            plan::Guard::Account => bankstorm_channel::Guard::Account,
+        },
+        not_started: match terms.not_started {
+            plan::NotStarted::Final => bankstorm_channel::NotStarted::Final,
+            plan::NotStarted::Fenced => bankstorm_channel::NotStarted::Fenced,
+        },
+        call_limit: Duration::from_millis(terms.call_limit_ms),
+        validity: Duration::from_millis(terms.validity_ms),
+        poll_every: Duration::from_millis(terms.poll_every_ms),
+        poll_retry_first: Duration::from_millis(terms.poll_retry_ms),
+        ..if topology.tight_limits { tight } else { ChannelConfig::default() }
+    }
+}
+
+pub(super) fn banks(terms: &Terms) -> BanksConfig {
+    let temper = &terms.banks;
+    BanksConfig {
+        late_permille: temper.late_permille,
+        never_permille: temper.never_permille,
+        twice_permille: temper.twice_permille,
+        refused_permille: temper.refused_permille,
+        late_for: LATE_LEAST..=Duration::from_millis(temper.late_ms).max(LATE_LEAST),
+        seed: temper.seed,
+        ..BanksConfig::default()
+    }
+}
