@@ -157,8 +157,11 @@ fn refuse(id: TransferId, reason: RejectReason, writes: &mut Writes) -> Answer {
 
 /// What a record that stood before answers to a request with this hash. Decision point P3.
 pub fn stood(record: &TransferRecord, hash: ParamsHash, binding: Binding) -> Answer {
-    let Binding::ParamsHash = binding;
-    if record.params_hash != ParamsHash::TOMBSTONE && record.params_hash != hash {
+    let bound = match binding {
+        Binding::ParamsHash => record.params_hash != ParamsHash::TOMBSTONE,
+        Binding::IdAlone => false,
+    };
+    if bound && record.params_hash != hash {
         return Answer::Drift;
     }
     match record.state {

@@ -18,8 +18,15 @@ use crate::{book, markers};
 
 /// Resolves an id; one whose hold is open is processing. Decision point P6.
 pub(crate) async fn resolve<O: CoreOutside>(outside: &O, config: &CoreConfig, id: TransferId) -> CoreResponse {
-    let Fence::Tombstone = config.protections.fence;
     outside.metrics().count("core_resolves_total", 1);
+    match config.protections.fence {
+        Fence::Tombstone => ask_by_insert(outside, config, id).await,
+        Fence::PlainRead => ask_by_read(outside, id).await,
+    }
+}
+
+/// Waits for whoever holds the id; an id that nobody has is buried.
+async fn ask_by_insert<O: CoreOutside>(outside: &O, config: &CoreConfig, id: TransferId) -> CoreResponse {
     let mut tx = match outside.store().begin().await {
         Ok(tx) => tx,
         Err(error) => return not_started(&error),
@@ -34,6 +41,15 @@ pub(crate) async fn resolve<O: CoreOutside>(outside: &O, config: &CoreConfig, id
             outside.points().reached(markers::PROCESSING);
             CoreResponse::Verdict(book::processing(id))
         }
+        Err(error) => not_started(&error),
+    }
+}
+
+/// P6 off: what is committed now. It waits for nobody, and nothing that comes later meets its answer.
+async fn ask_by_read<O: CoreOutside>(outside: &O, id: TransferId) -> CoreResponse {
+    match outside.store().transfer(id).await {
+        Ok(Some(record)) => CoreResponse::Verdict(book::verdict_of(&record)),
+        Ok(None) => CoreResponse::Verdict(book::rejected(id, RejectReason::NotReceived)),
         Err(error) => not_started(&error),
     }
 }

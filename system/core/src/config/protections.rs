@@ -23,59 +23,78 @@ pub struct Protections {
     pub voiding: Voiding,
 }
 
-/// P1, P2. Decided in `posting::steps::claim_and_lock`: the weaker ones claim nothing, or commit the claim by itself before (or after) the
-/// booking.
+/// P1, P2. Decided in `posting::steps`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum KeyClaim {
     /// The id is claimed under a unique key, in the transaction that books.
     #[default]
     InTheBooking,
+    /// P1 off: nothing is unique. Each attempt claims a key of its own, and its legs keep the sender's id.
+    None,
+    /// P2 off: the id is claimed in a transaction that commits before the one that books.
+    BeforeTheBooking,
+    /// P2 off, second arm: the booking commits, and then the id is claimed in a transaction of its own.
+    AfterTheBooking,
 }
 
-/// P3. Decided in `book::stood`: the weaker one answers whatever stands under the id.
+/// P3. Decided in `book::stood`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Binding {
     /// To the hash of the first request's parameters.
     #[default]
     ParamsHash,
+    /// P3 off: to nothing. Whatever stands under the id is the answer.
+    IdAlone,
 }
 
-/// P4, P5. Decided in `posting::steps::expired`: the weaker ones judge at arrival, or never.
+/// P4, P5. Decided in `posting::steps::expired`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum DeadlineCheck {
     /// In the booking transaction, once the rows are locked.
     #[default]
     UnderTheLock,
+    /// P5 off: when the request arrives, and never again.
+    AtArrival,
+    /// P4 off: not at all.
+    Never,
 }
 
-/// P6. Decided in `fence::resolve`: the weaker one reads, and answers "not received" without leaving anything that a late request meets.
+/// P6. Decided in `fence::resolve`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Fence {
     /// By an insert that stays as a tombstone.
     #[default]
     Tombstone,
+    /// P6 off: by a plain read, which leaves nothing that a late request would meet.
+    PlainRead,
 }
 
-/// P25. Decided in `posting::steps::claim_and_lock` and `outbound::settle`: the weaker one reads heads without locking their rows.
+/// P25. Decided in `posting::steps::claim_and_lock` and `outbound::settle`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum AccountLock {
     /// The account's row lock.
     #[default]
     Row,
+    /// P25 off: rows are read without a lock, and written all the same.
+    None,
 }
 
-/// P26. Decided in `posting::steps::lock_alone`: the weaker one waits for the paying account first, whatever its number.
+/// P26. Decided in `posting::steps::lock_alone`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum LockOrder {
     /// In account order, whoever pays.
     #[default]
     ByAccount,
+    /// P26 off: the paying account first, whatever its number.
+    PayerFirst,
 }
 
-/// P32. Decided in `outbound::ask::next_question`: the weaker one voids as soon as the hold has expired.
+/// P32. Decided in `outbound::ask::next_question`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Voiding {
     /// On the other bank's definite no, to the credit or to the cancel that expiry sends (D39).
     #[default]
     DefiniteNo,
+    /// P32 off: as soon as the hold has expired, whatever the other bank did.
+    OnExpiry,
 }

@@ -4,7 +4,7 @@
 
 use std::sync::Arc;
 
-use bankstorm_contracts::banks_api::Credit;
+use bankstorm_contracts::banks_api::{Credit, CreditState};
 use bankstorm_outside::bank_network::{BankNetwork, CreditReply};
 use bankstorm_outside::bundle::CoreOutside;
 use bankstorm_outside::process::{Metrics, Points, Scope};
@@ -27,10 +27,16 @@ enum Question {
     Cancel,
 }
 
-/// What is to be asked about a hold. Decision point P32: an expired hold is cancelled at the bank, never just voided (D39).
-fn next_question(voiding: Voiding, expires_at: Instant, now: Instant) -> Question {
-    let Voiding::DefiniteNo = voiding;
-    if now >= expires_at { Question::Cancel } else { Question::Credit }
+/// What is to be asked about a hold; `None` voids it unasked. Decision point P32: an expired hold is cancelled at the bank, never just voided
+/// (D39).
+fn next_question(voiding: Voiding, expires_at: Instant, now: Instant) -> Option<Question> {
+    if now < expires_at {
+        return Some(Question::Credit);
+    }
+    match voiding {
+        Voiding::DefiniteNo => Some(Question::Cancel),
+        Voiding::OnExpiry => None,
+    }
 }
 
 impl<O: CoreOutside> Outbound<O> {
@@ -62,7 +68,10 @@ impl<O: CoreOutside> Outbound<O> {
     /// The bank's definite answer, if it gave one in time.
     async fn question(&self, task: &Task) -> Option<Definite> {
         let (hold, banks) = (&task.hold, self.outside.banks());
-        let question = next_question(self.config.protections.voiding, task.expires_at, Instant::now());
+        let voiding = self.config.protections.voiding;
+        let Some(question) = next_question(voiding, task.expires_at, Instant::now()) else {
+            return Some(Definite { state: CreditState::Refused, by: By::Age });
+        };
         self.outside.metrics().count("core_outbound_asked_total", 1);
         let limit = self.config.outbound_call_wait;
         let call = async {
@@ -108,8 +117,11 @@ mod tests {
     #[test]
     fn an_expired_hold_is_cancelled_at_the_bank_and_no_other_one_is_d39() {
         let now = Instant::now();
-        let at = |expires_at| next_question(Voiding::DefiniteNo, expires_at, now);
-        assert_eq!(at(now + Duration::from_millis(1)), Question::Credit);
-        assert_eq!(at(now), Question::Cancel);
+        let at = |voiding, expires_at| next_question(voiding, expires_at, now);
+        for voiding in [Voiding::DefiniteNo, Voiding::OnExpiry] {
+            assert_eq!(at(voiding, now + Duration::from_millis(1)), Some(Question::Credit));
+        }
+        assert_eq!(at(Voiding::DefiniteNo, now), Some(Question::Cancel));
+        assert_eq!(at(Voiding::OnExpiry, now), None, "P32 off: nobody is asked");
     }
 }

@@ -12,7 +12,6 @@ use bankstorm_outside::process::{Metrics, Points};
 use bankstorm_outside::{CommitOutcome, LockMode, StoreError};
 
 use super::Outbound;
-use crate::config::AccountLock;
 use crate::{book, markers};
 
 /// A bank's definite answer.
@@ -31,6 +30,8 @@ pub(super) enum By {
     Cancel,
     /// The bank told it by itself.
     Told,
+    /// It did not: the hold has expired, and that is taken for a no (P32 off).
+    Age,
 }
 
 /// How a hold stands after a transaction.
@@ -88,7 +89,6 @@ impl<O: CoreOutside> Outbound<O> {
 
     /// One transaction: transfer before account, as everywhere. Decision point P25 (the lock), for holds.
     async fn settle(&self, id: TransferId, state: CreditState) -> Result<Ending, Trouble> {
-        let AccountLock::Row = self.config.protections.account_lock;
         let wait = self.config.lock_timeout;
         let mut tx = self.outside.store().begin().await?;
         let Some(hold) = tx.reopen(&[id], wait).await?.into_iter().next() else {

@@ -10,7 +10,7 @@ use bankstorm_outside::{LockMode, StoreError};
 use super::refused::Refusal;
 use super::{Mode, Posting};
 use crate::book::{self, OneOrTwo, Order};
-use crate::config::{AccountLock, DeadlineCheck, KeyClaim, LockOrder};
+use crate::config::DeadlineCheck;
 use crate::queue::Job;
 
 impl<O: CoreOutside> Posting<O> {
@@ -21,8 +21,6 @@ impl<O: CoreOutside> Posting<O> {
         mode: Mode,
         orders: &[Order],
     ) -> Result<(Vec<Claimed>, Locked), Refusal> {
-        let KeyClaim::InTheBooking = self.config.protections.key;
-        let AccountLock::Row = self.config.protections.account_lock;
         let claims: Vec<Claim> = orders.iter().map(Order::claim).collect();
         let mut accounts: Vec<AccountNo> = orders.iter().flat_map(|order| order.touched().iter()).collect();
         accounts.sort_unstable();
@@ -53,7 +51,6 @@ impl<O: CoreOutside> Posting<O> {
         waited: OneOrTwo,
         accounts: &[AccountNo],
     ) -> Result<Locked, StoreError> {
-        let LockOrder::ByAccount = self.config.protections.lock_order;
         let first: Vec<AccountNo> = waited.iter().collect();
         let others: Vec<AccountNo> = accounts.iter().copied().filter(|account| !waited.contains(*account)).collect();
         let mut locked = tx.lock(&first, LockMode::Wait(self.config.lock_timeout)).await?;
@@ -68,7 +65,9 @@ impl<O: CoreOutside> Posting<O> {
 
     /// Whose validity is over, now that the rows are locked. Decision point P4, P5.
     pub(super) fn expired(&self, jobs: &[Job], now: WallMicros) -> Vec<TransferId> {
-        let DeadlineCheck::UnderTheLock = self.config.protections.deadline_check;
+        if self.config.protections.deadline_check != DeadlineCheck::UnderTheLock {
+            return Vec::new();
+        }
         let over = |job: &&Job| book::is_over(self.config.deadline, job.order.promise(), job.since.elapsed(), now);
         jobs.iter().filter(over).map(|job| job.order.id()).collect()
     }
