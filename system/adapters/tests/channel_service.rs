@@ -16,6 +16,7 @@ use bankstorm_adapters::postgres::channel::{PgChannelStore, apply_schema};
 use bankstorm_adapters::process::channel::ChannelProcess;
 use bankstorm_adapters::process::registry::Registry;
 use bankstorm_adapters::process::scope::ProcessScope;
+use bankstorm_adapters::process::wall::MachineWall;
 use bankstorm_adapters::visible::VisibleFile;
 use bankstorm_channel::{Channel, ChannelConfig, WorkerMode};
 use bankstorm_contracts::channel_api::{ChannelRequest, ChannelResponse, HistoryPage};
@@ -140,6 +141,7 @@ async fn start(url: &str, core: &str, config: ChannelConfig) -> Running {
         core: CoreClient::new(core, CoreCalls { reads: 2, transfers: 2 }, "channel-trial").expect("an address"),
         scope: ProcessScope::new(),
         visible: VisibleFile::counting_in(&visible, registry.clone()).expect("a file"),
+        wall: MachineWall,
         registry,
     };
     let channel = Channel::start(process.clone(), config);

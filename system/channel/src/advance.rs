@@ -25,6 +25,7 @@
 
 mod error;
 mod plan;
+mod release;
 mod stage;
 mod unsure;
 
@@ -40,7 +41,7 @@ use bankstorm_outside::process::{Metrics, Points, VisibleLog};
 use bankstorm_outside::{CommitOutcome, LockMode, StoreError};
 use tokio::sync::Semaphore;
 
-use crate::config::ChannelConfig;
+use crate::config::{ChannelConfig, Settling};
 use crate::markers;
 use crate::transfer::{First, Recent};
 
@@ -135,6 +136,7 @@ pub(crate) struct Advancer<O> {
     waits: Semaphore,
     lock_wait: Duration,
     transfer_wait: Duration,
+    settling: Settling,
     recent: Arc<Recent>,
 }
 
@@ -142,14 +144,19 @@ impl<O: ChannelOutside> Advancer<O> {
     /// At most `transactions` at once; accounts that are alone wait `lock_wait` for their row, in half of the transactions at most.
     pub(crate) fn new(outside: O, config: &ChannelConfig, recent: Arc<Recent>) -> Self {
         let [permits, waits] = [config.transactions, config.transactions / 2].map(|count| Semaphore::new(count.max(1)));
-        let (lock_wait, transfer_wait) = (config.lock_wait, config.transfer_wait);
-        Self { outside, permits, waits, lock_wait, transfer_wait, recent }
+        let (lock_wait, transfer_wait, settling) = (config.lock_wait, config.transfer_wait, config.settling);
+        Self { outside, permits, waits, lock_wait, transfer_wait, settling, recent }
     }
 
     /// Advances accounts (distinct, in account order) in one transaction. On an error nothing moved, but for
     /// [`AdvanceError::CommitUnknown`], after which each move remembers what it is unsure of.
     pub(crate) async fn transact(&self, moves: &mut [&mut Move], mode: LockMode) -> Result<Vec<Moved>, AdvanceError> {
         let _permit = self.permits.acquire().await.expect("the semaphore is never closed");
+        // The one place that decides whether a transfer is completed together with its row (P31).
+        match self.settling {
+            Settling::OneTransaction => {}
+            Settling::Two => self.release(moves, mode).await?,
+        }
         let mut tx = self.outside.store().begin().await?;
         let (heads, transfers) = self.lock(&mut tx, moves, mode).await?;
         let staged = stage::stage(moves, heads, transfers, |settled| self.settle_unsure(settled));

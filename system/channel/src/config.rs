@@ -7,6 +7,7 @@ use std::time::Duration;
 use bankstorm_contracts::channel_api::SubmitTransfer;
 use bankstorm_contracts::core_api::VALIDITY_MS;
 use bankstorm_outside::channel_store::Clock;
+use bankstorm_outside::process::WallClock;
 
 /// How a partition's records are worked off.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -20,24 +21,54 @@ pub enum WorkerMode {
     KeyedBatched,
 }
 
-/// What may have one transfer in progress only (A5, D8).
+/// What may have one transfer in progress only (A5, D8), and what sees to it (P7).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Guard {
-    /// A customer, whatever account of his pays.
+    /// A customer, whatever account of his pays: by a unique index.
     #[default]
     User,
-    /// An account.
+    /// An account: by the same index.
     Account,
+    /// P7 off: nothing may; transfers do not stand in each other's way.
+    None,
+    /// P7 off, second arm: an account, by a look at its open transfers before the insert. Two that look at the same moment both see none.
+    CheckThenInsert,
 }
 
 impl Guard {
-    /// The key that no other open transfer may have; `None` would guard nothing. The one place that decides it (P7).
+    /// The key that no other open transfer may have; `None` guards nothing. The one place that decides it (P7).
     pub const fn key(self, submit: &SubmitTransfer) -> Option<i64> {
         match self {
             Self::User => Some(submit.user.0),
             Self::Account => Some(submit.from.get()),
+            Self::None | Self::CheckThenInsert => None,
         }
     }
+
+    /// Whether open transfers are looked at before one is stored.
+    pub const fn looks(self) -> bool {
+        matches!(self, Self::CheckThenInsert)
+    }
+}
+
+/// Who asks core about transfers without a verdict (P8).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Polling {
+    /// Every instance.
+    #[default]
+    On,
+    /// P8 off: nobody. What neither its answer nor its event settles stays open.
+    Off,
+}
+
+/// How a transfer is completed in the copy (A6). Decided in `advance` (P31).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Settling {
+    /// In the transaction that stores its row.
+    #[default]
+    OneTransaction,
+    /// P31 off: in one of its own; its row is stored in the next.
+    Two,
 }
 
 /// By whose clock it is decided when the poller may ask for a transfer.
@@ -46,13 +77,16 @@ pub enum DueClock {
     /// The channel's database's: one for all instances, and it survives their restarts (D31).
     #[default]
     Database,
+    /// P29 off: this process's, of which every instance has another, and which may be set.
+    Process,
 }
 
 impl DueClock {
-    /// What the store is told. The one place that decides it (P29).
-    pub const fn now(self) -> Clock {
+    /// What the store is told; `wall` is this process's clock. The one place that decides it (P29).
+    pub fn now(self, wall: &impl WallClock) -> Clock {
         match self {
             Self::Database => Clock::Database,
+            Self::Process => Clock::Given(wall.now()),
         }
     }
 }
@@ -113,6 +147,10 @@ pub struct ChannelConfig {
     pub guard: Guard,
     /// By whose clock transfers are due for the poller. Default [`DueClock::Database`].
     pub clock: DueClock,
+    /// Who asks core about transfers without a verdict. Default [`Polling::On`].
+    pub polling: Polling,
+    /// How a transfer is completed in the copy. Default [`Settling::OneTransaction`].
+    pub settling: Settling,
     /// What core's "not started" makes of a transfer. Default [`NotStarted::Fenced`].
     pub not_started: NotStarted,
     /// Transfers being submitted at once in this process; more are refused as not started. Default 1,000.
@@ -167,6 +205,8 @@ impl Default for ChannelConfig {
             transfer_wait: Duration::from_millis(20),
             guard: Guard::default(),
             clock: DueClock::default(),
+            polling: Polling::default(),
+            settling: Settling::default(),
             not_started: NotStarted::default(),
             submits_max: 1_000,
             transfer_transactions: 4,

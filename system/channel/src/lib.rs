@@ -47,7 +47,7 @@ use advance::Advancer;
 use parts::Parts;
 use transfer::{Recent, Transfers};
 
-pub use config::{ChannelConfig, DueClock, Guard, NotStarted, WorkerMode};
+pub use config::{ChannelConfig, DueClock, Guard, NotStarted, Polling, Settling, WorkerMode};
 
 /// A running channel. Clones are handles to the same one.
 #[derive(Clone, Debug)]
@@ -58,24 +58,27 @@ pub struct Channel<O> {
 }
 
 impl<O: ChannelOutside> Channel<O> {
-    /// Starts the consumer and the poller in the outside's scope. They end when the scope is asked to stop.
+    /// Starts the consumer, and the poller unless it is off, in the outside's scope. They end when the scope is asked to stop.
     pub fn start(outside: O, config: ChannelConfig) -> Self {
         let parts = Arc::new(Parts::default());
         let recent = Arc::new(Recent::default());
         let advancer = Arc::new(Advancer::new(outside.clone(), &config, Arc::clone(&recent)));
         let transfers =
             Transfers::new(outside.clone(), config.clone(), Arc::clone(&advancer), recent, Arc::clone(&parts));
+        let polling = config.polling;
         let (outside_too, part) = (outside.clone(), parts.begin());
         outside.scope().spawn("channel-consumer", async move {
             let _part = part;
             consumer::run(outside_too, config, advancer).await;
         });
         // The one place that decides whether anybody asks for transfers without a verdict (P8).
-        let (polled, parts_too, part) = (Arc::clone(&transfers), Arc::clone(&parts), parts.begin());
-        outside.scope().spawn("channel-poller", async move {
-            let _part = part;
-            poller::run(polled, parts_too).await;
-        });
+        if polling == Polling::On {
+            let (polled, parts_too, part) = (Arc::clone(&transfers), Arc::clone(&parts), parts.begin());
+            outside.scope().spawn("channel-poller", async move {
+                let _part = part;
+                poller::run(polled, parts_too).await;
+            });
+        }
         Self { outside, transfers, parts }
     }
 

@@ -84,14 +84,15 @@ impl<O: ChannelOutside> Poller<O> {
         if limit == 0 {
             return Next::Place;
         }
-        match self.transfers.outside.store().take_due(limit, config.poll_lease, config.clock.now()).await {
+        let outside = &self.transfers.outside;
+        match outside.store().take_due(limit, config.poll_lease, config.clock.now(outside.wall())).await {
             Ok(due) => {
                 let full = due.len() >= limit as usize;
                 due.into_iter().for_each(|row| self.begin(row));
                 if full { Next::Place } else { Next::Look }
             }
             Err(error) => {
-                self.transfers.outside.metrics().count("channel_poll_store_errors_total", 1);
+                outside.metrics().count("channel_poll_store_errors_total", 1);
                 tracing::warn!(%error, "what is due could not be taken");
                 Next::Pause(if let Next::Pause(failures) = last { failures.saturating_add(1) } else { 0 })
             }
@@ -171,7 +172,8 @@ impl<O: ChannelOutside> Transfers<O> {
     /// If this fails the lease stands, and the transfer is due again when it runs out.
     async fn postpone(&self, row: &TransferRow) {
         let by = self.config.poll_pause(row.attempts.saturating_sub(1), salt(row.id));
-        if let Err(error) = self.outside.store().postpone(row.id, by, self.config.clock.now()).await {
+        let clock = self.config.clock.now(self.outside.wall());
+        if let Err(error) = self.outside.store().postpone(row.id, by, clock).await {
             self.outside.metrics().count("channel_poll_store_errors_total", 1);
             tracing::warn!(%error, id = %row.id, "a transfer was not postponed");
         }

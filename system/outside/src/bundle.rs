@@ -9,7 +9,7 @@ use crate::channel_store::ChannelStore;
 use crate::core_api::CoreApi;
 use crate::core_store::CoreStore;
 use crate::log::EventLog;
-use crate::process::{Metrics, Points, Scope, VisibleLog};
+use crate::process::{Metrics, Points, Scope, VisibleLog, WallClock};
 
 /// What core knows of the outside.
 pub trait CoreOutside: Clone + Send + Sync + 'static {
@@ -56,6 +56,8 @@ pub trait ChannelOutside: Clone + Send + Sync + 'static {
     type Metrics: Metrics;
     /// Its log of visible entries.
     type Visible: VisibleLog;
+    /// Its machine's clock.
+    type Wall: WallClock;
 
     /// Its database.
     fn store(&self) -> &Self::Store;
@@ -71,6 +73,8 @@ pub trait ChannelOutside: Clone + Send + Sync + 'static {
     fn metrics(&self) -> &Self::Metrics;
     /// Its log of visible entries.
     fn visible(&self) -> &Self::Visible;
+    /// Its machine's clock.
+    fn wall(&self) -> &Self::Wall;
 }
 
 /// What the other banks know of the outside.

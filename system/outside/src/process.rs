@@ -1,11 +1,11 @@
-//! What a process lends its services: spawning, markers, counters, the visible log.
+//! What a process lends its services: spawning, a clock, markers, counters, the visible log.
 //!
 //! In: futures, names, numbers. Out: nothing but effects. Elsewhere: tokio, Prometheus and files (`adapters`), crashes (`simulator`).
 
 use std::future::Future;
 use std::time::Duration;
 
-use bankstorm_contracts::{AccountNo, Seq};
+use bankstorm_contracts::{AccountNo, Seq, WallMicros};
 
 /// The only way a service starts a task: everything in a scope ends with the process.
 pub trait Scope: Clone + Send + Sync + 'static {
@@ -17,6 +17,12 @@ pub trait Scope: Clone + Send + Sync + 'static {
 
     /// Whether the process was asked to stop.
     fn is_stopping(&self) -> bool;
+}
+
+/// The clock of the process's machine. It may be wrong, and may be set either way: what has to be right goes by other clocks (P29).
+pub trait WallClock: Clone + Send + Sync + 'static {
+    /// What it says now.
+    fn now(&self) -> WallMicros;
 }
 
 /// Points that the protocol passes: `sometimes` markers that must have fired at least once where a scenario declares them.

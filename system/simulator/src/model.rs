@@ -6,6 +6,7 @@
 //! | [`core_store`], [`channel_store`] | the tables in it | what is committed and what a transaction has staged |
 //! | [`log`] | Apache Kafka | partitions, one idempotent producer at a time failing for good, groups with generations, revocation, session time-out |
 //! | [`process`] | a process | tasks that freeze and end with it, markers, counters, the visible log |
+//! | [`wall`] | its machine's clock | it can be set |
 //! | [`network`] | HTTP over TCP | links with delays and cuts, calls that get refused, lost, held or doubled, handlers that end with their caller |
 //! | [`core_api`] | a channel's client of core | its limit, its errors |
 //! | [`bank_network`] | core's client of the other banks, theirs of core, their book | the same; a book that outlives its process |
@@ -25,3 +26,4 @@ pub mod log;
 pub mod network;
 pub mod outside;
 pub mod process;
+pub mod wall;

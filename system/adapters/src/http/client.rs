@@ -66,9 +66,8 @@ impl Client {
         }
         let authority = uri.authority().ok_or_else(|| refuse("no host".to_owned()))?;
         let authority = format!("{}:{}", authority.host(), authority.port_u16().unwrap_or(80));
-        let caller = HeaderValue::from_str(caller).map_err(|_| {
-            CallError::NotSent(format!("caller {caller:?}: accepted are printable ASCII characters"))
-        })?;
+        let caller = HeaderValue::from_str(caller)
+            .map_err(|_| CallError::NotSent(format!("caller {caller:?}: accepted are printable ASCII characters")))?;
         let inner = Inner { authority, caller, places: Semaphore::new(connections.max(1)), idle: Mutex::default() };
         Ok(Self(Arc::new(inner)))
     }

@@ -18,6 +18,7 @@ use tokio::net::TcpListener;
 use super::core::{ServeError, stopping};
 use super::registry::Registry;
 use super::scope::ProcessScope;
+use super::wall::MachineWall;
 use crate::http::core_client::{CoreCalls, CoreClient};
 use crate::http::server::{Ready, operations, serve};
 use crate::kafka::KafkaLog;
@@ -64,6 +65,8 @@ pub struct ChannelProcess<L: EventLog> {
     pub registry: Registry,
     /// Its visible log.
     pub visible: VisibleFile,
+    /// Its machine's clock.
+    pub wall: MachineWall,
 }
 
 impl<L: EventLog> ChannelOutside for ChannelProcess<L> {
@@ -74,6 +77,7 @@ impl<L: EventLog> ChannelOutside for ChannelProcess<L> {
     type Points = Registry;
     type Metrics = Registry;
     type Visible = VisibleFile;
+    type Wall = MachineWall;
 
     fn store(&self) -> &PgChannelStore {
         &self.store
@@ -102,6 +106,10 @@ impl<L: EventLog> ChannelOutside for ChannelProcess<L> {
     fn visible(&self) -> &VisibleFile {
         &self.visible
     }
+
+    fn wall(&self) -> &MachineWall {
+        &self.wall
+    }
 }
 
 /// Serves until SIGTERM or SIGINT.
@@ -120,6 +128,7 @@ pub async fn serve_channel(options: ChannelServe) -> Result<(), ServeError> {
             .map_err(|error| ServeError::Settings(error.to_string()))?,
         scope: scope.clone(),
         visible: VisibleFile::counting_in(&options.visible_log, registry.clone())?,
+        wall: MachineWall,
         registry,
     };
     let address = options.listen;

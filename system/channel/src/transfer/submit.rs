@@ -97,15 +97,30 @@ impl<O: ChannelOutside> Transfers<O> {
             amount: submit.amount,
             params_hash: submit.params_hash(),
             due_in: self.config.first_due(),
-            clock: self.config.clock.now(),
+            clock: self.config.clock.now(self.outside.wall()),
         };
         let _slot = self.slot().await;
+        if self.config.guard.looks()
+            && let Some(met) = self.look(submit).await?
+        {
+            return Ok((met, CommitOutcome::Ok));
+        }
         let mut tx = self.outside.store().begin().await?;
         let opened = tx.open(&transfer, self.config.transfer_wait).await?;
         match opened {
             Opened::New(_) => Ok((opened, tx.commit().await)),
             Opened::Existing(_) | Opened::Guarded(_) => Ok((opened, CommitOutcome::Ok)),
         }
+    }
+
+    /// What stands in the way of a transfer at this moment, which says nothing of the next one (P7 off).
+    async fn look(&self, submit: &SubmitTransfer) -> Result<Option<Opened>, StoreError> {
+        let store = self.outside.store();
+        if let Some(row) = store.transfer(submit.id).await? {
+            return Ok(Some(Opened::Existing(row)));
+        }
+        let open = store.page(submit.from, None, 1).await?.map(|page| page.pending);
+        Ok(open.unwrap_or_default().first().copied().map(Opened::Guarded))
     }
 
     /// The id stood before.

@@ -5,6 +5,7 @@
 
 mod bench;
 mod fakes;
+mod protections;
 
 use std::time::Duration;
 

@@ -8,6 +8,7 @@ use bankstorm_outside::bundle::{BanksOutside, ChannelOutside, CoreOutside};
 use super::bank_network::{ModelBankBook, ModelBankNetwork, ModelOutcomeSink};
 use super::core_api::ModelCoreApi;
 use super::process::{ModelMetrics, ModelScope, ModelVisible};
+use super::wall::ModelWall;
 use crate::planted;
 
 /// What a core process knows of the outside.
@@ -73,6 +74,8 @@ pub struct ModelChannel {
     pub metrics: ModelMetrics,
     /// Its visible log.
     pub visible: ModelVisible,
+    /// Its machine's clock.
+    pub wall: ModelWall,
 }
 
 impl ChannelOutside for ModelChannel {
@@ -83,6 +86,7 @@ impl ChannelOutside for ModelChannel {
     type Points = ModelMetrics;
     type Metrics = ModelMetrics;
     type Visible = ModelVisible;
+    type Wall = ModelWall;
 
     fn store(&self) -> &planted::ChannelStore {
         &self.store
@@ -110,6 +114,10 @@ impl ChannelOutside for ModelChannel {
 
     fn visible(&self) -> &ModelVisible {
         &self.visible
+    }
+
+    fn wall(&self) -> &ModelWall {
+        &self.wall
     }
 }
 

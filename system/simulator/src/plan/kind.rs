@@ -61,7 +61,7 @@ kinds! {
     StepRefused "pg.step_refused" false false "0 data error, 1 deadlock, 2 out of resources" "The nth write of a transaction is refused.";
     RowHeld "pg.row_held" true true "the account's index" "Somebody else holds an account's row for `lasts_ms`.";
     ConnectionsTaken "pg.connections_taken" true true "how many" "Connections are not to be had for `lasts_ms`.";
-    ClockStep "clock.step" true false "milliseconds, either way" "The database's clock is set.";
+    ClockStep "clock.step" true false "milliseconds, either way" "The clock of a database, or of a channel's machine, is set.";
     ProduceRefused "kafka.produce_refused" false false "" "The nth record is not appended, and its producer has failed.";
     ProduceUnanswered "kafka.produce_unanswered" false false "" "The nth record is appended, its acknowledgement lost, and its producer has failed.";
     ProduceStalled "kafka.produce_stalled" false true "" "The nth record, and what follows it, takes `lasts_ms`.";
@@ -121,7 +121,8 @@ pub fn places_in(kind: Kind, topology: &Topology) -> Vec<String> {
     match kind.word().split_once('.').map_or("", |(family, _)| family) {
         "node" if kind == Kind::NodeRestart => one("core").chain(channels()).chain(one("banks")).collect(),
         "node" => one("core").chain(channels()).chain(one("banks")).chain(databases()).chain(one("kafka")).collect(),
-        "pg" | "clock" => databases().collect(),
+        "pg" => databases().collect(),
+        "clock" => databases().chain(channels()).collect(),
         "kafka" if kind == Kind::FetchStalled => channels().collect(),
         "kafka" if kind == Kind::ClientFailed => one("core").chain(channels()).collect(),
         "kafka" => one("kafka").collect(),

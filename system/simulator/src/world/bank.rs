@@ -28,6 +28,7 @@ use crate::model::log::ModelLog;
 use crate::model::network::{Endpoint, Network};
 use crate::model::outside::{ModelBanks, ModelChannel, ModelCore};
 use crate::model::process::{ModelMetrics, ModelScope, ModelVisible};
+use crate::model::wall::ModelWall;
 use crate::plan::{Plan, Topology};
 use crate::planted::{self, Planted};
 use crate::trace;
@@ -63,6 +64,8 @@ pub(crate) struct Process<Q, A> {
     pub(crate) metrics: ModelMetrics,
     /// The visible log: a file, which outlives the process.
     pub(crate) visible: ModelVisible,
+    /// Its machine's clock, which outlives it too.
+    pub(crate) wall: ModelWall,
     running: Mutex<Option<ModelScope>>,
 }
 
@@ -73,6 +76,7 @@ impl<Q, A> Process<Q, A> {
             endpoint: Endpoint::new(name),
             metrics: ModelMetrics::default(),
             visible: ModelVisible::default(),
+            wall: ModelWall::default(),
             running: Mutex::default(),
         }
     }
@@ -233,6 +237,7 @@ impl Bank {
             scope: scope.clone(),
             metrics: process.metrics.clone(),
             visible: process.visible.clone(),
+            wall: process.wall.clone(),
         };
         let channel = {
             let _who = trace::acting(process.name);

@@ -273,7 +273,10 @@ impl Conductor {
                 }
             }
             Kind::ConnectionsTaken => self.database(&fault.place).take_connections(count, lasts),
-            Kind::ClockStep => self.database(&fault.place).step_clock(fault.amount),
+            Kind::ClockStep => match bank.channel_of(&fault.place) {
+                Some(index) => bank.channels[index].wall.step(fault.amount),
+                None => self.database(&fault.place).step_clock(fault.amount),
+            },
             Kind::Rebalance => bank.log.lose_all(GROUP),
             Kind::FetchStalled => {
                 if let Some(index) = bank.channel_of(&fault.place) {

@@ -1,7 +1,9 @@
 //! A channel's outside in memory: one transaction at a time, core by a script, a log that plays what a test sends.
 //!
 //! In: answers, verdicts, events, how commits end. Out: what was stored, asked and counted. Elsewhere: models that wait, stall and
-//! crash as the real things do (`simulator`).
+//! crash as the real things do (`simulator`); what a process lends its services (`process`).
+
+mod process;
 
 use std::collections::{BTreeMap, VecDeque};
 use std::future::Future;
@@ -10,7 +12,6 @@ use std::time::Duration;
 
 use bankstorm_contracts::core_api::{Transfer, Verdict};
 use bankstorm_contracts::{AccountNo, Entry, Head, Seq, TransferId, WallMicros, Won};
-use bankstorm_outside::bundle::ChannelOutside;
 use bankstorm_outside::channel_store::{
     AdvanceWrites, ChannelStore, ChannelTx, Clock, NewTransfer, Opened, StoredPage, TransferRow,
 };
@@ -18,7 +19,6 @@ use bankstorm_outside::core_api::{CallError, CoreApi, Submitted};
 use bankstorm_outside::log::{
     ConsumerEvent, Delivered, EventConsumer, EventLog, EventProducer, LogError, Outgoing, TopicPartition,
 };
-use bankstorm_outside::process::{Metrics, Points, Scope, VisibleLog};
 use bankstorm_outside::{CommitOutcome, LockMode, StoreError};
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 use tokio::sync::{Mutex as Turn, Notify, OwnedMutexGuard};
@@ -62,6 +62,10 @@ pub(super) struct Data {
     pub(super) booked: Vec<Entry>,
     pub(super) counts: BTreeMap<&'static str, u64>,
     pub(super) visible: Vec<(AccountNo, Seq, Seq)>,
+    /// By which clocks due times were set and judged.
+    pub(super) clocks: Vec<Clock>,
+    /// What the machine's clock says.
+    pub(super) wall_us: i64,
     stopping: bool,
 }
 
@@ -130,8 +134,9 @@ impl ChannelStore for Fake {
         Ok(self.data().transfers.get(&id).cloned())
     }
 
-    async fn take_due(&self, limit: u32, lease: Duration, _: Clock) -> Result<Vec<TransferRow>, StoreError> {
+    async fn take_due(&self, limit: u32, lease: Duration, clock: Clock) -> Result<Vec<TransferRow>, StoreError> {
         let mut data = self.data();
+        data.clocks.push(clock);
         let now = Instant::now();
         let Data { transfers, due, .. } = &mut *data;
         let open = |id: &TransferId| transfers.get(id).is_some_and(|row| !row.stage.is_terminal());
@@ -144,7 +149,8 @@ impl ChannelStore for Fake {
         Ok(ids.iter().map(|id| transfers[id].clone()).collect())
     }
 
-    async fn postpone(&self, id: TransferId, by: Duration, _: Clock) -> Result<(), StoreError> {
+    async fn postpone(&self, id: TransferId, by: Duration, clock: Clock) -> Result<(), StoreError> {
+        self.data().clocks.push(clock);
         self.data().due.get_mut(&id).expect("it is stored").1 = Instant::now() + by;
         Ok(())
     }
@@ -160,7 +166,8 @@ impl ChannelTx for Tx {
     }
 
     async fn open(&mut self, new: &NewTransfer, _: Duration) -> Result<Opened, StoreError> {
-        let data = self.fake.data();
+        let mut data = self.fake.data();
+        data.clocks.push(new.clock);
         if let Some(row) = data.transfers.get(&new.id) {
             return Ok(Opened::Existing(row.clone()));
         }
@@ -314,83 +321,4 @@ impl EventConsumer for Member {
     }
 
     async fn close(self) {}
-}
-
-impl Scope for Fake {
-    #[expect(clippy::disallowed_methods, reason = "this is what the service spawns through")]
-    fn spawn(&self, _: &'static str, task: impl Future<Output = ()> + Send + 'static) {
-        tokio::spawn(task);
-    }
-
-    async fn stopping(&self) {
-        let mut stop = std::pin::pin!(self.stop.notified());
-        stop.as_mut().enable();
-        if !self.is_stopping() {
-            stop.await;
-        }
-    }
-
-    fn is_stopping(&self) -> bool {
-        self.data().stopping
-    }
-}
-
-impl Points for Fake {
-    fn reached(&self, marker: &'static str) {
-        *self.data().counts.entry(marker).or_default() += 1;
-    }
-}
-
-impl Metrics for Fake {
-    fn count(&self, name: &'static str, by: u64) {
-        *self.data().counts.entry(name).or_default() += by;
-    }
-
-    fn gauge(&self, _: &'static str, _: i64) {}
-
-    fn observe(&self, _: &'static str, _: Duration) {}
-}
-
-impl VisibleLog for Fake {
-    fn visible(&self, advances: &[(AccountNo, Seq, Seq)]) {
-        self.data().visible.extend_from_slice(advances);
-    }
-}
-
-impl ChannelOutside for Fake {
-    type Store = Self;
-    type Log = Self;
-    type Core = Self;
-    type Scope = Self;
-    type Points = Self;
-    type Metrics = Self;
-    type Visible = Self;
-
-    fn store(&self) -> &Self {
-        self
-    }
-
-    fn log(&self) -> &Self {
-        self
-    }
-
-    fn core(&self) -> &Self {
-        self
-    }
-
-    fn scope(&self) -> &Self {
-        self
-    }
-
-    fn points(&self) -> &Self {
-        self
-    }
-
-    fn metrics(&self) -> &Self {
-        self
-    }
-
-    fn visible(&self) -> &Self {
-        self
-    }
 }

@@ -26,6 +26,7 @@ use bankstorm_simulator::model::log::ModelLog;
 use bankstorm_simulator::model::network::Network;
 use bankstorm_simulator::model::outside::ModelCore;
 use bankstorm_simulator::model::process::{ModelMetrics, ModelScope, ModelVisible};
+use bankstorm_simulator::model::wall::ModelWall;
 use bankstorm_simulator::planted;
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 use tokio::time::{sleep, timeout};
@@ -96,6 +97,7 @@ impl Bench {
             scope: ModelScope::named("channel"),
             metrics: ModelMetrics::default(),
             visible: ModelVisible::default(),
+            wall: ModelWall::default(),
         };
         let channel = Channel::start(outside.clone(), config);
         Self { outside, core_process, ends, core_store, events, channel }
@@ -164,6 +166,7 @@ pub(crate) struct Outside {
     scope: ModelScope,
     pub(crate) metrics: ModelMetrics,
     pub(crate) visible: ModelVisible,
+    wall: ModelWall,
 }
 
 impl ChannelOutside for Outside {
@@ -174,6 +177,7 @@ impl ChannelOutside for Outside {
     type Points = ModelMetrics;
     type Metrics = ModelMetrics;
     type Visible = ModelVisible;
+    type Wall = ModelWall;
 
     fn store(&self) -> &ModelChannelStore {
         &self.store
@@ -201,6 +205,10 @@ impl ChannelOutside for Outside {
 
     fn visible(&self) -> &ModelVisible {
         &self.visible
+    }
+
+    fn wall(&self) -> &ModelWall {
+        &self.wall
     }
 }
 
