@@ -200,6 +200,7 @@ mod tests {
             seq: Some(11),
             balance_after: Some(Won::new(500)),
             posted_at: None,
+            params_hash: None,
         };
         let ok = ending(201, &completed);
         assert_eq!((ok.outcome, ok.seq, ok.balance_after, ok.status), (Outcome::Ok, Some(11), Some(500), Some(201)));

@@ -236,6 +236,10 @@ pub struct Verdict {
     /// When it was posted, by core's database clock, once completed: with it the caller knows the whole entry.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub posted_at: Option<WallMicros>,
+    /// What the id is bound to, where a row stands under it: SHA-256 over the parameters that claimed it, all zeros for a tombstone. Whoever
+    /// sent other parameters knows by it that the verdict is not about his request.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub params_hash: Option<ParamsHash>,
 }
 
 /// Several entries of one account, in order of their serials.

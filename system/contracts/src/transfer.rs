@@ -3,11 +3,13 @@
 //! In: what a caller sends. Out: [`TransferId`], [`ParamsHash`], [`TransferState`], [`RejectReason`]. Elsewhere: what moves a
 //! transfer from state to state (`core`, `channel`).
 
+use std::borrow::Cow;
 use std::fmt;
 use std::str::FromStr;
 
-use schemars::JsonSchema;
-use serde::{Deserialize, Serialize};
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
+use serde::de::Error as _;
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use sha2::{Digest, Sha256};
 use uuid::Uuid;
 
@@ -67,6 +69,49 @@ impl ParamsHash {
 
     /// What a tombstone carries: parameters that nobody ever sent, so that any late request differs from it.
     pub const TOMBSTONE: Self = Self([0; 32]);
+}
+
+/// 64 lower-case hexadecimal digits: its form on the wire.
+impl fmt::Display for ParamsHash {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
+    }
+}
+
+impl Serialize for ParamsHash {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
+impl<'de> Deserialize<'de> for ParamsHash {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = Cow::<'_, str>::deserialize(deserializer)?;
+        let digit = |byte: u8| match byte {
+            b'0'..=b'9' => Some(byte - b'0'),
+            b'a'..=b'f' => Some(byte - b'a' + 10),
+            _ => None,
+        };
+        let pair = |pair: &[u8]| Some(digit(pair[0])? << 4 | digit(pair[1])?);
+        let (pairs, rest) = text.as_bytes().as_chunks::<2>();
+        let bytes: Option<Vec<u8>> = pairs.iter().map(|two| pair(two)).collect();
+        let hash = bytes.filter(|_| rest.is_empty()).and_then(|bytes| bytes.try_into().ok());
+        hash.map(Self).ok_or_else(|| D::Error::custom("a hash is 64 lower-case hexadecimal digits"))
+    }
+}
+
+impl JsonSchema for ParamsHash {
+    fn inline_schema() -> bool {
+        true
+    }
+
+    fn schema_name() -> Cow<'static, str> {
+        "ParamsHash".into()
+    }
+
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        json_schema!({ "type": "string", "pattern": "^[0-9a-f]{64}$" })
+    }
 }
 
 /// What an id stands for in core.
@@ -210,5 +255,16 @@ mod tests {
             ParamsHash::TOMBSTONE,
         ];
         assert!(others.iter().all(|other| *other != base));
+    }
+
+    #[test]
+    fn a_hash_is_64_lower_case_digits_on_the_wire_and_nothing_else() {
+        let hash = ParamsHash(std::array::from_fn(|at| at as u8 * 8));
+        let text = serde_json::to_string(&hash).expect("a text");
+        assert!(text.starts_with("\"00081018") && text.len() == 66, "{text}");
+        assert_eq!(serde_json::from_str::<ParamsHash>(&text).expect("a hash"), hash);
+        for bad in [text.to_uppercase(), text.replace("0008", "008"), text.replace("0008", "000g"), "\"\"".to_owned()] {
+            assert!(serde_json::from_str::<ParamsHash>(&bad).is_err(), "{bad}");
+        }
     }
 }

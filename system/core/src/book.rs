@@ -116,12 +116,25 @@ pub fn plan(orders: &[Order], claimed: &[Claimed], locked: &Locked, terms: &Term
     for (order, claim) in orders.iter().zip(claimed) {
         let answer = match claim {
             Claimed::Existing(record) => Some(stood(record, order.hash, terms.binding)),
-            Claimed::New => fresh(order, &mut accounts, locked.now, terms, &mut plan.writes),
+            Claimed::New => fresh(order, &mut accounts, locked.now, terms, &mut plan.writes)
+                .map(|answer| bound(answer, shown(order.hash, terms.binding))),
         };
         plan.answers.push(answer);
     }
     accounts.write_changes(&mut plan.writes);
     plan
+}
+
+/// What is said of what an id is bound to: nothing where it is bound to nothing (P3 off).
+pub fn shown(hash: ParamsHash, binding: Binding) -> Option<ParamsHash> {
+    (binding == Binding::ParamsHash).then_some(hash)
+}
+
+const fn bound(answer: Answer, params_hash: Option<ParamsHash>) -> Answer {
+    match answer {
+        Answer::Settled(verdict) => Answer::Settled(Verdict { params_hash, ..verdict }),
+        other => other,
+    }
 }
 
 /// Judges an order whose id is new.
@@ -166,12 +179,12 @@ pub fn stood(record: &TransferRecord, hash: ParamsHash, binding: Binding) -> Ans
     }
     match record.state {
         TransferState::Processing => Answer::Processing,
-        TransferState::Completed | TransferState::Rejected => Answer::Stood(verdict_of(record)),
+        TransferState::Completed | TransferState::Rejected => Answer::Stood(verdict_of(record, binding)),
     }
 }
 
 /// A record's verdict.
-pub const fn verdict_of(record: &TransferRecord) -> Verdict {
+pub fn verdict_of(record: &TransferRecord, binding: Binding) -> Verdict {
     Verdict {
         id: record.id,
         state: record.state,
@@ -179,19 +192,20 @@ pub const fn verdict_of(record: &TransferRecord) -> Verdict {
         seq: record.seq,
         balance_after: record.balance_after,
         posted_at: record.posted_at,
+        params_hash: shown(record.params_hash, binding),
     }
 }
 
 /// The verdict of a refusal.
 pub const fn rejected(id: TransferId, reason: RejectReason) -> Verdict {
     let state = TransferState::Rejected;
-    Verdict { id, state, reason: Some(reason), seq: None, balance_after: None, posted_at: None }
+    Verdict { id, state, reason: Some(reason), seq: None, balance_after: None, posted_at: None, params_hash: None }
 }
 
 /// The verdict of what is in work.
 pub const fn processing(id: TransferId) -> Verdict {
     let state = TransferState::Processing;
-    Verdict { id, state, reason: None, seq: None, balance_after: None, posted_at: None }
+    Verdict { id, state, reason: None, seq: None, balance_after: None, posted_at: None, params_hash: None }
 }
 
 /// The verdict of a posting whose customer's entry gave the account this head.
@@ -203,6 +217,7 @@ const fn completed(id: TransferId, head: Head, now: WallMicros) -> Verdict {
         seq: Some(head.seq),
         balance_after: Some(head.balance),
         posted_at: Some(now),
+        params_hash: None,
     }
 }
 

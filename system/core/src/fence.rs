@@ -5,9 +5,9 @@
 //! The question is asked by an insert, not by a read: an insert waits for an uncommitted holder of the id and then tells the truth, a
 //! read would say "not found" while the posting is about to commit (R1).
 
-use bankstorm_contracts::core_api::CoreResponse;
+use bankstorm_contracts::core_api::{CoreResponse, Verdict};
 use bankstorm_contracts::problem::{Problem, ProblemKind};
-use bankstorm_contracts::{RejectReason, TransferId};
+use bankstorm_contracts::{ParamsHash, RejectReason, TransferId};
 use bankstorm_outside::bundle::CoreOutside;
 use bankstorm_outside::core_store::{Claim, Claimed, CoreStore, CoreTx, Writes};
 use bankstorm_outside::process::{Metrics, Points};
@@ -21,7 +21,7 @@ pub(crate) async fn resolve<O: CoreOutside>(outside: &O, config: &CoreConfig, id
     outside.metrics().count("core_resolves_total", 1);
     match config.protections.fence {
         Fence::Tombstone => ask_by_insert(outside, config, id).await,
-        Fence::PlainRead => ask_by_read(outside, id).await,
+        Fence::PlainRead => ask_by_read(outside, config, id).await,
     }
 }
 
@@ -33,7 +33,9 @@ async fn ask_by_insert<O: CoreOutside>(outside: &O, config: &CoreConfig, id: Tra
     };
     match tx.claim(&[Claim::tombstone(id)], config.resolve_wait).await {
         Ok(claimed) => match claimed.into_iter().next() {
-            Some(Claimed::Existing(record)) => CoreResponse::Verdict(book::verdict_of(&record)),
+            Some(Claimed::Existing(record)) => {
+                CoreResponse::Verdict(book::verdict_of(&record, config.protections.binding))
+            }
             Some(Claimed::New) => bury(outside, tx, id).await,
             None => unreachable!("the store answers every claim"),
         },
@@ -46,16 +48,17 @@ async fn ask_by_insert<O: CoreOutside>(outside: &O, config: &CoreConfig, id: Tra
 }
 
 /// P6 off: what is committed now. It waits for nobody, and nothing that comes later meets its answer.
-async fn ask_by_read<O: CoreOutside>(outside: &O, id: TransferId) -> CoreResponse {
+async fn ask_by_read<O: CoreOutside>(outside: &O, config: &CoreConfig, id: TransferId) -> CoreResponse {
     match outside.store().transfer(id).await {
-        Ok(Some(record)) => CoreResponse::Verdict(book::verdict_of(&record)),
+        Ok(Some(record)) => CoreResponse::Verdict(book::verdict_of(&record, config.protections.binding)),
         Ok(None) => CoreResponse::Verdict(book::rejected(id, RejectReason::NotReceived)),
         Err(error) => not_started(&error),
     }
 }
 
 async fn bury<O: CoreOutside>(outside: &O, tx: <O::Store as CoreStore>::Tx, id: TransferId) -> CoreResponse {
-    let verdict = book::rejected(id, RejectReason::NotReceived);
+    let refused = book::rejected(id, RejectReason::NotReceived);
+    let verdict = Verdict { params_hash: Some(ParamsHash::TOMBSTONE), ..refused };
     let writes = Writes { settled: vec![book::settled(&verdict)], ..Writes::default() };
     match tx.write_and_commit(&writes).await {
         CommitOutcome::Ok => {

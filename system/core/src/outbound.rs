@@ -97,7 +97,9 @@ impl<O: CoreOutside> Outbound<O> {
         let definite = Definite { state: answer.state, by: By::Told };
         match self.conclude(answer.id, definite).await {
             Ok(Ending::Ended(verdict)) => CoreResponse::Verdict(verdict),
-            Ok(Ending::Stood(record)) => CoreResponse::Verdict(book::verdict_of(&record)),
+            Ok(Ending::Stood(record)) => {
+                CoreResponse::Verdict(book::verdict_of(&record, self.config.protections.binding))
+            }
             Ok(Ending::NoSuchHold) => {
                 let detail = format!("there is no transfer {} to another bank", answer.id);
                 CoreResponse::Problem(Problem {

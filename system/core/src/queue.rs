@@ -204,6 +204,7 @@ mod tests {
             seq: Some(2),
             balance_after: Some(Won::new(10)),
             posted_at: None,
+            params_hash: None,
         };
         let first = collapsed.jobs.into_iter().next().expect("id 1");
         first.answer(CoreResponse::Created(verdict));

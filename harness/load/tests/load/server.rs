@@ -146,6 +146,7 @@ impl Bank {
                         seq: None,
                         balance_after: None,
                         posted_at: None,
+                        params_hash: None,
                     },
                 )
             }
@@ -200,6 +201,7 @@ impl Bank {
                 seq: Some(seq),
                 balance_after: Some(balance_after),
                 posted_at: None,
+                params_hash: None,
             },
         )
     }

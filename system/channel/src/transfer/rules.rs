@@ -8,6 +8,7 @@
 //! | completed, by whomever | completed, in the transaction that stores the debit's row (A6, D33) |
 //! | rejected, reason `not_received` | failed: the tombstone stands, nothing can come later (D32) |
 //! | rejected for another reason, or refused as a request | rejected |
+//! | anything about an id that core has bound to other parameters | rejected: core posts nothing else under it |
 //! | processing, or no answer | open still: unknown |
 //! | nothing, since its only request never went out | failed |
 //! | not started, in answer to its only request | as [`NotStarted`] says |
@@ -15,7 +16,9 @@
 use bankstorm_contracts::channel_api::{CHECKING, ChannelResponse, SubmitTransfer, TransferStage, TransferView};
 use bankstorm_contracts::core_api::{OWN_BANK, Party, Verdict};
 use bankstorm_contracts::problem::ProblemKind;
-use bankstorm_contracts::{AccountNo, Entry, EntryKind, Problem, RejectReason, TransferId, TransferState, Won};
+use bankstorm_contracts::{
+    AccountNo, Entry, EntryKind, ParamsHash, Problem, RejectReason, TransferId, TransferState, Won,
+};
 use bankstorm_outside::channel_store::{TransferMove, TransferRow};
 use bankstorm_outside::core_api::{CallError, Submitted};
 
@@ -32,18 +35,26 @@ pub struct Debit {
     pub amount: Won,
     /// What its row is about.
     pub kind: EntryKind,
+    /// What its id is bound to here.
+    pub hash: ParamsHash,
 }
 
 impl Debit {
     /// The debit of a transfer from `from` to `to`.
     pub fn new(id: TransferId, from: AccountNo, to: &Party, amount: Won) -> Self {
         let kind = if to.bank == OWN_BANK { EntryKind::TransferOut } else { EntryKind::Outbound };
-        Self { id, from, amount, kind }
+        Self { id, from, amount, kind, hash: ParamsHash::of_transfer(from, amount, &to.bank, &to.account) }
     }
 
     /// The debit of a stored transfer.
     pub fn of(row: &TransferRow) -> Self {
-        Self::new(row.id, row.from, &row.to, row.amount)
+        Self { hash: row.params_hash, ..Self::new(row.id, row.from, &row.to, row.amount) }
+    }
+
+    /// Whether a verdict is about something else that stands under the same id at core: then this transfer can never be posted. A tombstone
+    /// stands for any parameters.
+    fn is_anothers(&self, verdict: &Verdict) -> bool {
+        verdict.params_hash.is_some_and(|hash| hash != self.hash && hash != ParamsHash::TOMBSTONE)
     }
 
     /// Its row, by core's verdict; `None` when the verdict is another transfer's or leaves something out.
@@ -103,6 +114,7 @@ pub fn answered(debit: &Debit, answer: Result<Submitted, CallError>, not_started
 pub fn told(debit: &Debit, verdict: &Verdict) -> Word {
     match verdict.state {
         _ if verdict.id != debit.id => Word::Open(Open::Unfit),
+        _ if debit.is_anothers(verdict) => Word::Ended(TransferStage::Rejected, None),
         TransferState::Processing => Word::Open(Open::Processing),
         TransferState::Completed => debit.entry(verdict).map_or(Word::Open(Open::Unfit), Word::Posted),
         TransferState::Rejected => {

@@ -6,7 +6,7 @@
 
 use bankstorm_contracts::banks_api::CreditState;
 use bankstorm_contracts::core_api::{Transfer, Verdict};
-use bankstorm_contracts::{EntryKind, RejectReason, WallMicros};
+use bankstorm_contracts::{EntryKind, ParamsHash, RejectReason, WallMicros};
 use bankstorm_outside::core_store::{EndedHold, Hold, HoldEnd, Locked, OpenHold, Writes};
 
 use super::accounts::{Accounts, lets_out, suffices};
@@ -56,5 +56,6 @@ pub fn end(hold: &OpenHold, state: CreditState, locked: &Locked) -> Option<(Verd
     writes.ended.push(EndedHold { transfer: hold.transfer, end, ended_seq });
     writes.settled.push(settled(&verdict));
     accounts.write_changes(&mut writes);
-    Some((verdict, writes))
+    let params = ParamsHash::of_transfer(hold.account, hold.amount, &hold.party.bank, &hold.party.account);
+    Some((Verdict { params_hash: Some(params), ..verdict }, writes))
 }

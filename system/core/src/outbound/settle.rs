@@ -76,7 +76,7 @@ impl<O: CoreOutside> Outbound<O> {
             }
             Ending::Stood(record) => {
                 self.stood(record, definite);
-                book::verdict_of(record)
+                book::verdict_of(record, self.config.protections.binding)
             }
             Ending::NoSuchHold => return Ok(ending),
         };

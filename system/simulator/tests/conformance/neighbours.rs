@@ -62,7 +62,7 @@ fn answer(state: CreditState) -> CreditAnswer {
 }
 
 fn verdict(state: TransferState) -> Verdict {
-    Verdict { id: id(), state, reason: None, seq: None, balance_after: None, posted_at: None }
+    Verdict { id: id(), state, reason: None, seq: None, balance_after: None, posted_at: None, params_hash: None }
 }
 
 fn problem(kind: ProblemKind) -> Problem {

@@ -4,7 +4,7 @@ use bankstorm_contracts::channel_api::{CHECKING, ChannelResponse, SubmitTransfer
 use bankstorm_contracts::core_api::{Party, Verdict};
 use bankstorm_contracts::problem::ProblemKind;
 use bankstorm_contracts::{
-    AccountNo, Entry, EntryKind, Problem, RejectReason, TransferId, TransferState, UserNo, WallMicros, Won,
+    AccountNo, Entry, EntryKind, ParamsHash, Problem, RejectReason, TransferId, TransferState, UserNo, WallMicros, Won,
 };
 use bankstorm_outside::channel_store::TransferRow;
 use bankstorm_outside::core_api::{CallError, Submitted};
@@ -56,6 +56,7 @@ fn verdict(state: TransferState, reason: Option<RejectReason>) -> Verdict {
         seq: posted.then_some(4),
         balance_after: posted.then_some(Won::new(300)),
         posted_at: posted.then_some(WallMicros(99)),
+        params_hash: Some(submit().params_hash()),
     }
 }
 
@@ -77,6 +78,7 @@ fn a4_a_completed_verdict_is_the_debits_row_as_core_booked_it() {
     assert_eq!(told(&debit(), &completed), Word::Posted(entry()));
     let elsewhere = Party { bank: "088".to_owned(), account: "77-1".to_owned() };
     let outbound = Debit::new(id(1), FROM, &elsewhere, AMOUNT);
+    let completed = Verdict { params_hash: Some(outbound.hash), ..completed };
     assert_eq!(told(&outbound, &completed), Word::Posted(Entry { kind: EntryKind::Outbound, ..entry() }));
     assert!(EntryKind::Outbound.settles() && EntryKind::TransferOut.settles());
 }
@@ -94,6 +96,24 @@ fn a_verdict_that_cannot_be_about_the_transfer_changes_nothing() {
     ] {
         assert_eq!(told(&debit(), &unfit), Word::Open(Open::Unfit), "{unfit:?}");
     }
+}
+
+#[test]
+fn a2_a_verdict_on_an_id_that_stands_for_something_else_at_core_rejects_and_never_completes() {
+    let deposit = ParamsHash::of_deposit(FROM, AMOUNT, "088", "77-1");
+    let refused = Some(RejectReason::UnknownAccount);
+    for (state, reason) in
+        [(TransferState::Completed, None), (TransferState::Processing, None), (TransferState::Rejected, refused)]
+    {
+        let verdict = verdict(state, reason);
+        let anothers = Verdict { params_hash: Some(deposit), ..verdict };
+        assert_eq!(told(&debit(), &anothers), Word::Ended(TransferStage::Rejected, None), "{state:?}");
+        let untold = Verdict { params_hash: None, ..verdict };
+        assert_eq!(told(&debit(), &untold), told(&debit(), &verdict), "{state:?}");
+    }
+    let buried = verdict(TransferState::Rejected, Some(RejectReason::NotReceived));
+    let buried = Verdict { params_hash: Some(ParamsHash::TOMBSTONE), ..buried };
+    assert_eq!(told(&debit(), &buried), Word::Ended(TransferStage::Failed, buried.reason));
 }
 
 #[test]

@@ -59,12 +59,13 @@ pub(super) fn posted(number: u32, seq: Seq) -> Verdict {
         seq: Some(seq),
         balance_after: Some(balance_after),
         posted_at: Some(posted_at),
+        params_hash: Some(submit(number).params_hash()),
     }
 }
 
 pub(super) fn refused(number: u32, reason: RejectReason) -> Verdict {
     let state = TransferState::Rejected;
-    Verdict { id: id(number), state, reason: Some(reason), seq: None, balance_after: None, posted_at: None }
+    Verdict { id: id(number), state, reason: Some(reason), seq: None, balance_after: None, posted_at: None, params_hash: None }
 }
 
 pub(super) fn says(verdict: Verdict) -> (Duration, Result<Submitted, CallError>) {

@@ -62,6 +62,7 @@ fn questions_and_answers_are_short() {
         seq: Some(13),
         balance_after: Some(Won::new(91)),
         posted_at: Some(WallMicros(1)),
+        params_hash: None,
     };
     assert_eq!(CoreResponse::Created(verdict).told(), "created: #50 completed, seq 13, balance 91");
     let refused = CoreResponse::Problem(Problem::new(ProblemKind::NotStarted, "core is stopping"));
