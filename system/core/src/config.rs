@@ -125,6 +125,11 @@ impl CoreConfig {
     /// Connections that core uses at once: its slots, the relay, the scan for open holds, and the readiness check. With a smaller pool they
     /// wait for each other.
     pub const fn connections(&self) -> usize {
-        self.posting_slots + self.alone_slots + self.resolve_slots + self.read_slots + self.outbound_slots + 1 + 1 + 1
+        let posting = self.posting_slots + self.alone_slots;
+        let each = match self.protections.key {
+            KeyClaim::InTheBooking | KeyClaim::None => 1,
+            KeyClaim::BeforeTheBooking | KeyClaim::AfterTheBooking => 2,
+        };
+        posting * each + self.resolve_slots + self.read_slots + self.outbound_slots + 1 + 1 + 1
     }
 }

@@ -11,6 +11,7 @@
 //! | file | what it is |
 //! |---|---|
 //! | `steps` | the steps of a transaction up to the plan |
+//! | `booking` | where its ids are claimed, and how it commits |
 //! | `refused` | what follows when they did not come about |
 //! | `answers` | who is told what |
 //! | `alone` | those who had to leave their batch |
@@ -22,15 +23,16 @@
 
 mod alone;
 mod answers;
+mod booking;
 mod counters;
 mod refused;
 mod steps;
 
 use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
 
 use bankstorm_outside::CommitOutcome;
 use bankstorm_outside::bundle::CoreOutside;
-use bankstorm_outside::core_store::{CoreStore, CoreTx};
 use bankstorm_outside::process::{Metrics, Points, Scope};
 use tokio::sync::Notify;
 
@@ -44,6 +46,7 @@ use crate::queue::{Job, Queue, collapse};
 use alone::{Alone, Left};
 use counters::Event;
 use refused::Refusal;
+use steps::Met;
 
 /// The posting slots and what waits for them.
 pub(crate) struct Posting<O: CoreOutside> {
@@ -54,6 +57,8 @@ pub(crate) struct Posting<O: CoreOutside> {
     outbound: Arc<Outbound<O>>,
     busy: Busy,
     doorbell: Arc<Notify>,
+    /// How many ids that stood were claimed once more (P1 off).
+    attempts: AtomicU64,
 }
 
 /// How a transaction treats rows that others hold.
@@ -90,6 +95,7 @@ impl<O: CoreOutside> Posting<O> {
             outbound,
             busy: busy.clone(),
             doorbell,
+            attempts: AtomicU64::new(0),
         });
         for _ in 0..config.posting_slots {
             outside.scope().spawn("core-posting", Arc::clone(&posting).slot(busy.begin()));
@@ -144,7 +150,8 @@ impl<O: CoreOutside> Posting<O> {
         if batch.collapsed > 0 {
             self.outside.points().reached(markers::COLLAPSED);
         }
-        let mut leftovers: Vec<Left> = batch.later.into_iter().map(|job| Left::after(mode, job)).collect();
+        let order = self.config.protections.lock_order;
+        let mut leftovers: Vec<Left> = batch.later.into_iter().map(|job| Left::after(mode, order, job)).collect();
         let mut groups = vec![batch.jobs];
         while let Some(group) = groups.pop().filter(|group| !group.is_empty()) {
             match self.attempt(mode, group).await {
@@ -158,15 +165,15 @@ impl<O: CoreOutside> Posting<O> {
     /// One transaction.
     async fn attempt(&self, mode: Mode, jobs: Vec<Job>) -> Attempt {
         self.count_batch(jobs.len());
-        let mut tx = match self.outside.store().begin().await {
-            Ok(tx) => tx,
+        let mut booking = match self.begin().await {
+            Ok(booking) => booking,
             Err(error) => return self.none_started(jobs, &format!("nothing was done: {error}")),
         };
         let orders: Vec<Order> = jobs.iter().map(|job| job.order.clone()).collect();
-        let (claimed, locked) = match self.claim_and_lock(&mut tx, mode, &orders).await {
-            Ok(answer) => answer,
+        let Met { claimed, locked, expired } = match self.meet(&mut booking, mode, &jobs, &orders).await {
+            Ok(met) => met,
             Err(refusal) => {
-                drop(tx);
+                drop(booking);
                 return self.refused(mode, jobs, refusal);
             }
         };
@@ -174,17 +181,17 @@ impl<O: CoreOutside> Posting<O> {
             Mode::Batch => Absent::MaybeHeld,
             Mode::Alone(waited) => Absent::UnknownAmong(waited),
         };
-        let expired = self.expired(&jobs, locked.now);
         let terms = Terms { absent, expired: &expired, binding: self.config.protections.binding };
-        let plan = book::plan(&orders, &claimed, &locked, &terms);
+        let mut plan = book::plan(&orders, &claimed, &locked, &terms);
         if !plan.must_commit() {
             // Only verdicts that stood, and releases: rolling back does both.
-            drop(tx);
+            drop(booking);
             return self.answer_all(mode, jobs, plan, &locked, None);
         }
-        match tx.write_and_commit(&plan.writes).await {
+        let posts = !plan.writes.outbox.is_empty();
+        match self.commit(booking, std::mem::take(&mut plan.writes)).await {
             CommitOutcome::Ok => {
-                if !plan.writes.outbox.is_empty() {
+                if posts {
                     self.doorbell.notify_one();
                 }
                 self.answer_all(mode, jobs, plan, &locked, None)

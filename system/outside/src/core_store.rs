@@ -242,7 +242,8 @@ pub struct OpenHolds {
 pub struct Writes {
     /// Both legs of every posting, per account in serial order.
     pub legs: Vec<Leg>,
-    /// The new head of every account that moved. The write fails unless the account's row is locked by this transaction.
+    /// The new head of every account that moved. The write fails unless the account's row is locked by this transaction, or was read by it
+    /// with [`CoreTx::read_unlocked`].
     pub heads: Vec<Head>,
     /// What open holds keep back, of every account where that changed; under the same condition as `heads`.
     pub held: Vec<(AccountNo, Won)>,
@@ -317,6 +318,10 @@ pub trait CoreTx: Send + 'static {
         accounts: &[AccountNo],
         mode: LockMode,
     ) -> impl Future<Output = Result<Locked, StoreError>> + Send;
+
+    /// Reads accounts without locking them, as committed now, in account order. Their rows may be written as if they were locked, over whatever
+    /// somebody else wrote meanwhile: for a core whose account lock is off (P25), and for nobody else. Accounts within one call are distinct.
+    fn read_unlocked(&mut self, accounts: &[AccountNo]) -> impl Future<Output = Result<Locked, StoreError>> + Send;
 
     /// Locks transfers that stand with an open hold, in id order, and reads them: those of `ids` whose hold is still open once their row
     /// is locked. Waits at most `wait` for each row, then [`StoreError::LockTimeout`]. They may be settled as if claimed.

@@ -30,6 +30,8 @@ use sql::CoreSql;
 
 /// The tables.
 const SCHEMA: &str = include_str!("core/schema.sql");
+/// What is taken from them for a core whose account lock is off.
+const FREE_SERIALS: &str = include_str!("core/free_serials.sql");
 /// How long making the tables may take.
 const SCHEMA_LIMIT: Duration = Duration::from_secs(30);
 
@@ -48,8 +50,17 @@ impl PgCoreStore {
 
 /// Makes the tables that are not there yet.
 pub async fn apply_schema(url: &str) -> Result<(), StoreError> {
+    apply(url, SCHEMA).await
+}
+
+/// Takes the unique index on (account, serial) from tables that are there: two entries may have one serial (P25).
+pub async fn free_serials(url: &str) -> Result<(), StoreError> {
+    apply(url, FREE_SERIALS).await
+}
+
+async fn apply(url: &str, text: &str) -> Result<(), StoreError> {
     let (client, driver) = connect_plain(url).await?;
-    let made = timeout(SCHEMA_LIMIT, client.batch_execute(SCHEMA)).await;
+    let made = timeout(SCHEMA_LIMIT, client.batch_execute(text)).await;
     driver.abort();
     match made {
         Ok(result) => result.map_err(|error| store_error(&error)),

@@ -235,6 +235,11 @@ impl CoreTx for WrongTx {
         self.saw(answer)
     }
 
+    async fn read_unlocked(&mut self, accounts: &[AccountNo]) -> Result<Locked, StoreError> {
+        let answer = self.tx()?.read_unlocked(accounts).await;
+        self.saw(answer)
+    }
+
     async fn reopen(&mut self, ids: &[TransferId], wait: Duration) -> Result<Vec<OpenHold>, StoreError> {
         let answer = self.tx()?.reopen(ids, wait).await;
         self.saw(answer)

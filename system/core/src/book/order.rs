@@ -31,7 +31,7 @@ pub enum What {
     Outbound(Transfer),
 }
 
-/// One or two customers' accounts, in account order.
+/// One or two customers' accounts, in the order in which they are waited for: account order, as long as P26 is on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct OneOrTwo {
     first: AccountNo,
@@ -47,6 +47,11 @@ impl OneOrTwo {
     /// Two, whichever comes first.
     pub fn two(one: AccountNo, other: AccountNo) -> Self {
         Self { first: one.min(other), second: Some(one.max(other)) }
+    }
+
+    /// Two, in this order (P26 off).
+    pub const fn in_turn(first: AccountNo, second: AccountNo) -> Self {
+        Self { first, second: Some(second) }
     }
 
     /// Them.
@@ -100,6 +105,14 @@ impl Order {
             What::Deposit(deposit) => OneOrTwo::one(deposit.account),
             What::Transfer { transfer, to } => OneOrTwo::two(transfer.from, *to),
             What::Outbound(transfer) => OneOrTwo::one(transfer.from),
+        }
+    }
+
+    /// The same, whoever pays first (P26 off).
+    pub fn payer_first(&self) -> OneOrTwo {
+        match &self.what {
+            What::Transfer { transfer, to } => OneOrTwo::in_turn(transfer.from, *to),
+            What::Deposit(_) | What::Outbound(_) => self.touched(),
         }
     }
 

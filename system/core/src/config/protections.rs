@@ -23,13 +23,14 @@ pub struct Protections {
     pub voiding: Voiding,
 }
 
-/// P1, P2. Decided in `posting::steps`.
+/// P1, P2. Decided in `posting::booking`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum KeyClaim {
     /// The id is claimed under a unique key, in the transaction that books.
     #[default]
     InTheBooking,
-    /// P1 off: nothing is unique. Each attempt claims a key of its own, and its legs keep the sender's id.
+    /// P1 off: an id that stands keeps nobody from posting it once more. The repetition claims a key of its own, and its legs have the
+    /// sender's id. Transfers to other banks keep their id, which is the other bank's key as well.
     None,
     /// P2 off: the id is claimed in a transaction that commits before the one that books.
     BeforeTheBooking,
@@ -47,13 +48,13 @@ pub enum Binding {
     IdAlone,
 }
 
-/// P4, P5. Decided in `posting::steps::expired`.
+/// P4, P5. Decided in `posting::steps::meet`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum DeadlineCheck {
     /// In the booking transaction, once the rows are locked.
     #[default]
     UnderTheLock,
-    /// P5 off: when the request arrives, and never again.
+    /// P5 off: when a batch takes the request up, before anything is claimed or locked, and never again.
     AtArrival,
     /// P4 off: not at all.
     Never,
@@ -69,7 +70,7 @@ pub enum Fence {
     PlainRead,
 }
 
-/// P25. Decided in `posting::steps::claim_and_lock` and `outbound::settle`.
+/// P25. Decided in `posting::steps::lock` and `outbound::settle`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum AccountLock {
     /// The account's row lock.
@@ -79,7 +80,7 @@ pub enum AccountLock {
     None,
 }
 
-/// P26. Decided in `posting::steps::lock_alone`.
+/// P26. Decided in `posting::steps::lock_alone` and `posting::alone::needs`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum LockOrder {
     /// In account order, whoever pays.

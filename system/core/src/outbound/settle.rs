@@ -12,6 +12,7 @@ use bankstorm_outside::process::{Metrics, Points};
 use bankstorm_outside::{CommitOutcome, LockMode, StoreError};
 
 use super::Outbound;
+use crate::config::AccountLock;
 use crate::{book, markers};
 
 /// A bank's definite answer.
@@ -95,7 +96,10 @@ impl<O: CoreOutside> Outbound<O> {
             drop(tx);
             return self.ended_before(id).await;
         };
-        let locked = tx.lock(&[hold.account], LockMode::Wait(wait)).await?;
+        let locked = match self.config.protections.account_lock {
+            AccountLock::Row => tx.lock(&[hold.account], LockMode::Wait(wait)).await?,
+            AccountLock::None => tx.read_unlocked(&[hold.account]).await?,
+        };
         let (verdict, writes) = book::end(&hold, state, &locked).ok_or_else(|| impossible(&hold))?;
         match tx.write_and_commit(&writes).await {
             CommitOutcome::Ok => {

@@ -19,6 +19,7 @@ use tokio::sync::Semaphore;
 use super::{Mode, Posting};
 use crate::book::OneOrTwo;
 use crate::busy::AtWork;
+use crate::config::LockOrder;
 use crate::queue::Job;
 
 /// A job that must be posted alone.
@@ -31,23 +32,32 @@ pub(super) struct Left {
 
 impl Left {
     /// It was left out, because a row was held (or is not there): it waits for that one, and the second time for all that it needs.
-    pub(super) fn skipped(mode: Mode, job: Job, locked: &Locked) -> Self {
+    /// Without an order of accounts it waits for all at once, its payer first (P26 off).
+    pub(super) fn skipped(mode: Mode, order: LockOrder, job: Job, locked: &Locked) -> Self {
         let is_locked = |account| locked.rows.iter().any(|row| row.head.account == account);
         let missing = job.order.touched().iter().find(|account| !is_locked(*account));
-        let waits = match (mode, missing) {
-            (Mode::Batch, Some(account)) => OneOrTwo::one(account),
-            _ => job.order.touched(),
+        let waits = match (order, mode, missing) {
+            (LockOrder::ByAccount, Mode::Batch, Some(account)) => OneOrTwo::one(account),
+            _ => needs(order, &job),
         };
         Self { job, waits }
     }
 
     /// Its id was in work, or it comes behind another one with its id.
-    pub(super) fn after(mode: Mode, job: Job) -> Self {
+    pub(super) fn after(mode: Mode, order: LockOrder, job: Job) -> Self {
         let waits = match mode {
-            Mode::Batch => job.order.touched(),
+            Mode::Batch => needs(order, &job),
             Mode::Alone(waited) => waited,
         };
         Self { job, waits }
+    }
+}
+
+/// The rows that a job needs, in the order in which it waits for them. Decision point P26: opposite transfers share a runner, or have two.
+fn needs(order: LockOrder, job: &Job) -> OneOrTwo {
+    match order {
+        LockOrder::ByAccount => job.order.touched(),
+        LockOrder::PayerFirst => job.order.payer_first(),
     }
 }
 

@@ -28,9 +28,10 @@ impl<O: CoreOutside> Posting<O> {
         unknown: Option<&str>,
     ) -> Attempt {
         let mut left = Vec::new();
+        let order = self.config.protections.lock_order;
         for (job, answer) in jobs.into_iter().zip(plan.answers) {
             match (answer, unknown) {
-                (None, _) => left.push(Left::skipped(mode, job, locked)),
+                (None, _) => left.push(Left::skipped(mode, order, job, locked)),
                 (Some(Answer::Settled(verdict)), None) => self.settled(job, verdict),
                 (Some(Answer::Held { placed_at }), None) => self.held(job, placed_at),
                 (Some(Answer::Settled(_) | Answer::Held { .. }), Some(detail)) => self.unknown(job, detail),

@@ -41,7 +41,8 @@ impl<O: CoreOutside> Posting<O> {
                 if jobs.len() > 1 {
                     return halves(jobs);
                 }
-                Attempt::Done(jobs.into_iter().map(|job| Left::after(mode, job)).collect())
+                let order = self.config.protections.lock_order;
+                Attempt::Done(jobs.into_iter().map(|job| Left::after(mode, order, job)).collect())
             }
             Refusal::IdInWork if jobs.len() > 1 => {
                 self.outside.points().reached(markers::BATCH_SPLIT);

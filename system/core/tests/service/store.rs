@@ -12,9 +12,11 @@ use bankstorm_outside::core_store::{
 use bankstorm_outside::{CommitOutcome, LockMode, StoreError};
 use tokio::time::{Instant, sleep};
 
-/// How a commit ends, other than well.
+/// How a commit ends.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Fate {
+    /// Well.
+    Done,
     /// Done, but the answer is lost.
     DoneUnanswered,
     /// Not done, and the answer is lost.
@@ -34,6 +36,8 @@ pub(crate) struct Data {
     /// How the next commits end; all others end well.
     pub(crate) fates: VecDeque<Fate>,
     pub(crate) commits: usize,
+    /// The rows of each waiting lock, as asked for.
+    pub(crate) waited: Vec<Vec<AccountNo>>,
     started: Instant,
 }
 
@@ -57,6 +61,7 @@ impl Store {
             strangers: BTreeSet::new(),
             fates: VecDeque::new(),
             commits: 0,
+            waited: Vec::new(),
             started: Instant::now(),
         })))
     }
@@ -200,6 +205,9 @@ impl CoreTx for Tx {
 
     async fn lock(&mut self, accounts: &[AccountNo], mode: LockMode) -> Result<Locked, StoreError> {
         assert!(accounts.is_sorted(), "in account order");
+        if matches!(mode, LockMode::Wait(_)) {
+            self.store.data().waited.push(accounts.to_vec());
+        }
         let mut rows = Vec::new();
         for account in accounts {
             let asked = Instant::now();
@@ -221,6 +229,12 @@ impl CoreTx for Tx {
         Ok(Locked { rows, now: self.store.data().now() })
     }
 
+    async fn read_unlocked(&mut self, accounts: &[AccountNo]) -> Result<Locked, StoreError> {
+        let data = self.store.data();
+        let rows = accounts.iter().filter_map(|account| data.accounts.get(account)).copied().collect();
+        Ok(Locked { rows, now: data.now() })
+    }
+
     async fn reopen(&mut self, ids: &[TransferId], _wait: Duration) -> Result<Vec<OpenHold>, StoreError> {
         let data = self.store.data();
         Ok(ids.iter().filter_map(|id| data.open.get(id)).cloned().collect())
@@ -239,7 +253,7 @@ impl CoreTx for Tx {
             data.apply(&self.claimed, &self.written);
         }
         match fate {
-            None => CommitOutcome::Ok,
+            None | Some(Fate::Done) => CommitOutcome::Ok,
             Some(fate) => CommitOutcome::Unknown(format!("{fate:?}")),
         }
     }

@@ -93,6 +93,8 @@ struct Tables {
 pub struct ModelCoreStore {
     database: ModelDatabase,
     tables: Arc<Tables>,
+    /// Whether entries have the unique index on (account, serial).
+    unique_serials: bool,
 }
 
 impl ModelCoreStore {
@@ -112,12 +114,19 @@ impl ModelCoreStore {
                 tables.data().lose_marks();
             }
         });
-        Self { database, tables }
+        Self { database, tables, unique_serials: true }
+    }
+
+    /// The same database under a schema whose entries have no unique index on (account, serial), which is what stands behind the account's
+    /// lock (P25). Of two entries with one serial the later one is read. To be chosen before anybody uses it.
+    #[must_use]
+    pub fn with_free_serials(self) -> Self {
+        Self { unique_serials: false, ..self }
     }
 
     /// The same database, as one more process sees it: with connections of its own.
     pub fn of_process(&self) -> Self {
-        Self { database: self.database.of_process(), tables: Arc::clone(&self.tables) }
+        Self { database: self.database.of_process(), ..self.clone() }
     }
 
     /// Opens a customer's account with an opening entry as serial 1 against the internal account (D40), not published; with no entry at

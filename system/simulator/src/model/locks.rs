@@ -9,7 +9,7 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
 
-use bankstorm_contracts::{AccountNo, TransferId};
+use bankstorm_contracts::{AccountNo, Seq, TransferId};
 use tokio::sync::oneshot;
 use tokio::time::Instant;
 
@@ -32,6 +32,9 @@ pub(super) enum Key {
     Change(TransferId),
     /// A guard in its unique index, from the insertion of its transfer on.
     Guard(i64),
+    /// An entry's serial in its unique index, from its insertion on: only of accounts whose row was not locked, since a row's lock covers its
+    /// serials.
+    Serial(AccountNo, Seq),
 }
 
 impl Key {
@@ -43,6 +46,7 @@ impl Key {
             Self::Transfer(id) => format!("the row of {}", told::transfer(id)),
             Self::Change(id) => format!("what becomes of {}", told::transfer(id)),
             Self::Guard(guard) => format!("guard {guard}"),
+            Self::Serial(account, seq) => format!("serial {seq} of {}", told::account(account)),
         }
     }
 }

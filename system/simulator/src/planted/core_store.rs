@@ -108,6 +108,10 @@ impl port::CoreTx for CoreTx {
         }
     }
 
+    async fn read_unlocked(&mut self, accounts: &[AccountNo]) -> Result<Locked, StoreError> {
+        self.inner.read_unlocked(accounts).await
+    }
+
     async fn reopen(&mut self, ids: &[TransferId], wait: Duration) -> Result<Vec<OpenHold>, StoreError> {
         self.inner.reopen(ids, wait).await
     }

@@ -4,7 +4,7 @@
 
 use bankstorm_contracts::AccountNo;
 use bankstorm_outside::StoreError;
-use bankstorm_outside::core_store::{Locked, Writes};
+use bankstorm_outside::core_store::{CoreTx, Locked, Writes};
 
 use crate::model::core_store::ModelCoreTx;
 

@@ -126,6 +126,10 @@ impl CoreTx for HastyTx {
         self.0.lock(accounts, mode).await
     }
 
+    async fn read_unlocked(&mut self, accounts: &[AccountNo]) -> Result<Locked, StoreError> {
+        self.0.read_unlocked(accounts).await
+    }
+
     async fn reopen(&mut self, ids: &[TransferId], wait: Duration) -> Result<Vec<OpenHold>, StoreError> {
         self.0.reopen(ids, wait).await
     }

@@ -28,6 +28,9 @@ const LOCK: &str = "\
     SELECT no, seq, balance, held, status FROM account WHERE no = ANY($1::bigint[]) ORDER BY no FOR NO KEY UPDATE";
 const LOCK_FREE: &str = "\
     SELECT no, seq, balance, held, status FROM account WHERE no = ANY($1::bigint[]) ORDER BY no FOR NO KEY UPDATE SKIP LOCKED";
+// For a core whose account lock is off (P25).
+const READ_UNLOCKED: &str = "\
+    SELECT no, seq, balance, held, status FROM account WHERE no = ANY($1::bigint[]) ORDER BY no";
 // Both rows are locked, the transfer's first: whoever waited judges what the holder left of both. Were the hold only joined, it would be
 // judged as it stood before the wait. A hold is open while it has no end; said so, the index of all open ones is no way to find one.
 const REOPEN: &str = "\
@@ -90,6 +93,7 @@ pub(super) struct CoreSql {
     pub(super) standing: Statement,
     pub(super) lock: Statement,
     pub(super) lock_free: Statement,
+    pub(super) read_unlocked: Statement,
     pub(super) reopen: Statement,
     pub(super) open_holds: Statement,
     pub(super) now: Statement,
@@ -118,6 +122,7 @@ impl Prepared for CoreSql {
             STANDING,
             LOCK,
             LOCK_FREE,
+            READ_UNLOCKED,
             REOPEN,
             OPEN_HOLDS,
             NOW,
@@ -146,6 +151,7 @@ impl Prepared for CoreSql {
             standing: next(),
             lock: next(),
             lock_free: next(),
+            read_unlocked: next(),
             reopen: next(),
             open_holds: next(),
             now: next(),

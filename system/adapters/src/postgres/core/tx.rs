@@ -31,7 +31,7 @@ use super::sql::CoreSql;
 pub struct PgCoreTx {
     lease: Option<Lease<CoreSql>>,
     state: State,
-    /// What this transaction claimed, reopened and locked: it may write nothing else.
+    /// What this transaction claimed, reopened, and locked or read without a lock: it may write nothing else.
     claimed: BTreeSet<TransferId>,
     reopened: BTreeSet<TransferId>,
     locked: BTreeSet<AccountNo>,
@@ -185,6 +185,17 @@ impl CoreTx for PgCoreTx {
         Ok((met, self.locked(&rows, &now)?))
     }
 
+    async fn read_unlocked(&mut self, accounts: &[AccountNo]) -> Result<Locked, StoreError> {
+        let numbers: Vec<i64> = accounts.iter().map(|account| account.get()).collect();
+        let (rows, now) = self
+            .step("reading accounts", async |lease| {
+                let (rows, now) = futures_util::join!(read_unlocked(lease, &numbers), read_now(lease));
+                Ok((rows?, now?))
+            })
+            .await?;
+        self.locked(&rows, &now)
+    }
+
     async fn reopen(&mut self, ids: &[TransferId], wait: Duration) -> Result<Vec<OpenHold>, StoreError> {
         let numbers: Vec<Uuid> = ids.iter().map(|id| id.0).collect();
         let (wait, no_more) = (lock_timeout(wait), lock_timeout(STEP_LIMIT));
@@ -315,6 +326,10 @@ async fn lock_rows(lease: &Lease<CoreSql>, numbers: &Vec<i64>, mode: LockMode) -
         LockMode::Wait(_) => &lease.statements().lock,
     };
     lease.client().query(statement, &[numbers]).await
+}
+
+async fn read_unlocked(lease: &Lease<CoreSql>, numbers: &Vec<i64>) -> Result<Vec<Row>, Error> {
+    lease.client().query(&lease.statements().read_unlocked, &[numbers]).await
 }
 
 async fn read_now(lease: &Lease<CoreSql>) -> Result<Row, Error> {

@@ -26,7 +26,7 @@ pub struct ModelCoreTx {
     held: Held,
 }
 
-/// What a transaction claimed, reopened and locked, as its client knows it: it may write nothing else.
+/// What a transaction claimed, reopened, and locked or read without a lock, as its client knows it: it may write nothing else.
 #[derive(Default)]
 struct Held {
     ids: BTreeSet<TransferId>,
@@ -47,6 +47,8 @@ pub(super) struct Staged {
     pub(super) legs: Vec<Leg>,
     pub(super) outbox: Vec<(i64, Entry)>,
     serials: BTreeSet<(AccountNo, Seq)>,
+    /// Accounts that it read without a lock: others may have written entries of theirs and not committed.
+    unlocked: BTreeSet<AccountNo>,
 }
 
 impl ModelCoreTx {
@@ -193,7 +195,14 @@ impl Staged {
         let taken = |what: String| StoreError::Data { sqlstate: "23505".to_owned(), detail: what };
         for leg in &writes.legs {
             let Some(seq) = leg.seq else { continue };
+            if !store.unique_serials {
+                break;
+            }
             let key = (leg.account, seq);
+            if self.unlocked.contains(&leg.account) && !session.take(Key::Serial(leg.account, seq)) {
+                // PostgreSQL would wait for the first one's end, and say the same unless that is a rollback.
+                return Err(taken(format!("entry ({}, {seq}) is being written", leg.account)));
+            }
             if !self.serials.insert(key) || store.with(|data| data.entries.contains_key(&key)) {
                 return Err(taken(format!("entry ({}, {seq}) stands already", leg.account)));
             }
@@ -273,6 +282,18 @@ impl CoreTx for ModelCoreTx {
         let locked = self.lock_all(accounts, mode).await?;
         self.session.answered().await?;
         Ok(locked)
+    }
+
+    async fn read_unlocked(&mut self, accounts: &[AccountNo]) -> Result<Locked, StoreError> {
+        self.session.step(Step::Locks).await?;
+        let accounts: BTreeSet<_> = accounts.iter().copied().collect();
+        let rows: Vec<_> = accounts.iter().filter_map(|account| self.staged.account(&self.store, *account)).collect();
+        let read = rows.iter().map(|row| row.head.account);
+        self.held.rows.extend(read.clone());
+        self.staged.unlocked.extend(read);
+        let now = self.store.database().now();
+        self.session.answered().await?;
+        Ok(Locked { rows, now })
     }
 
     async fn reopen(&mut self, ids: &[TransferId], wait: Duration) -> Result<Vec<OpenHold>, StoreError> {

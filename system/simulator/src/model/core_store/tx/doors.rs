@@ -1,10 +1,10 @@
 //! Doors for planted bugs: what no client of a real database should do.
 //!
-//! In: claims, accounts, rows. Out: reads without locks, writes without checks. Elsewhere: who uses them (`planted`).
+//! In: claims, accounts, rows. Out: claims and writes without checks. Elsewhere: who uses them (`planted`).
 
-use bankstorm_contracts::{AccountNo, TransferId};
+use bankstorm_contracts::TransferId;
 use bankstorm_outside::StoreError;
-use bankstorm_outside::core_store::{AccountRow, Claim, Locked, TransferRecord, Writes};
+use bankstorm_outside::core_store::{Claim, TransferRecord, Writes};
 
 use super::ModelCoreTx;
 use crate::model::database::Step;
@@ -19,17 +19,6 @@ impl ModelCoreTx {
     /// A transfer as committed now, whoever has it in work.
     pub(crate) fn read_transfer(&self, id: TransferId) -> Option<TransferRecord> {
         self.store.record(id)
-    }
-
-    /// Rows as committed now, in account order.
-    pub(crate) async fn read_unlocked(&mut self, accounts: &[AccountNo]) -> Result<Locked, StoreError> {
-        self.session.step(Step::Locks).await?;
-        let read = |account: &AccountNo| self.store.with(|data| data.account(*account));
-        let mut rows: Vec<AccountRow> = accounts.iter().filter_map(read).collect();
-        rows.sort_unstable_by_key(|row| row.head.account);
-        let now = self.store.database().now();
-        self.session.answered().await?;
-        Ok(Locked { rows, now })
     }
 
     /// Writes over whatever stands.
