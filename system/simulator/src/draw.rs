@@ -12,7 +12,7 @@ mod terms;
 use rand::{Rng, SeedableRng};
 use rand_xoshiro::Xoshiro256PlusPlus;
 
-use crate::plan::{NotStarted, Plan, SCHEMA, Topology, WorkerMode, repeats_transfers};
+use crate::plan::{NotStarted, Plan, Protections, SCHEMA, Topology, WorkerMode, repeats_transfers};
 
 /// Draws a plan: the same for the same seed, on every machine.
 pub fn draw(seed: u64) -> Plan {
@@ -54,14 +54,15 @@ fn topology(dice: &mut Dice) -> Topology {
         sync_cost_ms: dice.one_of(&[0, 0, 0, 20]),
         tight_limits: dice.percent(15),
         transfers: terms::draw(dice, accounts),
+        protections: Protections::default(),
     }
 }
 
 /// One seed's stream.
-struct Dice(Xoshiro256PlusPlus);
+pub(crate) struct Dice(Xoshiro256PlusPlus);
 
 impl Dice {
-    fn new(seed: u64) -> Self {
+    pub(crate) fn new(seed: u64) -> Self {
         Self(Xoshiro256PlusPlus::seed_from_u64(seed))
     }
 
@@ -70,12 +71,12 @@ impl Dice {
     }
 
     /// A number below `bound`, which is above 0.
-    fn below(&mut self, bound: u64) -> u64 {
+    pub(crate) fn below(&mut self, bound: u64) -> u64 {
         self.bits() % bound
     }
 
     /// A number of `from..=to`.
-    fn between(&mut self, from: u64, to: u64) -> u64 {
+    pub(crate) fn between(&mut self, from: u64, to: u64) -> u64 {
         from + self.below(to - from + 1)
     }
 
@@ -87,11 +88,11 @@ impl Dice {
     }
 
     /// Whether something of so many percent happens.
-    fn percent(&mut self, share: u64) -> bool {
+    pub(crate) fn percent(&mut self, share: u64) -> bool {
         self.below(100) < share
     }
 
-    fn one_of<T: Copy>(&mut self, choices: &[T]) -> T {
+    pub(crate) fn one_of<T: Copy>(&mut self, choices: &[T]) -> T {
         choices[usize::try_from(self.below(choices.len() as u64)).expect("an index")]
     }
 }

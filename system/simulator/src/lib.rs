@@ -11,10 +11,12 @@
 //! | [`batch`], [`shrink`] | many seeds; a smaller plan that fails the same way |
 //! | [`trace`] | who did what when |
 //! | [`planted`] | bugs on purpose, which must be found |
+//! | [`ablate`] | one protection off at a time: which check sees it missing |
 //!
 //! What makes a run repeatable: tokio's current-thread runtime with paused time, one random stream per component, ordered maps only, no
 //! lock held across an await, and a drawn pause before every effect and again before its answer.
 
+pub mod ablate;
 pub mod batch;
 pub mod draw;
 pub mod model;

@@ -9,6 +9,7 @@
 mod file;
 mod kind;
 mod payment;
+mod protections;
 mod terms;
 
 use serde::{Deserialize, Serialize};
@@ -17,6 +18,9 @@ pub(crate) use file::repeats_transfers;
 pub use file::{PlanError, check, read, write};
 pub use kind::{Kind, Needs, places_in};
 pub use payment::{Payment, Twice};
+pub use protections::{
+    AccountLock, Binding, DeadlineCheck, DueClock, Fence, KeyClaim, LockOrder, Polling, Protections, Settling, Voiding,
+};
 pub use terms::{Guard, NotStarted, Status, Temper, Terms};
 
 use crate::planted::Planted;
@@ -91,6 +95,9 @@ pub struct Topology {
     /// What it promises about transfers.
     #[serde(default)]
     pub transfers: Terms,
+    /// Which protections it has; all of them in real simulations.
+    #[serde(default, skip_serializing_if = "Protections::is_safe")]
+    pub protections: Protections,
 }
 
 /// How a channel works records off.

@@ -3,6 +3,8 @@
 //! In: seeds. Out: one trial a case, each over several seeds. Elsewhere: the lists (`outside::conformance`), the same lists on the real
 //! things (`adapters/tests`).
 
+#[path = "conformance/ablation.rs"]
+mod ablation;
 #[path = "conformance/channel.rs"]
 mod channel;
 #[path = "conformance/log.rs"]
@@ -43,6 +45,7 @@ fn main() {
     trials.extend(worlds::trials());
     trials.extend(plans::trials());
     trials.extend(planted::trials());
+    trials.extend(ablation::trials());
     libtest_mimic::run(&arguments, trials).exit();
 }
 

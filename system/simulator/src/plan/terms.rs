@@ -54,7 +54,7 @@ impl Default for Terms {
     }
 }
 
-/// What may have one transfer in progress only.
+/// What may have one transfer in progress only, and what sees to it (P7).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Guard {
@@ -63,6 +63,10 @@ pub enum Guard {
     User,
     /// An account.
     Account,
+    /// Nothing, which is unsafe.
+    None,
+    /// An account, by a look before the insert, which is unsafe.
+    CheckThenInsert,
 }
 
 /// What core's "not started" makes of a transfer.

@@ -101,6 +101,7 @@ fn tiny() -> Plan {
         sync_cost_ms: 0,
         tight_limits: false,
         transfers: crate::plan::Terms::default(),
+        protections: crate::plan::Protections::default(),
     };
     let deposit = Action::Deposit { won: 18_663, patience_ms: 300, retries: 1, again: None };
     let scroll = Action::Scroll { channel: 0, pages: 1, limit: 10 };

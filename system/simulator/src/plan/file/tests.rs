@@ -6,8 +6,8 @@ use proptest::prelude::{any, proptest};
 use super::{COMMON, PlanError, fields_of, read, write};
 use crate::draw::draw;
 use crate::plan::{
-    Action, Again, Fault, Kind, NotStarted, Operation, Payment, Plan, SCHEMA, Status, Terms, Topology, Trigger, Twice,
-    WorkerMode,
+    Action, Again, Fault, Fence, Kind, NotStarted, Operation, Payment, Plan, Protections, SCHEMA, Status, Terms,
+    Topology, Trigger, Twice, WorkerMode,
 };
 use crate::planted::Planted;
 
@@ -50,6 +50,7 @@ fn plan() -> Plan {
                 statuses: vec![Status { account: 2, status: AccountStatus::Closed }],
                 ..Terms::default()
             },
+            protections: Protections { fence: Fence::PlainRead, ..Protections::default() },
         },
         faults: vec![
             fault(Kind::NodeKill, "channel-1", Trigger::AtMs(5), 100, 0),

@@ -2,6 +2,8 @@
 //!
 //! In: a topology. Out: settings of core, of a channel, of the other banks. Elsewhere: what they mean (the services' `config`).
 
+mod protections;
+
 use std::time::Duration;
 
 use bankstorm_banks::BanksConfig;
@@ -39,6 +41,7 @@ pub(super) fn core(topology: &Topology) -> CoreConfig {
         outbound_answer_wait: Duration::from_millis(terms.outbound_answer_ms),
         outbound_expiry: Duration::from_millis(terms.outbound_expiry_ms),
         outbound_scan: Duration::from_millis(outbound_scan_ms),
+        protections: protections::of_core(topology),
         ..if topology.tight_limits { tight } else { CoreConfig::default() }
     }
 }
@@ -54,7 +57,7 @@ pub(super) fn channel(topology: &Topology) -> ChannelConfig {
         ..ChannelConfig::default()
     };
     let terms = &topology.transfers;
-    ChannelConfig {
+    let config = ChannelConfig {
         worker_mode: match topology.worker_mode {
             plan::WorkerMode::Serial => WorkerMode::Serial,
             plan::WorkerMode::Keyed => WorkerMode::Keyed,
@@ -66,10 +69,6 @@ pub(super) fn channel(topology: &Topology) -> ChannelConfig {
         batch_accounts: topology.batch_accounts as usize,
         span: i64::from(topology.span),
         commit_every: Duration::from_millis(topology.commit_every_ms),
-        guard: match terms.guard {
-            plan::Guard::User => bankstorm_channel::Guard::User,
-            plan::Guard::Account => bankstorm_channel::Guard::Account,
-        },
         not_started: match terms.not_started {
             plan::NotStarted::Final => bankstorm_channel::NotStarted::Final,
             plan::NotStarted::Fenced => bankstorm_channel::NotStarted::Fenced,
@@ -79,7 +78,8 @@ pub(super) fn channel(topology: &Topology) -> ChannelConfig {
         poll_every: Duration::from_millis(terms.poll_every_ms),
         poll_retry_first: Duration::from_millis(terms.poll_retry_ms),
         ..if topology.tight_limits { tight } else { ChannelConfig::default() }
-    }
+    };
+    protections::of_channel(topology, config)
 }
 
 pub(super) fn banks(terms: &Terms) -> BanksConfig {

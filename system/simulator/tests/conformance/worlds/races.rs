@@ -6,8 +6,8 @@
 use std::collections::BTreeMap;
 
 use bankstorm_simulator::plan::{
-    self, Action, Fault, Kind, NotStarted, Operation, Payment, Plan, SCHEMA, Terms, Topology, Trigger, Twice,
-    WorkerMode,
+    self, Action, Fault, Kind, NotStarted, Operation, Payment, Plan, Protections, SCHEMA, Terms, Topology, Trigger,
+    Twice, WorkerMode,
 };
 use bankstorm_simulator::world::{Options, run};
 use libtest_mimic::{Failed, Trial};
@@ -88,6 +88,7 @@ fn tiny() -> Plan {
         sync_cost_ms: 0,
         tight_limits: false,
         transfers: Terms::default(),
+        protections: Protections::default(),
     };
     let transfer = Operation { op: 0, at_ms: 100, account: 0, action: Action::Transfer { to: 1, pay: payment() } };
     Plan { schema: SCHEMA, seed: 0, chance: 0, planted: None, topology, faults: Vec::new(), operations: vec![transfer] }

@@ -1,0 +1,69 @@
+//! Protections taken off, one at a time: the check that chaos.md names sees each missing, and sees nothing where it is not.
+//!
+//! In: the table (`ablate::ROWS`). Out: a trial a row, and the table. Elsewhere: what provokes each, and what counts (`ablate`); as many
+//! seeds as one likes (`bankstorm ablate`).
+//!
+//! Seeds are tried from 0 on, and the first that counts is enough.
+
+use std::sync::OnceLock;
+use std::sync::atomic::AtomicBool;
+use std::time::Duration;
+
+use bankstorm_simulator::ablate::{ROWS, Row, Tried, ablate};
+use libtest_mimic::{Failed, Trial};
+use tokio::time::Instant;
+
+use crate::{SEEDS_VARIABLE, seeds};
+
+/// Within so many seeds; others may be asked for.
+const SEEDS: u64 = 200;
+/// How many seeds must count.
+const HITS: u64 = 1;
+
+pub(crate) fn trials() -> Vec<Trial> {
+    let each = ROWS.iter().enumerate().map(|(index, row)| {
+        Trial::test(format!("ablation::{}_{}", row.protection.to_lowercase(), row.arm), move || judge(row, index))
+    });
+    each.chain([Trial::test("ablation::table", table)]).collect()
+}
+
+/// Each row is tried once, whichever trial asks first; others wait.
+fn tried(index: usize) -> &'static (Tried, Duration) {
+    static TRIED: [OnceLock<(Tried, Duration)>; ROWS.len()] = [const { OnceLock::new() }; ROWS.len()];
+    TRIED[index].get_or_init(|| {
+        let begun = Instant::now();
+        let range = if std::env::var_os(SEEDS_VARIABLE).is_some() { seeds() } else { 0..SEEDS };
+        (ablate(&ROWS[index], range, HITS, &AtomicBool::new(false)), begun.elapsed())
+    })
+}
+
+fn judge(row: &Row, index: usize) -> Result<(), Failed> {
+    let (tried, _) = tried(index);
+    if let Some((seed, violation)) = tried.false_alarms.first() {
+        return Err(format!("seed {seed} does not hold with every protection: {violation:?}").into());
+    }
+    if tried.hits == 0 {
+        let Tried { seeds, found, found_with_it, .. } = tried;
+        let fires = row.fires;
+        return Err(format!(
+            "none of {fires:?} in {seeds} seeds; found were {found:?}, {found_with_it} times with it too"
+        )
+        .into());
+    }
+    Ok(())
+}
+
+/// The table, for people: on the screen only.
+fn table() -> Result<(), Failed> {
+    println!("protection, arm: found by, first seed, after, what else was found");
+    for (index, row) in ROWS.iter().enumerate() {
+        let (tried, took) = tried(index);
+        let told = tried.first.as_ref().map_or("nothing".to_owned(), |hit| {
+            let also: Vec<_> = hit.also.iter().map(|(check, name)| format!("{check} {name}")).collect();
+            let (check, name) = (&hit.violation.check, &hit.violation.name);
+            format!("{check} {name}, seed {}, {:.1} s, {}", hit.seed, took.as_secs_f64(), also.join(", "))
+        });
+        println!("{}, {}: {told}", row.protection, row.arm);
+    }
+    Ok(())
+}
