@@ -187,6 +187,7 @@ impl Bank {
             generation: Some(1),
             instance: format!("channel-{}", account % 2),
             txid: journal_id,
+            commit: Some(journal_id),
         });
     }
 

@@ -16,8 +16,10 @@ const ENTRIES: &str = "SELECT account, seq, transfer, amount, balance_after, kin
     ORDER BY account, seq";
 const ACCOUNTS: &str = "SELECT account, last_seq, balance, dirty FROM account_sync ORDER BY account";
 /// A transaction id fits a bigint for longer than any database lives; there is no direct cast.
-const JOURNAL: &str = "SELECT id, account, from_seq, to_seq, source, topic, partition, record_offset, generation, instance, \
-    txid::text::bigint FROM apply_journal ORDER BY account, id";
+const JOURNAL: &str = "WITH kept AS (SELECT current_setting('track_commit_timestamp')::boolean AS yes) \
+    SELECT id, account, from_seq, to_seq, source, topic, partition, record_offset, generation, instance, txid::text::bigint, \
+    CASE WHEN kept.yes THEN (extract(epoch FROM pg_xact_commit_timestamp(txid::xid)) * 1000000)::bigint END \
+    FROM apply_journal, kept ORDER BY account, id";
 /// Commit timestamps rise with commits that waited for each other, which stamps taken inside a transaction do not. A server that keeps none
 /// would refuse to be asked.
 const TRANSFERS: &str = "WITH kept AS (SELECT current_setting('track_commit_timestamp')::boolean AS yes) \
@@ -82,6 +84,7 @@ async fn journal(database: &Database, folder: &RunFolder, evidence: &mut Evidenc
         Type::INT4,
         Type::TEXT,
         Type::INT8,
+        Type::INT8,
     ];
     database
         .stream(JOURNAL, &types, folder, evidence, |row| {
@@ -97,6 +100,7 @@ async fn journal(database: &Database, folder: &RunFolder, evidence: &mut Evidenc
                 generation: row.try_get(8)?,
                 instance: row.try_get(9)?,
                 txid: row.try_get(10)?,
+                commit: row.try_get(11)?,
             })
         })
         .await

@@ -207,6 +207,8 @@ pub struct ApplyJournalRow {
     pub instance: String,
     /// Transaction id in the channel's database.
     pub txid: i64,
+    /// The place of its commit, comparable with [`ChannelTransferRow::settled_commit`]. Absent where the database does not keep it.
+    pub commit: Option<i64>,
 }
 
 /// `evidence/visible`, sorted by (account, to_seq, at_ns): what became visible when (D44).

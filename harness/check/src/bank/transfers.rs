@@ -196,7 +196,12 @@ impl Bank {
     /// `number` rises with the transfers: each is stored after the one before was settled.
     fn in_channel(&mut self, case: &Case, number: i64) {
         let (to_bank, to_account) = case.to();
-        let stored = case.seq.map(|seq| self.journal_line(PAYER, seq).txid);
+        let settled_commit = Some(number * 20 + 10);
+        let stored = case.seq.map(|seq| {
+            let line = self.journal_line(PAYER, seq);
+            line.commit = settled_commit;
+            line.txid
+        });
         self.source.channel_transfers.push(ChannelTransferRow {
             transfer: case.id,
             user: USER,
@@ -212,7 +217,7 @@ impl Bank {
             attempts: 1,
             settled_txid: Some(stored.unwrap_or(1_000 + number)),
             opened_commit: Some(number * 20),
-            settled_commit: Some(number * 20 + 10),
+            settled_commit,
         });
     }
 

@@ -153,7 +153,7 @@ fn channel_is_as_stored(source: &FolderSource) {
     assert_eq!((journal[0].journal_id, journal[0].generation, journal[0].record_offset), (2, Some(4), Some(9)));
     assert_eq!((journal[1].source.as_str(), journal[1].generation, journal[1].partition), ("gap_fill", None, Some(3)));
     assert_eq!((journal[2].source.as_str(), &journal[2].topic, journal[2].record_offset), ("answer", &None, None));
-    assert!(journal[0].txid > 0);
+    assert!(journal[0].txid > 0 && journal.iter().all(|line| line.commit.is_some()), "{journal:?}");
 }
 
 fn transfers_are_as_stored(source: &FolderSource) {

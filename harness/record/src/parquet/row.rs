@@ -230,6 +230,7 @@ parquet_row!(ApplyJournalRow = "apply_journal" {
     generation: Option<i32>,
     instance: String,
     txid: i64,
+    commit: Option<i64> = None,
 });
 
 parquet_row!(VisibleRow = "visible" {

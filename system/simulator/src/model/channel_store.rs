@@ -36,8 +36,8 @@ pub struct ChannelData {
     pub heads: BTreeMap<AccountNo, Head>,
     /// The copied entries.
     pub entries: BTreeMap<(AccountNo, Seq), Entry>,
-    /// The apply journal, in the order of commits, each line with its transaction's number.
-    pub journal: Vec<(u64, JournalLine)>,
+    /// The apply journal, in the order of commits.
+    pub journal: Vec<StoredLine>,
     /// Transfers by id.
     pub transfers: BTreeMap<TransferId, StoredTransfer>,
     /// Those that are not terminal.
@@ -46,6 +46,17 @@ pub struct ChannelData {
     pub commits: u64,
     /// Due times that a crash may still lose.
     unflushed: Vec<due::Unflushed>,
+}
+
+/// A line of the apply journal with what the port does not show.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct StoredLine {
+    /// The line.
+    pub line: JournalLine,
+    /// Its transaction's number.
+    pub stored_by: u64,
+    /// The place among all commits of the one that stored it.
+    pub commit: u64,
 }
 
 /// A transfer with what the port does not show.
@@ -145,17 +156,18 @@ impl ModelChannelStore {
         let mut data = self.data();
         data.unflushed.clear();
         data.commits += 1;
-        let opened_commit = data.commits;
+        let commit = data.commits;
         for (id, transfer) in staged.opened {
             data.open.insert(id);
-            data.transfers.insert(id, StoredTransfer { opened_commit, ..transfer });
+            data.transfers.insert(id, StoredTransfer { opened_commit: commit, ..transfer });
         }
         for step in &staged.moves {
             data.make(step, number);
         }
         data.heads.extend(staged.heads);
         data.entries.extend(staged.entries.into_iter().map(|entry| ((entry.account, entry.seq), entry)));
-        data.journal.extend(staged.journal.into_iter().map(|line| (number, line)));
+        let lines = staged.journal.into_iter().map(|line| StoredLine { line, stored_by: number, commit });
+        data.journal.extend(lines);
     }
 }
 

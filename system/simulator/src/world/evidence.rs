@@ -7,7 +7,6 @@ mod transfers;
 
 use bankstorm_contracts::event::{self, ENTRIES_TOPIC};
 use bankstorm_contracts::{AccountNo, Entry, Leg, TransferId};
-use bankstorm_outside::channel_store::JournalLine;
 use bankstorm_outside::core_store::TransferRecord;
 use bankstorm_record::rows::{
     ApplyJournalRow, ChannelAccountRow, ChannelEntryRow, CoreAccountRow, CoreEntryRow, CoreHoldRow, CoreOutboxRow,
@@ -18,6 +17,7 @@ use tokio::time::Instant;
 
 use super::bank::Bank;
 use super::ledger::Ledger;
+use crate::model::channel_store::StoredLine;
 use crate::model::core_store::{CoreData, HoldRow};
 
 /// Collects everything. `deadlocks` are the databases' counts before load, core's first.
@@ -136,13 +136,13 @@ fn channel(bank: &Bank, source: &mut MemorySource) {
             dirty: false,
         });
         source.channel_accounts = accounts.collect();
-        let lines = data.journal.iter().zip(1..).map(|((txid, line), number)| journal_row(*txid, line, number));
-        source.apply_journal = lines.collect();
+        source.apply_journal = data.journal.iter().zip(1..).map(journal_row).collect();
     });
     source.apply_journal.sort_by_key(|row| (row.account, row.journal_id));
 }
 
-fn journal_row(txid: u64, line: &JournalLine, journal_id: i64) -> ApplyJournalRow {
+fn journal_row((StoredLine { line, stored_by, commit }, journal_id): (&StoredLine, i64)) -> ApplyJournalRow {
+    let number = |number: u64| i64::try_from(number).unwrap_or(i64::MAX);
     let cause = line.cause.as_ref();
     ApplyJournalRow {
         journal_id,
@@ -155,7 +155,8 @@ fn journal_row(txid: u64, line: &JournalLine, journal_id: i64) -> ApplyJournalRo
         record_offset: cause.map(|cause| cause.offset),
         generation: cause.and_then(|cause| cause.generation),
         instance: "channel".to_owned(),
-        txid: i64::try_from(txid).unwrap_or(i64::MAX),
+        txid: number(*stored_by),
+        commit: Some(number(*commit)),
     }
 }
 
