@@ -37,9 +37,10 @@ use bankstorm_contracts::{AccountNo, Entry, Head, Seq, TransferId};
 use bankstorm_outside::bundle::ChannelOutside;
 use bankstorm_outside::channel_store::{Cause, ChannelStore, ChannelTx, Source, TransferMove, TransferRow};
 use bankstorm_outside::core_api::CoreApi;
-use bankstorm_outside::process::{Metrics, Points, VisibleLog};
+use bankstorm_outside::process::{Metrics, Points, Scope, VisibleLog};
 use bankstorm_outside::{CommitOutcome, LockMode, StoreError};
 use tokio::sync::Semaphore;
+use tokio::time::Instant;
 
 use crate::config::{ChannelConfig, Settling};
 use crate::markers;
@@ -233,8 +234,9 @@ impl<O: ChannelOutside> Advancer<O> {
         }
     }
 
-    /// Advances one account until its records are all in the copy or below it, asking core for what is missing.
-    pub(crate) async fn advance_alone(&self, mv: &mut Move) -> Result<(), AdvanceError> {
+    /// Advances one account until its records are all in the copy or below it, asking core for what is missing. After `until`, and when the
+    /// process is to stop, nothing more is asked for a caller who has one: what was pulled stands, and the next attempt goes on from there.
+    pub(crate) async fn advance_alone(&self, mv: &mut Move, until: Option<Instant>) -> Result<(), AdvanceError> {
         mv.stands = None;
         let Moved::Locked { after, next, .. } = self.transact_alone(mv).await? else {
             return Err(AdvanceError::Held(mv.account));
@@ -244,7 +246,7 @@ impl<O: ChannelOutside> Advancer<O> {
             self.count_found(mv, after.seq + 1, why);
         }
         let revealing = mv.records.first().map_or(0, |(offset, _)| *offset);
-        self.fill(mv, revealing, after.seq, target).await?;
+        self.fill(mv, revealing, (after.seq, target), until).await?;
         // Core's own entries stand in the copy up to the highest of them.
         mv.records.clear();
         Ok(())
@@ -277,12 +279,22 @@ impl<O: ChannelOutside> Advancer<O> {
         let Moved::Locked { after, .. } = self.transact_alone(mv).await? else {
             return Err(AdvanceError::Held(mv.account));
         };
-        self.fill(mv, offset, after.seq, target.seq).await
+        self.fill(mv, offset, (after.seq, target.seq), None).await
     }
 
     /// Pulls serials `have + 1 ..= target` from core, in chunks that are one transaction each (D34).
-    async fn fill(&self, mv: &mut Move, offset: i64, mut have: Seq, target: Seq) -> Result<(), AdvanceError> {
+    async fn fill(
+        &self,
+        mv: &mut Move,
+        offset: i64,
+        (mut have, target): (Seq, Seq),
+        until: Option<Instant>,
+    ) -> Result<(), AdvanceError> {
+        let first = have;
         while have < target {
+            if until.is_some_and(|until| have > first && (Instant::now() >= until || self.outside.scope().is_stopping())) {
+                return Err(AdvanceError::PullEnded { account: mv.account, have, target });
+            }
             let limit = u32::try_from(target - have).unwrap_or(MAX_ENTRIES).min(MAX_ENTRIES);
             self.outside.metrics().count("channel_core_calls_total", 1);
             let pulled = self.outside.core().entries(mv.account, have, limit).await?;

@@ -157,15 +157,17 @@ pub struct ChannelConfig {
     pub submits_max: usize,
     /// Transactions of single transfers (stored, sent, refused) open at once in this process, beside `transactions`. Default 4.
     pub transfer_transactions: usize,
-    /// Longest wait for core's answer to a transfer. Default 1 s.
+    /// Longest wait for core's answer to a transfer. Above core's wait for another bank's outcome. Default 3 s (D13).
     pub call_limit: Duration,
     /// How long after its arrival core may still post a transfer: whole milliseconds within [`VALIDITY_MS`], or the nearest of those.
-    /// Default 2 s.
+    /// Default 5 s (D13).
     pub validity: Duration,
-    /// How long errors of the store are tried again while a customer waits, or the poller's lease runs. What is not stored by then is
+    /// How long errors of the store are tried again while a customer waits, or the poller's lease runs, places for transactions waited for,
+    /// and missing entries pulled: once from a request's arrival until core is asked, once from its answer. What is not stored by then is
     /// the poller's. Default 2 s.
     pub store_patience: Duration,
-    /// When the poller may first ask for a transfer: this long after its validity (D13). Default 1 s.
+    /// When the poller may first ask for a transfer: this long after its validity (D13). What is not sent to core within this time from
+    /// its storing is not sent at all, so that the question never comes within the validity. Default 1 s.
     pub poll_margin: Duration,
     /// Time between the poller's looks at what is due. Default 200 ms.
     pub poll_every: Duration,
@@ -210,8 +212,8 @@ impl Default for ChannelConfig {
             not_started: NotStarted::default(),
             submits_max: 1_000,
             transfer_transactions: 4,
-            call_limit: Duration::from_secs(1),
-            validity: Duration::from_secs(2),
+            call_limit: Duration::from_secs(3),
+            validity: Duration::from_secs(5),
             store_patience: Duration::from_secs(2),
             poll_margin: Duration::from_secs(1),
             poll_every: Duration::from_millis(200),

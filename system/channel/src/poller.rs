@@ -26,7 +26,7 @@ use bankstorm_outside::channel_store::{ChannelStore, TransferRow};
 use bankstorm_outside::core_api::CoreApi;
 use bankstorm_outside::process::{Metrics, Points, Scope};
 use tokio::sync::Semaphore;
-use tokio::time::{sleep, timeout};
+use tokio::time::{Instant, sleep, timeout};
 
 use crate::advance::AdvanceError;
 use crate::markers;
@@ -124,9 +124,10 @@ impl<O: ChannelOutside> Transfers<O> {
     /// Asks core about a transfer that is due, and settles it or lets it wait.
     async fn settle_due(self: &Arc<Self>, row: &TransferRow) {
         let (points, metrics) = (self.outside.points(), self.outside.metrics());
+        let taken = Instant::now();
         let open = match self.resolve(row).await {
             Word::Open(open) => open,
-            word => match self.store_word(row.id, word).await {
+            word => match self.store_word(row.id, word, taken).await {
                 Ok(()) => return metrics.count("channel_poll_settled_total", 1),
                 Err(error) => Open::NoAnswer(format!("a verdict that could not be stored: {error}")),
             },
@@ -159,8 +160,8 @@ impl<O: ChannelOutside> Transfers<O> {
         }
     }
 
-    async fn store_word(self: &Arc<Self>, id: TransferId, word: Word) -> Result<(), AdvanceError> {
-        let patience = Patience::new(&self.config, id);
+    async fn store_word(self: &Arc<Self>, id: TransferId, word: Word, taken: Instant) -> Result<(), AdvanceError> {
+        let patience = Patience::leased(&self.config, id, taken);
         match word {
             Word::Posted(entry) => self.complete(entry, Settler::Poller, &patience).await.map(drop),
             Word::Ended(stage, reason) => self.end(id, stage, reason, &patience).await.map(drop),

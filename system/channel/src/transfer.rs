@@ -30,6 +30,8 @@
 //! | `channel_submits_unsure_total` | requests of which nobody could tell whether they were stored |
 //! | `channel_transfers_unknown_total` | transfers without a verdict from their own request |
 //! | `channel_transfers_rejected_total`, `channel_transfers_failed_total` | transfers that ended so; the completed ones are counted by `advance` |
+//! | `channel_slot_waits_in_vain_total` | steps given up because transactions of other transfers were open for too long |
+//! | `channel_sends_too_late_total` | transfers that failed because they were not sent within the poller's margin |
 //! | `channel_settle_retries_total` | attempts to store a step or a verdict that were tried again |
 //! | `channel_left_to_poller_total` | verdicts and steps that could not be stored in time |
 //! | `channel_answers_unfit_total` | answers that cannot be about the transfer they were given for: 0, or core is wrong |

@@ -186,7 +186,7 @@ impl<O: ChannelOutside> Workers<O> {
             }
         }
         if !job.mv.records.is_empty() {
-            self.advancer.advance_alone(&mut job.mv).await?;
+            self.advancer.advance_alone(&mut job.mv, None).await?;
         }
         match &job.unreadable {
             Some(unreadable) => self.advancer.advance_to_core(&mut job.mv, unreadable.offset).await,

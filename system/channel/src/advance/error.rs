@@ -46,6 +46,16 @@ pub enum AdvanceError {
         /// The serial that does not follow.
         seq: Seq,
     },
+    /// Time was up, or the process is to stop, before everything was pulled from core. What was pulled stands.
+    #[error("account {account}: pulled up to {have} of {target} when time was up")]
+    PullEnded {
+        /// The account.
+        account: AccountNo,
+        /// The serial that the copy has.
+        have: Seq,
+        /// The serial that was to be reached.
+        target: Seq,
+    },
     /// A record that cannot be read names an account that core does not know.
     #[error("account {0} is unknown to core")]
     UnknownToCore(AccountNo),
@@ -70,7 +80,9 @@ impl AdvanceError {
     pub(crate) const fn fault(&self) -> Fault {
         match self {
             Self::Store(StoreError::Unavailable(_)) | Self::Core(_) | Self::CommitUnknown(_) => Fault::Outage,
-            Self::Store(StoreError::LockTimeout | StoreError::Deadlock) | Self::Held(_) => Fault::Contention,
+            Self::Store(StoreError::LockTimeout | StoreError::Deadlock) | Self::Held(_) | Self::PullEnded { .. } => {
+                Fault::Contention
+            }
             Self::Store(StoreError::Data { .. } | StoreError::Other(_))
             | Self::CoreBehind { .. }
             | Self::CoreOutOfLine { .. }

@@ -16,7 +16,7 @@ use bankstorm_outside::channel_store::{AdvanceWrites, ChannelStore, ChannelTx, S
 use bankstorm_outside::process::{Metrics, Points, Scope};
 use bankstorm_outside::{CommitOutcome, StoreError};
 use tokio::sync::SemaphorePermit;
-use tokio::time::{Instant, timeout};
+use tokio::time::{Instant, timeout, timeout_at};
 
 use super::{Transfers, rules};
 use crate::advance::{AdvanceError, Fault, Move, Origin};
@@ -36,13 +36,21 @@ pub(crate) enum Settler {
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Patience {
     until: Instant,
+    /// No further entries are pulled from core after this.
+    pull_until: Instant,
     salt: u64,
 }
 
 impl Patience {
     /// From now on.
     pub(crate) fn new(config: &ChannelConfig, id: TransferId) -> Self {
-        Self { until: Instant::now() + config.store_patience, salt: salt(id) }
+        let until = Instant::now() + config.store_patience;
+        Self { until, pull_until: until, salt: salt(id) }
+    }
+
+    /// From now on; what is missing in the copy is pulled as long as the transfer, taken at `taken`, is leased.
+    pub(crate) fn leased(config: &ChannelConfig, id: TransferId, taken: Instant) -> Self {
+        Self { pull_until: taken + config.poll_lease, ..Self::new(config, id) }
     }
 }
 
@@ -69,7 +77,7 @@ impl<O: ChannelOutside> Transfers<O> {
         let mut mv = Move { account, records, source, origin, unsure: None, found: None, stands: None };
         let mut unsure = false;
         for attempt in 0.. {
-            let error = match self.advancer.advance_alone(&mut mv).await {
+            let error = match self.advancer.advance_alone(&mut mv, Some(patience.pull_until)).await {
                 Ok(()) => match mv.stands {
                     Some((stands, here)) => {
                         if !here && !unsure && settler == Settler::Answer && stands.stage == TransferStage::Completed {
@@ -116,7 +124,7 @@ impl<O: ChannelOutside> Transfers<O> {
         patience: &Patience,
     ) -> Result<TransferMove, AdvanceError> {
         for attempt in 0.. {
-            match self.try_end(id, stage, reason).await {
+            match self.try_end(id, stage, reason, patience).await {
                 Err(error) if self.tried_again(patience, &error, attempt).await => {}
                 ended => return ended,
             }
@@ -130,8 +138,9 @@ impl<O: ChannelOutside> Transfers<O> {
         id: TransferId,
         stage: TransferStage,
         reason: Option<RejectReason>,
+        patience: &Patience,
     ) -> Result<TransferMove, AdvanceError> {
-        let _slot = self.slot().await;
+        let _slot = self.slot(patience).await?;
         let mut tx = self.outside.store().begin().await?;
         let row = self.lock_one(&mut tx, id).await?;
         let Some(moved) = rules::step(&row, stage, reason) else {
@@ -183,9 +192,14 @@ impl<O: ChannelOutside> Transfers<O> {
         rows.into_iter().next().ok_or_else(gone)
     }
 
-    /// Waits for a place among the transactions of single transfers.
-    pub(super) async fn slot(&self) -> SemaphorePermit<'_> {
-        self.slots.acquire().await.expect("the semaphore is never closed")
+    /// Waits for a place among the transactions of single transfers, until patience ends: nothing is begun later.
+    pub(super) async fn slot(&self, patience: &Patience) -> Result<SemaphorePermit<'_>, StoreError> {
+        let slot = timeout_at(patience.until, self.slots.acquire()).await.map_err(|_| {
+            self.outside.metrics().count("channel_slot_waits_in_vain_total", 1);
+            let (most, limit) = (self.config.transfer_transactions, self.config.store_patience);
+            StoreError::Unavailable(format!("{most} transactions of other transfers were open until {limit:?} were over"))
+        })?;
+        Ok(slot.expect("the semaphore is never closed"))
     }
 
     /// Waits before the next attempt; `false` when there is none: patience or the process ends, or the fault is not one that passes.

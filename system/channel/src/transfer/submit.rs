@@ -18,6 +18,7 @@ use bankstorm_outside::channel_store::{
 use bankstorm_outside::core_api::CoreApi;
 use bankstorm_outside::process::{Metrics, Points};
 use bankstorm_outside::{CommitOutcome, StoreError};
+use tokio::time::Instant;
 
 use super::rules::{self, Debit, Open, Word};
 use super::settle::{Patience, Settler};
@@ -27,8 +28,8 @@ use crate::markers;
 
 /// What storing a transfer came to.
 enum Stored {
-    /// It stands, pending since then.
-    New(WallMicros),
+    /// It stands, pending: since when, by the database, and not before which moment of this process.
+    New(WallMicros, Instant),
     /// Its id, or the guard, stood before.
     Answered(ChannelResponse),
 }
@@ -36,11 +37,14 @@ enum Stored {
 impl<O: ChannelOutside> Transfers<O> {
     /// All steps of one request.
     pub(super) async fn run(self: &Arc<Self>, submit: &SubmitTransfer) -> ChannelResponse {
-        let began = match self.store(submit).await {
-            Stored::New(began) => began,
+        // One for all that comes before core is asked.
+        let patience = Patience::new(&self.config, submit.id);
+        let (began, since) = match self.store(submit, &patience).await {
+            Stored::New(began, since) => (began, since),
             Stored::Answered(response) => return response,
         };
-        match self.send(submit.id).await {
+        match self.send(submit.id, &patience).await {
+            Ok(None) if since.elapsed() > self.config.poll_margin => self.too_late(submit.id).await,
             Ok(None) => self.ask_core(submit, began).await,
             // Somebody else called core, or nobody can tell who did: it is not called twice.
             Ok(Some(row)) => rules::standing(rules::stand(&row)),
@@ -52,30 +56,36 @@ impl<O: ChannelOutside> Transfers<O> {
     }
 
     /// Stores the transfer before core is called (A2). A commit without an answer is asked about by storing it again.
-    async fn store(&self, submit: &SubmitTransfer) -> Stored {
-        let patience = Patience::new(&self.config, submit.id);
-        let mut unsure = false;
+    async fn store(&self, submit: &SubmitTransfer, patience: &Patience) -> Stored {
+        // The first attempt whose commit may stand although nobody said so.
+        let mut unsure: Option<Instant> = None;
+        let mut contended = false;
         for attempt in 0.. {
-            let error = match self.try_store(submit).await {
-                Ok((Opened::New(began), CommitOutcome::Ok)) => {
-                    self.outside.points().reached(markers::SUBMITTED);
-                    self.outside.metrics().count("channel_submits_total", 1);
-                    return Stored::New(began);
+            let since = Instant::now();
+            let error = match self.try_store(submit, patience).await {
+                Ok((Opened::New(began), CommitOutcome::Ok)) => return self.stored(began, since),
+                // Its own commit stands after all, or that of a second request: whoever moves it to sent calls core.
+                Ok((Opened::Existing(row), _)) if unsure.is_some() && is_still_new(&row, submit) => {
+                    return self.stored(row.created_at, unsure.unwrap_or(since));
                 }
                 Ok((Opened::Existing(row), _)) => return Stored::Answered(self.again(submit, &row)),
+                // The id came to stand between the store's look at ids and the one at guards: the next look finds it.
+                Ok((Opened::Guarded(pending), _)) if pending == submit.id => StoreError::LockTimeout.into(),
                 Ok((Opened::Guarded(pending), _)) => return Stored::Answered(self.guarded(pending)),
                 Ok((Opened::New(_), CommitOutcome::Failed(error))) | Err(error) => AdvanceError::Store(error),
                 Ok((Opened::New(_), CommitOutcome::Unknown(detail))) => {
-                    unsure = true;
+                    unsure = unsure.or(Some(since));
                     AdvanceError::CommitUnknown(detail)
                 }
             };
+            contended |= error.fault() == Fault::Contention;
             // While somebody else stores the same id, or another transfer under the same guard, his end is awaited: it is the answer.
-            let worth = unsure || error.fault() == Fault::Contention;
-            if worth && self.tried_again(&patience, &error, attempt).await {
+            let worth = unsure.is_some() || contended;
+            if worth && self.tried_again(patience, &error, attempt).await {
                 continue;
             }
-            if !unsure {
+            // What was held may be this very id, which somebody else stores.
+            if !worth {
                 // The customer may try again himself, and knows that nothing was done.
                 tracing::warn!(%error, id = %submit.id, "a transfer was not stored");
                 return Stored::Answered(not_started(format!("the transfer was not stored: {error}")));
@@ -87,7 +97,17 @@ impl<O: ChannelOutside> Transfers<O> {
         Stored::Answered(unknown("nobody can tell whether the transfer was stored; ask for it"))
     }
 
-    async fn try_store(&self, submit: &SubmitTransfer) -> Result<(Opened, CommitOutcome), StoreError> {
+    fn stored(&self, began: WallMicros, since: Instant) -> Stored {
+        self.outside.points().reached(markers::SUBMITTED);
+        self.outside.metrics().count("channel_submits_total", 1);
+        Stored::New(began, since)
+    }
+
+    async fn try_store(
+        &self,
+        submit: &SubmitTransfer,
+        patience: &Patience,
+    ) -> Result<(Opened, CommitOutcome), StoreError> {
         let transfer = NewTransfer {
             id: submit.id,
             user: submit.user,
@@ -99,7 +119,7 @@ impl<O: ChannelOutside> Transfers<O> {
             due_in: self.config.first_due(),
             clock: self.config.clock.now(self.outside.wall()),
         };
-        let _slot = self.slot().await;
+        let _slot = self.slot(patience).await?;
         if self.config.guard.looks()
             && let Some(met) = self.look(submit).await?
         {
@@ -146,19 +166,18 @@ impl<O: ChannelOutside> Transfers<O> {
     }
 
     /// Moves a transfer from pending to sent. Whoever does calls core; how it stands, where it was not pending any more.
-    async fn send(&self, id: TransferId) -> Result<Option<TransferRow>, AdvanceError> {
-        let patience = Patience::new(&self.config, id);
+    async fn send(&self, id: TransferId, patience: &Patience) -> Result<Option<TransferRow>, AdvanceError> {
         for attempt in 0.. {
-            match self.try_send(id).await {
-                Err(error) if self.tried_again(&patience, &error, attempt).await => {}
+            match self.try_send(id, patience).await {
+                Err(error) if self.tried_again(patience, &error, attempt).await => {}
                 ended => return ended,
             }
         }
         unreachable!("patience ends")
     }
 
-    async fn try_send(&self, id: TransferId) -> Result<Option<TransferRow>, AdvanceError> {
-        let _slot = self.slot().await;
+    async fn try_send(&self, id: TransferId, patience: &Patience) -> Result<Option<TransferRow>, AdvanceError> {
+        let _slot = self.slot(patience).await?;
         let mut tx = self.outside.store().begin().await?;
         let row = self.lock_one(&mut tx, id).await?;
         if row.stage != TransferStage::Pending {
@@ -192,7 +211,7 @@ impl<O: ChannelOutside> Transfers<O> {
             Word::Posted(entry) => self.complete(entry, Settler::Answer, &patience).await,
             Word::Ended(stage, reason) => self.end(submit.id, stage, reason, &patience).await,
             Word::NotBegun(why) => return self.not_begun(submit.id, &why, &patience).await,
-            Word::Open(why) => self.unknown(submit.id, why).await,
+            Word::Open(why) => self.unknown(submit.id, why, &patience).await,
         };
         match stored {
             Ok(stands) => rules::outcome(stands),
@@ -201,6 +220,14 @@ impl<O: ChannelOutside> Transfers<O> {
                 being_checked(submit.id, TransferStage::Sent)
             }
         }
+    }
+
+    /// Between storing and sending more than the poller's margin has passed: its question could overtake a request that is sent now, within
+    /// the validity at core. Nobody else calls core, so nothing was begun.
+    async fn too_late(&self, id: TransferId) -> ChannelResponse {
+        self.outside.metrics().count("channel_sends_too_late_total", 1);
+        let why = format!("it was not sent within {:?} (poll_margin)", self.config.poll_margin);
+        self.not_begun(id, &why, &Patience::new(&self.config, id)).await
     }
 
     /// Core began nothing: the customer may send again at once.
@@ -219,18 +246,23 @@ impl<O: ChannelOutside> Transfers<O> {
     }
 
     /// Nobody knows what became of it. Not worth a second attempt: the stage says no more than that core was asked.
-    async fn unknown(&self, id: TransferId, why: Open) -> Result<TransferMove, AdvanceError> {
+    async fn unknown(&self, id: TransferId, why: Open, patience: &Patience) -> Result<TransferMove, AdvanceError> {
         tracing::debug!(%id, ?why, "a transfer without a verdict");
         if why == Open::Unfit {
             self.outside.metrics().count("channel_answers_unfit_total", 1);
         }
         self.outside.metrics().count("channel_transfers_unknown_total", 1);
-        let stands = self.try_end(id, TransferStage::Unknown, None).await?;
+        let stands = self.try_end(id, TransferStage::Unknown, None, patience).await?;
         if stands.stage == TransferStage::Unknown {
             self.outside.points().reached(markers::UNKNOWN_SET);
         }
         Ok(stands)
     }
+}
+
+/// Whether a row is what this request stores, and nobody has sent it yet.
+fn is_still_new(row: &TransferRow, submit: &SubmitTransfer) -> bool {
+    row.stage == TransferStage::Pending && rules::same_intent(row, submit)
 }
 
 /// The answer where the last step could not be stored: the poller settles it.
