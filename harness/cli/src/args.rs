@@ -13,7 +13,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use crate::error::CliError;
 pub(crate) use serve::{Serve, ServeBanks, ServeChannel, ServeCore};
-pub(crate) use simulation::{ReplayArgs, ShrinkArgs, SimulateArgs, Target};
+pub(crate) use simulation::{AblateArgs, ReplayArgs, ShrinkArgs, SimulateArgs, Target};
 
 /// How the help ends.
 const AFTER: &str = "\
@@ -54,6 +54,8 @@ pub(crate) enum Command {
     },
     /// Runs whole banks on virtual time, one a seed, each with faults of its own, and checks every one
     Simulate(SimulateArgs),
+    /// Takes the bank's protections off, one at a time, in simulated banks, until the check that must see each missing does
+    Ablate(AblateArgs),
     /// Runs one simulated bank again and prints who did what when
     Replay(ReplayArgs),
     /// Makes a failing plan smaller: fewer faults, operations, parameters, accounts

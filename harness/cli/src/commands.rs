@@ -2,6 +2,7 @@
 //!
 //! In: parsed arguments. Out: an exit code or a [`crate::error::CliError`]. Elsewhere: the way of a run (`run`).
 
+pub(crate) mod ablate;
 pub(crate) mod check;
 pub(crate) mod checks;
 pub(crate) mod doctor;

@@ -47,6 +47,7 @@ async fn dispatch(command: Command) -> Result<u8, CliError> {
         Command::Serve { process } => commands::serve::run(process).await,
         Command::Health { url } => commands::health::run(&url),
         Command::Simulate(args) => commands::simulate::run(args).await,
+        Command::Ablate(args) => commands::ablate::run(args).await,
         Command::Replay(args) => commands::replay::run(args).await,
         Command::Shrink(args) => commands::shrink::run(args).await,
         Command::Check(args) => commands::check::run(&args),
@@ -61,7 +62,7 @@ async fn dispatch(command: Command) -> Result<u8, CliError> {
 /// Services log JSON lines at `info`; commands that talk to a person log warnings only. `RUST_LOG` overrides both. Simulated services
 /// warn of every fault they meet, in virtual time: their lines belong to `replay`'s trace.
 fn log_to_stderr(command: &Command) {
-    if matches!(command, Command::Simulate(_) | Command::Replay(_) | Command::Shrink(_)) {
+    if matches!(command, Command::Simulate(_) | Command::Ablate(_) | Command::Replay(_) | Command::Shrink(_)) {
         return;
     }
     let service = matches!(command, Command::Serve { .. });

@@ -1,4 +1,4 @@
-//! What may be typed after `simulate`, `replay` and `shrink`.
+//! What may be typed after `simulate`, `ablate`, `replay` and `shrink`.
 //!
 //! In: the command line. Out: arguments within their limits. Elsewhere: what they lead to (`commands`).
 
@@ -7,6 +7,7 @@ use std::ops::Range;
 use std::path::PathBuf;
 use std::str::FromStr;
 
+use bankstorm_simulator::ablate::ROWS;
 use bankstorm_simulator::planted::Planted;
 use clap::Args;
 
@@ -34,6 +35,28 @@ pub(crate) struct SimulateArgs {
     /// Plants a bug in every world, which must then be found; one of: acks_early, claims_anew, torn_page ... (a wrong word lists all)
     #[arg(long, value_name = "BUG", value_parser = planted)]
     pub(crate) planted: Option<Planted>,
+    /// How progress is shown on standard error
+    #[arg(long, value_enum, default_value_t = Live::Auto)]
+    pub(crate) live: Live,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct AblateArgs {
+    /// Only these protections, for example P4,P25; all without it
+    #[arg(long, value_name = "P,..", value_delimiter = ',', value_parser = protection)]
+    pub(crate) only: Vec<String>,
+    /// The first seed, and the one after the last
+    #[arg(long, value_name = "A..B", default_value = "0..1000", value_parser = seeds)]
+    pub(crate) seeds: Range<u64>,
+    /// A row ends once so many seeds have shown its protection missing
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u64).range(1..))]
+    pub(crate) hits: u64,
+    /// Threads; the default is one for each core
+    #[arg(long, value_name = "N", value_parser = jobs)]
+    pub(crate) jobs: Option<usize>,
+    /// Where the plans of the first seeds that show it go
+    #[arg(long, value_name = "DIR", default_value = "runs/ablate")]
+    pub(crate) out: PathBuf,
     /// How progress is shown on standard error
     #[arg(long, value_enum, default_value_t = Live::Auto)]
     pub(crate) live: Live,
@@ -120,6 +143,12 @@ fn jobs(text: &str) -> Result<usize, String> {
     }
 }
 
+fn protection(text: &str) -> Result<String, String> {
+    let mut known: Vec<_> = ROWS.iter().map(|row| row.protection).collect();
+    known.dedup();
+    if known.contains(&text) { Ok(text.to_owned()) } else { Err(format!("accepted are {}", known.join(", "))) }
+}
+
 fn planted(text: &str) -> Result<Planted, String> {
     // Words of files and of the command line are the same.
     serde_json::from_value(text.into()).map_err(|error| error.to_string())
@@ -168,6 +197,19 @@ mod tests {
             assert!(refused.contains(said), "{option}: {refused}");
         }
         parsed(&["replay", "7", "--quiet", "--tail=5"]).expect_err("either nothing or the last lines");
+    }
+
+    #[test]
+    fn protections_that_worlds_can_show_missing_are_taken() {
+        let Ok(Command::Ablate(plain)) = parsed(&["ablate"]) else { panic!("no arguments are needed") };
+        assert!(plain.only.is_empty());
+        assert_eq!((plain.seeds, plain.hits), (0..1000, 1));
+        let Ok(Command::Ablate(two)) = parsed(&["ablate", "--only=P4,P25"]) else { panic!("both are known") };
+        assert_eq!(two.only, ["P4", "P25"]);
+        for wrong in ["--only=P27", "--only=", "--hits=0"] {
+            parsed(&["ablate", wrong]).expect_err(wrong);
+        }
+        assert!(parsed(&["ablate", "--only=P27"]).expect_err("P27 lives below the ports").contains("P1, P2, P3"));
     }
 
     #[test]

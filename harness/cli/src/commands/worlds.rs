@@ -1,4 +1,4 @@
-//! What `simulate`, `replay` and `shrink` share: finding a plan, running worlds off the command's own runtime, telling what was violated.
+//! What `simulate`, `ablate`, `replay` and `shrink` share: finding a plan, running worlds off the command's own runtime, telling what was violated.
 //!
 //! In: a seed or a file. Out: plans, results, lines of text. Elsewhere: the worlds (`simulator`).
 
@@ -17,9 +17,9 @@ use crate::output::note;
 use crate::stop::Interrupt;
 
 /// Threads in which worlds run begin so; a panic there is a violation of the world, and is told as one.
-const THREADS: &str = "seeds-";
+pub(super) const THREADS: &str = "seeds-";
 /// A thread's stack, in bytes: that of a program's first thread.
-const STACK: usize = 8 << 20;
+pub(super) const STACK: usize = 8 << 20;
 
 /// The plan of a seed or of a file, with a bug planted where one is asked for.
 pub(super) fn plan_of(target: &Target, planted: Option<Planted>) -> Result<Plan, CliError> {

@@ -21,6 +21,7 @@ fn help_names_every_command() {
         "up",
         "serve",
         "simulate",
+        "ablate",
         "replay",
         "shrink",
         "check",

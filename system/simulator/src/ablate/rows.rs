@@ -29,7 +29,7 @@ pub const ROWS: &[Row] = &[
         protection: "P2",
         arm: "before_the_booking",
         about: "An id is claimed in a transaction before the one that books.",
-        fires: &[("O2", "lost-ack"), ("O1", "dup-key")],
+        fires: &[("O2", "lost-ack")],
         off: |topology| topology.protections.key = KeyClaim::BeforeTheBooking,
         beside: None,
         provoke: core_dies,
@@ -186,6 +186,8 @@ fn lost_answers(stage: &mut Stage) {
 
 /// Core is killed in the middle of what it books, and its commits fail; whoever sent it sends it again.
 fn core_dies(stage: &mut Stage) {
+    // A claim beside the booking costs a connection more.
+    (stage.plan.topology.posting_slots, stage.plan.topology.connections) = (2, 16);
     for _ in 0..8 {
         let at = stage.moment();
         for _ in 0..10 {

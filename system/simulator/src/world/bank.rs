@@ -29,7 +29,7 @@ use crate::model::network::{Endpoint, Network};
 use crate::model::outside::{ModelBanks, ModelChannel, ModelCore};
 use crate::model::process::{ModelMetrics, ModelScope, ModelVisible};
 use crate::model::wall::ModelWall;
-use crate::plan::{Plan, Topology};
+use crate::plan::{AccountLock, Plan, Topology};
 use crate::planted::{self, Planted};
 use crate::trace;
 
@@ -147,6 +147,11 @@ impl Bank {
         let (seed, pace) = (plan.chance, topology.pace_ms);
         let connections = topology.connections as usize;
         let core_store = ModelCoreStore::paced(seed, pace, connections);
+        let core_store = match topology.protections.account_lock {
+            AccountLock::Row => core_store,
+            // Behind the lock stands a unique index, which would hide that it is off (P25).
+            AccountLock::None => core_store.with_free_serials(),
+        };
         let channel_store = ModelChannelStore::paced(seed, pace, connections);
         let log = ModelLog::paced(seed, pace);
         log.create_topic(ENTRIES_TOPIC, topology.partitions);
