@@ -37,6 +37,13 @@ pub(super) enum End {
     UnknownLost,
 }
 
+/// What opening a transfer meets out of turn.
+#[derive(Clone, Debug)]
+pub(super) enum Met {
+    Error(StoreError),
+    Guarded(TransferId),
+}
+
 /// What is stored, and what will happen.
 #[derive(Default)]
 pub(super) struct Data {
@@ -48,6 +55,12 @@ pub(super) struct Data {
     pub(super) commits: Vec<AdvanceWrites>,
     /// How the next commits with writes end; then well.
     pub(super) ends: VecDeque<End>,
+    /// How much longer the next commits with writes take.
+    pub(super) slow: VecDeque<Duration>,
+    /// What the next transfers meet when they are opened.
+    pub(super) met: VecDeque<Met>,
+    /// How long core takes for entries.
+    pub(super) pull_takes: Duration,
     /// Core's next answers, and how long each takes.
     pub(super) answers: VecDeque<(Duration, Result<Submitted, CallError>)>,
     /// What core was asked to post.
@@ -168,6 +181,11 @@ impl ChannelTx for Tx {
     async fn open(&mut self, new: &NewTransfer, _: Duration) -> Result<Opened, StoreError> {
         let mut data = self.fake.data();
         data.clocks.push(new.clock);
+        match data.met.pop_front() {
+            Some(Met::Error(error)) => return Err(error),
+            Some(Met::Guarded(id)) => return Ok(Opened::Guarded(id)),
+            None => {}
+        }
         if let Some(row) = data.transfers.get(&new.id) {
             return Ok(Opened::Existing(row.clone()));
         }
@@ -208,9 +226,10 @@ impl ChannelTx for Tx {
     }
 
     async fn commit(self) -> CommitOutcome {
-        sleep(Duration::from_millis(1)).await;
-        let mut data = self.fake.data();
         let nothing = self.opened.is_none() && self.writes == AdvanceWrites::default();
+        let slow = if nothing { None } else { self.fake.data().slow.pop_front() };
+        sleep(Duration::from_millis(1) + slow.unwrap_or_default()).await;
+        let mut data = self.fake.data();
         let end = if nothing { End::Ok } else { data.ends.pop_front().unwrap_or(End::Ok) };
         if matches!(end, End::Ok | End::UnknownDone) && !nothing {
             data.store(self.opened, self.writes);
@@ -245,6 +264,8 @@ impl Data {
 
 impl CoreApi for Fake {
     async fn entries(&self, account: AccountNo, after: Seq, limit: u32) -> Result<Vec<Entry>, CallError> {
+        let takes = self.data().pull_takes;
+        sleep(takes).await;
         let data = self.data();
         let booked = data.booked.iter().filter(|entry| entry.account == account && entry.seq > after);
         Ok(booked.take(limit as usize).cloned().collect())
