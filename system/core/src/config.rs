@@ -44,6 +44,8 @@ pub struct CoreConfig {
     pub batch_claim_wait: Duration,
     /// How long accounts posted alone wait for each row, and for an id. Default 1 s.
     pub lock_timeout: Duration,
+    /// How long a `resolve` waits for its slot; beyond it the answer is `processing`. Default 2 s.
+    pub resolve_slot_wait: Duration,
     /// How long `resolve` waits for an id that is in work, before it answers `processing` (D32). Default 1 s.
     pub resolve_wait: Duration,
     /// Which clocks judge a transfer's validity. Default: core's own.
@@ -99,6 +101,7 @@ impl Default for CoreConfig {
             queue_wait: Duration::from_secs(5),
             batch_claim_wait: Duration::from_millis(50),
             lock_timeout: Duration::from_secs(1),
+            resolve_slot_wait: Duration::from_secs(2),
             resolve_wait: Duration::from_secs(1),
             deadline: Deadline::default(),
             other_banks: true,

@@ -23,6 +23,7 @@ mod known;
 mod settle;
 mod waiting;
 
+use std::future::pending;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -34,7 +35,7 @@ use bankstorm_outside::bundle::CoreOutside;
 use bankstorm_outside::core_store::{CoreStore, OpenHold};
 use bankstorm_outside::process::{Metrics, Points, Scope};
 use tokio::sync::{Notify, Semaphore, oneshot};
-use tokio::time::{Instant, sleep_until};
+use tokio::time::{Instant, sleep, sleep_until};
 
 use crate::book;
 use crate::busy::{AtWork, Busy};
@@ -52,6 +53,8 @@ pub(crate) struct Outbound<O: CoreOutside> {
     known: Mutex<Known>,
     /// Rings when something may be due, or a call has ended.
     bell: Notify,
+    /// Rings when there is room for holds that had none.
+    room: Notify,
     calls: Arc<Semaphore>,
     settling: Semaphore,
     busy: Busy,
@@ -66,12 +69,14 @@ impl<O: CoreOutside> Outbound<O> {
             config: config.clone(),
             known: Mutex::new(Known::new(config)),
             bell: Notify::new(),
+            room: Notify::new(),
             calls: Arc::new(Semaphore::new(config.outbound_calls)),
             settling: Semaphore::new(config.outbound_slots),
             busy: busy.clone(),
             doorbell,
         });
         outside.scope().spawn("core-outbound", Arc::clone(&outbound).run(busy.begin()));
+        outside.scope().spawn("core-outbound-scan", Arc::clone(&outbound).look_for_holds());
         outbound
     }
 
@@ -119,24 +124,45 @@ impl<O: CoreOutside> Outbound<O> {
         }
     }
 
-    /// Starts what is due, and looks for holds that nobody here knows, until the stop.
+    /// Starts what is due, until the stop.
     async fn run(self: Arc<Self>, _at_work: AtWork) {
-        let mut scan_at = Instant::now();
         loop {
-            if Instant::now() >= scan_at {
-                let pause = tokio::select! {
-                    biased;
-                    () = self.outside.scope().stopping() => return,
-                    pause = self.scan() => pause,
-                };
-                scan_at = Instant::now() + pause;
-            }
-            let wake = self.start_due().map_or(scan_at, |due| due.min(scan_at));
+            let due = self.start_due();
+            let turn = async {
+                match due {
+                    Some(due) => sleep_until(due).await,
+                    None => pending().await,
+                }
+            };
             tokio::select! {
                 biased;
                 () = self.outside.scope().stopping() => return,
                 () = self.bell.notified() => {}
-                () = sleep_until(wake) => {}
+                () = turn => {}
+            }
+        }
+    }
+
+    /// Looks for holds that nobody here knows, until the stop; early once there is room for some that had none. A task of its own: a read
+    /// that takes long stops no question.
+    async fn look_for_holds(self: Arc<Self>) {
+        loop {
+            let pause = tokio::select! {
+                biased;
+                () = self.outside.scope().stopping() => return,
+                pause = self.scan() => pause,
+            };
+            self.bell.notify_one();
+            let room = async {
+                // Several places share one look.
+                sleep(self.config.outbound_backoff_first).await;
+                self.room.notified().await;
+            };
+            tokio::select! {
+                biased;
+                () = self.outside.scope().stopping() => return,
+                () = room => {}
+                () = sleep(pause) => {}
             }
         }
     }

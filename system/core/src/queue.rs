@@ -28,6 +28,11 @@ impl Asker {
         (Self { reply, _ticket: ticket }, answer)
     }
 
+    /// Whether he does not wait any more.
+    pub(crate) fn is_gone(&self) -> bool {
+        self.reply.is_closed()
+    }
+
     /// Answers him.
     pub(crate) fn answer(self, response: CoreResponse) {
         // An error means that he is gone, which is his right.

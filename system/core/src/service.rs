@@ -20,7 +20,7 @@ use tokio::sync::{Notify, Semaphore, oneshot};
 use tokio::time::{Instant, timeout};
 
 use crate::admission::{Admission, Full};
-use crate::book::Order;
+use crate::book::{self, Order};
 use crate::busy::Busy;
 use crate::config::CoreConfig;
 use crate::outbound::Outbound;
@@ -140,9 +140,18 @@ impl<O: CoreOutside> Core<O> {
         };
         let inner = Arc::clone(&self.0);
         self.0.outside.scope().spawn("core-resolve", async move {
-            let response = {
-                let _slot = inner.resolving.acquire().await.expect("never closed");
-                fence::resolve(&inner.outside, &inner.config, id).await
+            let metrics = inner.outside.metrics();
+            let response = match timeout(inner.config.resolve_slot_wait, inner.resolving.acquire()).await {
+                // Whoever asks again does not stand behind his own former questions.
+                Ok(_slot) if asker.is_gone() => return metrics.count("core_resolves_abandoned_total", 1),
+                Ok(slot) => {
+                    let _slot = slot.expect("never closed");
+                    fence::resolve(&inner.outside, &inner.config, id).await
+                }
+                Err(_) => {
+                    metrics.count("core_resolves_deferred_total", 1);
+                    CoreResponse::Verdict(book::processing(id))
+                }
             };
             asker.answer(response);
         });

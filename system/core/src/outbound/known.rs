@@ -55,6 +55,8 @@ pub(super) struct Known {
     entries: BTreeMap<TransferId, Entry>,
     due: BTreeSet<(Instant, TransferId)>,
     most: usize,
+    /// Whether there was no room for one, since somebody asked.
+    turned_away: bool,
     pause_first: Duration,
     pause_longest: Duration,
 }
@@ -65,6 +67,7 @@ impl Known {
             entries: BTreeMap::new(),
             due: BTreeSet::new(),
             most: config.outbound_known_max as usize,
+            turned_away: false,
             pause_first: config.outbound_backoff_first,
             pause_longest: config.outbound_backoff_max,
         }
@@ -81,6 +84,7 @@ impl Known {
             return Added::Known;
         }
         if self.entries.len() >= self.most {
+            self.turned_away = true;
             return Added::Full;
         }
         let id = hold.transfer;
@@ -140,6 +144,11 @@ impl Known {
             self.due.insert((at, id));
             entry.due = Some(at);
         }
+    }
+
+    /// Whether there is room now and one was turned away before: then it is worth a look. Told once.
+    pub(super) fn room_again(&mut self) -> bool {
+        self.entries.len() < self.most && std::mem::take(&mut self.turned_away)
     }
 
     /// It has ended: it is forgotten, and who waits for it is to be told.

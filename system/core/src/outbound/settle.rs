@@ -68,7 +68,13 @@ impl<O: CoreOutside> Outbound<O> {
             let _slot = self.settling.acquire().await.expect("never closed");
             self.settle(id, definite.state).await?
         };
-        let waiter = self.known().end(id);
+        let (waiter, room) = {
+            let mut known = self.known();
+            (known.end(id), known.room_again())
+        };
+        if room {
+            self.room.notify_one();
+        }
         self.gauge();
         let verdict = match &ending {
             Ending::Ended(verdict) => {

@@ -47,6 +47,28 @@ async fn a_bank_that_credits_at_once_completes_the_transfer() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_slow_look_for_open_holds_stops_no_question() {
+    let bench = bench(Manner::Credits);
+    bench.store.data().scans_take = Duration::from_secs(3_600);
+    let begun = Instant::now();
+    created(&bench.ask(outbound(1, A, 300)).await);
+    assert!(begun.elapsed() < Duration::from_secs(1), "{:?}", begun.elapsed());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_hold_that_had_no_place_is_looked_for_as_soon_as_one_is_free() {
+    let scan = Duration::from_secs(600);
+    let config = CoreConfig { outbound_known_max: 1, outbound_scan: scan, ..CoreConfig::default() };
+    let bench = Bench::new(Manner::TakesOn, config);
+    let _ = join(bench.ask(outbound(1, A, 300)), bench.ask(outbound(2, B, 100))).await;
+    let asked = |number| bench.bank.book().asked.iter().any(|(_, asked)| *asked == id(number));
+    assert_eq!([asked(1), asked(2)], [true, false]);
+    assert_eq!(state(&bench.ask(outcome(1, CreditState::Credited)).await), TransferState::Completed);
+    sleep(Duration::from_secs(1)).await;
+    assert!(asked(2), "long before the next look of every {scan:?}");
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_bank_that_refuses_gives_the_money_back() {
     let bench = bench(Manner::Refuses);
     assert_eq!(rejected(&bench.ask(outbound(1, A, 300)).await), RejectReason::RefusedByBank);

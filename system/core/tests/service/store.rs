@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
-use bankstorm_contracts::{AccountNo, Entry, Head, Seq, TransferId, TransferState, WallMicros, Won};
+use bankstorm_contracts::{AccountNo, Entry, Head, ParamsHash, Seq, TransferId, TransferState, WallMicros, Won};
 use bankstorm_outside::core_store::{
     AccountRow, Claim, Claimed, CoreStore, CoreTx, HoldEnd, Locked, OpenHold, OpenHolds, OutboxRow, TransferRecord,
     Writes,
@@ -36,6 +36,12 @@ pub(crate) struct Data {
     /// How the next commits end; all others end well.
     pub(crate) fates: VecDeque<Fate>,
     pub(crate) commits: usize,
+    /// How long the read of open holds takes.
+    pub(crate) scans_take: Duration,
+    /// How long an id's claim by a `resolve` takes.
+    pub(crate) burials_take: Duration,
+    /// How many such claims began.
+    pub(crate) burials: usize,
     /// The rows of each waiting lock, as asked for.
     pub(crate) waited: Vec<Vec<AccountNo>>,
     started: Instant,
@@ -61,6 +67,9 @@ impl Store {
             strangers: BTreeSet::new(),
             fates: VecDeque::new(),
             commits: 0,
+            scans_take: Duration::ZERO,
+            burials_take: Duration::ZERO,
+            burials: 0,
             waited: Vec::new(),
             started: Instant::now(),
         })))
@@ -162,6 +171,8 @@ impl CoreStore for Store {
     }
 
     async fn open_holds(&self, limit: u32) -> Result<OpenHolds, StoreError> {
+        let takes = self.data().scans_take;
+        sleep(takes).await;
         let data = self.data();
         let mut holds: Vec<_> = data.open.values().cloned().collect();
         holds.sort_by_key(|hold| (hold.placed_at, hold.transfer));
@@ -189,6 +200,14 @@ pub(crate) struct Tx {
 
 impl CoreTx for Tx {
     async fn claim(&mut self, claims: &[Claim], _wait: Duration) -> Result<Vec<Claimed>, StoreError> {
+        if claims.iter().any(|claim| claim.params_hash == ParamsHash::TOMBSTONE) {
+            let takes = {
+                let mut data = self.store.data();
+                data.burials += 1;
+                data.burials_take
+            };
+            sleep(takes).await;
+        }
         let data = self.store.data();
         let mut answers = Vec::new();
         for claim in claims {

@@ -4,11 +4,11 @@ use std::time::Duration;
 
 use bankstorm_contracts::core_api::{CoreRequest, CoreResponse, Party, Transfer};
 use bankstorm_contracts::problem::ProblemKind;
-use bankstorm_contracts::{AccountNo, AccountStatus, RejectReason, TransferState, WallMicros, Won};
+use bankstorm_contracts::{AccountNo, AccountStatus, ParamsHash, RejectReason, TransferState, WallMicros, Won};
 use bankstorm_core::config::Deadline;
 use bankstorm_core::{CoreConfig, markers};
 use futures_util::future::{join, join_all};
-use tokio::time::{Instant, sleep};
+use tokio::time::{Instant, sleep, timeout};
 
 use crate::bank::Manner;
 use crate::bench::*;
@@ -267,4 +267,63 @@ async fn posting_time_runs_from_admission_to_commit_a18() {
     let took = bench.postings();
     assert_eq!(took.len(), 1);
     assert!((Duration::from_millis(300)..Duration::from_millis(310)).contains(&took[0]), "{took:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_resolve_waits_for_its_slot_no_longer_than_its_limit_and_then_says_processing() {
+    let config = CoreConfig { resolve_slots: 1, ..CoreConfig::default() };
+    let limit = config.resolve_slot_wait;
+    let bench = Bench::new(Manner::Credits, config);
+    bench.store.data().burials_take = limit * 2;
+    let begun = Instant::now();
+    let second = async {
+        let answer = bench.ask(CoreRequest::Resolve(id(2))).await;
+        assert_eq!(begun.elapsed(), limit);
+        answer
+    };
+    let (first, second) = join(bench.ask(CoreRequest::Resolve(id(1))), second).await;
+    assert_eq!(rejected(&first), RejectReason::NotReceived);
+    let CoreResponse::Verdict(verdict) = second else { panic!("no verdict: {second:?}") };
+    assert_eq!((verdict.state, verdict.params_hash), (TransferState::Processing, None));
+    assert_eq!(bench.store.stands(), 1, "nothing was buried");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_resolve_whose_asker_has_gone_is_not_worked_on() {
+    let config = CoreConfig { resolve_slots: 1, ..CoreConfig::default() };
+    let bench = Bench::new(Manner::Credits, config);
+    bench.store.data().burials_take = Duration::from_secs(1);
+    let gone = async {
+        for _ in 0..5 {
+            let asked = bench.ask(CoreRequest::Resolve(id(1)));
+            assert!(timeout(Duration::from_millis(50), asked).await.is_err(), "he hung up");
+        }
+    };
+    let (first, ()) = join(bench.ask(CoreRequest::Resolve(id(9))), gone).await;
+    assert_eq!(rejected(&first), RejectReason::NotReceived);
+    sleep(Duration::from_secs(5)).await;
+    assert_eq!(bench.store.data().burials, 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn every_verdict_says_what_its_id_is_bound_to_p3() {
+    let bench = Bench::new(Manner::Credits, CoreConfig::default());
+    let requests = [deposit(1, A, 5), transfer(2, A, B, 5), outbound(3, A, 5), transfer(4, A, B, 99_999), deposit(5, 1_000_009, 5)];
+    for (number, request) in (1..).zip(requests) {
+        let hash = match &request {
+            CoreRequest::Deposit(deposit) => deposit.params_hash(),
+            CoreRequest::Transfer(transfer) => transfer.params_hash(),
+            _ => unreachable!(),
+        };
+        for asked in [request.clone(), request, CoreRequest::Resolve(id(number))] {
+            let (CoreResponse::Created(verdict) | CoreResponse::Verdict(verdict)) = bench.ask(asked).await else {
+                panic!("no verdict on {number}")
+            };
+            assert_eq!(verdict.params_hash, Some(hash), "{number}");
+        }
+    }
+    for _ in 0..2 {
+        let CoreResponse::Verdict(verdict) = bench.ask(CoreRequest::Resolve(id(6))).await else { panic!("a verdict") };
+        assert_eq!(verdict.params_hash, Some(ParamsHash::TOMBSTONE));
+    }
 }

@@ -106,6 +106,9 @@ fn without_room_the_asker_is_told_by_the_end_of_his_channel() {
     assert_eq!(known.add(hold(2), start, start, Some(told)), Added::Full);
     assert!(verdict.try_recv().is_err());
     assert_eq!(known.len(), 1);
+    assert!(!known.room_again(), "the one place is taken");
+    known.end(id(1));
+    assert_eq!([known.room_again(), known.room_again()], [true, false], "told once");
 }
 
 #[test]
