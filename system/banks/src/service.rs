@@ -138,7 +138,7 @@ impl<O: BanksOutside> Inner<O> {
 
     async fn credit(self: &Arc<Self>, credit: Credit) -> Result<Reply, Problem> {
         let turn = self.ledger.turn(credit.id).await;
-        if let Some(standing) = turn.standing().await.map_err(unknown)? {
+        if let Some(standing) = self.standing(&turn, credit.id).await.map_err(unknown)? {
             return self.again(&credit, &standing);
         }
         let first = self.meet(&credit)?;
@@ -175,6 +175,15 @@ impl<O: BanksOutside> Inner<O> {
         Ok(Reply::Response(response))
     }
 
+    /// The answer that stands on an id. What has one need not be remembered, whoever wrote it: an append may stand although it failed.
+    async fn standing(&self, turn: &Turn<'_, O::Book>, id: TransferId) -> Result<Option<Standing>, CallError> {
+        let standing = turn.standing().await?;
+        if standing.is_some() {
+            self.met().remove(&id);
+        }
+        Ok(standing)
+    }
+
     /// A credit whose id has its answer.
     fn again(&self, credit: &Credit, standing: &Standing) -> Result<Reply, Problem> {
         match &standing.credit {
@@ -187,7 +196,7 @@ impl<O: BanksOutside> Inner<O> {
 
     async fn cancel(&self, id: TransferId) -> Result<Reply, Problem> {
         let turn = self.ledger.turn(id).await;
-        let state = match turn.standing().await.map_err(unknown)? {
+        let state = match self.standing(&turn, id).await.map_err(unknown)? {
             Some(standing) => {
                 if standing.state == CreditState::Credited {
                     self.outside.points().reached(markers::CANCEL_AFTER_CREDIT);
@@ -224,7 +233,7 @@ impl<O: BanksOutside> Inner<O> {
 
     async fn now_due(&self, credit: &Credit, state: CreditState) -> Result<CreditState, CallError> {
         let turn = self.ledger.turn(credit.id).await;
-        if let Some(standing) = turn.standing().await? {
+        if let Some(standing) = self.standing(&turn, credit.id).await? {
             if standing.credit.is_none() {
                 self.outside.points().reached(markers::CREDIT_AFTER_CANCEL);
             }

@@ -73,6 +73,19 @@ async fn d29_a_late_credit_is_taken_on_decided_once_and_told() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn what_has_its_answer_is_not_remembered_as_open_even_if_its_append_failed() {
+    for cancelled in [false, true] {
+        let (world, wanted) = (World::default(), credit(1));
+        let banks = Banks::start(world.clone(), BanksConfig::default());
+        world.fail(Fails::After);
+        assert!(matches!(ask(&banks, &wanted).await, Some(BanksResponse::Problem(_))));
+        assert_eq!(banks.0.met().len(), 1);
+        let found = if cancelled { Some(cancel(&banks, &wanted).await) } else { ask(&banks, &wanted).await };
+        assert_eq!((found, banks.0.met().len()), (Some(answer(&wanted, Credited)), 0));
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn d39_a_late_credit_that_was_cancelled_is_refused_when_it_becomes_due() {
     let world = World::default();
     let banks = Banks::start(world.clone(), moody());
