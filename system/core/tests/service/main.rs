@@ -8,3 +8,4 @@ mod outbound;
 mod restart;
 mod store;
 mod transfers;
+mod weaker;
