@@ -20,7 +20,7 @@ use bankstorm_contracts::{AccountNo, Entry, EntryKind, Head, Seq, TransferId, Wa
 use bankstorm_outside::StoreError;
 use bankstorm_outside::channel_store::{ChannelStore, Clock, StoredPage, TransferRow};
 use postgres_types::ToSql;
-use tokio::sync::Semaphore;
+use tokio::sync::{Semaphore, SemaphorePermit};
 use tokio::time::timeout;
 use tokio_postgres::Row;
 use uuid::Uuid;
@@ -39,9 +39,9 @@ pub use self::tx::PgChannelTx;
 const SCHEMA: &str = include_str!("channel/schema.sql");
 /// How long making the tables may take.
 const SCHEMA_LIMIT: Duration = Duration::from_secs(30);
-/// How long a transfer that somebody holds is waited for before it is postponed.
+/// How long a transfer that somebody holds is waited for before it is postponed, and how long a postponement waits for its turn.
 pub const POSTPONE_LIMIT: Duration = Duration::from_secs(1);
-/// How long a page waits for its turn to be read.
+/// How long a page, or a transfer that a customer asks for, waits for its turn to be read.
 pub const PAGE_LIMIT: Duration = Duration::from_secs(1);
 
 /// The channel's database. Clones share its connections.
@@ -50,6 +50,9 @@ pub struct PgChannelStore {
     pool: Pool<Statements>,
     instance: Arc<str>,
     reading: Arc<Semaphore>,
+    /// One at a time: those that wait for held rows leave the connections to everybody else. One that gets no turn loses nothing, since its
+    /// lease stands.
+    postponing: Arc<Semaphore>,
 }
 
 impl PgChannelStore {
@@ -57,14 +60,21 @@ impl PgChannelStore {
     /// the apply journal call this process.
     pub async fn connect(url: &str, connections: usize, instance: &str) -> Result<Self, StoreError> {
         let pool = Pool::connect(url, connections, instance).await?;
-        Ok(Self { pool, instance: instance.into(), reading: Arc::new(Semaphore::new(connections.max(1))) })
+        let (reading, postponing) = (Arc::new(Semaphore::new(connections.max(1))), Arc::new(Semaphore::new(1)));
+        Ok(Self { pool, instance: instance.into(), reading, postponing })
     }
 
-    /// The same with at most `pages` page reads at once, so that readers leave connections to advances. A page waits for its turn up to
-    /// [`PAGE_LIMIT`].
+    /// The same with at most `pages` reads of pages and of single transfers at once, so that readers leave connections to advances. A read
+    /// waits for its turn up to [`PAGE_LIMIT`].
     #[must_use]
     pub fn reading_at_most(self, pages: usize) -> Self {
         Self { reading: Arc::new(Semaphore::new(pages)), ..self }
+    }
+
+    async fn turn<'a>(of: &'a Semaphore, limit: Duration, what: &str) -> Result<SemaphorePermit<'a>, StoreError> {
+        let turn = timeout(limit, of.acquire()).await;
+        turn.map_err(|_| StoreError::Unavailable(format!("{what} found no turn for over {limit:?}")))?
+            .map_err(|closed| StoreError::Unavailable(closed.to_string()))
     }
 }
 
@@ -93,10 +103,7 @@ impl ChannelStore for PgChannelStore {
         limit: u32,
     ) -> Result<Option<StoredPage>, StoreError> {
         let (number, before, limit) = (account.get(), before.unwrap_or(Seq::MAX), i64::from(limit));
-        let turn = timeout(PAGE_LIMIT, self.reading.acquire()).await;
-        let _turn = turn
-            .map_err(|_| StoreError::Unavailable(format!("other pages were being read for over {PAGE_LIMIT:?}")))?
-            .map_err(|closed| StoreError::Unavailable(closed.to_string()))?;
+        let _turn = Self::turn(&self.reading, PAGE_LIMIT, "the read of a page").await?;
         let rows = self
             .pool
             .lease()
@@ -111,6 +118,7 @@ impl ChannelStore for PgChannelStore {
     }
 
     async fn transfer(&self, id: TransferId) -> Result<Option<TransferRow>, StoreError> {
+        let _turn = Self::turn(&self.reading, PAGE_LIMIT, "the read of a transfer").await?;
         let rows = self
             .pool
             .lease()
@@ -135,6 +143,7 @@ impl ChannelStore for PgChannelStore {
 
     async fn postpone(&self, id: TransferId, by: Duration, clock: Clock) -> Result<(), StoreError> {
         let (now, by, wait) = (given(clock), micros(by), lock_timeout(POSTPONE_LIMIT));
+        let _turn = Self::turn(&self.postponing, POSTPONE_LIMIT, "a postponement").await?;
         let lease = self.pool.lease().await?;
         lease
             .read("postponing a transfer", async |client, sql| {

@@ -3,11 +3,14 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
+use bankstorm_adapters::postgres::channel::{POSTPONE_LIMIT, PgChannelStore};
 use bankstorm_contracts::channel_api::TransferStage;
 use bankstorm_contracts::{TransferId, WallMicros};
 use bankstorm_outside::StoreError;
 use bankstorm_outside::channel_store::{ChannelStore, ChannelTx, Clock, NewTransfer, TransferRow};
+use futures_util::future::join_all;
 use libtest_mimic::Trial;
+use tokio::time::timeout;
 
 use super::{Bench, LIMIT, id, list, step, unguarded};
 use crate::Place;
@@ -22,6 +25,8 @@ pub(super) fn trials(place: &Place) -> Vec<Trial> {
         a7_those_locked_or_settled_are_left_out,
         a7_a_postponed_transfer_comes_later_and_a_settled_one_never,
         a7_a_postponement_waits_for_its_row_no_longer_than_its_limit,
+        a7_postponements_that_wait_leave_the_connections_to_others,
+        reads_of_transfers_take_turns_as_pages_do,
     ]
 }
 
@@ -126,4 +131,29 @@ async fn a7_a_postponement_waits_for_its_row_no_longer_than_its_limit(place: Pla
     bench.control.batch_execute("COMMIT").await.expect("held until now");
     assert_eq!(bench.store.postpone(id(1), LEASE, given(1)).await, Ok(()));
     assert_eq!(bench.store.take_due(9, LEASE, given(60)).await, Ok(vec![]));
+}
+
+async fn a7_postponements_that_wait_leave_the_connections_to_others(place: Place) {
+    let bench = Bench::new(&place).await;
+    for number in 1..=4 {
+        bench.opened(&due_at(number, 1)).await;
+    }
+    let store = PgChannelStore::connect(&bench.url, 2, "channel-test").await.expect("the database is up");
+    bench.control.batch_execute("BEGIN; SELECT 1 FROM transfer FOR NO KEY UPDATE").await.expect("free");
+    let postponed = join_all((1..=4).map(|number| store.postpone(id(number), LEASE, given(1))));
+    let taken = async {
+        bench.until_waiting(1).await;
+        timeout(POSTPONE_LIMIT / 2, store.take_due(9, LEASE, given(2))).await
+    };
+    let (postponed, taken) = futures_util::join!(postponed, taken);
+    assert_eq!(taken, Ok(Ok(vec![])), "held rows are left out, and nobody waits for a connection");
+    assert!(postponed.iter().all(Result::is_err), "{postponed:?}");
+}
+
+async fn reads_of_transfers_take_turns_as_pages_do(place: Place) {
+    let bench = Bench::new(&place).await;
+    bench.opened(&due_at(1, 1)).await;
+    let store = bench.store.clone().reading_at_most(0);
+    assert!(matches!(store.transfer(id(1)).await, Err(StoreError::Unavailable(_))));
+    assert_eq!(ids(&store.take_due(9, LEASE, given(2)).await.expect("no read of a customer")), [id(1)]);
 }
