@@ -87,6 +87,8 @@ pub fn cases<F: CoreStoreFixture>() -> Vec<Case<F>> {
         locks::claim_and_lock_is_the_first_and_then_the_second,
         locks::statuses_and_held_are_read_back,
         locks::opposite_transfers_wait_for_each_other_and_both_go_on,
+        locks::rows_read_without_a_lock_wait_for_nobody_and_may_be_written,
+        locks::two_who_read_without_a_lock_cannot_have_one_serial,
         transfers::both_legs_of_a_transfer_are_seen_together,
         transfers::every_kind_is_kept_with_its_claim,
         transfers::a_transfer_is_read_as_committed_and_waits_for_nobody,

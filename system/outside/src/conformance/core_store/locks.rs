@@ -5,7 +5,7 @@ use std::sync::Arc;
 use bankstorm_contracts::{AccountStatus, Won};
 
 use super::{
-    CoreStoreFixture, LIMIT, SHORT, account, begin, claim_of, deposit, head, hold, outbound, post, prepared,
+    CoreStoreFixture, LIMIT, SHORT, account, begin, claim_of, deposit, head, hold, outbound, post, posting, prepared,
     while_waiting, within,
 };
 use crate::core_store::{AccountRow, Claimed, CoreTx};
@@ -129,4 +129,44 @@ pub(super) async fn opposite_transfers_wait_for_each_other_and_both_go_on<F: Cor
     })
     .await;
     assert_eq!(locked.expect("granted").heads(), [head(1, 0, 0), head(2, 0, 0), head(3, 0, 0)]);
+}
+
+/// For a core without its account lock (P25).
+pub(super) async fn rows_read_without_a_lock_wait_for_nobody_and_may_be_written<F: CoreStoreFixture>(fixture: Arc<F>) {
+    let store = fixture.fresh(&[head(1, 4, 1_000), head(2, 0, 0)]).await;
+    let mut holder = begin(&store).await;
+    within("lock", holder.lock(&[account(1)], LockMode::SkipLocked)).await.expect("a free row");
+    let mut tx = begin(&store).await;
+    let second = deposit(7, 1, 500);
+    within("claim", tx.claim(&[claim_of(&second)], LIMIT)).await.expect("a free id");
+    let read = within("read", tx.read_unlocked(&[2, 1, 8].map(account))).await.expect("no wait");
+    assert_eq!(read.heads(), [head(1, 4, 1_000), head(2, 0, 0)]);
+    assert!(read.now.0 > 0, "a wall clock");
+    assert_eq!(within("commit", holder.commit()).await, CommitOutcome::Ok);
+    let writes = posting(&[second], &read.heads(), read.now);
+    assert_eq!(within("commit", tx.write_and_commit(&writes)).await, CommitOutcome::Ok);
+    let heads = within("heads", crate::core_store::CoreStore::heads(&store, &[account(1)])).await;
+    assert_eq!(heads, Ok(vec![head(1, 5, 1_500)]));
+}
+
+pub(super) async fn two_who_read_without_a_lock_cannot_have_one_serial<F: CoreStoreFixture>(fixture: Arc<F>) {
+    let store = fixture.fresh(&[head(1, 4, 1_000)]).await;
+    let mut open = Vec::new();
+    for number in [7, 8] {
+        let (mut tx, deposit) = (begin(&store).await, deposit(number, 1, 500));
+        within("claim", tx.claim(&[claim_of(&deposit)], LIMIT)).await.expect("a free id");
+        let read = within("read", tx.read_unlocked(&[account(1)])).await.expect("no wait");
+        let writes = posting(&[deposit], &read.heads(), read.now);
+        open.push((tx, writes));
+    }
+    let mut outcomes = Vec::new();
+    for (tx, writes) in open {
+        outcomes.push(within("commit", tx.write_and_commit(&writes)).await);
+    }
+    let [CommitOutcome::Ok, CommitOutcome::Failed(StoreError::Data { sqlstate, .. })] = &outcomes[..] else {
+        panic!("{outcomes:?}")
+    };
+    assert_eq!(sqlstate, "23505");
+    let heads = within("heads", crate::core_store::CoreStore::heads(&store, &[account(1)])).await;
+    assert_eq!(heads, Ok(vec![head(1, 5, 1_500)]));
 }
