@@ -20,9 +20,11 @@ use bankstorm_faults::nodes::{self, Nodes};
 use bankstorm_load::run::ChannelAddress;
 use bankstorm_record::folder::RunFolder;
 use bankstorm_scenario::Scenario;
+use bankstorm_scenario::protections::AccountLock;
 use tokio::sync::mpsc::UnboundedReceiver;
 
 use crate::error::CliError;
+use crate::output::note;
 use crate::progress::Display;
 
 /// The longest that schemas and bulk load may take, per account on top of a base.
@@ -79,6 +81,7 @@ impl Bank {
         folder: Option<&RunFolder>,
         display: &Display,
     ) -> Result<Self, CliError> {
+        warn_of_weaker(scenario);
         let channels: Vec<String> = (0..scenario.system.channel_instances).map(|n| format!("channel-{n}")).collect();
         let needs = needs(scenario, folder, &channels)?;
         let environment = bankstorm_environment::start(kind, needs, display.start()).await.map_err(lost)?;
@@ -232,6 +235,14 @@ fn images(scenario: &Scenario) -> Images {
     Images { postgres: images.postgres, kafka: images.kafka, redis: images.redis, services: images.services }
 }
 
+/// One line, before anything starts: whoever sees the bank must know what it is.
+fn warn_of_weaker(scenario: &Scenario) {
+    let weaker: Vec<String> = scenario.system.protections.weaker().iter().map(ToString::to_string).collect();
+    if !weaker.is_empty() {
+        note(&format!("warning: protections switched off: {}", weaker.join(", ")));
+    }
+}
+
 async fn load_accounts(
     scenario: &Scenario,
     core_database: &str,
@@ -252,6 +263,9 @@ async fn load_accounts(
     let load = async {
         let core = async {
             postgres::core::apply_schema(core_database).await?;
+            if scenario.system.protections.account_lock == AccountLock::None {
+                postgres::core::free_serials(core_database).await?;
+            }
             postgres::core::bulk_load(core_database, accounts()).await
         };
         let channel = async {

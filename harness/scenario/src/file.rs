@@ -8,6 +8,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 pub use self::slo::{During, Latencies, Limit, Limits, Slo};
+use crate::protections;
 use crate::units::{DurationText, RateText, ShareText};
 
 /// A scenario: a bank, its accounts, what customers do, what is broken, and what is expected of it.
@@ -118,6 +119,9 @@ pub struct System {
     /// The age at which core cancels a transfer to another bank that has not answered; 1m unless given.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub outbound_expiry: Option<DurationText>,
+    /// What is switched off.
+    #[serde(default)]
+    pub protections: protections::Typed,
 }
 
 /// Of whom a channel takes one transfer at a time.

@@ -6,6 +6,7 @@
 //! | to read first | what it is |
 //! |---|---|
 //! | [`file`] | the keys that a file may have |
+//! | [`protections`] | what may be switched off |
 //! | [`resolve`] | the limits of each value |
 //! | [`resolved`] | what comes out |
 //! | [`error`] | what is said when something is wrong |
@@ -13,6 +14,7 @@
 pub mod builtin;
 pub mod error;
 pub mod file;
+pub mod protections;
 pub mod resolve;
 pub mod resolved;
 pub mod schema;

@@ -8,6 +8,8 @@ use std::time::Duration;
 
 pub use bankstorm_faults::plan::Fault;
 
+pub use crate::protections::Protections;
+
 pub use self::objectives::{During, Figure, LatencyKind, Objective, RecoveryFigure, RecoveryObjective};
 
 /// A whole scenario.
@@ -85,6 +87,8 @@ pub struct System {
     pub core_admitted: u32,
     /// The age at which core cancels a hold that no other bank has answered (D39).
     pub outbound_expiry: Duration,
+    /// What protects the bank.
+    pub protections: Protections,
 }
 
 /// Of whom a channel takes one transfer at a time.

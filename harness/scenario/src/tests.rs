@@ -2,6 +2,7 @@
 
 mod faults;
 mod objectives;
+mod protections;
 mod stored;
 mod transfers;
 

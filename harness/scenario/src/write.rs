@@ -89,6 +89,7 @@ fn system_of(system: &System) -> file::System {
         core_slots: Some(system.core_slots.into()),
         core_admitted: Some(system.core_admitted.into()),
         outbound_expiry: Some(DurationText(system.outbound_expiry)),
+        protections: system.protections.typed(),
     }
 }
 

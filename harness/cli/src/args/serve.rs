@@ -47,6 +47,9 @@ pub(crate) struct ServeCore {
     /// Milliseconds after which a transfer to another bank that has not answered is cancelled there
     #[arg(long, default_value_t = 60_000)]
     pub(crate) outbound_expiry_ms: u64,
+    /// Takes a weaker arm of a protection, such as fence=plain_read; may be repeated
+    #[arg(long = "unsafe", value_name = "KEY=ARM")]
+    pub(crate) weaker: Vec<String>,
     /// Database connections; the default is what core uses
     #[arg(long, default_value_t = CoreConfig::default().connections(), value_parser = at_least_one)]
     pub(crate) connections: usize,
@@ -90,6 +93,9 @@ pub(crate) struct ServeChannel {
     /// Milliseconds during which core may still post a transfer
     #[arg(long, default_value_t = 5_000, value_parser = clap::value_parser!(u64).range(1..))]
     pub(crate) validity_ms: u64,
+    /// Takes a weaker arm of a protection, such as polling=off; may be repeated
+    #[arg(long = "unsafe", value_name = "KEY=ARM")]
+    pub(crate) weaker: Vec<String>,
     /// Database connections; eight may be advancing or storing transfers, the rest is for pages
     #[arg(long, default_value_t = 10, value_parser = at_least_one)]
     pub(crate) connections: usize,

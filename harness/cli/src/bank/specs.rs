@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use bankstorm_core::config::CoreConfig;
 use bankstorm_environment::{Environment, ServiceSpec};
 use bankstorm_scenario::Scenario;
-use bankstorm_scenario::resolved::WorkerMode;
+use bankstorm_scenario::resolved::{System, WorkerMode};
 
 /// The name of the other banks' process.
 pub(super) const BANKS: &str = "banks";
@@ -64,7 +64,13 @@ pub(super) fn core(environment: &dyn Environment, scenario: &Scenario) -> Servic
         format!("--deadline={}", system.deadline.as_str()),
         format!("--outbound-expiry-ms={}", system.outbound_expiry.as_millis()),
     ];
-    ServiceSpec::new("core", args.into())
+    ServiceSpec::new("core", args.into_iter().chain(weaker(system, "core")).collect())
+}
+
+/// The protections that are off in a process.
+fn weaker(system: &System, process: &'static str) -> impl Iterator<Item = String> + use<> {
+    let of_process = system.protections.weaker().into_iter().filter(move |weaker| weaker.process == process);
+    of_process.map(|weaker| format!("--unsafe={}={}", weaker.key, weaker.arm))
 }
 
 /// Connections that core uses with so many posting slots.
@@ -97,5 +103,5 @@ pub(super) fn channel(environment: &dyn Environment, scenario: &Scenario, name: 
         format!("--call-limit-ms={}", system.call_timeout.as_millis()),
         format!("--validity-ms={}", system.validity.as_millis()),
     ];
-    ServiceSpec::new(name, args.into())
+    ServiceSpec::new(name, args.into_iter().chain(weaker(system, "channel")).collect())
 }

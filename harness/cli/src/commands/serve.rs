@@ -2,6 +2,8 @@
 //!
 //! In: addresses. Out: a listening service; exit code 3 when it could not start. Elsewhere: the assemblies (`adapters::process`).
 
+mod protections;
+
 use std::time::Duration;
 
 use bankstorm_adapters::process::{banks, channel, core};
@@ -28,6 +30,7 @@ async fn serve_core(options: ServeCore) -> Result<u8, CliError> {
         admitted_max: options.admitted_max,
         deadline: deadline(&options.deadline)?,
         outbound_expiry: Duration::from_millis(options.outbound_expiry_ms),
+        protections: protections::of_core(&options.weaker)?,
         ..CoreConfig::default()
     };
     let serve = core::CoreServe {
@@ -47,10 +50,9 @@ async fn serve_channel(options: ServeChannel) -> Result<u8, CliError> {
         worker_mode: worker_mode(&options.worker_mode)?,
         workers: usize::try_from(options.workers).expect("a machine with at least 32 bits"),
         sync_cost: Duration::from_micros(options.sync_cost_us),
-        guard: guard(&options.guard)?,
         call_limit: Duration::from_millis(options.call_limit_ms),
         validity: Duration::from_millis(options.validity_ms),
-        ..ChannelConfig::default()
+        ..protections::of_channel(&options.weaker, guard(&options.guard)?)?
     };
     let serve = channel::ChannelServe {
         database: options.database,

@@ -120,7 +120,7 @@ fn first_moment(scenario: &Scenario, plan: &Plan, run_id: String, origin: Origin
         ended_at: None,
         exit_code: None,
         bankstorm: build(),
-        r#unsafe: Vec::new(),
+        r#unsafe: scenario.system.protections.weaker().iter().map(ToString::to_string).collect(),
         // Known once the environment is up.
         links: BTreeMap::new(),
         origin,

@@ -8,6 +8,7 @@ pub(crate) fn cases() -> Vec<Case> {
         ("lists_and_schemas_are_printed", lists_and_schemas_are_printed),
         ("a_mistake_in_a_scenario_is_exit_2_with_its_place", a_mistake_in_a_scenario_is_exit_2_with_its_place),
         ("a_mistake_on_the_command_line_is_exit_2", a_mistake_on_the_command_line_is_exit_2),
+        ("a_weaker_protection_that_is_not_allowed_is_exit_2", a_weaker_protection_that_is_not_allowed_is_exit_2),
         ("a_folder_that_is_no_run_is_exit_2", a_folder_that_is_no_run_is_exit_2),
     ]
 }
@@ -105,6 +106,20 @@ fn a_mistake_on_the_command_line_is_exit_2() {
         let ended = output(args);
         assert_eq!(code(&ended), 2, "{args:?}: {}", text(&ended));
     }
+}
+
+fn a_weaker_protection_that_is_not_allowed_is_exit_2() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let smoke = root().join("scenarios/smoke.toml");
+    let mut run = bankstorm(&["run", "--set", "system.protections.fence=plain_read"]);
+    run.arg(smoke).arg("--out").arg(folder.path().join("out"));
+    let refused = run.output().expect("the binary starts");
+    let said = text(&refused);
+    assert_eq!(code(&refused), 2, "{said}");
+    assert!(said.contains("switches P6 off") && said.contains("allow_unsafe = true"), "{said}");
+    let process = ["serve", "core", "--database=d", "--kafka=k", "--listen=127.0.0.1:0", "--unsafe=fence=read"];
+    let refused = output(&process);
+    assert_eq!(code(&refused), 2, "{}", text(&refused));
 }
 
 fn a_folder_that_is_no_run_is_exit_2() {

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use super::{Refusal, count, seconds, span};
 use crate::file;
+use crate::protections::Protections;
 use crate::resolved::{Banks, Deadline, Guard, System, WorkerMode};
 use crate::units::{ShareText, duration_text};
 
@@ -50,6 +51,7 @@ pub(super) fn system(typed: &file::System) -> Result<System, Refusal> {
             Duration::from_millis(10),
             seconds(3_600),
         )?,
+        protections: Protections::resolve(&typed.protections)?,
     })
 }
 

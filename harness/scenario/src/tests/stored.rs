@@ -119,6 +119,20 @@ fn a_stored_scenario_is_pleasant_to_read() {
     core_admitted = 10000
     outbound_expiry = "1m"
 
+    [system.protections]
+    allow_unsafe = false
+    key = "in_the_booking"
+    binding = "params_hash"
+    deadline_check = "under_the_lock"
+    fence = "tombstone"
+    guard = "index"
+    polling = "on"
+    account_lock = "row"
+    lock_order = "by_account"
+    clock = "database"
+    settling = "one_transaction"
+    voiding = "definite_no"
+
     [banks]
     late = "0"
     never = "0"
