@@ -292,7 +292,9 @@ impl<O: ChannelOutside> Advancer<O> {
     ) -> Result<(), AdvanceError> {
         let first = have;
         while have < target {
-            if until.is_some_and(|until| have > first && (Instant::now() >= until || self.outside.scope().is_stopping())) {
+            if until
+                .is_some_and(|until| have > first && (Instant::now() >= until || self.outside.scope().is_stopping()))
+            {
                 return Err(AdvanceError::PullEnded { account: mv.account, have, target });
             }
             let limit = u32::try_from(target - have).unwrap_or(MAX_ENTRIES).min(MAX_ENTRIES);

@@ -197,7 +197,9 @@ impl<O: ChannelOutside> Transfers<O> {
         let slot = timeout_at(patience.until, self.slots.acquire()).await.map_err(|_| {
             self.outside.metrics().count("channel_slot_waits_in_vain_total", 1);
             let (most, limit) = (self.config.transfer_transactions, self.config.store_patience);
-            StoreError::Unavailable(format!("{most} transactions of other transfers were open until {limit:?} were over"))
+            StoreError::Unavailable(format!(
+                "{most} transactions of other transfers were open until {limit:?} were over"
+            ))
         })?;
         Ok(slot.expect("the semaphore is never closed"))
     }

@@ -308,7 +308,13 @@ async fn a_resolve_whose_asker_has_gone_is_not_worked_on() {
 #[tokio::test(start_paused = true)]
 async fn every_verdict_says_what_its_id_is_bound_to_p3() {
     let bench = Bench::new(Manner::Credits, CoreConfig::default());
-    let requests = [deposit(1, A, 5), transfer(2, A, B, 5), outbound(3, A, 5), transfer(4, A, B, 99_999), deposit(5, 1_000_009, 5)];
+    let requests = [
+        deposit(1, A, 5),
+        transfer(2, A, B, 5),
+        outbound(3, A, 5),
+        transfer(4, A, B, 99_999),
+        deposit(5, 1_000_009, 5),
+    ];
     for (number, request) in (1..).zip(requests) {
         let hash = match &request {
             CoreRequest::Deposit(deposit) => deposit.params_hash(),

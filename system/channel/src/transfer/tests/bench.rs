@@ -65,7 +65,15 @@ pub(super) fn posted(number: u32, seq: Seq) -> Verdict {
 
 pub(super) fn refused(number: u32, reason: RejectReason) -> Verdict {
     let state = TransferState::Rejected;
-    Verdict { id: id(number), state, reason: Some(reason), seq: None, balance_after: None, posted_at: None, params_hash: None }
+    Verdict {
+        id: id(number),
+        state,
+        reason: Some(reason),
+        seq: None,
+        balance_after: None,
+        posted_at: None,
+        params_hash: None,
+    }
 }
 
 pub(super) fn says(verdict: Verdict) -> (Duration, Result<Submitted, CallError>) {
