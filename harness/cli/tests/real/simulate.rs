@@ -18,6 +18,7 @@ pub(crate) fn cases() -> Vec<Case> {
         ("ctrl_c_ends_a_batch_and_says_how_far_it_came", ctrl_c_ends_a_batch),
         ("one_seed_is_replayed_with_who_did_what_when", one_seed_is_replayed),
         ("a_planted_bug_is_found_stored_replayed_and_shrunk", a_planted_bug_is_found),
+        ("a_protection_that_is_off_is_seen_missing_and_its_plan_replayed", a_protection_that_is_off_is_seen_missing),
         ("a_mistake_in_a_plan_is_exit_2_with_its_place", a_mistake_in_a_plan_is_exit_2),
     ]
 }
@@ -164,6 +165,36 @@ fn ctrl_c_ends_shrinking(plan: &Path) {
     assert_eq!(child.wait().expect("our child").code(), Some(4));
     let plan = std::fs::read_to_string(&out).expect("the smallest plan so far");
     bankstorm_simulator::plan::read(&plan).expect("a plan");
+}
+
+fn a_protection_that_is_off_is_seen_missing() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let asked = ["ablate", "--only=P3,P31", "--seeds=0..50", "--hits=2", "--live=off"];
+    let ended = bankstorm(&asked).arg("--out").arg(folder.path()).output().expect("the binary starts");
+    let told = text(&ended);
+    assert_eq!(code(&ended), 0, "{told}");
+    for said in
+        ["P3 id_alone", "O7 param-drift", "P31 two", "O8 released-early", "each protection was seen missing", "2 rows"]
+    {
+        assert!(told.contains(said), "{said}: {told}");
+    }
+    for (file, said) in [("p3-id_alone.json", "O7 param-drift"), ("p31-two.json", "O8 released-early")] {
+        let plan = folder.path().join(file);
+        let again = bankstorm(&["replay", "--quiet"]).arg(&plan).output().expect("the binary starts");
+        assert_eq!(code(&again), 6, "{}", text(&again));
+        assert!(text(&again).contains(said), "{said}: {}", text(&again));
+        // The same plan with the protection holds.
+        let mut safe =
+            bankstorm_simulator::plan::read(&std::fs::read_to_string(&plan).expect("a file")).expect("a plan");
+        safe.topology.protections = bankstorm_simulator::plan::Protections::default();
+        let safe_plan = plan.with_extension("safe.json");
+        std::fs::write(&safe_plan, bankstorm_simulator::plan::write(&safe)).expect("a file");
+        let holds = bankstorm(&["replay", "--quiet"]).arg(&safe_plan).output().expect("the binary starts");
+        assert_eq!(code(&holds), 0, "{}", text(&holds));
+    }
+    let unknown = output(&["ablate", "--only=P27"]);
+    assert_eq!(code(&unknown), 2, "{}", text(&unknown));
+    assert!(text(&unknown).contains("accepted are P1, P2"), "{}", text(&unknown));
 }
 
 fn a_mistake_in_a_plan_is_exit_2() {
