@@ -9,7 +9,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use bankstorm_adapters::postgres::bulk::LoadedAccount;
-use bankstorm_adapters::postgres::core::{PgCoreStore, bulk_load};
+use bankstorm_adapters::postgres::core::{PgCoreStore, bulk_load, free_serials};
 use bankstorm_contracts::core_api::{Deposit, Party};
 use bankstorm_contracts::{
     AccountNo, AccountStatus, Entry, EntryKind, Head, Leg, TransferId, TransferState, WallMicros, Won,
@@ -45,6 +45,7 @@ pub(crate) fn trials(place: &Place) -> Vec<Trial> {
         place.trial("core_store::claims_whose_begin_was_refused_leave_nothing".to_owned(), refused_begin),
         place.trial("core_store::loaded_accounts_stand_as_given".to_owned(), loaded),
         place.trial("core_store::what_has_no_other_leg_is_not_loaded".to_owned(), not_loaded),
+        place.trial("core_store::with_free_serials_two_entries_have_one_serial".to_owned(), serial_twice),
     ])
     .chain(holds::trials(place))
     .collect()
@@ -227,6 +228,29 @@ async fn refused_begin(place: Place) {
     assert!(refused.to_string().contains("42601"), "{refused}");
     drop(tx);
     assert_eq!(number(&client(&url).await, "SELECT count(*) FROM transfer").await, 0);
+}
+
+/// What stands behind the account's lock is taken away with it (P25).
+async fn serial_twice(place: Place) {
+    let url = core_database(&place.core, &[head(1)]).await;
+    for _ in 0..2 {
+        free_serials(&url).await.expect("again changes nothing");
+    }
+    let store = PgCoreStore::connect(&url, 2).await.expect("the database is up");
+    let mut open = Vec::new();
+    for number in [1, 2] {
+        let (mut tx, deposit) = (store.begin().await.expect("a connection"), deposit(number, 1));
+        tx.claim(&[claim_of(&deposit)], Duration::from_secs(5)).await.expect("a free id");
+        let read = tx.read_unlocked(&[account(1)]).await.expect("nobody is waited for");
+        let writes = posting(&[deposit], &read);
+        open.push((tx, writes));
+    }
+    for (tx, writes) in open {
+        assert_eq!(tx.write_and_commit(&writes).await, CommitOutcome::Ok);
+    }
+    assert_eq!(number(&client(&url).await, "SELECT count(*) FROM entry WHERE seq = 1").await, 2);
+    let heads = store.heads(&[account(1)]).await.expect("known");
+    assert_eq!((heads[0].seq, heads[0].balance.get()), (1, 10), "ten won are gone");
 }
 
 async fn loaded(place: Place) {
