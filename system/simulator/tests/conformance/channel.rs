@@ -9,6 +9,8 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use bankstorm_channel::ChannelConfig;
+use bankstorm_contracts::TransferId;
+use bankstorm_contracts::channel_api::{ChannelResponse, TransferStage};
 use bankstorm_outside::LockMode;
 use bankstorm_outside::channel_store::{ChannelStore, ChannelTx};
 use bankstorm_outside::core_api::CoreApi;
@@ -41,6 +43,7 @@ pub(crate) fn trials() -> Vec<Trial> {
         a_commit_without_an_answer_is_stamped_although_its_partition_is_lost,
         a_gap_counts_once_however_often_it_is_tried,
         a_killed_core_answers_nothing,
+        a2_an_id_that_stands_for_a_deposit_is_rejected_although_the_refusal_is_lost,
     ]
 }
 
@@ -127,6 +130,24 @@ async fn a_gap_counts_once_however_often_it_is_tried(seed: u64) {
     bench.until_copied(LIMIT, account(0), DEPTH).await;
     assert_eq!(answers.fired(), 2);
     assert_eq!(bench.outside.metrics.all().get("channel_gaps_total"), Some(&1));
+}
+
+async fn a2_an_id_that_stands_for_a_deposit_is_rejected_although_the_refusal_is_lost(seed: u64) {
+    let bench = Bench::open(seed, ChannelConfig::default(), 2).await;
+    let id = TransferId(uuid::Uuid::from_u128(0xd0));
+    // It makes the account's entry whose serial and balance a verdict on the id tells.
+    bench.deposit(id, account(0)).await;
+    bench.outside.core.link().answers_of("transfer").plan(1, AnswerFault::Dropped);
+    let ChannelResponse::Accepted(view) = bench.submit(id).await else { panic!("202") };
+    assert_eq!(view.state, TransferStage::Unknown);
+    let store = &bench.outside.store;
+    let stage = || store.committed().transfers.get(&id).map(|stored| stored.row.stage);
+    until(LIMIT, "the poller's verdict", || stage().is_some_and(TransferStage::is_terminal)).await;
+    assert_eq!(stage(), Some(TransferStage::Rejected), "core never posted it, and never will");
+    assert_eq!(store.committed().heads[&account(0)].seq, 1, "nothing came into the copy by the other's verdict");
+    let next = TransferId(uuid::Uuid::from_u128(0xd1));
+    assert!(matches!(bench.submit(next).await, ChannelResponse::Created(_)), "the guard is free");
+    assert_eq!(bench.outside.metrics.all().get("channel_contradictions_total"), None);
 }
 
 async fn a_killed_core_answers_nothing(seed: u64) {

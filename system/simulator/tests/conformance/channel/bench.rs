@@ -9,9 +9,10 @@ use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
 use bankstorm_channel::{Channel, ChannelConfig};
+use bankstorm_contracts::channel_api::{ChannelRequest, ChannelResponse, SubmitTransfer};
 use bankstorm_contracts::core_api::{CoreRequest, CoreResponse, Deposit, Party};
 use bankstorm_contracts::event::{self, ENTRIES_TOPIC};
-use bankstorm_contracts::{AccountNo, Seq, TransferId, Won};
+use bankstorm_contracts::{AccountNo, Seq, TransferId, UserNo, Won};
 use bankstorm_core::{Core, CoreConfig};
 use bankstorm_outside::bundle::ChannelOutside;
 use bankstorm_outside::log::{
@@ -38,6 +39,7 @@ pub(crate) const DEPTH: Seq = 4;
 pub(crate) struct Bench {
     pub(crate) outside: Outside,
     pub(crate) core_process: ModelScope,
+    core: Core<ModelCore>,
     pub(crate) ends: Arc<Ends>,
     core_store: ModelCoreStore,
     events: UnboundedSender<ConsumerEvent>,
@@ -87,7 +89,7 @@ impl Bench {
             assert!(matches!(answer, CoreResponse::Created(_)), "{answer:?}");
         }
         let at = CoreEndpoint::new("core-request");
-        serve(&at, core_process.clone(), core);
+        serve(&at, core_process.clone(), core.clone());
         let (events, script) = unbounded_channel();
         let ends = Arc::new(Ends::default());
         let outside = Outside {
@@ -100,11 +102,25 @@ impl Bench {
             wall: ModelWall::default(),
         };
         let channel = Channel::start(outside.clone(), config);
-        Self { outside, core_process, ends, core_store, events, channel }
+        Self { outside, core_process, core, ends, core_store, events, channel }
     }
 
     pub(crate) fn send(&self, event: ConsumerEvent) {
         self.events.send(event).expect("the channel listens");
+    }
+
+    /// Another bank brings 10 won under this id, and core posts them.
+    pub(crate) async fn deposit(&self, id: TransferId, account: AccountNo) {
+        let deposit = Deposit { id, ..deposit(0, account) };
+        let answer = self.core.handle("customer", CoreRequest::Deposit(deposit)).await;
+        assert!(matches!(answer, CoreResponse::Created(_)), "{answer:?}");
+    }
+
+    /// A customer sends 10 won from `account(0)` to `account(1)`.
+    pub(crate) async fn submit(&self, id: TransferId) -> ChannelResponse {
+        let to = Party::own(account(1));
+        let submit = SubmitTransfer { id, user: UserNo(7), from: account(0), to, amount: Won::new(10) };
+        self.channel.handle(ChannelRequest::Submit(submit)).await
     }
 
     /// Asks the channel to stop, and waits until it has.
