@@ -116,6 +116,10 @@ struct Pages {
 }
 
 /// Makes sure that nobody else writes.
+#[expect(
+    clippy::disallowed_methods,
+    reason = "a lock of a file cannot be awaited, and this is before anything is served"
+)]
 fn lock(file: &File) -> io::Result<()> {
     for _ in 0..LOCK_LIMIT.as_millis() / LOCK_LOOK.as_millis() {
         match file.try_lock() {
