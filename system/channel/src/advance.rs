@@ -24,6 +24,7 @@
 //! | `channel_contradictions_total` | words and rows that contradict how a transfer ended: 0, or core or channel is wrong |
 
 mod error;
+mod fill;
 mod plan;
 mod release;
 mod stage;
@@ -32,12 +33,11 @@ mod unsure;
 use std::sync::Arc;
 use std::time::Duration;
 
-use bankstorm_contracts::core_api::MAX_ENTRIES;
 use bankstorm_contracts::{AccountNo, Entry, Head, Seq, TransferId};
 use bankstorm_outside::bundle::ChannelOutside;
 use bankstorm_outside::channel_store::{Cause, ChannelStore, ChannelTx, Source, TransferMove, TransferRow};
 use bankstorm_outside::core_api::CoreApi;
-use bankstorm_outside::process::{Metrics, Points, Scope, VisibleLog};
+use bankstorm_outside::process::{Metrics, Points, VisibleLog};
 use bankstorm_outside::{CommitOutcome, LockMode, StoreError};
 use tokio::sync::Semaphore;
 use tokio::time::Instant;
@@ -282,52 +282,6 @@ impl<O: ChannelOutside> Advancer<O> {
         self.fill(mv, offset, (after.seq, target.seq), None).await
     }
 
-    /// Pulls serials `have + 1 ..= target` from core, in chunks that are one transaction each (D34).
-    async fn fill(
-        &self,
-        mv: &mut Move,
-        offset: i64,
-        (mut have, target): (Seq, Seq),
-        until: Option<Instant>,
-    ) -> Result<(), AdvanceError> {
-        let first = have;
-        while have < target {
-            if until
-                .is_some_and(|until| have > first && (Instant::now() >= until || self.outside.scope().is_stopping()))
-            {
-                return Err(AdvanceError::PullEnded { account: mv.account, have, target });
-            }
-            let limit = u32::try_from(target - have).unwrap_or(MAX_ENTRIES).min(MAX_ENTRIES);
-            self.outside.metrics().count("channel_core_calls_total", 1);
-            let pulled = self.outside.core().entries(mv.account, have, limit).await?;
-            check_pulled(mv.account, have, &pulled)?;
-            let mut chunk = Move {
-                account: mv.account,
-                records: pulled.into_iter().map(|entry| (offset, entry)).collect(),
-                source: mv.origin.pulled(),
-                origin: mv.origin.clone(),
-                unsure: mv.unsure.take(),
-                found: None,
-                stands: mv.stands,
-            };
-            let moved = self.transact_alone(&mut chunk).await;
-            (mv.unsure, mv.stands) = (chunk.unsure, chunk.stands);
-            let Moved::Locked { before, after, next } = moved? else {
-                return Err(AdvanceError::Held(mv.account));
-            };
-            if before.seq != have {
-                self.outside.metrics().count("channel_cas_lost_total", 1);
-                self.outside.points().reached(markers::CAS_LOST);
-            }
-            if next != Next::Complete {
-                return Err(AdvanceError::ChainBroken { account: mv.account, seq: after.seq + 1 });
-            }
-            have = after.seq;
-            self.outside.points().reached(markers::GAP_FILLED);
-        }
-        Ok(())
-    }
-
     /// What a durable transaction shows to the outside: first of all, that its entries are visible.
     fn publish(&self, staged: &Staged) {
         let (points, metrics) = (self.outside.points(), self.outside.metrics());
@@ -392,13 +346,4 @@ impl<O: ChannelOutside> Advancer<O> {
         self.outside.visible().visible(&[(account, from, to)]);
         self.outside.metrics().count("channel_applied_total", u64::try_from(to - from).unwrap_or(0));
     }
-}
-
-/// Core must answer with the account's serials from `have + 1` on, without holes.
-fn check_pulled(account: AccountNo, have: Seq, pulled: &[Entry]) -> Result<(), AdvanceError> {
-    if pulled.is_empty() {
-        return Err(AdvanceError::CoreBehind { account, seq: have + 1 });
-    }
-    let in_line = (have + 1..).zip(pulled).all(|(seq, entry)| entry.seq == seq && entry.account == account);
-    if in_line { Ok(()) } else { Err(AdvanceError::CoreOutOfLine { account, after: have }) }
 }
