@@ -243,12 +243,23 @@ fn what_is_no_plan_is_told_with_its_place() {
 #[test]
 fn a_plan_from_before_transfers_means_the_services_defaults() {
     let mut plan = plan();
-    plan.topology.transfers = Terms::default();
+    (plan.topology.transfers, plan.topology.protections) = (Terms::default(), Protections::default());
     let text = write(&plan);
     let from = text.find(",\"transfers\":").expect("terms are written");
     let to = from + text[from..].find("},\n").expect("the end of the topology");
     let before = format!("{}{}", &text[..from], &text[to..]);
     assert_eq!(read(&before).as_ref(), Ok(&plan), "{before}");
+}
+
+#[test]
+fn protections_are_written_where_one_is_off_and_are_all_there_otherwise() {
+    let mut plan = plan();
+    assert!(write(&plan).contains("\"protections\":{"), "one is off");
+    let told = told("\"fence\":\"plain_read\"", "\"fence\":\"barbed_wire\"");
+    assert!(told.contains("barbed_wire") && told.contains("tombstone"), "{told}");
+    plan.topology.protections = Protections::default();
+    assert!(!write(&plan).contains("protections"));
+    assert_eq!(read(&write(&plan)).as_ref(), Ok(&plan));
 }
 
 #[test]
