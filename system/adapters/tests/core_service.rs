@@ -1,4 +1,8 @@
 //! Core's service on PostgreSQL: what happens when ids and rows are contended, and when commits end without an answer.
+//!
+//! Elsewhere: what happens where a protection is off ([`weaker`]).
+
+mod weaker;
 
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -32,7 +36,7 @@ pub(crate) fn trials(place: &Place) -> Vec<Trial> {
             vec![$(place.trial(concat!("core_service::", stringify!($name)).to_owned(), $name)),*]
         };
     }
-    list![
+    let safe = list![
         a_deposit_sent_twice_at_once_posts_once,
         the_same_id_with_other_parameters_is_refused_and_posts_once,
         a_resolve_before_the_deposit_refuses_it,
@@ -47,7 +51,8 @@ pub(crate) fn trials(place: &Place) -> Vec<Trial> {
         a_deposit_whose_turn_does_not_come_is_not_started,
         reads_beyond_their_slots_are_not_started,
         what_is_posted_after_the_stop_is_published,
-    ]
+    ];
+    safe.into_iter().chain(weaker::trials(place)).collect()
 }
 
 /// A core on a database of its own, and two connections beside it.
@@ -58,6 +63,7 @@ struct Bench {
     scope: ProcessScope,
     control: tokio_postgres::Client,
     holder: tokio_postgres::Client,
+    url: String,
 }
 
 impl Bench {
@@ -79,6 +85,7 @@ impl Bench {
             scope,
             control: client(&url).await,
             holder: client(&url).await,
+            url,
         }
     }
 

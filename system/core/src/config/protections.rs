@@ -86,7 +86,7 @@ pub enum LockOrder {
     /// In account order, whoever pays.
     #[default]
     ByAccount,
-    /// P26 off: the paying account first, whatever its number.
+    /// P26 off: the paying account first, whatever its number, and for as long as anything may wait (`queue_wait`).
     PayerFirst,
 }
 

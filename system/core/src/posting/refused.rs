@@ -53,7 +53,7 @@ impl<O: CoreOutside> Posting<O> {
                 Attempt::Done(Vec::new())
             }
             Refusal::RowHeld => {
-                let limit = self.config.lock_timeout;
+                let limit = self.row_wait();
                 self.none_started(jobs, &format!("nothing was done: an account's row was held for over {limit:?}"))
             }
             Refusal::Store(error @ (StoreError::Data { .. } | StoreError::Deadlock)) if jobs.len() > 1 => {

@@ -3,6 +3,8 @@
 //! In: a transaction, orders. Out: what they met, or why they did not. Elsewhere: where ids are claimed, and the commit (`booking`), the plan
 //! (`book`).
 
+use std::time::Duration;
+
 use bankstorm_contracts::{AccountNo, TransferId, WallMicros};
 use bankstorm_outside::bundle::CoreOutside;
 use bankstorm_outside::core_store::{Claim, Claimed, CoreStore, CoreTx, Locked};
@@ -101,7 +103,7 @@ impl<O: CoreOutside> Posting<O> {
         waited: OneOrTwo,
         accounts: &[AccountNo],
     ) -> Result<Locked, StoreError> {
-        let wait = LockMode::Wait(self.config.lock_timeout);
+        let wait = LockMode::Wait(self.row_wait());
         let first: Vec<AccountNo> = waited.iter().collect();
         let others: Vec<AccountNo> = accounts.iter().copied().filter(|account| !waited.contains(*account)).collect();
         let mut steps: Vec<(&[AccountNo], LockMode)> = match self.config.protections.lock_order {
@@ -119,6 +121,15 @@ impl<O: CoreOutside> Posting<O> {
         }
         locked.rows.sort_unstable_by_key(|row| row.head.account);
         Ok(locked)
+    }
+
+    /// How long accounts posted alone wait for each row. Without an order (P26 off) for as long as anything waits here: a limit that ends
+    /// before the database looks for circles would break each circle first.
+    pub(super) fn row_wait(&self) -> Duration {
+        match self.config.protections.lock_order {
+            LockOrder::ByAccount => self.config.lock_timeout,
+            LockOrder::PayerFirst => self.config.lock_timeout.max(self.config.queue_wait),
+        }
     }
 
     /// Whose validity is over.

@@ -110,7 +110,8 @@ impl Session {
         until: Instant,
     ) -> Result<(), StoreError> {
         let gives_up = began + STEP_LIMIT;
-        let mut look = Some(began + self.database.deadlock_timeout()).filter(|look| *look <= until);
+        // Where both come at once, PostgreSQL tells of the limit, and counts no deadlock.
+        let mut look = Some(began + self.database.deadlock_timeout()).filter(|look| *look < until);
         loop {
             let wake = {
                 let server = self.database.server();
