@@ -4,6 +4,7 @@
 //! judged (`crate::judge`).
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
 
 use bankstorm_check::objectives::RECOVERY;
 use bankstorm_check::recover::{self, During, Measured, Windows};
@@ -18,6 +19,7 @@ use bankstorm_record::marks::read_samples;
 use bankstorm_record::rows::OperationRow;
 use bankstorm_record::run_json::{Latency, ObjectiveResult, SloVerdict};
 use bankstorm_record::save::{sha256_file, write_json, write_run_json};
+use bankstorm_scenario::Scenario;
 use bankstorm_scenario::resolved::{LatencyKind, Op};
 
 use crate::error::CliError;
@@ -29,6 +31,9 @@ use super::load::Loaded;
 use super::open::{OpenRun, rfc3339};
 use super::watchdog::Seen;
 use super::{plan, posting};
+
+/// What a bank without faults needs to settle a transfer that can be posted no more: the poller's margin, its longest pause, its lease.
+const SETTLED_IN: Duration = Duration::from_secs(15);
 
 /// Everything that was seen.
 pub(crate) struct Findings {
@@ -130,11 +135,24 @@ fn environment(error: impl std::fmt::Display) -> CliError {
 /// Whether entries may rightly be missing from topic or copy: load was cut short and the copy had no time to converge.
 fn is_incomplete(open: &OpenRun, findings: &Findings) -> bool {
     let converged = findings.collected.converged.is_some_and(|converged| converged.is_complete());
-    let is_open = |row: &OperationRow| row.outcome.is_some() && row.resolved.is_none();
-    // An unresolved deposit may still be posted while the evidence is read.
+    let waited = open.scenario.phases.resolve + open.scenario.phases.heal;
+    let is_open = |row: &OperationRow| {
+        row.outcome.is_some() && row.resolved.is_none() && may_move(&open.scenario, &row.kind, waited)
+    };
     let unresolved = findings.loaded.drive.operations.iter().any(is_open);
     let cut_off = findings.interrupted || open.lost.is_some() || !findings.loaded.unhealed.is_empty();
     unresolved || (cut_off && !converged)
+}
+
+/// Whether an operation without a verdict may still be posted, or settled, while the evidence is read, so long after load. A deposit may at
+/// any time. A transfer's end has a limit: what is open after it is stuck (O5), not late.
+fn may_move(scenario: &Scenario, kind: &str, waited: Duration) -> bool {
+    let system = &scenario.system;
+    match Op::ALL.into_iter().find(|op| op.as_str() == kind) {
+        Some(Op::Transfer) => waited <= system.validity + SETTLED_IN,
+        Some(Op::Outbound) => waited <= system.validity + system.outbound_expiry + SETTLED_IN,
+        Some(Op::Deposit) | None => true,
+    }
 }
 
 fn figures_of_load(open: &mut OpenRun, loaded: &Loaded) {
@@ -286,4 +304,27 @@ fn asked(open: &OpenRun) -> Vec<ObjectiveResult> {
     let latencies = open.scenario.slo.iter().map(|one| asked(&one.name, one.limit, one.during.as_str()));
     let recovery = open.scenario.recovery_slo.iter().map(|one| asked(&one.name, one.limit, RECOVERY));
     latencies.chain(recovery).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::may_move;
+
+    #[test]
+    fn a_transfer_that_is_open_after_every_limit_is_stuck_and_a_deposit_never_is() {
+        let smoke = "[[load]]\nop = \"deposit\"\nrate = \"10/s\"\n";
+        let scenario = bankstorm_scenario::parse("t.toml", smoke, &[], None).expect("accepted");
+        // Validity 5 s, expiry of holds 60 s.
+        for (kind, waited_s, moves) in [
+            ("transfer", 20, true),
+            ("transfer", 21, false),
+            ("outbound", 80, true),
+            ("outbound", 81, false),
+            ("deposit", 9_999, true),
+        ] {
+            assert_eq!(may_move(&scenario, kind, Duration::from_secs(waited_s)), moves, "{kind} {waited_s}");
+        }
+    }
 }
