@@ -1,6 +1,6 @@
 //! The other banks over real sockets, with their book in a real file: statuses, problem documents, callbacks, a restart.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use axum::routing::post;
@@ -42,7 +42,7 @@ pub(crate) struct Front {
 }
 
 /// Starts banks whose book is that file, and that call back to `core_url`.
-pub(crate) async fn front(book: &PathBuf, core_url: &str, config: BanksConfig) -> Front {
+pub(crate) async fn front(book: &Path, core_url: &str, config: BanksConfig) -> Front {
     let scope = ProcessScope::new();
     let process = BanksProcess::open(book, core_url, scope.clone()).expect("the book opens");
     let banks = Banks::start(process, config);

@@ -80,85 +80,143 @@ fn patient() -> CoreConfig {
     CoreConfig { lock_timeout: LIMIT, other_banks: false, ..CoreConfig::default() }
 }
 
-async fn contract(place: Place) {
-    let front = front(&place, patient()).await;
-    let (problem, json) = ("application/problem+json", "application/json");
+/// Line, body, status, kind, and a part of the answer.
+type Case = (String, String, u16, &'static str, &'static str);
+
+const PROBLEM: &str = "application/problem+json";
+const JSON: &str = "application/json";
+
+/// Deposits, resolves and reads, as they stand before any transfer.
+fn deposits_and_reads() -> Vec<Case> {
     let resolve = |number: u32| format!("POST /v1/transfers/00000000-0000-0000-0000-{number:012}/resolve");
+    let large = "x".repeat(64 * 1024 + 1);
+    vec![
+        (
+            "POST /v1/deposits".to_owned(),
+            body(1, "500"),
+            201,
+            JSON,
+            r#""state":"completed","seq":1,"balance_after":500"#,
+        ),
+        ("POST /v1/deposits".to_owned(), body(1, "500"), 200, JSON, r#""seq":1"#),
+        ("POST /v1/deposits".to_owned(), body(1, "501"), 422, PROBLEM, r#""type":"param-drift""#),
+        ("POST /v1/deposits".to_owned(), body(2, "0"), 400, PROBLEM, r#""field":"amount""#),
+        ("POST /v1/deposits".to_owned(), body(2, "\"5\""), 400, PROBLEM, r#""field":"amount""#),
+        ("POST /v1/deposits".to_owned(), "{".to_owned(), 400, PROBLEM, "not JSON"),
+        ("POST /v1/deposits".to_owned(), large, 413, PROBLEM, r#""type":"body-too-large""#),
+        (resolve(1), String::new(), 200, JSON, r#""state":"completed""#),
+        (resolve(3), String::new(), 200, JSON, r#""reason":"not_received""#),
+        ("POST /v1/transfers/7/resolve".to_owned(), String::new(), 400, PROBLEM, r#""field":"id""#),
+        (
+            "GET /v1/accounts/1000001/entries?after=0&limit=5".to_owned(),
+            String::new(),
+            200,
+            JSON,
+            r#"{"entries":[{"account":1000001,"seq":1"#,
+        ),
+        ("GET /v1/accounts/1000001/entries?limit=501".to_owned(), String::new(), 400, PROBLEM, r#""field":"limit""#),
+        (
+            "GET /v1/accounts/1000001/head".to_owned(),
+            String::new(),
+            200,
+            JSON,
+            r#"{"account":1000001,"seq":1,"balance":500}"#,
+        ),
+        ("GET /v1/accounts/1000009/head".to_owned(), String::new(), 404, PROBLEM, "1000009"),
+        (
+            "POST /v1/heads".to_owned(),
+            r#"{"accounts":[1000009,1000001]}"#.to_owned(),
+            200,
+            JSON,
+            r#"{"heads":[{"account":1000001"#,
+        ),
+        ("POST /v1/heads".to_owned(), r#"{"accounts":[true]}"#.to_owned(), 400, PROBLEM, r#""field":"accounts""#),
+        (
+            "POST /v1/deposits".to_owned(),
+            body(2, "5").replace("088", "0\\u00008"),
+            400,
+            PROBLEM,
+            r#""field":"from.bank""#,
+        ),
+        ("GET /v1/accounts/%ff/head".to_owned(), String::new(), 400, PROBLEM, r#""field":"no""#),
+        ("POST /v1/transfers/%ff/resolve".to_owned(), String::new(), 400, PROBLEM, r#""field":"id""#),
+        ("GET /v1/deposits".to_owned(), String::new(), 405, PROBLEM, r#""type":"method-not-allowed""#),
+        ("DELETE /v1/accounts/1000001/head".to_owned(), String::new(), 405, PROBLEM, "DELETE"),
+        ("POST /readyz".to_owned(), String::new(), 405, PROBLEM, "/readyz"),
+    ]
+}
+
+/// Transfers and outcomes, after those.
+fn transfers_and_outcomes() -> Vec<Case> {
     let outcome = |number: u32| format!("POST /v1/outbound/00000000-0000-0000-0000-{number:012}/outcome");
     let told =
         |number: u32, state: &str| format!(r#"{{"id":"00000000-0000-0000-0000-{number:012}","state":"{state}"}}"#);
-    let large = "x".repeat(64 * 1024 + 1);
-    let cases = [
-        ("POST /v1/deposits", body(1, "500"), 201, json, r#""state":"completed","seq":1,"balance_after":500"#),
-        ("POST /v1/deposits", body(1, "500"), 200, json, r#""seq":1"#),
-        ("POST /v1/deposits", body(1, "501"), 422, problem, r#""type":"param-drift""#),
-        ("POST /v1/deposits", body(2, "0"), 400, problem, r#""field":"amount""#),
-        ("POST /v1/deposits", body(2, "\"5\""), 400, problem, r#""field":"amount""#),
-        ("POST /v1/deposits", "{".to_owned(), 400, problem, "not JSON"),
-        ("POST /v1/deposits", large, 413, problem, r#""type":"body-too-large""#),
-        (&resolve(1), String::new(), 200, json, r#""state":"completed""#),
-        (&resolve(3), String::new(), 200, json, r#""reason":"not_received""#),
-        ("POST /v1/transfers/7/resolve", String::new(), 400, problem, r#""field":"id""#),
+    vec![
         (
-            "GET /v1/accounts/1000001/entries?after=0&limit=5",
-            String::new(),
-            200,
-            json,
-            r#"{"entries":[{"account":1000001,"seq":1"#,
-        ),
-        ("GET /v1/accounts/1000001/entries?limit=501", String::new(), 400, problem, r#""field":"limit""#),
-        ("GET /v1/accounts/1000001/head", String::new(), 200, json, r#"{"account":1000001,"seq":1,"balance":500}"#),
-        ("GET /v1/accounts/1000009/head", String::new(), 404, problem, "1000009"),
-        (
-            "POST /v1/heads",
-            r#"{"accounts":[1000009,1000001]}"#.to_owned(),
-            200,
-            json,
-            r#"{"heads":[{"account":1000001"#,
-        ),
-        ("POST /v1/heads", r#"{"accounts":[true]}"#.to_owned(), 400, problem, r#""field":"accounts""#),
-        ("POST /v1/deposits", body(2, "5").replace("088", "0\\u00008"), 400, problem, r#""field":"from.bank""#),
-        ("GET /v1/accounts/%ff/head", String::new(), 400, problem, r#""field":"no""#),
-        ("POST /v1/transfers/%ff/resolve", String::new(), 400, problem, r#""field":"id""#),
-        ("GET /v1/deposits", String::new(), 405, problem, r#""type":"method-not-allowed""#),
-        ("DELETE /v1/accounts/1000001/head", String::new(), 405, problem, "DELETE"),
-        ("POST /readyz", String::new(), 405, problem, "/readyz"),
-        (
-            "POST /v1/transfers",
+            "POST /v1/transfers".to_owned(),
             transfer(11, "1000002", "200"),
             201,
-            json,
+            JSON,
             r#""state":"completed","seq":2,"balance_after":300"#,
         ),
-        ("POST /v1/transfers", transfer(11, "1000002", "200"), 200, json, r#""seq":2"#),
-        ("POST /v1/transfers", transfer(11, "1000002", "201"), 422, problem, r#""type":"param-drift""#),
-        ("POST /v1/transfers", transfer(12, "1000002", "301"), 200, json, r#""reason":"insufficient_funds""#),
-        ("POST /v1/transfers", transfer(3, "1000002", "1"), 200, json, r#""reason":"not_received""#),
-        ("POST /v1/transfers", transfer(13, "1000002", "0"), 400, problem, r#""field":"amount""#),
-        ("POST /v1/transfers", transfer(13, "1000002", "1000000000001"), 400, problem, r#""field":"amount""#),
-        ("POST /v1/transfers", transfer(13, "01000002", "1"), 400, problem, r#""field":"to.account""#),
-        ("POST /v1/transfers", transfer(13, "1000001", "1"), 400, problem, r#""field":"to.account""#),
+        ("POST /v1/transfers".to_owned(), transfer(11, "1000002", "200"), 200, JSON, r#""seq":2"#),
+        ("POST /v1/transfers".to_owned(), transfer(11, "1000002", "201"), 422, PROBLEM, r#""type":"param-drift""#),
         (
-            "POST /v1/transfers",
+            "POST /v1/transfers".to_owned(),
+            transfer(12, "1000002", "301"),
+            200,
+            JSON,
+            r#""reason":"insufficient_funds""#,
+        ),
+        ("POST /v1/transfers".to_owned(), transfer(3, "1000002", "1"), 200, JSON, r#""reason":"not_received""#),
+        ("POST /v1/transfers".to_owned(), transfer(13, "1000002", "0"), 400, PROBLEM, r#""field":"amount""#),
+        (
+            "POST /v1/transfers".to_owned(),
+            transfer(13, "1000002", "1000000000001"),
+            400,
+            PROBLEM,
+            r#""field":"amount""#,
+        ),
+        ("POST /v1/transfers".to_owned(), transfer(13, "01000002", "1"), 400, PROBLEM, r#""field":"to.account""#),
+        ("POST /v1/transfers".to_owned(), transfer(13, "1000001", "1"), 400, PROBLEM, r#""field":"to.account""#),
+        (
+            "POST /v1/transfers".to_owned(),
             transfer(13, "1000002", "1").replace("60000", "0"),
             400,
-            problem,
+            PROBLEM,
             r#""field":"valid_for_ms""#,
         ),
-        ("POST /v1/transfers", transfer(14, "1000003", "1"), 200, json, r#""reason":"unknown_account""#),
-        ("POST /v1/transfers", transfer(15, "7", "1").replace("900", "088"), 400, problem, r#""field":"to.bank""#),
-        ("POST /v1/transfers", transfer(11, "7", "1").replace("900", "088"), 422, problem, r#""type":"param-drift""#),
-        ("POST /v1/transfers", "[]".to_owned(), 400, problem, "not an object"),
-        ("POST /v1/outbound/7/outcome", String::new(), 400, problem, r#""field":"id""#),
-        (&outcome(9), r#"{"state":"credited"}"#.to_owned(), 400, problem, r#""field":"id""#),
-        (&outcome(9), told(8, "credited"), 400, problem, r#""field":"id""#),
-        (&outcome(9), told(9, "perhaps"), 400, problem, r#""field":"state""#),
-        ("GET /nowhere", String::new(), 404, problem, "/nowhere"),
-        ("GET /healthz", String::new(), 200, "text/plain; charset=utf-8", "ok"),
-        ("GET /readyz", String::new(), 200, "text/plain; charset=utf-8", "ready"),
-    ];
+        ("POST /v1/transfers".to_owned(), transfer(14, "1000003", "1"), 200, JSON, r#""reason":"unknown_account""#),
+        (
+            "POST /v1/transfers".to_owned(),
+            transfer(15, "7", "1").replace("900", "088"),
+            400,
+            PROBLEM,
+            r#""field":"to.bank""#,
+        ),
+        (
+            "POST /v1/transfers".to_owned(),
+            transfer(11, "7", "1").replace("900", "088"),
+            422,
+            PROBLEM,
+            r#""type":"param-drift""#,
+        ),
+        ("POST /v1/transfers".to_owned(), "[]".to_owned(), 400, PROBLEM, "not an object"),
+        ("POST /v1/outbound/7/outcome".to_owned(), String::new(), 400, PROBLEM, r#""field":"id""#),
+        (outcome(9), r#"{"state":"credited"}"#.to_owned(), 400, PROBLEM, r#""field":"id""#),
+        (outcome(9), told(8, "credited"), 400, PROBLEM, r#""field":"id""#),
+        (outcome(9), told(9, "perhaps"), 400, PROBLEM, r#""field":"state""#),
+        ("GET /nowhere".to_owned(), String::new(), 404, PROBLEM, "/nowhere"),
+        ("GET /healthz".to_owned(), String::new(), 200, "text/plain; charset=utf-8", "ok"),
+        ("GET /readyz".to_owned(), String::new(), 200, "text/plain; charset=utf-8", "ready"),
+    ]
+}
+
+async fn contract(place: Place) {
+    let front = front(&place, patient()).await;
+    let cases = deposits_and_reads().into_iter().chain(transfers_and_outcomes());
     for (line, sent, status, kind, part) in cases {
-        let answer = ask(&front.address, line, &sent).await;
+        let answer = ask(&front.address, &line, &sent).await;
         assert_eq!((answer.status, answer.kind()), (status, kind), "{line} {sent}: {}", answer.body);
         assert!(answer.body.contains(part), "{line} {sent}: {}", answer.body);
         assert_eq!(answer.header("retry-after"), None, "nobody was refused for want of room");
