@@ -44,7 +44,7 @@ pub struct CoreConfig {
     pub batch_claim_wait: Duration,
     /// How long accounts posted alone wait for each row, and for an id. Default 1 s.
     pub lock_timeout: Duration,
-    /// How long a `resolve` waits for its slot; beyond it the answer is `processing`. Default 2 s.
+    /// How long a `resolve` waits for its slot; beyond it the answer is 503 not-started. Default 2 s.
     pub resolve_slot_wait: Duration,
     /// How long `resolve` waits for an id that is in work, before it answers `processing` (D32). Default 1 s.
     pub resolve_wait: Duration,

@@ -20,7 +20,7 @@ use tokio::sync::{Notify, Semaphore, oneshot};
 use tokio::time::{Instant, timeout};
 
 use crate::admission::{Admission, Full};
-use crate::book::{self, Order};
+use crate::book::Order;
 use crate::busy::Busy;
 use crate::config::CoreConfig;
 use crate::outbound::Outbound;
@@ -150,7 +150,10 @@ impl<O: CoreOutside> Core<O> {
                 }
                 Err(_) => {
                     metrics.count("core_resolves_deferred_total", 1);
-                    CoreResponse::Verdict(book::processing(id))
+                    // Not `processing`: nobody looked, and the id may have been told as settled before.
+                    let limit = inner.config.resolve_slot_wait;
+                    let detail = format!("nothing was asked: no slot came free within resolve_slot_wait = {limit:?}");
+                    CoreResponse::Problem(Problem::new(ProblemKind::NotStarted, detail))
                 }
             };
             asker.answer(response);

@@ -270,7 +270,7 @@ async fn posting_time_runs_from_admission_to_commit_a18() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_resolve_waits_for_its_slot_no_longer_than_its_limit_and_then_says_processing() {
+async fn a_resolve_waits_for_its_slot_no_longer_than_its_limit_and_then_says_that_nothing_was_asked() {
     let config = CoreConfig { resolve_slots: 1, ..CoreConfig::default() };
     let limit = config.resolve_slot_wait;
     let bench = Bench::new(Manner::Credits, config);
@@ -283,8 +283,8 @@ async fn a_resolve_waits_for_its_slot_no_longer_than_its_limit_and_then_says_pro
     };
     let (first, second) = join(bench.ask(CoreRequest::Resolve(id(1))), second).await;
     assert_eq!(rejected(&first), RejectReason::NotReceived);
-    let CoreResponse::Verdict(verdict) = second else { panic!("no verdict: {second:?}") };
-    assert_eq!((verdict.state, verdict.params_hash), (TransferState::Processing, None));
+    let CoreResponse::Problem(problem) = second else { panic!("no problem: {second:?}") };
+    assert_eq!(problem.kind, ProblemKind::NotStarted);
     assert_eq!(bench.store.stands(), 1, "nothing was buried");
 }
 
