@@ -54,6 +54,7 @@ pub(crate) fn scenario(seed: u64) -> Scenario {
             core_slots: 4,
             core_admitted: 10_000,
             outbound_expiry: Duration::from_secs(60),
+            protections: bankstorm_scenario::protections::Protections::default(),
         },
         banks: Banks::default(),
         accounts: Accounts {
