@@ -36,28 +36,22 @@ impl Check for Deadlock {
         for (index, row) in source.databases().enumerate() {
             let row = row?;
             tally.look();
+            let unreadable = |problem: String| Err(unreadable(format!("row {} {problem}", index + 1)));
             if row.deadlocks < 0 || row.logged < 0 {
-                return Err(unreadable(format!("row {} has a negative count", index + 1)));
+                return unreadable("has a negative count".to_owned());
             }
             let Some((last, times)) = servers.get_mut(&row.database) else {
                 servers.insert(row.database.clone(), (row, 1));
                 continue;
             };
             if row.at_ns < last.at_ns {
-                return Err(unreadable(format!(
-                    "row {} is out of order: {} after {}",
-                    index + 1,
-                    row.at_ns,
-                    last.at_ns
-                )));
+                return unreadable(format!("is out of order: {} after {}", row.at_ns, last.at_ns));
             }
             if row.logged < last.logged {
-                return Err(unreadable(format!(
-                    "row {} tells of fewer logged lines than the row before it, {} after {}: the server's log is not whole",
-                    index + 1,
-                    row.logged,
-                    last.logged
-                )));
+                let (now, before) = (row.logged, last.logged);
+                return unreadable(format!(
+                    "tells of fewer logged lines than the row before it, {now} after {before}: the server's log is not whole"
+                ));
             }
             compare(last, &row, tally);
             (*last, *times) = (row, *times + 1);

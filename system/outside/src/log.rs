@@ -83,6 +83,17 @@ pub enum ConsumerEvent {
     Record(Record),
 }
 
+impl ConsumerEvent {
+    /// The partitions that it tells to be lost or assigned. A revocation is no such news: until it is acknowledged they are the member's.
+    pub fn news(&self) -> &[TopicPartition] {
+        match self {
+            Self::Lost(partitions) => partitions,
+            Self::Assigned(assignment) => &assignment.partitions,
+            Self::Revoked { .. } | Self::Record(_) => &[],
+        }
+    }
+}
+
 /// An assignment.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Assignment {

@@ -44,15 +44,6 @@ pub(super) enum Pressure {
     Resume,
 }
 
-/// Whether an event tells that a partition was lost or assigned. A revocation is none: until it is acknowledged the partition is ours.
-fn is_news_of(event: &ConsumerEvent, partition: &TopicPartition) -> bool {
-    match event {
-        ConsumerEvent::Lost(partitions) => partitions.contains(partition),
-        ConsumerEvent::Assigned(assignment) => assignment.partitions.contains(partition),
-        ConsumerEvent::Revoked { .. } | ConsumerEvent::Record(_) => false,
-    }
-}
-
 impl EventQueue {
     fn state(&self) -> MutexGuard<'_, State> {
         // Each critical section leaves the state whole, so a panic elsewhere does not spoil it.
@@ -107,7 +98,7 @@ impl EventQueue {
         mut partitions: impl Iterator<Item = &'a TopicPartition>,
     ) -> Option<&'a TopicPartition> {
         let state = self.state();
-        let has_news = |partition| state.events.iter().any(|event| is_news_of(event, partition));
+        let has_news = |partition| state.events.iter().any(|event| event.news().contains(partition));
         partitions.find(|partition| !state.assigned.contains(partition) || has_news(partition))
     }
 

@@ -11,7 +11,7 @@ use tokio::sync::{Mutex, Notify};
 use tokio::time::{Instant, sleep, sleep_until};
 
 use super::broker::Broker;
-use super::group::{Group, Member, news};
+use super::group::{Group, Member};
 use super::partitions::{Partitions, Slot};
 use super::session::Standing;
 use super::sharing::MemberId;
@@ -78,7 +78,7 @@ impl ModelConsumer {
             return Look::Nothing(deadline);
         }
         if let Some(event) = member.events.pop_front() {
-            member.telling = news(&event).to_vec();
+            member.telling = event.news().to_vec();
             return Look::Event(event);
         }
         if !moment.is_up() || !member.standing.fetches() {

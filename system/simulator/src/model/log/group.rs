@@ -58,7 +58,7 @@ impl Member {
     /// Whether its handle is still to hear that a partition was lost or assigned: until then what it asks for is meant for the assignment
     /// before.
     pub(super) fn has_news_of(&self, at: &TopicPartition) -> bool {
-        self.telling.contains(at) || self.events.iter().any(|event| news(event).contains(at))
+        self.telling.contains(at) || self.events.iter().any(|event| event.news().contains(at))
     }
 
     /// What it reads is gone, and it is told.
@@ -304,13 +304,4 @@ fn entry<T: Clone>(entries: &mut Vec<Option<T>>, slot: Slot) -> &mut Option<T> {
 pub(super) fn named(partitions: &Partitions, slots: &[Slot]) -> String {
     let names: Vec<_> = slots.iter().map(|slot| partitions.at(*slot)).collect();
     names.iter().map(|at| format!("{}/{}", at.topic, at.partition)).collect::<Vec<_>>().join(" ")
-}
-
-/// The partitions that an event tells to be lost or assigned. A revocation is no such news: until it is acknowledged they are its own.
-pub(super) fn news(event: &ConsumerEvent) -> &[TopicPartition] {
-    match event {
-        ConsumerEvent::Lost(partitions) => partitions,
-        ConsumerEvent::Assigned(assignment) => &assignment.partitions,
-        ConsumerEvent::Revoked { .. } | ConsumerEvent::Record(_) => &[],
-    }
 }
