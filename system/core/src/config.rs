@@ -31,7 +31,9 @@ pub struct CoreConfig {
     pub resolve_slots: usize,
     /// Reads (entries, heads) in flight. Default 3.
     pub read_slots: usize,
-    /// How long a read waits for its slot; beyond it the answer is 503 not-started. Default 1 s.
+    /// How many of these may be digests of heads. Default 1: however many channels sweep, others read beside them.
+    pub digest_slots: usize,
+    /// How long a read waits for its slot, a digest for each of its two; beyond it the answer is 503 not-started. Default 1 s.
     pub read_wait: Duration,
     /// Requests other than reads admitted and not answered yet; beyond it the answer is 503 not-started. Default 10,000. With `batch_max` it
     /// bounds how long a posting waits: whoever would wait longer is refused at the door (A18).
@@ -42,7 +44,9 @@ pub struct CoreConfig {
     pub queue_wait: Duration,
     /// How long a batch waits for an id that another transaction holds, before it is halved; the last one goes on alone. Default 50 ms.
     pub batch_claim_wait: Duration,
-    /// How long accounts posted alone wait for each row, and for an id. Default 1 s.
+    /// How long the parts of a group wait for an id, once the whole has waited for one. Default 1 ms, the least that a database counts.
+    pub claim_again_wait: Duration,
+    /// How long accounts posted alone wait for each row, and for an id the first time. Default 1 s.
     pub lock_timeout: Duration,
     /// How long a `resolve` waits for its slot; beyond it the answer is 503 not-started. Default 2 s.
     pub resolve_slot_wait: Duration,
@@ -95,11 +99,13 @@ impl Default for CoreConfig {
             alone_slots: 2,
             resolve_slots: 2,
             read_slots: 3,
+            digest_slots: 1,
             read_wait: Duration::from_secs(1),
             admitted_max: 10_000,
             caller_max: 5_000,
             queue_wait: Duration::from_secs(5),
             batch_claim_wait: Duration::from_millis(50),
+            claim_again_wait: Duration::from_millis(1),
             lock_timeout: Duration::from_secs(1),
             resolve_slot_wait: Duration::from_secs(2),
             resolve_wait: Duration::from_secs(1),

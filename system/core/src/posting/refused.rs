@@ -39,14 +39,14 @@ impl<O: CoreOutside> Posting<O> {
             Refusal::IdInWork if mode == Mode::Batch => {
                 self.outside.points().reached(markers::BATCH_SPLIT);
                 if jobs.len() > 1 {
-                    return halves(jobs);
+                    return Attempt::Parted(halves(jobs));
                 }
                 let order = self.config.protections.lock_order;
                 Attempt::Done(jobs.into_iter().map(|job| Left::after(mode, order, job)).collect())
             }
             Refusal::IdInWork if jobs.len() > 1 => {
                 self.outside.points().reached(markers::BATCH_SPLIT);
-                Attempt::Split(jobs.into_iter().map(|job| vec![job]).collect())
+                Attempt::Parted(jobs.into_iter().map(|job| vec![job]).collect())
             }
             Refusal::IdInWork => {
                 jobs.into_iter().for_each(|job| self.processing(job));
@@ -59,14 +59,14 @@ impl<O: CoreOutside> Posting<O> {
             Refusal::Store(error @ (StoreError::Data { .. } | StoreError::Deadlock)) if jobs.len() > 1 => {
                 self.outside.points().reached(markers::BATCH_SPLIT);
                 tracing::warn!(requests = jobs.len(), %error, "a batch is split");
-                halves(jobs)
+                Attempt::Split(halves(jobs))
             }
             Refusal::Store(error) => self.none_started(jobs, &format!("nothing was done: {error}")),
         }
     }
 }
 
-fn halves(mut jobs: Vec<Job>) -> Attempt {
+fn halves(mut jobs: Vec<Job>) -> Vec<Vec<Job>> {
     let half = jobs.split_off(jobs.len() / 2);
-    Attempt::Split(vec![half, jobs])
+    vec![half, jobs]
 }

@@ -31,6 +31,7 @@ impl<O: CoreOutside> Posting<O> {
         &self,
         booking: &mut Booking<<O::Store as CoreStore>::Tx>,
         mode: Mode,
+        claim_wait: Duration,
         jobs: &[Job],
         orders: &[Order],
     ) -> Result<Met, Refusal> {
@@ -42,7 +43,7 @@ impl<O: CoreOutside> Posting<O> {
             }
             _ => Vec::new(),
         };
-        let (claimed, locked) = self.claim_and_lock(booking, mode, orders).await?;
+        let (claimed, locked) = self.claim_and_lock(booking, mode, claim_wait, orders).await?;
         let expired = match self.config.protections.deadline_check {
             DeadlineCheck::UnderTheLock => self.over(jobs, locked.now),
             DeadlineCheck::AtArrival | DeadlineCheck::Never => early,
@@ -54,6 +55,7 @@ impl<O: CoreOutside> Posting<O> {
         &self,
         booking: &mut Booking<<O::Store as CoreStore>::Tx>,
         mode: Mode,
+        wait: Duration,
         orders: &[Order],
     ) -> Result<(Vec<Claimed>, Locked), Refusal> {
         let claims: Vec<Claim> = orders.iter().map(Order::claim).collect();
@@ -61,10 +63,6 @@ impl<O: CoreOutside> Posting<O> {
         accounts.sort_unstable();
         accounts.dedup();
         let protections = &self.config.protections;
-        let wait = match mode {
-            Mode::Batch => self.config.batch_claim_wait,
-            Mode::Alone(_) => self.config.lock_timeout,
-        };
         if (mode, protections.key, protections.account_lock) == (Mode::Batch, KeyClaim::InTheBooking, AccountLock::Row)
         {
             return booking
