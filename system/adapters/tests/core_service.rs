@@ -28,7 +28,7 @@ use uuid::Uuid;
 
 use crate::Place;
 use crate::core_store::stall_commits;
-use crate::database::{LIMIT, client, core_database, number, until, until_waiting};
+use crate::database::{LIMIT, client, core_database, number, until, until_held_up, until_waiting};
 
 pub(crate) fn trials(place: &Place) -> Vec<Trial> {
     macro_rules! list {
@@ -195,7 +195,7 @@ async fn a_resolve_waits_for_the_deposit_in_work_and_tells_its_verdict(place: Pl
     bench.hold(1).await;
     let release = async {
         // The deposit waits for the row with its id claimed, the resolve for the id.
-        until_waiting(&bench.control, 1).await;
+        until_held_up(&bench.control, &bench.holder, 1).await;
         let resolve = bench.resolve(1);
         let let_go = async {
             until_waiting(&bench.control, 2).await;

@@ -71,6 +71,14 @@ pub(crate) async fn until_waiting(client: &Client, sessions: i64) {
     until(client, waiting, |count| count >= sessions).await;
 }
 
+/// Completes once this many sessions wait for what the holder's session holds, and not for anything else, such as an id whose transaction is
+/// still being rolled back.
+pub(crate) async fn until_held_up(client: &Client, holder: &Client, sessions: i64) {
+    let holder: i32 = holder.query_one("SELECT pg_backend_pid()", &[]).await.expect("a row").get(0);
+    let held_up = format!("SELECT count(*) FROM pg_stat_activity WHERE {holder} = ANY (pg_blocking_pids(pid))");
+    until(client, &held_up, |count| count >= sessions).await;
+}
+
 /// Completes once a query gives what is wanted; says which one did not within [`LIMIT`].
 pub(crate) async fn until(client: &Client, query: &str, wanted: impl Fn(i64) -> bool) {
     let seen = async { while !wanted(number(client, query).await) {} };

@@ -15,7 +15,7 @@ use tokio::time::timeout;
 
 use super::{Bench, account, id, problem, state};
 use crate::Place;
-use crate::database::{LIMIT, number, until, until_waiting};
+use crate::database::{LIMIT, number, until, until_held_up};
 
 pub(super) fn trials(place: &Place) -> Vec<Trial> {
     macro_rules! list {
@@ -52,7 +52,7 @@ async fn opposite_transfers_that_wait_for_their_payers_deadlock(place: Place) {
         bench.holder.batch_execute("BEGIN; SELECT 1 FROM account FOR UPDATE").await.expect("free rows");
         let both = join(bench.core.handle("a", transfer(3, 1, 2, 5)), bench.core.handle("b", transfer(4, 2, 1, 7)));
         let let_go = async {
-            until_waiting(&bench.control, if circles == 0 { 1 } else { 2 }).await;
+            until_held_up(&bench.control, &bench.holder, if circles == 0 { 1 } else { 2 }).await;
             bench.let_go().await;
         };
         let ((one, other), ()) = timeout(LIMIT, join(both, let_go)).await.expect("answers");
