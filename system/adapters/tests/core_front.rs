@@ -86,6 +86,10 @@ type Case = (String, String, u16, &'static str, &'static str);
 const PROBLEM: &str = "application/problem+json";
 const JSON: &str = "application/json";
 
+fn digests_refused(query: &str, field: &'static str) -> Case {
+    (format!("GET /v1/heads/digests?{query}"), String::new(), 400, PROBLEM, field)
+}
+
 /// Deposits, resolves and reads, as they stand before any transfer.
 fn deposits_and_reads() -> Vec<Case> {
     let resolve = |number: u32| format!("POST /v1/transfers/00000000-0000-0000-0000-{number:012}/resolve");
@@ -131,6 +135,20 @@ fn deposits_and_reads() -> Vec<Case> {
             r#"{"heads":[{"account":1000001"#,
         ),
         ("POST /v1/heads".to_owned(), r#"{"accounts":[true]}"#.to_owned(), 400, PROBLEM, r#""field":"accounts""#),
+        (
+            "GET /v1/heads/digests?width=1&from=1000001&to=1000001".to_owned(),
+            String::new(),
+            200,
+            JSON,
+            r#"{"parts":[{"first":1000001,"last":1000001,"accounts":1,"digest":"96903b7b82ffa361"}]}"#,
+        ),
+        digests_refused("from=999999", r#""field":"from""#),
+        digests_refused("from=first", r#""field":"from""#),
+        digests_refused("from=1000002&to=1000001", r#""field":"to""#),
+        digests_refused("to=9223372036854775808", r#""field":"to""#),
+        digests_refused("width=0", r#""field":"width""#),
+        digests_refused("width=1001", r#""field":"width""#),
+        digests_refused("width=-1", r#""field":"width""#),
         (
             "POST /v1/deposits".to_owned(),
             body(2, "5").replace("088", "0\\u00008"),

@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::account::{AccountNo, Head, Seq};
 use crate::banks_api::CreditAnswer;
+use crate::digest::{DigestRange, Digests};
 use crate::entry::Entry;
 use crate::money::Won;
 use crate::problem::Problem;
@@ -214,6 +215,8 @@ pub enum CoreRequest {
     Head(AccountNo),
     /// `POST /v1/heads`
     Heads(Vec<AccountNo>),
+    /// `GET /v1/heads/digests?from=&to=&width=`
+    Digests(DigestRange),
 }
 
 /// The verdict on a transfer: what deposits, transfers and `resolve` answer. Serial and balance are those of the customer's own entry: the
@@ -277,6 +280,8 @@ pub enum CoreResponse {
     Head(Head),
     /// 200 with heads.
     Heads(Heads),
+    /// 200 with digests of heads.
+    Digests(Digests),
     /// Anything else, with the status of its kind.
     Problem(Problem),
 }

@@ -10,12 +10,14 @@
 //! | [`account`], [`transfer`], [`entry`] | the nouns of the ledger |
 //! | [`event`] | the record on the topic and its codec |
 //! | [`core_api`], [`channel_api`], [`banks_api`] | what the services are asked and what they answer |
+//! | [`digest`] | by what copies of heads are compared |
 //! | [`outcome`] | ok, rejected, failed, unknown; and how an HTTP answer becomes one |
 
 pub mod account;
 pub mod banks_api;
 pub mod channel_api;
 pub mod core_api;
+pub mod digest;
 pub mod entry;
 pub mod event;
 pub mod money;
@@ -25,6 +27,7 @@ pub mod time;
 pub mod transfer;
 
 pub use account::{AccountNo, AccountStatus, Head, Seq, UserNo};
+pub use digest::{DigestPart, DigestRange, Digests, HeadsDigest};
 pub use entry::{Entry, EntryKind, Leg};
 pub use money::Won;
 pub use outcome::Outcome;

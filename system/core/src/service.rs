@@ -1,8 +1,11 @@
 //! Core as a service: one `handle` for every request, and who is let in.
 //!
-//! In: requests with their caller. Out: responses. Elsewhere: JSON and status codes (`adapters::http`), counting (`admission`).
+//! In: requests with their caller. Out: responses. Elsewhere: JSON and status codes (`adapters::http`), counting (`admission`), digests of
+//! heads (`digests`).
 //!
 //! A handler's future may be dropped at any await (a client hung up): effects run in tasks of the process, which handlers merely await.
+
+mod digests;
 
 use std::sync::Arc;
 
@@ -16,7 +19,7 @@ use bankstorm_outside::StoreError;
 use bankstorm_outside::bundle::CoreOutside;
 use bankstorm_outside::core_store::CoreStore;
 use bankstorm_outside::process::{Metrics, Points, Scope};
-use tokio::sync::{Notify, Semaphore, oneshot};
+use tokio::sync::{Notify, Semaphore, SemaphorePermit, oneshot};
 use tokio::time::{Instant, timeout};
 
 use crate::admission::{Admission, Full};
@@ -42,6 +45,7 @@ struct Inner<O: CoreOutside> {
     outbound: Arc<Outbound<O>>,
     resolving: Arc<Semaphore>,
     reading: Semaphore,
+    digesting: Semaphore,
 }
 
 impl<O: CoreOutside> Clone for Core<O> {
@@ -62,6 +66,7 @@ impl<O: CoreOutside> Core<O> {
             admission: Admission::new(config.admitted_max, config.caller_max),
             resolving: Arc::new(Semaphore::new(config.resolve_slots)),
             reading: Semaphore::new(config.read_slots),
+            digesting: Semaphore::new(config.digest_slots),
             posting,
             outbound,
             outside,
@@ -80,6 +85,7 @@ impl<O: CoreOutside> Core<O> {
             CoreRequest::Entries { account, after, limit } => self.entries(account, after, limit).await,
             CoreRequest::Head(account) => self.head(account).await,
             CoreRequest::Heads(accounts) => self.heads(accounts).await,
+            CoreRequest::Digests(range) => self.digests(range).await,
         }
     }
 
@@ -204,15 +210,18 @@ impl<O: CoreOutside> Core<O> {
 
     /// A read, a bounded number at once: however many ask, postings keep their connections.
     async fn read<T>(&self, read: impl Future<Output = Result<T, StoreError>>) -> Result<T, CoreResponse> {
-        let refuse = |detail: String| CoreResponse::Problem(Problem::new(ProblemKind::NotStarted, detail));
+        let _slot = self.slot(&self.0.reading, self.0.config.read_slots, "reads").await?;
+        read.await.map_err(|error| nothing_read(&error.to_string()))
+    }
+
+    /// One of `of`, of which there are `slots`.
+    async fn slot<'a>(&self, of: &'a Semaphore, slots: usize, what: &str) -> Result<SemaphorePermit<'a>, CoreResponse> {
         let limit = self.0.config.read_wait;
-        let Ok(slot) = timeout(limit, self.0.reading.acquire()).await else {
+        let Ok(slot) = timeout(limit, of.acquire()).await else {
             self.0.outside.metrics().count("core_reads_refused_total", 1);
-            let slots = self.0.config.read_slots;
-            return Err(refuse(format!("nothing was read: {slots} reads were in work for over read_wait = {limit:?}")));
+            return Err(nothing_read(&format!("{slots} {what} were in work for over read_wait = {limit:?}")));
         };
-        let _slot = slot.expect("never closed");
-        read.await.map_err(|error| refuse(format!("nothing was read: {error}")))
+        Ok(slot.expect("never closed"))
     }
 
     fn admit(&self, caller: &str) -> Result<(Asker, oneshot::Receiver<CoreResponse>), CoreResponse> {
@@ -236,6 +245,10 @@ impl<O: CoreOutside> Core<O> {
             }
         }
     }
+}
+
+fn nothing_read(why: &str) -> CoreResponse {
+    CoreResponse::Problem(Problem::new(ProblemKind::NotStarted, format!("nothing was read: {why}")))
 }
 
 /// Waits for a task's answer. No limit of its own: every step of the task has one.

@@ -7,7 +7,7 @@ use std::future::Future;
 use std::time::Duration;
 
 use bankstorm_contracts::core_api::{Transfer, Verdict};
-use bankstorm_contracts::{AccountNo, Entry, Head, Problem, Seq, TransferId};
+use bankstorm_contracts::{AccountNo, DigestRange, Digests, Entry, Head, Problem, Seq, TransferId};
 use thiserror::Error;
 
 /// Why a call gave no answer.
@@ -48,6 +48,9 @@ pub trait CoreApi: Clone + Send + Sync + 'static {
 
     /// Heads of the known ones among `accounts`.
     fn heads(&self, accounts: &[AccountNo]) -> impl Future<Output = Result<Vec<Head>, CallError>> + Send;
+
+    /// Digests of the heads in a stretch of account numbers, up to where core cut its answer.
+    fn digests(&self, range: DigestRange) -> impl Future<Output = Result<Digests, CallError>> + Send;
 
     /// Asks core to post a transfer, and waits at most `limit` for the answer.
     fn transfer(

@@ -287,6 +287,15 @@ pub trait CoreStore: Clone + Send + Sync + 'static {
     /// Committed heads of the known ones among `accounts`, in account order.
     fn heads(&self, accounts: &[AccountNo]) -> impl Future<Output = Result<Vec<Head>, StoreError>> + Send;
 
+    /// Committed heads of the accounts from number `from` to number `to`, both included, in account order, at most `limit`. One picture of all
+    /// of them; a plain read, which waits for nobody and holds nobody up.
+    fn heads_between(
+        &self,
+        from: AccountNo,
+        to: AccountNo,
+        limit: u32,
+    ) -> impl Future<Output = Result<Vec<Head>, StoreError>> + Send;
+
     /// One transfer as committed; `None` when the id is unknown. A plain read, which waits for nobody: a fence asks by
     /// [`CoreTx::claim`].
     fn transfer(&self, id: TransferId) -> impl Future<Output = Result<Option<TransferRecord>, StoreError>> + Send;

@@ -11,6 +11,7 @@
 //! | `GET /v1/accounts/{no}/entries?after=&limit=` | 200, entries in order |
 //! | `GET /v1/accounts/{no}/head` | 200, 404 |
 //! | `POST /v1/heads` | 200, known ones in the order asked |
+//! | `GET /v1/heads/digests?from=&to=&width=` | 200, a digest for each part that has accounts |
 
 use std::collections::BTreeMap;
 
@@ -23,8 +24,9 @@ use axum::response::Response;
 use axum::routing::{get, post};
 use bankstorm_contracts::banks_api::{CreditAnswer, CreditState};
 use bankstorm_contracts::core_api::{CoreRequest, CoreResponse, Deposit, HeadsRequest, MAX_ENTRIES, Transfer};
+use bankstorm_contracts::digest::MAX_DIGEST_WIDTH;
 use bankstorm_contracts::problem::ProblemKind;
-use bankstorm_contracts::{AccountNo, Problem, TransferId, WallMicros};
+use bankstorm_contracts::{AccountNo, DigestRange, Problem, TransferId, WallMicros};
 use bankstorm_core::Core;
 use bankstorm_outside::bundle::CoreOutside;
 
@@ -41,6 +43,7 @@ pub fn router<O: CoreOutside>(core: Core<O>) -> Router {
         .route("/v1/accounts/{no}/entries", get(entries::<O>))
         .route("/v1/accounts/{no}/head", get(head::<O>))
         .route("/v1/heads", post(heads::<O>))
+        .route("/v1/heads/digests", get(digests::<O>))
         .with_state(core)
 }
 
@@ -99,6 +102,26 @@ async fn heads<O: CoreOutside>(State(core): State<Core<O>>, caller: Caller, requ
     answer(&core, &caller, read.await).await
 }
 
+async fn digests<O: CoreOutside>(
+    State(core): State<Core<O>>,
+    caller: Caller,
+    query: Result<Query<BTreeMap<String, String>>, QueryRejection>,
+) -> Response {
+    let number = |query: &BTreeMap<String, String>, field: &str, all: AccountNo| {
+        query.get(field).map_or(Ok(all), |text| parse(field, text, "an account number").map(AccountNo::new))
+    };
+    let request = query.map_err(|error| Problem::new(ProblemKind::BadRequest, error.body_text())).and_then(|query| {
+        let (Query(query), all) = (query, DigestRange::ALL);
+        let accepted = format!("a number from 1 to {MAX_DIGEST_WIDTH}");
+        Ok(CoreRequest::Digests(DigestRange {
+            from: number(&query, "from", all.from)?,
+            to: number(&query, "to", all.to)?,
+            width: query.get("width").map_or(Ok(all.width), |text| parse("width", text, &accepted))?,
+        }))
+    });
+    answer(&core, &caller, request).await
+}
+
 fn account(no: Segment) -> Result<AccountNo, Problem> {
     parse("no", &segment("no", no)?, "an account number").map(AccountNo::new)
 }
@@ -136,6 +159,7 @@ async fn answer<O: CoreOutside>(core: &Core<O>, caller: &Caller, request: Result
         CoreResponse::Entries(entries) => json(StatusCode::OK, &entries),
         CoreResponse::Head(head) => json(StatusCode::OK, &head),
         CoreResponse::Heads(heads) => json(StatusCode::OK, &heads),
+        CoreResponse::Digests(digests) => json(StatusCode::OK, &digests),
         CoreResponse::Problem(refusal) => problem(&refusal),
     }
 }

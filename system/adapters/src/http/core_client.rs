@@ -18,7 +18,7 @@ use std::time::Duration;
 
 use bankstorm_contracts::core_api::{Entries, Heads, HeadsRequest, Transfer, Verdict};
 use bankstorm_contracts::problem::ProblemKind;
-use bankstorm_contracts::{AccountNo, Entry, Head, Problem, Seq, TransferId, TransferState};
+use bankstorm_contracts::{AccountNo, DigestRange, Digests, Entry, Head, Problem, Seq, TransferId, TransferState};
 use bankstorm_outside::core_api::{CallError, CoreApi, Submitted};
 use hyper::StatusCode;
 
@@ -30,7 +30,7 @@ pub const CALL_LIMIT: Duration = Duration::from_secs(3);
 /// How many calls of each kind are in flight at most; more wait, within their limit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct CoreCalls {
-    /// Entries and heads.
+    /// Entries, heads and digests of heads.
     pub reads: usize,
     /// Transfers and resolves.
     pub transfers: usize,
@@ -71,6 +71,12 @@ impl CoreApi for CoreClient {
         let asked = HeadsRequest { accounts: accounts.to_vec() };
         let Heads { heads } = self.reads.post("/v1/heads", &asked, CALL_LIMIT).await?.expect(StatusCode::OK)?;
         Ok(heads)
+    }
+
+    async fn digests(&self, range: DigestRange) -> Result<Digests, CallError> {
+        let DigestRange { from, to, width } = range;
+        let path = format!("/v1/heads/digests?from={from}&to={to}&width={width}");
+        self.reads.get(&path, CALL_LIMIT).await?.expect(StatusCode::OK)
     }
 
     async fn transfer(&self, transfer: &Transfer, limit: Duration) -> Result<Submitted, CallError> {

@@ -114,6 +114,18 @@ impl CoreStore for PgCoreStore {
         Ok(rows.iter().map(head).collect())
     }
 
+    async fn heads_between(&self, from: AccountNo, to: AccountNo, limit: u32) -> Result<Vec<Head>, StoreError> {
+        let rows = self
+            .pool
+            .lease()
+            .await?
+            .read("reading heads of a stretch", async |client, sql| {
+                client.query(&sql.heads_between, &[&from.get(), &to.get(), &i64::from(limit)]).await
+            })
+            .await?;
+        Ok(rows.iter().map(head).collect())
+    }
+
     async fn transfer(&self, id: TransferId) -> Result<Option<TransferRecord>, StoreError> {
         let ids = vec![id.0];
         let rows = self

@@ -146,6 +146,10 @@ impl CoreStore for WrongStore {
         Ok(heads)
     }
 
+    async fn heads_between(&self, from: AccountNo, to: AccountNo, limit: u32) -> Result<Vec<Head>, StoreError> {
+        self.store.heads_between(from, to, limit).await
+    }
+
     async fn transfer(&self, id: TransferId) -> Result<Option<TransferRecord>, StoreError> {
         self.store.transfer(id).await
     }

@@ -33,6 +33,8 @@ pub(crate) struct Data {
     outbox: BTreeMap<i64, Entry>,
     /// Rows that a stranger holds.
     pub(crate) strangers: BTreeSet<AccountNo>,
+    /// Ids that a stranger's transaction has claimed.
+    pub(crate) in_work: BTreeSet<TransferId>,
     /// How the next commits end; all others end well.
     pub(crate) fates: VecDeque<Fate>,
     pub(crate) commits: usize,
@@ -65,6 +67,7 @@ impl Store {
             entries: Vec::new(),
             outbox: BTreeMap::new(),
             strangers: BTreeSet::new(),
+            in_work: BTreeSet::new(),
             fates: VecDeque::new(),
             commits: 0,
             scans_take: Duration::ZERO,
@@ -166,6 +169,12 @@ impl CoreStore for Store {
         Ok(accounts.iter().filter_map(|account| data.accounts.get(account)).map(|row| row.head).collect())
     }
 
+    async fn heads_between(&self, from: AccountNo, to: AccountNo, limit: u32) -> Result<Vec<Head>, StoreError> {
+        let data = self.data();
+        let known = data.accounts.range(from..).take_while(|(account, _)| **account <= to);
+        Ok(known.take(limit as usize).map(|(_, row)| row.head).collect())
+    }
+
     async fn transfer(&self, id: TransferId) -> Result<Option<TransferRecord>, StoreError> {
         Ok(self.data().transfers.get(&id).cloned())
     }
@@ -199,7 +208,7 @@ pub(crate) struct Tx {
 }
 
 impl CoreTx for Tx {
-    async fn claim(&mut self, claims: &[Claim], _wait: Duration) -> Result<Vec<Claimed>, StoreError> {
+    async fn claim(&mut self, claims: &[Claim], wait: Duration) -> Result<Vec<Claimed>, StoreError> {
         if claims.iter().any(|claim| claim.params_hash == ParamsHash::TOMBSTONE) {
             let takes = {
                 let mut data = self.store.data();
@@ -207,6 +216,14 @@ impl CoreTx for Tx {
                 data.burials_take
             };
             sleep(takes).await;
+        }
+        let asked = Instant::now();
+        let is_in_work = || claims.iter().any(|claim| self.store.data().in_work.contains(&claim.id));
+        while is_in_work() {
+            if asked.elapsed() >= wait {
+                return Err(StoreError::LockTimeout);
+            }
+            sleep(Duration::from_millis(1)).await;
         }
         let data = self.store.data();
         let mut answers = Vec::new();

@@ -11,6 +11,7 @@ mod holds;
 mod locks;
 mod outbox;
 mod reopen;
+mod stretch;
 mod transfers;
 mod writes;
 
@@ -116,6 +117,8 @@ pub fn cases<F: CoreStoreFixture>() -> Vec<Case<F>> {
         writes::a_serial_that_exists_is_a_data_error,
         writes::write_and_commit_fails_as_its_write_fails,
         writes::entries_come_in_order_after_a_serial_and_up_to_a_limit,
+        stretch::heads_of_a_stretch_come_in_account_order_up_to_a_limit,
+        stretch::heads_of_a_stretch_are_committed_ones_and_wait_for_nobody,
         outbox::a_late_committer_is_found_whatever_its_id,
         outbox::rows_marked_sent_are_not_given_again,
         outbox::an_accounts_rows_come_in_serial_order_up_to_a_limit,

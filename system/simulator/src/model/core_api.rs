@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use bankstorm_contracts::core_api::{CoreRequest, CoreResponse, Transfer, Verdict};
 use bankstorm_contracts::problem::{Problem, ProblemKind};
-use bankstorm_contracts::{AccountNo, Entry, Head, Seq, TransferId, TransferState};
+use bankstorm_contracts::{AccountNo, DigestRange, Digests, Entry, Head, Seq, TransferId, TransferState};
 use bankstorm_core::Core;
 use bankstorm_outside::bundle::CoreOutside;
 use bankstorm_outside::core_api::{CallError, CoreApi, Submitted};
@@ -63,6 +63,13 @@ impl CoreApi for ModelCoreApi {
     async fn heads(&self, accounts: &[AccountNo]) -> Result<Vec<Head>, CallError> {
         match self.call(CoreRequest::Heads(accounts.to_vec()), CALL_LIMIT).await? {
             CoreResponse::Heads(answer) => Ok(answer.heads),
+            other => Err(refused(&other)),
+        }
+    }
+
+    async fn digests(&self, range: DigestRange) -> Result<Digests, CallError> {
+        match self.call(CoreRequest::Digests(range), CALL_LIMIT).await? {
+            CoreResponse::Digests(answer) => Ok(answer),
             other => Err(refused(&other)),
         }
     }

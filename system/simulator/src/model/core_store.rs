@@ -318,6 +318,17 @@ impl CoreStore for ModelCoreStore {
         self.database.ask(read).await
     }
 
+    async fn heads_between(&self, from: AccountNo, to: AccountNo, limit: u32) -> Result<Vec<Head>, StoreError> {
+        let read = || {
+            self.with(|data| {
+                // The map's range would panic where `to` lies before `from`.
+                let known = data.heads.range(from..).take_while(|(account, _)| **account <= to);
+                known.take(limit as usize).map(|(_, head)| *head).collect()
+            })
+        };
+        self.database.ask(read).await
+    }
+
     async fn transfer(&self, id: TransferId) -> Result<Option<TransferRecord>, StoreError> {
         self.database.ask(|| self.record(id)).await
     }

@@ -5,7 +5,7 @@
 use std::time::Duration;
 
 use bankstorm_contracts::core_api::{Transfer, Verdict};
-use bankstorm_contracts::{AccountNo, Entry, Head, Seq, TransferId};
+use bankstorm_contracts::{AccountNo, DigestRange, Digests, Entry, Head, Seq, TransferId};
 use bankstorm_outside::core_api::{self as port, CallError, Submitted};
 
 use super::Planted;
@@ -41,6 +41,10 @@ impl<C: port::CoreApi> port::CoreApi for CoreApi<C> {
 
     async fn heads(&self, accounts: &[AccountNo]) -> Result<Vec<Head>, CallError> {
         self.inner.heads(accounts).await
+    }
+
+    async fn digests(&self, range: DigestRange) -> Result<Digests, CallError> {
+        self.inner.digests(range).await
     }
 
     async fn transfer(&self, transfer: &Transfer, limit: Duration) -> Result<Submitted, CallError> {

@@ -50,6 +50,10 @@ impl port::CoreStore for CoreStore {
         self.inner.heads(accounts).await
     }
 
+    async fn heads_between(&self, from: AccountNo, to: AccountNo, limit: u32) -> Result<Vec<Head>, StoreError> {
+        self.inner.heads_between(from, to, limit).await
+    }
+
     async fn transfer(&self, id: TransferId) -> Result<Option<TransferRecord>, StoreError> {
         self.inner.transfer(id).await
     }

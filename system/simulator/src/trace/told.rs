@@ -150,6 +150,9 @@ impl Told for CoreRequest {
             }
             Self::Head(no) => format!("head of {}", account(*no)),
             Self::Heads(accounts) => format!("heads of {}", listed(accounts.iter().map(|no| account(*no)))),
+            Self::Digests(range) => {
+                format!("digests of {} to {}, {} each", account(range.from), account(range.to), range.width)
+            }
         }
     }
 }
@@ -164,6 +167,7 @@ impl Kinded for CoreRequest {
             Self::Entries { .. } => "entries",
             Self::Head(_) => "head",
             Self::Heads(_) => "heads",
+            Self::Digests(_) => "digests",
         }
     }
 }
@@ -176,6 +180,10 @@ impl Told for CoreResponse {
             Self::Entries(answer) => entries(&answer.entries),
             Self::Head(answer) => head(answer),
             Self::Heads(answer) => format!("heads: {}", listed(answer.heads.iter().map(head))),
+            Self::Digests(answer) => {
+                let next = answer.next.map_or_else(String::new, |next| format!(", cut at {}", account(next)));
+                format!("digests of {} parts{next}", answer.parts.len())
+            }
             Self::Problem(no) => problem(no),
         }
     }

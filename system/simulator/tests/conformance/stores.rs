@@ -97,6 +97,10 @@ impl CoreStore for HastyStore {
         self.0.heads(accounts).await
     }
 
+    async fn heads_between(&self, from: AccountNo, to: AccountNo, limit: u32) -> Result<Vec<Head>, StoreError> {
+        self.0.heads_between(from, to, limit).await
+    }
+
     async fn transfer(&self, id: TransferId) -> Result<Option<TransferRecord>, StoreError> {
         self.0.transfer(id).await
     }

@@ -2,6 +2,7 @@
 
 use bankstorm_contracts::banks_api::CreditAnswer;
 use bankstorm_contracts::core_api::{Deposit, Entries, Heads, HeadsRequest, MAX_ENTRIES, Transfer, Verdict};
+use bankstorm_contracts::digest::{DigestRange, Digests, MAX_DIGEST_WIDTH};
 use bankstorm_contracts::problem::ProblemKind;
 use bankstorm_contracts::{AccountNo, Head, TransferId};
 use serde_json::{Value, json};
@@ -80,6 +81,24 @@ fn reads(document: &mut Document) {
         .named()
         .body::<HeadsRequest>()
         .answer::<Heads>(200, "Those of the known ones, in the order asked.")
+        .not_started()
+        .done();
+    digests(document);
+}
+
+fn digests(document: &mut Document) {
+    let DigestRange { from: first, to: _, width } = DigestRange::ALL;
+    let from = json!({ "type": "integer", "format": "int64", "minimum": first, "default": first });
+    let to = json!({ "type": "integer", "format": "int64", "minimum": first });
+    let width = json!({ "type": "integer", "minimum": 1, "maximum": MAX_DIGEST_WIDTH, "default": width });
+    document
+        .call("get", "/v1/heads/digests", "digests", "Digests of the heads in parts of a stretch of account numbers")
+        .query("from", "The first number; the parts are counted from here.", from)
+        .query("to", "The last number, `from` or later; without it, the last one there is.", to)
+        .query("width", "How many numbers a part has; the last one ends with the stretch.", width)
+        .named()
+        .answer::<Digests>(200, "Of every part that has accounts; `next` where the answer was cut.")
+        .problem(ProblemKind::BadRequest, "A parameter cannot be taken; it is named.")
         .not_started()
         .done();
 }

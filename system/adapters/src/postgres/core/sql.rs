@@ -78,6 +78,8 @@ const ENTRIES: &str = "\
     SELECT seq, amount, balance_after, transfer, kind, posted_at_us FROM entry \
     WHERE account = $1 AND seq > $2 ORDER BY seq LIMIT $3";
 const HEADS: &str = "SELECT no, seq, balance FROM account WHERE no = ANY($1::bigint[]) ORDER BY no";
+const HEADS_BETWEEN: &str = "\
+    SELECT no, seq, balance FROM account WHERE no BETWEEN $1 AND $2 ORDER BY no LIMIT $3";
 const UNSENT: &str = "\
     SELECT id, account, seq, amount, balance_after, transfer, kind, posted_at_us FROM outbox ORDER BY id LIMIT $1";
 const MARK_SENT: &str = "DELETE FROM outbox WHERE id = ANY($1::bigint[])";
@@ -106,6 +108,7 @@ pub(super) struct CoreSql {
     pub(super) write_outbox: Statement,
     pub(super) entries: Statement,
     pub(super) heads: Statement,
+    pub(super) heads_between: Statement,
     pub(super) unsent: Statement,
     pub(super) mark_sent: Statement,
 }
@@ -135,6 +138,7 @@ impl Prepared for CoreSql {
             WRITE_OUTBOX,
             ENTRIES,
             HEADS,
+            HEADS_BETWEEN,
             UNSENT,
             MARK_SENT,
         ];
@@ -164,6 +168,7 @@ impl Prepared for CoreSql {
             write_outbox: next(),
             entries: next(),
             heads: next(),
+            heads_between: next(),
             unsent: next(),
             mark_sent: next(),
         })

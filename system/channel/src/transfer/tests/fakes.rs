@@ -11,7 +11,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use bankstorm_contracts::core_api::{Transfer, Verdict};
-use bankstorm_contracts::{AccountNo, Entry, Head, Seq, TransferId, WallMicros, Won};
+use bankstorm_contracts::{AccountNo, DigestRange, Digests, Entry, Head, Seq, TransferId, WallMicros, Won};
 use bankstorm_outside::channel_store::{
     AdvanceWrites, ChannelStore, ChannelTx, Clock, NewTransfer, Opened, StoredPage, TransferRow,
 };
@@ -272,6 +272,10 @@ impl CoreApi for Fake {
     }
 
     async fn heads(&self, _: &[AccountNo]) -> Result<Vec<Head>, CallError> {
+        Err(CallError::Unavailable("not in these tests".to_owned()))
+    }
+
+    async fn digests(&self, _: DigestRange) -> Result<Digests, CallError> {
         Err(CallError::Unavailable("not in these tests".to_owned()))
     }
 

@@ -9,7 +9,8 @@ use bankstorm_contracts::channel_api::{
 use bankstorm_contracts::core_api::{CoreRequest, CoreResponse, Entries, Heads, Party, Transfer, Verdict};
 use bankstorm_contracts::problem::{Problem, ProblemKind};
 use bankstorm_contracts::{
-    AccountNo, Entry, EntryKind, Head, RejectReason, TransferId, TransferState, UserNo, WallMicros, Won,
+    AccountNo, DigestRange, Digests, Entry, EntryKind, Head, RejectReason, TransferId, TransferState, UserNo,
+    WallMicros, Won,
 };
 
 use super::{Kinded, Told, account, seconds, transfer};
@@ -45,6 +46,11 @@ fn long_lists_are_cut_and_say_so() {
     let head = Head { account: customer(3), seq: 9, balance: Won::new(63) };
     let answer = CoreResponse::Heads(Heads { heads: vec![head] });
     assert_eq!(answer.told(), "heads: account 3 at seq 9, balance 63");
+    let range = DigestRange { from: customer(0), to: customer(99), width: 10 };
+    let asked = CoreRequest::Digests(range);
+    assert_eq!((asked.told().as_str(), asked.kind()), ("digests of account 0 to account 99, 10 each", "digests"));
+    let answer = CoreResponse::Digests(Digests { parts: range.parts(&[head]), next: Some(customer(10)) });
+    assert_eq!(answer.told(), "digests of 1 parts, cut at account 10");
 }
 
 #[test]
