@@ -65,10 +65,10 @@ pub struct Phases {
     /// Load whose figures are; 20s unless given.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub measure: Option<DurationText>,
-    /// How long the copy may take to converge once load has ended; 30s unless given.
+    /// How long the bank may take after load to be whole again: faults to be healed, then the copy to converge; 30s each unless given.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub heal: Option<DurationText>,
-    /// How long unknown outcomes may take to be resolved; 30s unless given.
+    /// How long unknown outcomes may take to be known once load has ended: deposits are resolved at core, transfers only asked about; 30s unless given.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub resolve: Option<DurationText>,
 }
@@ -116,10 +116,10 @@ pub struct System {
     /// The most requests that core takes on and has not answered yet, beyond which it refuses; 10,000 unless given.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub core_admitted: Option<i64>,
-    /// The age at which core cancels a transfer to another bank that has not answered; 1m unless given.
+    /// The age from which core asks another bank that has not answered to cancel a transfer; 1m unless given.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub outbound_expiry: Option<DurationText>,
-    /// What is switched off.
+    /// Protections to switch off, each beside `allow_unsafe = true` only.
     #[serde(default)]
     pub protections: protections::Typed,
 }
@@ -144,23 +144,23 @@ pub enum Deadline {
     Absolute,
 }
 
-/// The other banks: how they answer. All shares are of credits, and none unless given.
+/// The other banks: how they answer. All shares are of credits, and none unless given; `late`, `never` and `twice` are 1 together at most.
 #[derive(Clone, Debug, Default, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Banks {
     /// Taken on at once, and answered by a callback after `delay`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub late: Option<ShareText>,
-    /// Taken on at once, and never answered by itself.
+    /// Neither decided in the answer nor told by a callback: only whoever asks again learns it. Half of them get no answer at all.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub never: Option<ShareText>,
-    /// Answered twice.
+    /// Core is called back twice, at once and after `delay`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub twice: Option<ShareText>,
-    /// Refused, for good.
+    /// Refused, for good, in whichever way that is told.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub refused: Option<ShareText>,
-    /// How long a late answer takes, from the shortest to the longest; `["100ms", "2s"]` unless given.
+    /// How long a late answer takes, or the second of two, from the shortest to the longest; `["100ms", "2s"]` unless given.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub delay: Option<[DurationText; 2]>,
 }
@@ -245,7 +245,7 @@ pub struct Load {
     /// Share of operations that are also looked up through the history API; 1% unless given.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub lookup: Option<ShareText>,
-    /// What a customer does whose transfer's outcome is unknown; `wait` unless given. Transfers only.
+    /// What a customer does whose transfer's outcome is unknown; `wait` unless given. Of transfers only, as are the following; `outbound` is one.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub on_unknown: Option<OnUnknown>,
     /// Share of transfers that are sent twice within moments, the second time under an id of its own; none unless given.
@@ -285,9 +285,9 @@ pub enum Arrivals {
 #[derive(Clone, Copy, Debug, Deserialize, Serialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Retry {
-    /// Nothing; the resolve phase settles it.
+    /// Nothing. Once load has ended core is asked about a deposit; a transfer is settled by the bank alone.
     None,
-    /// The same request under the same id, twice more at most.
+    /// The same request under the same id, twice more at most; of a transfer as long as no channel has told its state.
     SameId,
 }
 
@@ -334,7 +334,7 @@ pub struct Images {
     /// The cache.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub redis: Option<String>,
-    /// Core and channels.
+    /// Core, channels and the other banks.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub services: Option<String>,
 }

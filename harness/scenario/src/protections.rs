@@ -168,7 +168,7 @@ protections! {
         Index "index",
         /// Nothing.
         None "none" "P7",
-        /// A look at the account's open transfers before the insert.
+        /// A look at the open transfers of the account that pays, before the insert.
         CheckThenInsert "check_then_insert" "P7",
     }
     /// Who asks core about transfers without a verdict; `on` unless given.
@@ -210,7 +210,7 @@ protections! {
     voiding: Voiding "core" {
         /// On the other bank's definite no.
         DefiniteNo "definite_no",
-        /// As soon as it has expired.
+        /// As soon as it has expired (`system.outbound_expiry`), whatever the other bank does.
         OnExpiry "on_expiry" "P32",
     }
 }

@@ -1,6 +1,7 @@
 //! The JSON Schema of scenario files, for editors and for whoever writes them by program.
 //!
-//! In: the types of `file`. Out: a schema. Elsewhere: limits that a schema does not say (`resolve`).
+//! In: the types of `file`. Out: a schema, committed as `scenario.schema.json` beside this crate, so that editors need not build it.
+//! Elsewhere: limits that a schema does not say (`resolve`).
 
 use bankstorm_faults::plan::Kind;
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
@@ -63,4 +64,20 @@ fn table(properties: Map<String, Value>) -> Value {
 
 fn subschema<T: JsonSchema>(generator: &mut SchemaGenerator) -> Value {
     generator.subschema_for::<T>().to_value()
+}
+
+#[cfg(test)]
+mod tests {
+    /// With `BANKSTORM_BLESS=1` the file is written anew instead.
+    #[test]
+    fn the_committed_schema_is_up_to_date() {
+        let path = concat!(env!("CARGO_MANIFEST_DIR"), "/scenario.schema.json");
+        let mut now = serde_json::to_string_pretty(&super::schema()).expect("a schema is JSON");
+        now.push('\n');
+        if std::env::var_os("BANKSTORM_BLESS").is_some() {
+            std::fs::write(path, &now).expect("written");
+        }
+        let committed = std::fs::read_to_string(path).unwrap_or_default();
+        assert!(committed == now, "{path} differs from the types; BANKSTORM_BLESS=1 writes it anew");
+    }
 }
