@@ -1,7 +1,8 @@
 //! Core's service on PostgreSQL: what happens when ids and rows are contended, and when commits end without an answer.
 //!
-//! Elsewhere: what happens where a protection is off ([`weaker`]).
+//! Elsewhere: what happens where a protection is off ([`weaker`]), digests of heads ([`digests`]).
 
+mod digests;
 mod weaker;
 
 use std::sync::{Arc, Mutex};
@@ -52,7 +53,7 @@ pub(crate) fn trials(place: &Place) -> Vec<Trial> {
         reads_beyond_their_slots_are_not_started,
         what_is_posted_after_the_stop_is_published,
     ];
-    safe.into_iter().chain(weaker::trials(place)).collect()
+    safe.into_iter().chain(digests::trials(place)).chain(weaker::trials(place)).collect()
 }
 
 /// A core on a database of its own, and two connections beside it.
