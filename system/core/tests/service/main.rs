@@ -4,6 +4,7 @@
 
 mod bank;
 mod bench;
+mod digests;
 mod outbound;
 mod restart;
 mod store;

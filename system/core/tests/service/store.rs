@@ -40,6 +40,8 @@ pub(crate) struct Data {
     pub(crate) commits: usize,
     /// How long the read of open holds takes.
     pub(crate) scans_take: Duration,
+    /// How long the read of a stretch's heads takes.
+    pub(crate) stretches_take: Duration,
     /// How long an id's claim by a `resolve` takes.
     pub(crate) burials_take: Duration,
     /// How many such claims began.
@@ -71,6 +73,7 @@ impl Store {
             fates: VecDeque::new(),
             commits: 0,
             scans_take: Duration::ZERO,
+            stretches_take: Duration::ZERO,
             burials_take: Duration::ZERO,
             burials: 0,
             waited: Vec::new(),
@@ -170,6 +173,8 @@ impl CoreStore for Store {
     }
 
     async fn heads_between(&self, from: AccountNo, to: AccountNo, limit: u32) -> Result<Vec<Head>, StoreError> {
+        let takes = self.data().stretches_take;
+        sleep(takes).await;
         let data = self.data();
         let known = data.accounts.range(from..).take_while(|(account, _)| **account <= to);
         Ok(known.take(limit as usize).map(|(_, row)| row.head).collect())
