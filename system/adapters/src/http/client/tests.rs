@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use bankstorm_contracts::banks_api::{Credit, CreditAnswer, CreditState};
 use bankstorm_contracts::core_api::{Party, Transfer};
-use bankstorm_contracts::{AccountNo, RejectReason, TransferId, WallMicros, Won};
+use bankstorm_contracts::{AccountNo, DigestRange, RejectReason, TransferId, WallMicros, Won};
 use bankstorm_outside::bank_network::{BankNetwork, CreditReply, OutcomeSink};
 use bankstorm_outside::core_api::{CallError, CoreApi, Submitted};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -192,6 +192,21 @@ async fn d41_only_what_was_never_sent_is_not_sent() {
     let (first, second) = tokio::join!(core.transfer(&asked, LIMIT / 100), core.transfer(&asked, SHORT));
     assert_eq!((word(&first), word(&second)), ("unavailable".to_owned(), "not sent".to_owned()));
     assert_eq!(server.heads.lock().expect("free").len(), 1, "the second waited for a place and never went out");
+}
+
+#[tokio::test]
+async fn d43_digests_are_asked_by_their_stretch_and_told_up_to_a_cut() {
+    let part = r#"{"first":1000003,"last":1000007,"accounts":2,"digest":"00000000000000ff"}"#;
+    let server = server(Does::Says(200, format!(r#"{{"parts":[{part}],"next":1000008}}"#))).await;
+    let range = DigestRange { from: AccountNo::new(1_000_003), to: AccountNo::new(i64::MAX), width: 5 };
+    let told = core(&server).digests(range).await.expect("an answer");
+    assert_eq!((told.parts[0].accounts, told.parts[0].digest.get()), (2, 255));
+    assert_eq!(told.next.map(AccountNo::get), Some(1_000_008));
+    let head = server.heads.lock().expect("free")[0].clone();
+    let line = "GET /v1/heads/digests?from=1000003&to=9223372036854775807&width=5 HTTP";
+    assert!(head.starts_with(line), "{head}");
+    let odd = self::server(Does::Says(200, r#"{"parts":[{"first":1000003}]}"#.to_owned())).await;
+    assert!(matches!(core(&odd).digests(range).await, Err(CallError::Unavailable(_))), "half an answer is none");
 }
 
 #[tokio::test]
