@@ -6,6 +6,7 @@
 mod banks_front;
 mod channel_service;
 mod channel_store;
+mod contract;
 mod core_front;
 mod core_process;
 mod core_service;
@@ -84,6 +85,7 @@ fn trials(place: &Place) -> Vec<Trial> {
     trials.extend(banks_front::trials(place));
     trials.extend(channel_store::trials(place));
     trials.extend(channel_service::trials(&place.runtime, &place.channel));
+    trials.extend(contract::trials(place));
     trials.extend(kafka_trials(place));
     trials.extend(scripts_on_postgres::trials(place));
     trials

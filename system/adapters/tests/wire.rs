@@ -8,6 +8,7 @@ use tokio::time::timeout;
 use crate::database::LIMIT;
 
 /// What came back.
+#[derive(Clone, Debug)]
 pub(crate) struct Answer {
     /// The status.
     pub(crate) status: u16,
@@ -36,7 +37,12 @@ pub(crate) async fn ask(address: &str, line: &str, body: &str) -> Answer {
 
 /// As [`ask`], from a caller that names itself.
 pub(crate) async fn ask_as(caller: &str, address: &str, line: &str, body: &str) -> Answer {
-    read(write(address, &format!("{CALLER}: {caller}\r\n"), line, body).await).await
+    read(write(address, &format!("{CALLER}: {caller}\r\n"), line, body.as_bytes()).await).await
+}
+
+/// As [`ask`], with a body that is called JSON, whatever it is.
+pub(crate) async fn ask_json(address: &str, line: &str, body: &[u8]) -> Answer {
+    read(write(address, "content-type: application/json\r\n", line, body).await).await
 }
 
 async fn read(mut socket: TcpStream) -> Answer {
@@ -49,14 +55,14 @@ async fn read(mut socket: TcpStream) -> Answer {
 
 /// Sends one request.
 pub(crate) async fn send(address: &str, line: &str, body: &str) -> TcpStream {
-    write(address, "", line, body).await
+    write(address, "", line, body.as_bytes()).await
 }
 
-async fn write(address: &str, headers: &str, line: &str, body: &str) -> TcpStream {
+async fn write(address: &str, headers: &str, line: &str, body: &[u8]) -> TcpStream {
     let mut socket = TcpStream::connect(address).await.expect("the front door");
     let length = body.len();
     let head = format!("{line} HTTP/1.1\r\nhost: h\r\nconnection: close\r\n{headers}content-length: {length}\r\n\r\n");
     // A refusal may come, and the socket close, before the whole body went out.
-    let _ = socket.write_all(format!("{head}{body}").as_bytes()).await;
+    let _ = socket.write_all(&[head.as_bytes(), body].concat()).await;
     socket
 }

@@ -26,6 +26,7 @@ pub struct SubmitTransfer {
     #[schemars(extend("minimum" = 1))]
     pub user: UserNo,
     /// The account that pays.
+    #[schemars(extend("minimum" = AccountNo::FIRST_CUSTOMER))]
     pub from: AccountNo,
     /// Whom it goes to.
     pub to: Party,

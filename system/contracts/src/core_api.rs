@@ -20,6 +20,8 @@ pub const MAX_DEPOSIT: Won = Won::new(1_000_000_000_000);
 pub const MAX_TRANSFER: Won = Won::new(1_000_000_000_000);
 /// The shortest and longest validity of a transfer, in milliseconds.
 pub const VALIDITY_MS: std::ops::RangeInclusive<u32> = 1..=600_000;
+/// The moments that a caller's clock may show, in microseconds since 1970: up to the year 9999, as far as any database counts.
+pub const REQUESTED_AT: std::ops::RangeInclusive<i64> = 0..=253_402_300_799_999_999;
 /// This bank's code: a transfer to it stays inside.
 pub const OWN_BANK: &str = "900";
 /// The most entries that one call returns (D34).
@@ -46,6 +48,7 @@ pub struct Deposit {
     /// Made by the caller; the same in every attempt.
     pub id: TransferId,
     /// The customer's account.
+    #[schemars(extend("minimum" = AccountNo::FIRST_CUSTOMER))]
     pub account: AccountNo,
     /// 1 to [`MAX_DEPOSIT`].
     #[schemars(extend("minimum" = 1, "maximum" = MAX_DEPOSIT.get()))]
@@ -133,13 +136,15 @@ pub struct Transfer {
     /// Made by the caller; the same in every attempt.
     pub id: TransferId,
     /// The customer's account that pays.
+    #[schemars(extend("minimum" = AccountNo::FIRST_CUSTOMER))]
     pub from: AccountNo,
     /// Whom it goes to.
     pub to: Party,
     /// 1 to [`MAX_TRANSFER`].
     #[schemars(extend("minimum" = 1, "maximum" = MAX_TRANSFER.get()))]
     pub amount: Won,
-    /// When the caller began it, by the caller's clock. Stored; judged by the `absolute` deadline alone (D31).
+    /// When the caller began it, by the caller's clock. Stored; judged by the `absolute` deadline alone (D31). One of [`REQUESTED_AT`].
+    #[schemars(extend("minimum" = *REQUESTED_AT.start(), "maximum" = *REQUESTED_AT.end()))]
     pub requested_at: WallMicros,
     /// How long after its arrival core may still post it, one of [`VALIDITY_MS`] (D31).
     #[schemars(range(min = *VALIDITY_MS.start(), max = *VALIDITY_MS.end()))]

@@ -11,7 +11,8 @@ use std::sync::Arc;
 
 use bankstorm_contracts::banks_api::CreditAnswer;
 use bankstorm_contracts::core_api::{
-    CoreRequest, CoreResponse, Deposit, Destination, Entries, Heads, MAX_ENTRIES, MAX_HEADS, OWN_BANK, Transfer,
+    CoreRequest, CoreResponse, Deposit, Destination, Entries, Heads, MAX_ENTRIES, MAX_HEADS, OWN_BANK, REQUESTED_AT,
+    Transfer,
 };
 use bankstorm_contracts::problem::{Problem, ProblemKind};
 use bankstorm_contracts::{AccountNo, Head, TransferId, WallMicros};
@@ -30,9 +31,6 @@ use crate::outbound::Outbound;
 use crate::posting::Posting;
 use crate::queue::{Asker, Job};
 use crate::{fence, markers, relay};
-
-/// The moments that a caller's clock may show: up to the year 9999, as far as any database counts.
-const REQUESTED_AT: std::ops::RangeInclusive<i64> = 0..=253_402_300_799_999_999;
 
 /// A running core. Clones are handles to the same one.
 pub struct Core<O: CoreOutside>(Arc<Inner<O>>);

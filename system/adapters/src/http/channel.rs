@@ -24,7 +24,7 @@ use bankstorm_contracts::problem::ProblemKind;
 use bankstorm_contracts::{AccountNo, Problem, TransferId, UserNo};
 use bankstorm_outside::bundle::ChannelOutside;
 
-use super::read::{Fields, Segment, body, decode, parse, segment, transfer_id};
+use super::read::{Fields, Segment, about, body, decode, parse, segment, transfer_id};
 use super::server::{json, problem};
 
 /// The calls of a channel; to be merged with [`super::server::operations`].
@@ -39,19 +39,24 @@ pub fn router<O: ChannelOutside>(channel: Channel<O>) -> Router {
 type Parameters = Result<Query<BTreeMap<String, String>>, QueryRejection>;
 
 async fn history<O: ChannelOutside>(State(channel): State<Channel<O>>, no: Segment, query: Parameters) -> Response {
-    answer(&channel, segment("no", no).and_then(|no| read(&no, query))).await
+    answer(&channel, "no", segment("no", no).and_then(|no| read(&no, query))).await
 }
 
 async fn submit<O: ChannelOutside>(State(channel): State<Channel<O>>, request: Body) -> Response {
     let read = async { decode::<SubmitTransfer>(&body(request).await?, blame_submit).map(ChannelRequest::Submit) };
-    answer(&channel, read.await).await
+    answer(&channel, "id", read.await).await
 }
 
 async fn transfer<O: ChannelOutside>(State(channel): State<Channel<O>>, id: Segment) -> Response {
-    answer(&channel, transfer_id(id).map(ChannelRequest::Transfer)).await
+    answer(&channel, "id", transfer_id(id).map(ChannelRequest::Transfer)).await
 }
 
-async fn answer<O: ChannelOutside>(channel: &Channel<O>, request: Result<ChannelRequest, Problem>) -> Response {
+/// `subject` is what the request calls that which may not be there.
+async fn answer<O: ChannelOutside>(
+    channel: &Channel<O>,
+    subject: &str,
+    request: Result<ChannelRequest, Problem>,
+) -> Response {
     let response = match request {
         Ok(request) => channel.handle(request).await,
         Err(refusal) => return problem(&refusal),
@@ -61,6 +66,7 @@ async fn answer<O: ChannelOutside>(channel: &Channel<O>, request: Result<Channel
         ChannelResponse::Created(view) => json(StatusCode::CREATED, &view),
         ChannelResponse::Accepted(view) => json(StatusCode::ACCEPTED, &view),
         ChannelResponse::Transfer(view) => json(StatusCode::OK, &view),
+        ChannelResponse::Problem(refusal) if refusal.kind == ProblemKind::NotFound => problem(&about(subject, refusal)),
         ChannelResponse::Problem(refusal) => problem(&refusal),
     }
 }

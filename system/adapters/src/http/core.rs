@@ -30,7 +30,7 @@ use bankstorm_contracts::{AccountNo, DigestRange, Problem, TransferId, WallMicro
 use bankstorm_core::Core;
 use bankstorm_outside::bundle::CoreOutside;
 
-use super::read::{Caller, Fields, Segment, body, decode, parse, segment, transfer_id};
+use super::read::{Caller, Fields, Segment, about, body, decode, parse, segment, transfer_id};
 use super::server::{json, problem};
 
 /// The calls of core; to be merged with [`super::server::operations`].
@@ -91,7 +91,17 @@ async fn entries<O: CoreOutside>(
 }
 
 async fn head<O: CoreOutside>(State(core): State<Core<O>>, caller: Caller, no: Segment) -> Response {
-    answer(&core, &caller, account(no).map(CoreRequest::Head)).await
+    let response = match account(no) {
+        Ok(account) => core.handle(caller.name(), CoreRequest::Head(account)).await,
+        Err(refusal) => CoreResponse::Problem(refusal),
+    };
+    respond(match response {
+        // The account is all that there is to refuse; only the path calls it `no`.
+        CoreResponse::Problem(refusal) if matches!(refusal.kind, ProblemKind::BadRequest | ProblemKind::NotFound) => {
+            CoreResponse::Problem(about("no", refusal))
+        }
+        other => other,
+    })
 }
 
 async fn heads<O: CoreOutside>(State(core): State<Core<O>>, caller: Caller, request: Body) -> Response {
@@ -149,10 +159,13 @@ fn blame_outcome(fields: &Fields<'_>) -> Option<Problem> {
 }
 
 async fn answer<O: CoreOutside>(core: &Core<O>, caller: &Caller, request: Result<CoreRequest, Problem>) -> Response {
-    let response = match request {
+    respond(match request {
         Ok(request) => core.handle(caller.name(), request).await,
-        Err(refusal) => return problem(&refusal),
-    };
+        Err(refusal) => CoreResponse::Problem(refusal),
+    })
+}
+
+fn respond(response: CoreResponse) -> Response {
     match response {
         CoreResponse::Created(verdict) => json(StatusCode::CREATED, &verdict),
         CoreResponse::Verdict(verdict) => json(StatusCode::OK, &verdict),
@@ -177,6 +190,8 @@ mod tests {
         let cases = [
             (format!("{{{id},\"account\":1000000,\"amount\":5,\"from\":{{\"bank\":\"088\"}}}}"), Some("from.account")),
             (format!("{{{id},\"account\":1000000,\"amount\":5}}"), Some("from")),
+            (format!("{{{id},\"account\":1000000,\"amount\":5,\"from\":[\"088\",\"7\"]}}"), Some("from")),
+            (r#"["00000000-0000-0000-0000-000000000001",1000000,5,{"bank":"088","account":"7"}]"#.to_owned(), None),
             (format!("{{{id},\"account\":1000000,\"amount\":\"5\"}}"), Some("amount")),
             (format!("{{{id}}}"), Some("account")),
             (r#"{"id":"7"}"#.to_owned(), Some("id")),

@@ -1,7 +1,8 @@
 //! The services' contracts as OpenAPI 3.1, made from the types that they speak.
 //!
 //! In: `contracts`, and a list of calls per service (`core`, `channel`, `banks`). Out: documents, committed in `docs/openapi`. Elsewhere: the
-//! routes themselves, whose trials ask every call that is listed here.
+//! routes themselves, and the contract tester (`tests/contract.rs`), which holds running services to the committed documents: it reaches
+//! every listed status of every call, and makes wrong requests of the schemas.
 //!
 //! OpenAPI 3.1 takes JSON Schema as it is, so the schemas are those of `schemars`, like every other schema here.
 
@@ -19,6 +20,9 @@ use super::read::{BODY_MAX, CALLER, CALLER_MAX};
 pub use self::banks::document as banks;
 pub use self::channel::document as channel;
 pub use self::core::document as core;
+
+/// Where a response lists its kinds of problem.
+const KINDS: &str = "/content/application~1problem+json/schema/properties/type/enum";
 
 /// A document in the making.
 struct Document {
@@ -72,8 +76,13 @@ impl Document {
 
 impl Call<'_> {
     /// A path parameter.
-    fn path_parameter<T: JsonSchema>(mut self, name: &str, description: &str) -> Self {
+    fn path_parameter<T: JsonSchema>(self, name: &str, description: &str) -> Self {
         let schema = self.document.schema::<T>();
+        self.path_value(name, description, schema)
+    }
+
+    /// A path parameter with this schema.
+    fn path_value(mut self, name: &str, description: &str, schema: Value) -> Self {
         self.parameters.push(
             json!({ "name": name, "in": "path", "required": true, "description": description, "schema": schema }),
         );
@@ -120,12 +129,16 @@ impl Call<'_> {
         self
     }
 
-    /// A problem document, under the status of its kind. Two kinds with one status share an entry.
+    /// A problem document of that kind, under its status. Two kinds with one status share an entry.
     fn problem(mut self, kind: ProblemKind, description: &str) -> Self {
-        let schema = self.document.schema::<Problem>();
+        let mut schema = self.document.schema::<Problem>();
         let status = kind.status().to_string();
         let word = serde_json::to_value(kind).expect("a kind is a word");
         let description = format!("`{}`: {description}", word.as_str().unwrap_or_default());
+        let before = self.responses.get(&status);
+        let kinds = before.and_then(|before| before.pointer(KINDS)?.as_array().cloned()).unwrap_or_default();
+        let kinds = [kinds, vec![word]].concat();
+        schema["properties"] = json!({ "type": { "enum": kinds }, "status": { "const": kind.status() } });
         let mut answer =
             json!({ "description": description, "content": { "application/problem+json": { "schema": schema } } });
         if kind == ProblemKind::NotStarted {
@@ -133,7 +146,7 @@ impl Call<'_> {
                 "Retry-After": { "description": "Seconds.", "required": true, "schema": { "type": "integer" } },
             });
         }
-        if let Some(before) = self.responses.get(&status).and_then(|before| before["description"].as_str()) {
+        if let Some(before) = before.and_then(|before| before["description"].as_str()) {
             answer["description"] = format!("{before} {description}").into();
         }
         self.responses.insert(status, answer);

@@ -75,19 +75,28 @@ pub async fn body(body: Body) -> Result<Bytes, Problem> {
     }
 }
 
-/// Reads a JSON body; `blame` finds the field at fault when it does not fit. Unknown fields are ignored.
+/// Reads a JSON object; `blame` finds the field at fault when it does not fit. Unknown fields are ignored.
 pub fn decode<T: DeserializeOwned>(
     bytes: &[u8],
     blame: impl FnOnce(&Fields<'_>) -> Option<Problem>,
 ) -> Result<T, Problem> {
-    serde_json::from_slice(bytes).map_err(|error| {
-        let general = || Problem::new(ProblemKind::BadRequest, format!("the body is not what was expected: {error}"));
-        match serde_json::from_slice(bytes) {
-            Ok(Value::Object(object)) => blame(&Fields { object: &object, under: "" }).unwrap_or_else(general),
-            Ok(_) => Problem::new(ProblemKind::BadRequest, "the body is JSON, and not an object"),
-            Err(error) => Problem::new(ProblemKind::BadRequest, format!("the body is not JSON: {error}")),
-        }
-    })
+    let refuse = |what: String| Err(Problem::new(ProblemKind::BadRequest, what));
+    let read = serde_json::from_slice(bytes);
+    // serde takes an object also from the list of its values, which the contract does not allow.
+    if !bytes.contains(&b'[')
+        && let Ok(value) = read
+    {
+        return Ok(value);
+    }
+    match serde_json::from_slice(bytes) {
+        Ok(Value::Object(object)) => match (blame(&Fields { object: &object, under: "" }), read) {
+            (Some(problem), _) => Err(problem),
+            (None, Ok(value)) => Ok(value),
+            (None, Err(error)) => refuse(format!("the body is not what was expected: {error}")),
+        },
+        Ok(_) => refuse("the body is JSON, and not an object".to_owned()),
+        Err(error) => refuse(format!("the body is not JSON: {error}")),
+    }
 }
 
 /// The fields of a body that did not fit.
@@ -135,6 +144,11 @@ pub fn parse<T: std::str::FromStr>(field: &str, text: &str, accepted: &str) -> R
 /// A path segment as text.
 pub fn segment(field: &str, segment: Segment) -> Result<String, Problem> {
     segment.map(|Path(text)| text).map_err(|error| Problem::bad_field(field, error.body_text()))
+}
+
+/// A refusal that is about what a path parameter names.
+pub fn about(parameter: &str, refusal: Problem) -> Problem {
+    Problem { field: Some(parameter.to_owned()), ..refusal }
 }
 
 /// A path segment as a transfer's id.

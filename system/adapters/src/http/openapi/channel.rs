@@ -11,7 +11,7 @@ use super::Document;
 pub fn document() -> Value {
     let mut document = Document::new();
     let limit = json!({ "type": "integer", "minimum": 1, "maximum": MAX_PAGE, "default": DEFAULT_PAGE });
-    let cursor = json!({ "type": "integer", "format": "int64" });
+    let cursor = json!({ "type": "integer", "format": "int64", "minimum": 1 });
     document
         .call("get", "/v1/accounts/{no}/history", "history", "A page of an account's history, newest entry first")
         .path_parameter::<AccountNo>("no", "The account.")
@@ -20,6 +20,7 @@ pub fn document() -> Value {
         .answer::<HistoryPage>(200, "The page.")
         .problem(ProblemKind::BadRequest, "A parameter cannot be taken; it is named.")
         .problem(ProblemKind::NotFound, "There is no such account.")
+        .problem(ProblemKind::Unknown, "The page could not be read, and the store is there.")
         .not_started()
         .done();
     document
@@ -41,6 +42,7 @@ pub fn document() -> Value {
         .answer::<TransferView>(200, "How it stands.")
         .problem(ProblemKind::BadRequest, "The id is no UUID.")
         .problem(ProblemKind::NotFound, "There is no such transfer.")
+        .problem(ProblemKind::Unknown, "It could not be read, and the store is there.")
         .not_started()
         .done();
     document.finish("Bankstorm channel", "Serves customers from its own copy of core's history.")

@@ -57,6 +57,7 @@ fn verdicts(call: Call<'_>) {
 fn reads(document: &mut Document) {
     let limit = json!({ "type": "integer", "minimum": 1, "maximum": MAX_ENTRIES, "default": MAX_ENTRIES });
     let after = json!({ "type": "integer", "format": "int64", "minimum": 0, "default": 0 });
+    let customer = json!({ "type": "integer", "format": "int64", "minimum": AccountNo::FIRST_CUSTOMER });
     document
         .call("get", "/v1/accounts/{no}/entries", "entries", "Entries of an account in the order of their serials")
         .path_parameter::<AccountNo>("no", "The account.")
@@ -69,7 +70,7 @@ fn reads(document: &mut Document) {
         .done();
     document
         .call("get", "/v1/accounts/{no}/head", "head", "An account's last serial and balance")
-        .path_parameter::<AccountNo>("no", "The account.")
+        .path_value("no", "The account.", customer)
         .named()
         .answer::<Head>(200, "The head.")
         .problem(ProblemKind::BadRequest, "The number is not a customer's account.")
