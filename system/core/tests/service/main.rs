@@ -4,6 +4,7 @@
 
 mod bank;
 mod bench;
+mod contention;
 mod digests;
 mod outbound;
 mod restart;
