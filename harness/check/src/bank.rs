@@ -22,8 +22,14 @@ use crate::guarantees::run_all;
 pub(crate) use transfers::{FIRST_OWN, LOST, PAYEE, PAYER, POSTED, REFUSED, VALIDITY_MS, VOIDED};
 
 /// What the load of the good history has.
-pub(crate) const DECLARED: Context =
-    Context { floor_won: 0, incomplete: false, transfers: true, outbound: true, validity_ms: Some(VALIDITY_MS) };
+pub(crate) const DECLARED: Context = Context {
+    floor_won: 0,
+    incomplete: false,
+    transfers: true,
+    outbound: true,
+    validity_ms: Some(VALIDITY_MS),
+    leaps: Vec::new(),
+};
 
 const FIRST: i64 = 1_000_000;
 const SETTLEMENT: i64 = 1;

@@ -2,11 +2,13 @@
 //!
 //! In: a source of rows. Out: [`CheckResult`]. Elsewhere: the checks themselves (a file each), running all of them (`guarantees`).
 
+use std::collections::BTreeMap;
+
 use bankstorm_record::run_json::{CheckResult, GuaranteeVerdict};
 use bankstorm_record::source::{ReadError, Source};
 
 /// What checks need besides the rows.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Context {
     /// The lowest balance that a customer's account may have, in won.
     pub floor_won: i64,
@@ -19,6 +21,17 @@ pub struct Context {
     pub outbound: bool,
     /// How long the channel says that core may post a transfer, in milliseconds; absent where nobody knows.
     pub validity_ms: Option<i64>,
+    /// How often the clock by which pollers ask, that of the channel's database, was set forward, in any order. Whoever knows of none says none.
+    pub leaps: Vec<Leap>,
+}
+
+/// A clock was set forward.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Leap {
+    /// When, in nanoseconds since the run's origin.
+    pub at_ns: i64,
+    /// By how much, in nanoseconds.
+    pub by_ns: i64,
 }
 
 /// One guarantee.
@@ -65,6 +78,7 @@ pub struct Tally {
     examined: u64,
     violations: u64,
     first: Option<String>,
+    figures: BTreeMap<&'static str, u64>,
 }
 
 impl Tally {
@@ -79,6 +93,12 @@ impl Tally {
         if self.first.is_none() {
             self.first = Some(format!("{name}: {}", witness()));
         }
+    }
+
+    /// Counts under `name` what is told and not judged; with 0 it is told that there was none.
+    pub fn count(&mut self, name: &'static str, more: u64) {
+        let figure = self.figures.entry(name).or_default();
+        *figure = figure.saturating_add(more);
     }
 
     /// How many rows were examined so far.
@@ -103,7 +123,8 @@ impl Tally {
     /// The result, given how the fold ended. What was found before rows became unreadable may be an artefact of what is missing, so it
     /// is told but does not decide.
     pub fn result(self, id: &str, name: &str, end: Result<(), ReadError>) -> CheckResult {
-        let Self { examined, violations, first } = self;
+        let Self { examined, violations, first, figures } = self;
+        let figures = figures.into_iter().map(|(name, count)| (name.to_owned(), count)).collect();
         let (verdict, first) = match (end, first) {
             (Err(problem), None) => (GuaranteeVerdict::Unknown, Some(problem.to_string())),
             (Err(problem), Some(seen)) => {
@@ -116,7 +137,7 @@ impl Tally {
             }
             (Ok(()), None) => (GuaranteeVerdict::Holds, None),
         };
-        CheckResult { id: id.to_owned(), name: name.to_owned(), verdict, examined, violations, first }
+        CheckResult { id: id.to_owned(), name: name.to_owned(), verdict, examined, violations, first, figures }
     }
 }
 

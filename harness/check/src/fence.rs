@@ -5,11 +5,16 @@
 //!
 //! Given up means the reasons `expired` and `not_received`, wherever they stand or were told. The budget starts when core has the request, which
 //! is after its first attempt was sent: a refusal that was heard before sending plus budget is early by any clock. By how much a commit
-//! came after its deadline is never judged. Memory: 16 bytes an id given up, 40 bytes a transfer that was sent.
+//! came after its deadline is never judged. Memory: 16 bytes an id given up, 56 bytes a transfer that was sent.
+//!
+//! Clocks that were set: `expired` is core's word, by its own monotonic clock, which nobody sets; where core is told to compare two clocks
+//! instead (`absolute`), setting one is what this check is to see. `not_received` follows a poller's question, which is due by the clock of
+//! the channel's database: it may come early by as much as that clock was set forward meanwhile ([`Leap`]), and by no more. That is
+//! harmless, for the tombstone decides, and nobody prevents it (D31).
 
 use bankstorm_record::source::{ReadError, Source};
 
-use crate::check::{Check, Context, Tally, shown, uuid};
+use crate::check::{Check, Context, Leap, Tally, shown, uuid};
 use crate::ordered::{Ordered, channel_transfers, core_entries, core_transfers, is_customer, transfer_reads};
 
 /// O6.
@@ -18,13 +23,37 @@ pub struct Fence;
 /// Two clocks of one host that read a millisecond apart are no finding.
 const TOLERANCE_NS: i64 = 1_000_000;
 
+/// When an id was told to be given up first, in nanoseconds, by whose word.
+#[derive(Clone, Copy, Default)]
+struct Told {
+    expired_ns: Option<i64>,
+    not_received_ns: Option<i64>,
+}
+
+impl Told {
+    fn hear(&mut self, reason: &str, at_ns: i64) {
+        let first = if reason == "expired" { &mut self.expired_ns } else { &mut self.not_received_ns };
+        *first = [*first, Some(at_ns)].into_iter().flatten().min();
+    }
+
+    fn or(self, other: Self) -> Self {
+        let min = |a: Option<i64>, b: Option<i64>| [a, b].into_iter().flatten().min();
+        let expired_ns = min(self.expired_ns, other.expired_ns);
+        Self { expired_ns, not_received_ns: min(self.not_received_ns, other.not_received_ns) }
+    }
+
+    fn is_nothing(self) -> bool {
+        self.expired_ns.is_none() && self.not_received_ns.is_none()
+    }
+}
+
 /// A transfer that a customer sent.
 #[derive(Clone, Copy)]
 struct Sent {
     transfer: u128,
     sent_ns: i64,
-    /// When a refusal for lateness was heard first, by the operation itself.
-    heard_ns: Option<i64>,
+    /// What the operation itself was told.
+    told: Told,
 }
 
 impl Check for Fence {
@@ -70,16 +99,22 @@ fn sent(source: &dyn Source, given_up: &mut Vec<u128>, tally: &mut Tally) -> Res
             given_up.push(row.transfer);
         }
         let Some(sent_ns) = row.sent_ns.filter(|_| row.kind != "deposit") else { continue };
+        let mut told = Told::default();
         // What was heard only when resolved was heard later than this moment.
-        let heard_ns = row.acked_ns.filter(|_| gave_up && row.outcome.as_deref() == Some("rejected"));
-        sent.push(Sent { transfer: row.transfer, sent_ns, heard_ns });
+        if let (Some(at_ns), Some(reason)) = (row.acked_ns, &row.detail)
+            && gave_up
+            && row.outcome.as_deref() == Some("rejected")
+        {
+            told.hear(reason, at_ns);
+        }
+        sent.push(Sent { transfer: row.transfer, sent_ns, told });
     }
     sent.sort_unstable_by_key(|sent| sent.transfer);
     sent.dedup_by(|next, first| {
         let is_same = next.transfer == first.transfer;
         if is_same {
             first.sent_ns = first.sent_ns.min(next.sent_ns);
-            first.heard_ns = [first.heard_ns, next.heard_ns].into_iter().flatten().min();
+            first.told = first.told.or(next.told);
         }
         is_same
     });
@@ -107,38 +142,49 @@ fn stores_and_budgets(
             Some(channel) => channel.last_with(id)?.0,
             None => None,
         };
-        let mut heard: Option<(i64, String)> = None;
+        let mut heard = Told::default();
         while let Some(reads) = &mut reads
             && let Some(read) = reads.take_if(|key| key.0 == id)?
         {
-            if is_given_up(read.reason.as_deref()) && heard.as_ref().is_none_or(|heard| read.completed_ns < heard.0) {
-                heard = Some((read.completed_ns, read.reason.unwrap_or_default()));
+            if let Some(reason) = read.reason.filter(|reason| is_given_up(Some(reason))) {
+                heard.hear(&reason, read.completed_ns);
             }
         }
         let in_core = core.as_ref().is_some_and(|row| row.kind == "tombstone" || is_given_up(row.reason.as_deref()));
-        if in_core || heard.is_some() || channel.is_some_and(|row| is_given_up(row.reason.as_deref())) {
+        if in_core || !heard.is_nothing() || channel.is_some_and(|row| is_given_up(row.reason.as_deref())) {
             given_up.push(id);
         }
         let budget_ms = core.and_then(|row| row.valid_for_ms).or(context.validity_ms);
         if let (Ok(index), Some(budget_ms)) = (sent.binary_search_by_key(&id, |sent| sent.transfer), budget_ms) {
-            early(&sent[index], heard, budget_ms, tally);
+            early(&sent[index], heard, budget_ms, &context.leaps, tally);
         }
     }
 }
 
-fn early(sent: &Sent, heard: Option<(i64, String)>, budget_ms: i64, tally: &mut Tally) {
-    let by_itself = sent.heard_ns.map(|at| (at, "an answer".to_owned()));
-    let Some((heard_ns, reason)) = [heard, by_itself].into_iter().flatten().min() else { return };
-    let due_ns = sent.sent_ns.saturating_add(budget_ms.saturating_mul(1_000_000));
-    if heard_ns.saturating_add(TOLERANCE_NS) < due_ns {
-        tally.violated("early-expiry", || {
-            format!(
-                "transfer {}: first sent at {} ns with {budget_ms} ms of validity, and given up ({reason}) as heard at {heard_ns} ns",
-                uuid(sent.transfer),
-                sent.sent_ns
-            )
-        });
+fn early(sent: &Sent, heard: Told, budget_ms: i64, leaps: &[Leap], tally: &mut Tally) {
+    let Told { expired_ns, not_received_ns } = heard.or(sent.told);
+    let expired = expired_ns.map(|at_ns| (at_ns, "expired", 0));
+    let not_received = not_received_ns.map(|at_ns| (at_ns, "not_received", ahead(leaps, sent.sent_ns, at_ns)));
+    for (heard_ns, reason, ahead_ns) in [expired, not_received].into_iter().flatten() {
+        let due_ns = sent.sent_ns.saturating_add(budget_ms.saturating_mul(1_000_000)).saturating_sub(ahead_ns);
+        if heard_ns.saturating_add(TOLERANCE_NS) < due_ns {
+            tally.violated("early-expiry", || {
+                format!(
+                    "transfer {}: first sent at {} ns with {budget_ms} ms of validity, and given up ({reason}) as heard at {heard_ns} ns",
+                    uuid(sent.transfer),
+                    sent.sent_ns
+                )
+            });
+            return;
+        }
     }
+}
+
+/// By how much the pollers' clock was set forward in between: what it was set back does not count, for it may have been before.
+fn ahead(leaps: &[Leap], from_ns: i64, to_ns: i64) -> i64 {
+    let meanwhile = from_ns.saturating_sub(TOLERANCE_NS)..=to_ns.saturating_add(TOLERANCE_NS);
+    let leaps = leaps.iter().filter(|leap| meanwhile.contains(&leap.at_ns));
+    leaps.fold(0, |sum: i64, leap| sum.saturating_add(leap.by_ns.max(0)))
 }
 
 fn late_commits(source: &dyn Source, given_up: &[u128], tally: &mut Tally) -> Result<(), ReadError> {
@@ -161,7 +207,8 @@ fn late_commits(source: &dyn Source, given_up: &[u128], tally: &mut Tally) -> Re
 
 #[cfg(test)]
 mod tests {
-    use crate::bank::{Bank, LOST, PAYER, VALIDITY_MS, assert_only};
+    use crate::bank::{Bank, DECLARED, LOST, PAYER, VALIDITY_MS, assert_only};
+    use crate::check::{Check, Context, Leap};
 
     const MS: i64 = 1_000_000;
 
@@ -219,6 +266,30 @@ mod tests {
             (Some("rejected".to_owned()), Some("rejected".to_owned()), Some("expired".to_owned()));
         op.acked_ns = Some(sent + 3 * MS);
         bank.assert_fires("O6", "as heard at ");
+    }
+
+    #[test]
+    fn a_question_may_come_early_by_as_much_as_the_pollers_clock_was_set_forward_and_a_refusal_by_core_may_not() {
+        let mut bank = Bank::good();
+        let sent = bank.operation(LOST).sent_ns.expect("sent");
+        let read = bank.read_of(LOST, "read");
+        read.completed_ns = sent + VALIDITY_MS * MS - 300 * MS;
+        read.invoked_ns = read.completed_ns - 10;
+        let violations = |bank: &Bank, leaps: &[(i64, i64)]| {
+            let leap = |(at_ns, by_ms): &(i64, i64)| Leap { at_ns: *at_ns, by_ns: by_ms * MS };
+            let context = Context { leaps: leaps.iter().map(leap).collect(), ..DECLARED };
+            super::Fence.run(&bank.source, &context).violations
+        };
+        assert_eq!(violations(&bank, &[]), 1);
+        assert_eq!(violations(&bank, &[(sent + 10, 300)]), 0);
+        assert_eq!(violations(&bank, &[(sent + 10, 200), (sent + 20, 100)]), 0, "both together");
+        assert_eq!(violations(&bank, &[(sent + 10, 298)]), 1, "by no more");
+        assert_eq!(violations(&bank, &[(sent - 2 * MS, 3_600_000)]), 1, "before there was anything to ask");
+        assert_eq!(violations(&bank, &[(sent + VALIDITY_MS * MS, 3_600_000)]), 1, "after it was told");
+        assert_eq!(violations(&bank, &[(sent + 10, 300), (sent + 10, -300)]), 0, "which came first does not matter");
+        // Core's own clock is another one.
+        bank.read_of(LOST, "read").reason = Some("expired".to_owned());
+        assert_eq!(violations(&bank, &[(sent + 10, 300)]), 1);
     }
 
     #[test]

@@ -2,6 +2,7 @@
 //!
 //! In: a source. Out: [`Guarantees`]. Elsewhere: the checks (a file each), V2 and V3, which are validity (`validity`).
 
+use std::collections::BTreeMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use bankstorm_record::run_json::{CheckResult, GuaranteeVerdict, Guarantees};
@@ -34,6 +35,7 @@ fn run_one(check: &dyn Check, source: &dyn Source, context: &Context) -> CheckRe
             examined: 0,
             violations: 0,
             first: Some(format!("the check panicked: {}", said.as_deref().unwrap_or("it did not say why"))),
+            figures: BTreeMap::new(),
         }
     })
 }

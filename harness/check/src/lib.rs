@@ -54,7 +54,7 @@ mod mutations;
 #[cfg(test)]
 mod tampering;
 
-pub use check::{Check, Context};
+pub use check::{Check, Context, Leap};
 
 /// Every guarantee, in the order of reports.
 fn registered() -> Vec<Box<dyn Check>> {

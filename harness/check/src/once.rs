@@ -4,8 +4,8 @@
 //! a side is missing (`atomic`), one id with two sets of parameters (`param_drift`).
 //!
 //! Which of two keys came later, and whether the earlier was settled by then, is told by the order of the channel's commits: stamps taken
-//! inside a transaction may come before what the transaction waited for. A blind resend after the end of the earlier is allowed. Memory: 17
-//! bytes a leg, 80 bytes a transfer of the channel.
+//! inside a transaction may come before what the transaction waited for. A blind resend after the end of the earlier is the customer's own
+//! doing: it is counted (`resent_after_end`), not judged. Memory: 17 bytes a leg, 80 bytes a transfer of the channel.
 
 use bankstorm_record::source::{ReadError, Source};
 
@@ -16,6 +16,8 @@ use crate::ordered::{channel_transfers, core_entries, core_transfers, is_custome
 pub struct Once;
 
 const VIOLATION: &str = "dup-key";
+/// Keys that were accepted after every earlier key of their intent was settled.
+const RESENT: &str = "resent_after_end";
 
 impl Check for Once {
     fn id(&self) -> &'static str {
@@ -28,7 +30,8 @@ impl Check for Once {
 
     fn explains(&self) -> &'static str {
         "However often a transfer id was sent, core booked it at most once (dup-key), and no key of an intent was accepted while an \
-         earlier key of the same intent was not settled (dup-intent)."
+         earlier key of the same intent was not settled (dup-intent). A key that was accepted after the end of the earlier ones is told \
+         (resent_after_end), not judged."
     }
 
     fn fold(&self, source: &dyn Source, context: &Context, tally: &mut Tally) -> Result<(), ReadError> {
@@ -95,6 +98,7 @@ fn intents(source: &dyn Source, tally: &mut Tally) -> Result<(), ReadError> {
         }
     }
     Tally::needs(uses.len() as u64, "operations", "transfers")?;
+    tally.count(RESENT, 0);
     uses.sort_unstable();
     uses.dedup();
     for intent in uses.chunk_by(|a, b| a.0 == b.0).filter(|intent| intent.len() > 1) {
@@ -153,6 +157,8 @@ fn judge_intent(intent: u64, accepted: &[Key], tally: &mut Tally) -> Result<(), 
                     latest.0
                 )
             });
+        } else {
+            tally.count(RESENT, 1);
         }
         if later.1 > latest.1 {
             latest = *later;
@@ -166,6 +172,8 @@ mod tests {
     use bankstorm_record::run_json::GuaranteeVerdict;
 
     use crate::bank::{Bank, LOST, PAYER, REFUSED, assert_only};
+    use crate::check::Context;
+    use crate::guarantees::run_all;
 
     #[test]
     fn a_deposit_booked_twice_under_one_id() {
@@ -216,6 +224,22 @@ mod tests {
         bank.channel_transfer(REFUSED).opened_commit = settled.map(|at| at - 1);
         bank.operation(REFUSED).intent = Some(77);
         bank.assert_all_hold();
+    }
+
+    #[test]
+    fn a_resend_after_the_end_is_counted_and_not_judged() {
+        let mut bank = Bank::good();
+        bank.assert_all_hold();
+        let resent = |bank: &Bank| bank.result("O1").figures.get("resent_after_end").copied();
+        assert_eq!(resent(&bank), Some(1), "a resend after the end is part of the good history");
+        // Before the end it is a finding instead.
+        bank.channel_transfer(REFUSED).opened_commit = bank.channel_transfer(LOST).settled_commit.map(|at| at - 1);
+        assert_eq!((resent(&bank), bank.result("O1").violations), (Some(0), 1));
+        bank.operation(REFUSED).intent = Some(77);
+        assert_eq!(resent(&bank), Some(0), "another intent");
+        assert!(
+            run_all(&Bank::deposits().source, &Context::default()).checks.iter().all(|check| check.figures.is_empty())
+        );
     }
 
     #[test]

@@ -186,6 +186,7 @@ pub fn checks(facts: &Facts) -> Vec<CheckResult> {
         examined,
         violations: u64::try_from(reasons.len()).unwrap_or(u64::MAX),
         first: reasons.first().map(|reason| reason.text.clone()),
+        figures: BTreeMap::new(),
     };
     vec![
         check(witnessed::ID, witnessed::NAME, witnessed::examined(facts), &witnessed::reasons(facts)),

@@ -198,6 +198,9 @@ pub struct CheckResult {
 pub enum SloVerdict {
     /// All of them.
     Met,
+    /// What it counts and does not judge, by name, such as `resent_after_end`.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub figures: BTreeMap<String, u64>,
     /// At least one was missed.
     Missed,
     /// The run is not valid, or nothing was measured.

@@ -43,6 +43,9 @@ pub struct SimulateJson {
     pub faults: BTreeMap<String, FaultCounts>,
     /// Declared marker -> how often it fired, over all seeds.
     pub markers: BTreeMap<String, u64>,
+    /// What checks count and do not judge, by check and name (`O1 resent_after_end`), over all seeds.
+    #[serde(default)]
+    pub figures: BTreeMap<String, u64>,
     /// Declared markers that never fired: a batch with any is not green.
     pub never_fired: Vec<String>,
     /// Seeds that did not hold.

@@ -133,6 +133,7 @@ fn checks() -> Vec<CheckResult> {
         examined,
         violations: 0,
         first: None,
+        figures: BTreeMap::new(),
     };
     names.into_iter().map(check).collect()
 }

@@ -133,9 +133,14 @@ pub(crate) fn objectives(run: &RunJson) -> TextTable {
         };
         let cells =
             vec![word.to_owned(), objective.name.clone(), ms(objective.limit_us), measured, objective.during.clone()];
-        Row { cells, tone: Some((0, tone)), minor: false }
-    });
-    TextTable { head, rows: rows.collect() }
+        rows.push(Row { cells, tone: Some((0, tone)), minor: false });
+        for (name, figure) in &check.figures {
+            let none = String::new;
+            let told = format!("{}: {}", name.replace('_', " "), count(*figure));
+            rows.push(Row { cells: vec![none(), none(), told, none(), none()], tone: None, minor: true });
+        }
+    }
+    TextTable { head, rows }
 }
 
 /// The checks of the bank.
@@ -165,7 +170,8 @@ pub(crate) fn validity(run: &RunJson) -> TextTable {
 fn checks<'a>(checks: impl Iterator<Item = &'a CheckResult>) -> TextTable {
     let head =
         columns(&[("verdict", false), ("check", false), ("name", false), ("examined", true), ("violations", true)]);
-    let rows = checks.map(|check| {
+    let mut rows = Vec::new();
+    for check in checks {
         let (word, tone) = words::guarantee(check.verdict);
         let cells =
             vec![word.to_owned(), check.id.clone(), check.name.clone(), count(check.examined), count(check.violations)];
@@ -219,6 +225,15 @@ pub(crate) struct Measured {
 }
 
 /// The measured phase of a run.
+
+    #[test]
+    fn what_a_check_counts_and_does_not_judge_stands_below_it() {
+        let mut run = fixture::held();
+        run.guarantees.checks[0].figures.insert("resent_after_end".to_owned(), 1_234);
+        let TextTable { rows, .. } = guarantees(&run);
+        assert_eq!((&*rows[1].cells[2], rows[1].minor), ("resent after end: 1,234", true));
+        assert_eq!(rows.len(), 15, "and nothing below the others");
+    }
 pub(crate) fn measured(run: &RunJson) -> Measured {
     let measure = run.phases.iter().find(|phase| phase.name == "measure");
     Measured { from_ms: measure.map_or(0, |phase| phase.start_ms), ended_ms: measure.map(|phase| phase.end_ms) }

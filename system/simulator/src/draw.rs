@@ -23,7 +23,9 @@ pub fn draw(seed: u64) -> Plan {
     if faults.iter().any(repeats_transfers) {
         topology.transfers.not_started = NotStarted::Fenced;
     }
-    Plan { schema: SCHEMA, seed, chance: dice.bits(), planted: None, topology, faults, operations }
+    let chance = dice.bits();
+    topology.transfers.deadline = terms::deadline(&mut dice, &faults);
+    Plan { schema: SCHEMA, seed, chance, planted: None, topology, faults, operations }
 }
 
 fn topology(dice: &mut Dice) -> Topology {
@@ -102,7 +104,7 @@ mod tests {
     use std::collections::BTreeSet;
 
     use super::draw;
-    use crate::plan::{Kind, read, write};
+    use crate::plan::{Deadline, Kind, read, write};
 
     #[test]
     fn the_same_seed_draws_the_same_plan_and_every_plan_can_be_read_back() {
@@ -124,5 +126,18 @@ mod tests {
             kinds.extend(plan.faults.iter().map(|fault| fault.kind));
         }
         assert_eq!(kinds.len(), Kind::ALL.len(), "{kinds:?}");
+    }
+
+    #[test]
+    fn validities_are_judged_by_two_clocks_only_where_nobody_sets_one_d31() {
+        let mut absolute = 0;
+        for seed in 0..500 {
+            let plan = draw(seed);
+            if plan.topology.transfers.deadline == Deadline::Absolute {
+                absolute += 1;
+                assert!(plan.faults.iter().all(|fault| fault.kind != Kind::ClockStep), "seed {seed}");
+            }
+        }
+        assert!(absolute > 50, "{absolute} of 500");
     }
 }

@@ -21,7 +21,7 @@ pub use payment::{Payment, Twice};
 pub use protections::{
     AccountLock, Binding, DeadlineCheck, DueClock, Fence, KeyClaim, LockOrder, Polling, Protections, Settling, Voiding,
 };
-pub use terms::{Guard, NotStarted, Status, Temper, Terms};
+pub use terms::{Deadline, Guard, NotStarted, Status, Temper, Terms};
 
 use crate::planted::Planted;
 

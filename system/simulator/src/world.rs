@@ -14,6 +14,7 @@ mod life;
 mod markers;
 pub(crate) mod names;
 mod panics;
+mod watch;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -26,12 +27,15 @@ use crate::plan::{Kind, Plan};
 use crate::trace;
 
 pub use names::MOST_CHANNELS;
+pub use watch::{Funds, HoldSeen, Look, Told, Watched};
 
 /// What is wanted of a run besides its verdict.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Options {
     /// Record who did what when.
     pub trace: bool,
+    /// Look at the books this often while load runs.
+    pub watch_every: Option<Duration>,
 }
 
 /// How a world ended.
@@ -45,10 +49,14 @@ pub struct Outcome {
     pub operations: BTreeMap<&'static str, u64>,
     /// How often each declared marker fired; those that never did are there with 0.
     pub markers: BTreeMap<&'static str, u64>,
+    /// What checks count and do not judge, by check and name: `O1 resent_after_end`.
+    pub figures: BTreeMap<String, u64>,
     /// Per fault of the plan, in its order: when it struck, in virtual time; `None` for one whose moment never came.
     pub struck: Vec<Option<Duration>>,
     /// Which guarantees were violated; empty for a world that held.
     pub violations: Vec<Violation>,
+    /// What stood while load ran, if asked for.
+    pub watched: Watched,
     /// Who did what when, if asked for.
     pub trace: Vec<trace::Line>,
 }
@@ -97,7 +105,7 @@ pub fn run(plan: &Plan, options: &Options) -> Outcome {
             if options.trace {
                 trace::install();
             }
-            life::live(plan).await
+            life::live(plan, options.watch_every).await
         })
     }));
     let trace = trace::take();
@@ -122,8 +130,10 @@ fn broken(plan: &Plan, panics: Vec<String>, trace: Vec<trace::Line>) -> Outcome 
         virtual_time: Duration::ZERO,
         operations: BTreeMap::new(),
         markers: BTreeMap::new(),
+        figures: BTreeMap::new(),
         struck: vec![None; plan.faults.len()],
         violations: life::all_of("V3", "harness-fault", panics).into_iter().collect(),
+        watched: Watched::default(),
         trace,
     }
 }

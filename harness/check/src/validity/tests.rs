@@ -1,5 +1,7 @@
 //! Each reason of validity, one at a time.
 
+use std::collections::BTreeMap;
+
 use bankstorm_record::run_json::{CheckResult, GuaranteeVerdict, Guarantees, ValidityVerdict};
 
 use super::{Facts, Machine, WarmUp, checks, judge};
@@ -26,8 +28,8 @@ impl Facts {
 }
 
 fn guarantees(verdict: GuaranteeVerdict) -> Guarantees {
-    let check =
-        CheckResult { id: "T2".to_owned(), name: "order".to_owned(), verdict, examined: 1, violations: 0, first: None };
+    let (id, name, figures) = ("T2".to_owned(), "order".to_owned(), BTreeMap::new());
+    let check = CheckResult { id, name, verdict, examined: 1, violations: 0, first: None, figures };
     Guarantees { verdict, checks: vec![check] }
 }
 

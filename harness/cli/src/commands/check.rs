@@ -45,6 +45,9 @@ fn print(check: &CheckResult) {
     };
     let CheckResult { id, name, examined, violations, .. } = check;
     say(&format!("{id:<3} {name:<18} {verdict:<9} {examined} examined, {violations} violations"));
+    for (name, figure) in &check.figures {
+        say(&format!("    {name}: {figure}, told and not judged"));
+    }
     if let Some(first) = &check.first {
         say(&format!("    {first}"));
     }

@@ -20,7 +20,7 @@ use crate::output::{note, say};
 pub(crate) async fn run(args: ReplayArgs) -> Result<u8, CliError> {
     let mut plan = plan_of(&args.target, args.planted)?;
     plan.chance = args.chance.unwrap_or(plan.chance);
-    let options = Options { trace: !args.quiet };
+    let options = Options { trace: !args.quiet, ..Options::default() };
     let world = plan.clone();
     let outcome = on_a_thread(None, move |_| world::run(&world, &options)).await?;
     if !args.quiet {

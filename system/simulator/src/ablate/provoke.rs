@@ -3,7 +3,7 @@
 //! In: a seed, whose protection. Out: [`Stage`], a drawn plan that operations and faults are added to. Elsewhere: which ones (`ablate::rows`).
 
 use crate::draw::{Dice, draw};
-use crate::plan::{Action, Again, Fault, Guard, Kind, NotStarted, Operation, Payment, Plan, Trigger};
+use crate::plan::{Action, Again, Deadline, Fault, Guard, Kind, NotStarted, Operation, Payment, Plan, Trigger};
 
 /// Accounts of a plan, at least.
 const ACCOUNTS: u32 = 12;
@@ -33,6 +33,8 @@ impl Stage {
         topology.transfers.statuses.clear();
         topology.transfers.guard = Guard::User;
         topology.transfers.not_started = NotStarted::Fenced;
+        // Rows set clocks, and where core compares two of them that alone makes findings.
+        topology.transfers.deadline = Deadline::Relative;
         let next_op = plan.operations.len() as u64;
         Self { dice: Dice::new(seed ^ (salt << 32)), plan, next_op }
     }

@@ -27,6 +27,8 @@ pub struct Tally {
     pub kinds: u64,
     /// How often each declared marker fired; those that never did are there with 0.
     pub markers: BTreeMap<&'static str, u64>,
+    /// What checks count and do not judge, by check and name.
+    pub figures: BTreeMap<String, u64>,
     /// Seeds that did not hold.
     pub failing: u64,
     /// Of them, those in which a guarantee was broken; the others could not be judged.
@@ -65,6 +67,7 @@ impl Tally {
         self.planned += plan.operations.len() as u64;
         add_all(&mut self.operations, &outcome.operations);
         add_all(&mut self.markers, &outcome.markers);
+        add_all(&mut self.figures, &outcome.figures);
         for (fault, struck) in plan.faults.iter().zip(&outcome.struck) {
             let count = self.faults.entry(fault.kind).or_default();
             count.planned += 1;
@@ -101,6 +104,7 @@ impl Tally {
         self.planned += other.planned;
         add_all(&mut self.operations, &other.operations);
         add_all(&mut self.markers, &other.markers);
+        add_all(&mut self.figures, &other.figures);
         for (kind, theirs) in other.faults {
             let count = self.faults.entry(kind).or_default();
             count.planned += theirs.planned;
@@ -121,8 +125,8 @@ impl Tally {
     }
 }
 
-fn add_all(to: &mut BTreeMap<&'static str, u64>, from: &BTreeMap<&'static str, u64>) {
+fn add_all<K: Ord + Clone>(to: &mut BTreeMap<K, u64>, from: &BTreeMap<K, u64>) {
     for (word, count) in from {
-        *to.entry(word).or_default() += count;
+        *to.entry(word.clone()).or_default() += count;
     }
 }

@@ -8,7 +8,7 @@ use std::time::Duration;
 use super::{Batch, FaultCount, Progress, Summary, run_worlds};
 use crate::draw::draw;
 use crate::plan::{Fault, Kind, Plan, Trigger};
-use crate::world::{Outcome, Violation};
+use crate::world::{Outcome, Violation, Watched};
 
 /// A world whose outcome shows its seed: every seventh fails, the thirteenth breaks, one marker fires on every fifth.
 fn world(seed: u64) -> (Plan, Outcome) {
@@ -26,8 +26,10 @@ fn world(seed: u64) -> (Plan, Outcome) {
         virtual_time: Duration::from_secs(seed % 1_000),
         operations: BTreeMap::from([("ok", 9), ("unknown", 1)]),
         markers: BTreeMap::from([("often", 3), ("seldom", u64::from(seed.is_multiple_of(5)))]),
+        figures: BTreeMap::from([("O1 resent_after_end".to_owned(), seed % 3)]),
         struck: vec![Some(Duration::ZERO), (seed.is_multiple_of(2)).then_some(Duration::ZERO)],
         violations,
+        watched: Watched::default(),
         trace: Vec::new(),
     };
     (plan, outcome)
@@ -58,6 +60,8 @@ fn everything_is_counted_and_the_first_failing_seeds_are_kept() {
     assert!(digest.is_some());
     assert_eq!((tally.seeds, tally.planned), (50, 490), "the broken seed has no plan");
     assert_eq!(tally.operations, BTreeMap::from([("ok", 9 * 49), ("unknown", 49)]));
+    let counted = (0..50).filter(|seed| *seed != 13).map(|seed| seed % 3).sum();
+    assert_eq!(tally.figures, BTreeMap::from([("O1 resent_after_end".to_owned(), counted)]));
     assert_eq!(tally.markers, BTreeMap::from([("often", 3 * 49), ("seldom", 10)]));
     assert_eq!(tally.faults[&Kind::NodeKill], FaultCount { planned: 49, struck: 49 });
     assert_eq!(tally.faults[&Kind::NodePause], FaultCount { planned: 49, struck: 25 });

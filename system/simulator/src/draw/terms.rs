@@ -8,7 +8,7 @@
 use bankstorm_contracts::AccountStatus;
 
 use super::Dice;
-use crate::plan::{Guard, NotStarted, Status, Temper, Terms};
+use crate::plan::{Deadline, Fault, Guard, Kind, NotStarted, Status, Temper, Terms};
 
 /// The most accounts of a plan that are not open for everything.
 const STATUSES: u64 = 3;
@@ -22,12 +22,23 @@ pub(super) fn draw(dice: &mut Dice, accounts: u32) -> Terms {
         validity_ms: dice.one_of(&[100, 400, 1_000, 2_000, 2_000, 5_000]),
         poll_every_ms: dice.one_of(&[200, 500, 1_000]),
         poll_retry_ms: dice.one_of(&[100, 500, 2_000]),
+        // Drawn once it is known whether anybody sets a clock.
+        deadline: Deadline::Relative,
         outbound_answer_ms: dice.one_of(&[100, 500, 2_000, 2_000]),
         outbound_expiry_ms: dice.one_of(&[300, 1_000, 5_000, 20_000, 60_000]),
         outbound_scan_ms: dice.one_of(&[2_000, 10_000]),
         statuses: statuses(dice, accounts),
         banks: temper(dice),
     }
+}
+
+/// Of plans in which nobody sets a clock, so many of a hundred judge validities by two of them (D31).
+const ABSOLUTE_PERCENT: u64 = 25;
+
+/// Which clocks judge a transfer's validity.
+pub(super) fn deadline(dice: &mut Dice, faults: &[Fault]) -> Deadline {
+    let clocks_agree = faults.iter().all(|fault| fault.kind != Kind::ClockStep);
+    if clocks_agree && dice.percent(ABSOLUTE_PERCENT) { Deadline::Absolute } else { Deadline::Relative }
 }
 
 /// Some accounts of a plan with many; none of one with few, where nothing would be left to do.

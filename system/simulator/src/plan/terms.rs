@@ -23,6 +23,8 @@ pub struct Terms {
     pub poll_every_ms: u64,
     /// The first pause before a transfer without a verdict is asked for again.
     pub poll_retry_ms: u64,
+    /// Which clocks judge a transfer's validity.
+    pub deadline: Deadline,
     /// How long core keeps whoever asked for an outbound transfer waiting for its outcome.
     pub outbound_answer_ms: u64,
     /// The age at which a hold without an answer is cancelled at the other bank.
@@ -45,6 +47,7 @@ impl Default for Terms {
             validity_ms: 2_000,
             poll_every_ms: 200,
             poll_retry_ms: 500,
+            deadline: Deadline::Relative,
             outbound_answer_ms: 2_000,
             outbound_expiry_ms: 60_000,
             outbound_scan_ms: 10_000,
@@ -67,6 +70,17 @@ pub enum Guard {
     None,
     /// An account, by a look before the insert, which is unsafe.
     CheckThenInsert,
+}
+
+/// Which clocks judge a transfer's validity (D31).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Deadline {
+    /// Core's own, from a request's arrival on.
+    #[default]
+    Relative,
+    /// The channel's database's, from when the transfer was stored on, against core's database's: right as long as the two agree.
+    Absolute,
 }
 
 /// What core's "not started" makes of a transfer.

@@ -265,6 +265,7 @@ fn terms(now: &Terms) -> Vec<Terms> {
         Terms { validity_ms: plain.validity_ms, ..now.clone() },
         Terms { poll_every_ms: plain.poll_every_ms, ..now.clone() },
         Terms { poll_retry_ms: plain.poll_retry_ms, ..now.clone() },
+        Terms { deadline: plain.deadline, ..now.clone() },
         Terms { outbound_answer_ms: plain.outbound_answer_ms, ..now.clone() },
         Terms { outbound_expiry_ms: plain.outbound_expiry_ms, ..now.clone() },
         Terms { outbound_scan_ms: plain.outbound_scan_ms, ..now.clone() },

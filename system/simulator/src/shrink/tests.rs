@@ -7,7 +7,7 @@ use std::time::Duration;
 use super::{Ended, Limits, Progress, Shrunk, shrink_by, simpler};
 use crate::draw::draw;
 use crate::plan::{self, Action, Kind, Plan, Trigger};
-use crate::world::{Outcome, Violation};
+use crate::world::{Outcome, Violation, Watched};
 
 /// A made-up world: what it violates, if anything. Every fault strikes at once.
 fn world(plan: &Plan, violated: Option<&str>) -> Outcome {
@@ -18,8 +18,10 @@ fn world(plan: &Plan, violated: Option<&str>) -> Outcome {
         virtual_time: Duration::ZERO,
         operations: BTreeMap::new(),
         markers: BTreeMap::new(),
+        figures: BTreeMap::new(),
         struck: vec![Some(Duration::from_millis(plan.topology.load_ms)); plan.faults.len()],
         violations: violated.map(violation).into_iter().collect(),
+        watched: Watched::default(),
         trace: Vec::new(),
     }
 }

@@ -71,7 +71,10 @@ fn a_world_is_the_same_with_and_without_a_trace() {
         let mut plan = draw(seed);
         // Its faults matter here, not how much there is to do.
         plan.operations.retain(|operation| operation.op % 4 == 0);
-        let (plain, traced) = (run(&plan, &Options { trace: false }), run(&plan, &Options { trace: true }));
+        let (plain, traced) = (
+            run(&plan, &Options { trace: false, ..Options::default() }),
+            run(&plan, &Options { trace: true, ..Options::default() }),
+        );
         assert!(plain.trace.is_empty() && traced.trace.len() > plan.operations.len(), "seed {seed}");
         assert!(traced.trace.is_sorted_by_key(|line| line.at), "seed {seed}");
         assert_eq!(plain, Outcome { trace: Vec::new(), ..traced }, "seed {seed}");
@@ -119,7 +122,7 @@ fn tiny() -> Plan {
 
 #[test]
 fn the_whole_trace_of_a_tiny_plan() {
-    let outcome = run(&tiny(), &Options { trace: true });
+    let outcome = run(&tiny(), &Options { trace: true, ..Options::default() });
     assert!(outcome.holds(), "{:?}", outcome.violations);
     let told: Vec<_> = outcome.trace.iter().map(ToString::to_string).collect();
     assert_eq!(told.join("\n"), include_str!("tests/tiny.txt").trim_end());

@@ -8,8 +8,10 @@
 
 mod ending;
 
+use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use bankstorm_contracts::channel_api::SubmitTransfer;
 use bankstorm_contracts::core_api::{Deposit, OWN_BANK};
@@ -17,6 +19,7 @@ use bankstorm_contracts::{Outcome, TransferId};
 use bankstorm_record::rows::{OperationRow, PageRow, TransferReadRow};
 use tokio::time::Instant;
 
+use super::watch::Told;
 pub(crate) use ending::{Ending, Heard, of_channel, of_core};
 
 /// What customers know. Shared by all of them.
@@ -184,6 +187,15 @@ impl Ledger {
         pages.sort_by_key(|row| (row.account, row.invoked_ns));
         reads.sort_by_key(|row| (row.transfer, row.invoked_ns));
         (operations, pages, reads)
+    }
+
+    /// What senders were told so far, by the numbers of their operations.
+    pub(crate) fn told(&self) -> BTreeMap<u64, Told> {
+        let told = |Key { row, .. }: &Key| {
+            let after = row.acked_ns.zip(row.sent_ns).and_then(|(acked, sent)| u64::try_from(acked - sent).ok());
+            (row.op, Told { outcome: row.outcome.clone(), after: Duration::from_nanos(after.unwrap_or(0)) })
+        };
+        self.book().keys.iter().map(told).collect()
     }
 
     fn book(&self) -> MutexGuard<'_, Book> {

@@ -19,6 +19,7 @@ use super::conductor::Conductor;
 use super::customers::Customers;
 use super::ledger::Ledger;
 use super::names::{CORE, HARNESS};
+use super::watch::{Watch, Watched};
 use super::{Outcome, evidence};
 use crate::model::network::Link;
 use crate::plan::{Kind, Plan};
@@ -46,10 +47,12 @@ struct World<'a> {
     late: Vec<String>,
     /// The number of the world's own next deposit: behind those of the plan.
     next_op: u64,
+    /// When each fault of the plan struck, since load began.
+    struck: Vec<Option<Duration>>,
 }
 
 /// Lives a world through, and judges it.
-pub(super) async fn live(plan: &Plan) -> Outcome {
+pub(super) async fn live(plan: &Plan, watch_every: Option<Duration>) -> Outcome {
     let born = Instant::now();
     let ledger = Arc::new(Ledger::new(plan.faults.iter().any(|fault| fault.kind == Kind::RequestDoubled)));
     let bank = Arc::new(Bank::open(plan));
@@ -57,8 +60,9 @@ pub(super) async fn live(plan: &Plan) -> Outcome {
     let channels = bank.channels.iter().map(|channel| bank.network.link(HARNESS, channel.name)).collect();
     let deadlocks = [bank.core_store.database().deadlocks(), bank.channel_store.database().deadlocks()];
     let next_op = plan.operations.iter().map(|operation| operation.op + 1).max().unwrap_or(0);
-    let mut world = World { plan, bank, ledger, harness, channels, late: Vec::new(), next_op };
-    let struck = world.load().await;
+    let struck = Vec::new();
+    let mut world = World { plan, bank, ledger, harness, channels, late: Vec::new(), next_op, struck };
+    let (begun, watched) = world.load(watch_every).await;
     world.resolve().await;
     world.converge().await;
     world.must_work().await;
@@ -66,12 +70,14 @@ pub(super) async fn live(plan: &Plan) -> Outcome {
     world.look_once_more().await;
     world.stop().await;
     let source = evidence::collect(&world.bank, &world.ledger, born, deadlocks);
-    world.judge(&source, struck, born.elapsed())
+    let leaps = world.leaps(begun - born);
+    let outcome = world.judge(&source, leaps, born.elapsed());
+    Outcome { watched, ..outcome }
 }
 
 impl World<'_> {
-    /// Load with faults, until the last customer has ended; faults are healed when its time is over.
-    async fn load(&mut self) -> Vec<Option<Duration>> {
+    /// Load with faults, until the last customer has ended; faults are healed when its time is over. When it began, and what was seen of it.
+    async fn load(&mut self, watch_every: Option<Duration>) -> (Instant, Watched) {
         let begun = Instant::now();
         let mut tasks = JoinSet::new();
         let (operations, faults) = (self.plan.operations.len(), self.plan.faults.len());
@@ -81,7 +87,13 @@ impl World<'_> {
         for operation in &self.plan.operations {
             tasks.spawn(Arc::clone(&customers).act(operation.clone(), begun));
         }
-        sleep_until(begun + Duration::from_millis(self.plan.topology.load_ms)).await;
+        let heal_at = begun + Duration::from_millis(self.plan.topology.load_ms);
+        let watch = watch_every.map(|every| {
+            let watch = Watch::new(Arc::clone(&self.bank), begun);
+            tasks.spawn(Arc::clone(&watch).run(every, heal_at));
+            watch
+        });
+        sleep_until(heal_at).await;
         conductor.heal();
         let ended = timeout(LOAD_LIMIT, async {
             while let Some(ended) = tasks.join_next().await {
@@ -95,7 +107,8 @@ impl World<'_> {
         if ended.await.is_err() {
             self.late.push(format!("customers had not ended {LOAD_LIMIT:?} after load"));
         }
-        conductor.struck(&self.plan.faults)
+        self.struck = conductor.struck(&self.plan.faults);
+        (begun, watch.map(|watch| watch.watched(&self.ledger)).unwrap_or_default())
     }
 
     /// Every process ends in order.

@@ -8,13 +8,24 @@ use bankstorm_simulator::plan::Plan;
 use bankstorm_simulator::world::{Options, run};
 use libtest_mimic::Trial;
 
+#[path = "worlds/clocks.rs"]
+mod clocks;
+#[path = "worlds/core_down.rs"]
+mod core_down;
 #[path = "worlds/races.rs"]
 mod races;
+#[path = "worlds/silence.rs"]
+mod silence;
+#[path = "worlds/tiny.rs"]
+mod tiny;
 
 use crate::{over_seeds, seeds};
 
 pub(crate) fn trials() -> Vec<Trial> {
     let mut trials = races::trials();
+    trials.extend(silence::trials());
+    trials.extend(core_down::trials());
+    trials.extend(clocks::trials());
     trials.extend(drawn());
     trials
 }

@@ -45,6 +45,7 @@ pub(super) fn of(batch: &Batch, summary: &Summary, took: Took, cores: usize) -> 
             .map(|(kind, count)| (kind.word().to_owned(), FaultCounts { planned: count.planned, struck: count.struck }))
             .collect(),
         markers: owned(&tally.markers),
+        figures: tally.figures.clone(),
         never_fired: summary.never_fired().into_iter().map(str::to_owned).collect(),
         failing: tally.failing,
         violated: tally.violated,

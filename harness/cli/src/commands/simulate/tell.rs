@@ -15,6 +15,7 @@ pub(super) fn all(document: &SimulateJson, folder: &Path) {
     figures(document);
     faults(document);
     markers(document);
+    counted(document);
     failing(document, folder);
     say("");
 }
@@ -65,6 +66,16 @@ fn markers(document: &SimulateJson) {
     for (name, count) in &document.markers {
         let mark = if *count == 0 { "  <- never" } else { "" };
         say(&format!("  {name:<width$} {:>12}{mark}", grouped(*count)));
+    }
+}
+
+fn counted(document: &SimulateJson) {
+    if document.figures.is_empty() {
+        return;
+    }
+    say(&format!("\n{:<26} {:>12}", "counted, not judged", "in all"));
+    for (name, count) in &document.figures {
+        say(&format!("  {name:<24} {:>12}", grouped(*count)));
     }
 }
 

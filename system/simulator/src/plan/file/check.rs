@@ -13,6 +13,8 @@ use crate::world::MOST_CHANNELS;
 
 /// The longest of anything but a fault, in milliseconds: an hour.
 const LONGEST_MS: u64 = 3_600_000;
+/// The longest load, in milliseconds: whoever is away for an hour comes back within it.
+const LONGEST_LOAD_MS: u64 = 2 * LONGEST_MS;
 /// The longest fault, in milliseconds: what still lasts at the heal must leave the bank time to come to rest.
 const LONGEST_FAULT_MS: u64 = 60_000;
 /// The last call at which a fault may strike.
@@ -78,8 +80,8 @@ fn check_topology(topology: &Topology) -> Result<(), PlanError> {
     for (name, value, most) in counts {
         within(&format!("topology.{name}"), value, 1..=most)?;
     }
+    within("topology.load_ms", topology.load_ms, 0..=LONGEST_LOAD_MS)?;
     let times = [
-        ("load_ms", topology.load_ms, 0),
         ("pace_ms", topology.pace_ms, 0),
         ("sync_cost_ms", topology.sync_cost_ms, 0),
         ("relay_poll_ms", topology.relay_poll_ms, 1),
@@ -126,7 +128,10 @@ fn check_fault(place: &str, fault: &Fault, topology: &Topology) -> Result<(), Pl
         Trigger::Nth(_) => refuse(format!("{place}.trigger"), "nth", "at_ms, for this kind")?,
     }
     if needs.lasts {
-        within(&format!("{place}.lasts_ms"), fault.lasts_ms, 1..=LONGEST_FAULT_MS)?;
+        // These end at the heal at the latest.
+        let is_healed = matches!(fault.kind, Kind::NodeKill | Kind::NodePause | Kind::LinkCut);
+        let longest = if is_healed { LONGEST_LOAD_MS } else { LONGEST_FAULT_MS };
+        within(&format!("{place}.lasts_ms"), fault.lasts_ms, 1..=longest)?;
     } else if fault.lasts_ms != 0 {
         refuse(format!("{place}.lasts_ms"), fault.lasts_ms, "nothing: this kind takes no time")?;
     }

@@ -9,6 +9,7 @@ use std::time::Duration;
 use bankstorm_banks::BanksConfig;
 use bankstorm_channel::{ChannelConfig, WorkerMode};
 use bankstorm_core::CoreConfig;
+use bankstorm_core::config::Deadline;
 
 use crate::plan::{self, Terms, Topology};
 
@@ -38,6 +39,10 @@ pub(super) fn core(topology: &Topology) -> CoreConfig {
         batch_max: topology.batch_max as usize,
         relay_poll: Duration::from_millis(topology.relay_poll_ms),
         relay_rows_max: topology.relay_rows,
+        deadline: match terms.deadline {
+            plan::Deadline::Relative => Deadline::Relative,
+            plan::Deadline::Absolute => Deadline::Absolute,
+        },
         outbound_answer_wait: Duration::from_millis(terms.outbound_answer_ms),
         outbound_expiry: Duration::from_millis(terms.outbound_expiry_ms),
         outbound_scan: Duration::from_millis(outbound_scan_ms),

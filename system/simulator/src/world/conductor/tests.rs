@@ -34,7 +34,7 @@ fn cuts_from_kafka_failed_clients_and_faults_of_a_kind_strike_and_the_bank_holds
         nth(Kind::AnswerDropped, "customers>core:deposit", 2),
         nth(Kind::AnswerDropped, "customers>channel-0:history", 1),
     ]);
-    let outcome = run(&plan, &Options { trace: true });
+    let outcome = run(&plan, &Options { trace: true, ..Options::default() });
     assert!(outcome.holds(), "{:?}", outcome.violations);
     assert!(outcome.struck.iter().all(Option::is_some), "{:?}", outcome.struck);
     assert!(outcome.markers[RELAY_RESTARTED] > 0, "core's producer was replaced");
@@ -44,5 +44,5 @@ fn cuts_from_kafka_failed_clients_and_faults_of_a_kind_strike_and_the_bank_holds
     let ran_out =
         struck + told[struck..].iter().position(|what| what.contains("runs out")).expect("a session runs out");
     assert!(ran_out < position("net.cut at channel-0>kafka is over"), "a cut takes its time");
-    assert_eq!(run(&plan, &Options { trace: false }).digest, outcome.digest);
+    assert_eq!(run(&plan, &Options { trace: false, ..Options::default() }).digest, outcome.digest);
 }

@@ -5,8 +5,8 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use bankstorm_check::Context;
 use bankstorm_check::guarantees::run_all;
+use bankstorm_check::{Context, Leap};
 use bankstorm_contracts::Outcome as Word;
 use bankstorm_record::run_json::{CheckResult, GuaranteeVerdict};
 use bankstorm_record::source::MemorySource;
@@ -14,48 +14,59 @@ use bankstorm_record::source::MemorySource;
 use super::World;
 use crate::plan::{Fault, Kind};
 use crate::world::names::POSTGRES_CHANNEL;
+use crate::world::watch::Watched;
 use crate::world::{Outcome, Violation, digest, markers};
 
 impl World<'_> {
-    pub(super) fn judge(
-        &self,
-        source: &MemorySource,
-        struck: Vec<Option<Duration>>,
-        virtual_time: Duration,
-    ) -> Outcome {
+    pub(super) fn judge(&self, source: &MemorySource, leaps: Vec<Leap>, virtual_time: Duration) -> Outcome {
         let context = Context {
             transfers: self.plan.has_transfers(),
             outbound: self.plan.has_outbound(),
-            validity_ms: self.judged_validity_ms(),
+            validity_ms: i64::try_from(self.plan.topology.transfers.validity_ms).ok(),
+            leaps,
             ..Context::default()
         };
         let guarantees = run_all(source, &context);
+        let figures = figures(&guarantees.checks);
         let mut violations: Vec<_> =
             guarantees.checks.into_iter().filter_map(|check| violation(check, source)).collect();
         violations.extend(all_of("V1", "no-liveness", self.late.clone()));
         let markers = markers::count(&self.bank);
+        let struck = self.struck.clone();
         Outcome {
             digest: digest::digest(source, &markers, &struck, &violations, virtual_time),
             virtual_time,
             operations: outcomes(source),
             markers,
+            figures,
             struck,
             violations,
+            watched: Watched::default(),
             trace: Vec::new(),
         }
     }
+
+    /// When the clock of the channel's database, by which pollers ask, was set forward; load began so long after the world was born. What
+    /// else is set changes nothing that must not come early: core counts validities on its own clock, and a channel's machine's clock is
+    /// asked for nothing (D31). Where a plan says otherwise, that is what O6 is to see.
+    pub(super) fn leaps(&self, begun: Duration) -> Vec<Leap> {
+        let sets_it = |fault: &Fault| fault.kind == Kind::ClockStep && fault.place == POSTGRES_CHANNEL;
+        let leaps = self.plan.faults.iter().zip(&self.struck).filter(|(fault, _)| sets_it(fault) && fault.amount > 0);
+        let leap = |(fault, struck): (&Fault, &Option<Duration>)| {
+            let at_ns = i64::try_from((begun + (*struck)?).as_nanos()).unwrap_or(i64::MAX);
+            Some(Leap { at_ns, by_ns: fault.amount.saturating_mul(1_000_000) })
+        };
+        leaps.filter_map(leap).collect()
+    }
 }
 
-impl World<'_> {
-    /// What must have passed before anybody is told that it is too late. Unknown where the channel's database, by whose clock pollers ask,
-    /// had it set: they may ask too soon then, which the fence makes harmless and nobody prevents (D31).
-    fn judged_validity_ms(&self) -> Option<i64> {
-        let is_set = |fault: &Fault| fault.kind == Kind::ClockStep && fault.place == POSTGRES_CHANNEL;
-        if self.plan.faults.iter().any(is_set) {
-            return None;
-        }
-        i64::try_from(self.plan.topology.transfers.validity_ms).ok()
-    }
+/// What checks count and do not judge.
+fn figures(checks: &[CheckResult]) -> BTreeMap<String, u64> {
+    let of = |check: &CheckResult| {
+        let id = check.id.clone();
+        check.figures.clone().into_iter().map(move |(name, figure)| (format!("{id} {name}"), figure))
+    };
+    checks.iter().flat_map(of).collect()
 }
 
 /// A check that did not hold. One that had nothing to look at says nothing where the plan gave it nothing.

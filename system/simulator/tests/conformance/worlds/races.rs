@@ -5,12 +5,11 @@
 
 use std::collections::BTreeMap;
 
-use bankstorm_simulator::plan::{
-    self, Action, Fault, Kind, NotStarted, Operation, Payment, Plan, Protections, SCHEMA, Terms, Topology, Trigger,
-    Twice, WorkerMode,
-};
+use bankstorm_simulator::plan::{self, Action, Fault, Kind, NotStarted, Operation, Payment, Plan, Trigger, Twice};
 use bankstorm_simulator::world::{Options, run};
 use libtest_mimic::{Failed, Trial};
+
+use super::tiny::{payment, tiny};
 
 /// Streams under which each race is run.
 const STREAMS: u64 = 6;
@@ -62,50 +61,6 @@ fn judge(race: &Race) -> Result<(), Failed> {
     match fired.iter().find(|(_, streams)| **streams < STREAMS / 2) {
         Some((marker, streams)) => Err(format!("{marker} fires under {streams} streams of {STREAMS}").into()),
         None => Ok(()),
-    }
-}
-
-/// Two accounts, two channels, one transfer of 10 won after 100 ms; its customer waits long and asks only once.
-fn tiny() -> Plan {
-    let topology = Topology {
-        accounts: 2,
-        opening_won: 1_000,
-        partitions: 1,
-        channels: 2,
-        load_ms: 30_000,
-        pace_ms: 2,
-        connections: 16,
-        posting_slots: 4,
-        batch_max: 20,
-        relay_poll_ms: 100,
-        relay_rows: 50,
-        worker_mode: WorkerMode::KeyedBatched,
-        workers: 3,
-        transactions: 4,
-        batch_accounts: 5,
-        span: 1_000,
-        commit_every_ms: 500,
-        sync_cost_ms: 0,
-        tight_limits: false,
-        transfers: Terms::default(),
-        protections: Protections::default(),
-    };
-    let transfer = Operation { op: 0, at_ms: 100, account: 0, action: Action::Transfer { to: 1, pay: payment() } };
-    Plan { schema: SCHEMA, seed: 0, chance: 0, planted: None, topology, faults: Vec::new(), operations: vec![transfer] }
-}
-
-fn payment() -> Payment {
-    let (again, elsewhere) = (None, None);
-    Payment {
-        user: 1,
-        won: 10,
-        channel: 0,
-        patience_ms: 8_000,
-        retries: 0,
-        elsewhere,
-        again,
-        resubmit: false,
-        reads: 9,
     }
 }
 
