@@ -34,6 +34,7 @@ pub mod objectives;
 pub mod ok_booked;
 pub mod once;
 pub mod order;
+pub mod overload;
 pub mod param_drift;
 pub mod publish;
 pub mod realtime;

@@ -1,12 +1,15 @@
 //! Objectives: were latencies and recovery as short as the scenario asks?
 //!
 //! In: objectives as plain values, the figures in `run.json`, validity. Out: [`Slo`]. Elsewhere: how they are typed (`scenario`), how
-//! figures are made (`load::figures`, `recover`).
+//! figures are made (`load::figures`, `recover`), objectives on a greater load (`overload`).
 
 use std::collections::BTreeMap;
 
-use bankstorm_record::run_json::{Latency, ObjectiveResult, RecoveryRecord, RunJson, Slo, SloVerdict, ValidityVerdict};
+use bankstorm_record::run_json::{
+    Latency, ObjectiveResult, OverloadRecord, RecoveryRecord, RunJson, Slo, SloVerdict, Unit, ValidityVerdict,
+};
 
+use crate::overload::{self, OVERLOAD};
 use crate::recover::During;
 
 /// The first word of objectives on recovery times: `recovery.first_ok`, `recovery.rate_90`, `recovery.lag_normal`.
@@ -17,13 +20,13 @@ pub const RECOVERY: &str = "recovery";
 pub struct Objective {
     /// For example `deposit.response.p99` or `recovery.first_ok`.
     pub name: String,
-    /// The operation: `deposit`; or [`RECOVERY`].
+    /// The operation: `deposit`; or [`RECOVERY`], or [`OVERLOAD`].
     pub op: String,
-    /// Which latency: `response`, `service`, `send_lag`, `sync_lag`, `visible`; or which recovery time.
+    /// Which latency: `response`, `service`, `send_lag`, `sync_lag`, `visible`; or which figure of those.
     pub latency: String,
-    /// Which figure of it: `mean`, `p50`, `p90`, `p99`, `p999`, `max`; empty for a recovery time.
+    /// Which figure of it: `mean`, `p50`, `p90`, `p99`, `p999`, `max`; empty for the others.
     pub figure: String,
-    /// The most it may be, in microseconds.
+    /// The most it may be, in microseconds; of a greater load in what `overload` says.
     pub limit_us: u64,
     /// Which part of the run it speaks of: `steady`, `fault`, `recovery`, `all`. A recovery time is one whatever stands here.
     pub during: String,
@@ -41,11 +44,18 @@ pub struct Figures<'a> {
     pub latency_during_us: &'a BTreeMap<String, Latencies>,
     /// A row for each planned fault that fired.
     pub recovery: &'a [RecoveryRecord],
+    /// What a greater load did; absent where there was none.
+    pub overload: Option<&'a OverloadRecord>,
 }
 
 impl<'a> From<&'a RunJson> for Figures<'a> {
     fn from(run: &'a RunJson) -> Self {
-        Self { latency_us: &run.latency_us, latency_during_us: &run.latency_during_us, recovery: &run.recovery }
+        Self {
+            latency_us: &run.latency_us,
+            latency_during_us: &run.latency_during_us,
+            recovery: &run.recovery,
+            overload: run.overload.as_ref(),
+        }
     }
 }
 
@@ -67,6 +77,9 @@ pub fn judge(objectives: &[Objective], figures: Figures<'_>, validity: ValidityV
 }
 
 fn judge_one(objective: &Objective, figures: Figures<'_>, validity: ValidityVerdict) -> ObjectiveResult {
+    if objective.op == OVERLOAD {
+        return overload::judge(objective, figures.overload.filter(|_| validity == ValidityVerdict::Valid));
+    }
     let found = match validity {
         ValidityVerdict::Valid if objective.op == RECOVERY => recovery_us(objective, figures.recovery),
         ValidityVerdict::Valid => latency_us(objective, figures).map_or(Found::Nothing, Found::Us),
@@ -84,6 +97,8 @@ fn judge_one(objective: &Objective, figures: Figures<'_>, validity: ValidityVerd
         during: objective.during.clone(),
         measured_us,
         verdict,
+        unit: Unit::Us,
+        note: None,
     }
 }
 
@@ -149,7 +164,7 @@ mod tests {
 
     /// A run without faults.
     fn judge(objectives: &[Objective], latency_us: &Latencies, validity: ValidityVerdict) -> Slo {
-        let figures = Figures { latency_us, latency_during_us: &BTreeMap::new(), recovery: &[] };
+        let figures = Figures { latency_us, latency_during_us: &BTreeMap::new(), recovery: &[], overload: None };
         super::judge(objectives, figures, validity)
     }
 
@@ -203,7 +218,7 @@ mod tests {
         };
         let parts = |steady| [("steady".to_owned(), steady), ("fault".to_owned(), part(900_000))].into();
         let measured_during = |during: &str, parts: &BTreeMap<String, Latencies>| {
-            let figures = Figures { latency_us: &measured(), latency_during_us: parts, recovery: &[] };
+            let figures = Figures { latency_us: &measured(), latency_during_us: parts, recovery: &[], overload: None };
             let objective = Objective { during: during.to_owned(), ..objective("p99", 5_000) };
             let slo = super::judge(&[objective], figures, ValidityVerdict::Valid);
             (slo.objectives[0].measured_us, slo.verdict)
@@ -239,7 +254,8 @@ mod tests {
                 limit_us: 700_000,
                 during: "recovery".to_owned(),
             };
-            let figures = Figures { latency_us: &measured(), latency_during_us: &BTreeMap::new(), recovery };
+            let figures =
+                Figures { latency_us: &measured(), latency_during_us: &BTreeMap::new(), recovery, overload: None };
             let slo = super::judge(&[objective], figures, validity);
             (slo.objectives[0].measured_us, slo.verdict)
         };

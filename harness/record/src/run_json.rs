@@ -10,6 +10,10 @@ use serde::{Deserialize, Serialize};
 
 use crate::clock::Origin;
 
+mod overload;
+
+pub use overload::{DepositEndings, OverloadRecord};
+
 /// The schema number that this build writes.
 pub const SCHEMA: u32 = 1;
 
@@ -69,12 +73,16 @@ pub struct RunJson {
     /// How long core took to post what it had admitted, by parts of the measured phase: one part, or several where load came and went.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub posting: Vec<PostingSpan>,
+    /// What a load of deposits that came and went did to core; absent unless there was one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub overload: Option<OverloadRecord>,
     /// The system under test.
     pub system: SystemFacts,
 }
 
 /// A part of the measured phase as core saw it: from the admission of a request to the end of its transaction, by core's own histogram.
-/// The first and the last look lie within the part, up to a second from its ends.
+/// The first and the last look lie within the part, up to a second from its ends. Percentiles are reckoned as Prometheus does, as if the
+/// values of a bucket were spread evenly over it: off by its width at most, and a bucket is 1.4 times as high as it is low at most.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct PostingSpan {
     /// From when, in milliseconds since the origin.
@@ -85,7 +93,7 @@ pub struct PostingSpan {
     pub offered_per_s: f64,
     /// Requests that core had admitted and that ended in it.
     pub admitted: u64,
-    /// Median, in microseconds: the upper bound of its bucket; absent where nothing ended, or it lies beyond the last bucket.
+    /// Median, in microseconds; absent where nothing ended, or it lies beyond the last bucket.
     pub p50_us: Option<u64>,
     /// 99th percentile, likewise.
     pub p99_us: Option<u64>,
@@ -190,6 +198,9 @@ pub struct CheckResult {
     pub violations: u64,
     /// The smallest witness of the first: violation name, rows, offsets.
     pub first: Option<String>,
+    /// What it counts and does not judge, by name, such as `resent_after_end`.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub figures: BTreeMap<String, u64>,
 }
 
 /// Whether the objectives were met.
@@ -198,9 +209,6 @@ pub struct CheckResult {
 pub enum SloVerdict {
     /// All of them.
     Met,
-    /// What it counts and does not judge, by name, such as `resent_after_end`.
-    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
-    pub figures: BTreeMap<String, u64>,
     /// At least one was missed.
     Missed,
     /// The run is not valid, or nothing was measured.
@@ -221,14 +229,39 @@ pub struct Slo {
 pub struct ObjectiveResult {
     /// For example `deposit.response.p99`.
     pub name: String,
-    /// The limit, in microseconds.
+    /// The limit, in microseconds unless `unit` says otherwise.
     pub limit_us: u64,
     /// Which part of the run it speaks of.
     pub during: String,
-    /// What was measured, in microseconds.
+    /// What was measured, in the same unit.
     pub measured_us: Option<u64>,
     /// The verdict.
     pub verdict: SloVerdict,
+    /// What limit and figure count; times unless given.
+    #[serde(default, skip_serializing_if = "Unit::is_time")]
+    pub unit: Unit,
+    /// What the figure rests on, or why there is no verdict on it, in a sentence.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub note: Option<String>,
+}
+
+/// What an objective's limit and figure count.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Unit {
+    /// Microseconds.
+    #[default]
+    Us,
+    /// Thousandths of another figure.
+    Permille,
+    /// Operations.
+    Count,
+}
+
+impl Unit {
+    const fn is_time(&self) -> bool {
+        matches!(self, Self::Us)
+    }
 }
 
 /// Counts of one operation, measured phase.

@@ -12,7 +12,7 @@ use bankstorm_record::marks::SampleRow;
 use bankstorm_record::rows::OperationRow;
 use bankstorm_record::run_json::{
     Build, CheckResult, Digests, EvidenceFile, FaultRecord, GuaranteeVerdict, Guarantees, Latency, LoadCounts,
-    ObjectiveResult, PhaseSpan, RunJson, Slo, SloVerdict, SystemFacts, Validity, ValidityVerdict,
+    ObjectiveResult, PhaseSpan, RunJson, Slo, SloVerdict, SystemFacts, Unit, Validity, ValidityVerdict,
 };
 use serde_json::json;
 
@@ -146,6 +146,8 @@ fn objective(name: &str, limit_us: u64, measured_us: u64) -> ObjectiveResult {
         during,
         measured_us: Some(measured_us),
         verdict: SloVerdict::Met,
+        unit: Unit::Us,
+        note: None,
     }
 }
 
@@ -206,6 +208,7 @@ pub(crate) fn held() -> RunJson {
         markers: BTreeMap::from([("batch_full".into(), 12)]),
         recovery: vec![],
         posting: vec![],
+        overload: None,
         system: SystemFacts {
             partitions: 12,
             workers: 4,

@@ -11,9 +11,9 @@
 
 use std::fmt::Write as _;
 
-use bankstorm_record::run_json::{CheckResult, GuaranteeVerdict, RunJson, SloVerdict, ValidityVerdict};
+use bankstorm_record::run_json::{CheckResult, GuaranteeVerdict, RunJson, SloVerdict, Unit, ValidityVerdict};
 
-use crate::words::{escape, ms};
+use crate::words::{amount, escape, ms};
 use crate::{explain, tables};
 
 /// What a case came to.
@@ -135,16 +135,21 @@ fn check(check: &CheckResult) -> Case {
 
 fn objectives(run: &RunJson) -> impl Iterator<Item = Case> {
     run.slo.objectives.iter().map(|objective| {
-        let limit = ms(objective.limit_us);
+        // Times are told with their unit, ratios and counts have none.
+        let told = |value: u64| match objective.unit {
+            Unit::Us => format!("{} ms", ms(value)),
+            unit => amount(value, unit),
+        };
+        let limit = told(objective.limit_us);
+        let note = objective.note.as_ref().map_or_else(String::new, |note| format!(": {note}"));
         // A recovery that was not reached has no time, and is missed all the same.
-        let measured =
-            objective.measured_us.map_or_else(|| "nothing: not reached".to_owned(), |us| format!("{} ms", ms(us)));
+        let measured = objective.measured_us.map_or_else(|| "nothing: not reached".to_owned(), told);
         let result = match objective.verdict {
             SloVerdict::Met => Result::Passed,
-            SloVerdict::Missed => Result::Failure("missed", format!("measured {measured}, limit {limit} ms")),
-            SloVerdict::Unmeasured => Result::Skipped(format!("unmeasured, limit {limit} ms")),
+            SloVerdict::Missed => Result::Failure("missed", format!("measured {measured}, limit {limit}{note}")),
+            SloVerdict::Unmeasured => Result::Skipped(format!("unmeasured, limit {limit}{note}")),
         };
-        let name = format!("{} <= {limit} ms during {}", objective.name, objective.during);
+        let name = format!("{} <= {limit} during {}", objective.name, objective.during);
         Case { name, result }
     })
 }

@@ -62,6 +62,9 @@ pub fn markdown(input: &ReportInput) -> String {
     }
     table(&mut out, "Core's posting, admission to commit", &tables::posting(run));
     table(&mut out, "Objectives", &tables::objectives(run));
+    for note in tables::notes(run) {
+        let _ = writeln!(out, "\n{}", cell(&note));
+    }
     table(&mut out, "Faults (seconds since measuring began)", &tables::faults(&run.faults, tables::measured(run)));
     table(&mut out, "Recovery (since the heal)", &tables::recovery(run));
     folded(&mut out, "Guarantees", &tables::guarantees(run));

@@ -193,6 +193,7 @@ fn blank(folder: &RunFolder) -> RunJson {
         markers: Default::default(),
         recovery: Vec::new(),
         posting: Vec::new(),
+        overload: None,
         system: SystemFacts::default(),
     }
 }

@@ -4,12 +4,14 @@
 //! format), how figures came about (`load`, `check`).
 
 mod faults;
+mod objectives;
 mod posting;
 
-use bankstorm_record::run_json::{CheckResult, GuaranteeVerdict, Latency, RunJson, SloVerdict};
+use bankstorm_record::run_json::{CheckResult, GuaranteeVerdict, Latency, RunJson};
 use serde_json::Value;
 
 pub(crate) use self::faults::{during, faults, parts, recovery};
+pub(crate) use self::objectives::{notes, objectives};
 pub(crate) use self::posting::posting;
 use crate::words::{self, Tone, count, ms};
 
@@ -115,34 +117,6 @@ pub(crate) fn upper_bounds(run: &RunJson) -> Vec<(String, u64, u64)> {
         .collect()
 }
 
-/// Objectives with what was measured.
-pub(crate) fn objectives(run: &RunJson) -> TextTable {
-    let head = columns(&[
-        ("verdict", false),
-        ("objective", false),
-        ("limit, ms", true),
-        ("measured, ms", true),
-        ("during", false),
-    ]);
-    let rows = run.slo.objectives.iter().map(|objective| {
-        let (word, tone) = words::slo(objective.verdict);
-        let measured = match (objective.measured_us, objective.verdict) {
-            (Some(us), _) => ms(us),
-            (None, SloVerdict::Missed) => "not reached".to_owned(),
-            (None, _) => "-".to_owned(),
-        };
-        let cells =
-            vec![word.to_owned(), objective.name.clone(), ms(objective.limit_us), measured, objective.during.clone()];
-        rows.push(Row { cells, tone: Some((0, tone)), minor: false });
-        for (name, figure) in &check.figures {
-            let none = String::new;
-            let told = format!("{}: {}", name.replace('_', " "), count(*figure));
-            rows.push(Row { cells: vec![none(), none(), told, none(), none()], tone: None, minor: true });
-        }
-    }
-    TextTable { head, rows }
-}
-
 /// The checks of the bank.
 pub(crate) fn guarantee_checks(run: &RunJson) -> impl Iterator<Item = &CheckResult> {
     run.guarantees.checks.iter().filter(|check| !is_validity(check))
@@ -175,9 +149,14 @@ fn checks<'a>(checks: impl Iterator<Item = &'a CheckResult>) -> TextTable {
         let (word, tone) = words::guarantee(check.verdict);
         let cells =
             vec![word.to_owned(), check.id.clone(), check.name.clone(), count(check.examined), count(check.violations)];
-        Row { cells, tone: Some((0, tone)), minor: false }
-    });
-    TextTable { head, rows: rows.collect() }
+        rows.push(Row { cells, tone: Some((0, tone)), minor: false });
+        for (name, figure) in &check.figures {
+            let none = String::new;
+            let told = format!("{}: {}", name.replace('_', " "), count(*figure));
+            rows.push(Row { cells: vec![none(), none(), told, none(), none()], tone: None, minor: true });
+        }
+    }
+    TextTable { head, rows }
 }
 
 /// Checks that did not hold, worst first, with what they saw. A check of the run itself is left out when what it saw is printed already,
@@ -225,15 +204,6 @@ pub(crate) struct Measured {
 }
 
 /// The measured phase of a run.
-
-    #[test]
-    fn what_a_check_counts_and_does_not_judge_stands_below_it() {
-        let mut run = fixture::held();
-        run.guarantees.checks[0].figures.insert("resent_after_end".to_owned(), 1_234);
-        let TextTable { rows, .. } = guarantees(&run);
-        assert_eq!((&*rows[1].cells[2], rows[1].minor), ("resent after end: 1,234", true));
-        assert_eq!(rows.len(), 15, "and nothing below the others");
-    }
 pub(crate) fn measured(run: &RunJson) -> Measured {
     let measure = run.phases.iter().find(|phase| phase.name == "measure");
     Measured { from_ms: measure.map_or(0, |phase| phase.start_ms), ended_ms: measure.map(|phase| phase.end_ms) }
@@ -254,5 +224,14 @@ mod tests {
         assert_eq!(witnesses(&run), []);
         run.guarantees.checks[15].first = Some("another finding".to_owned());
         assert_eq!(witnesses(&run).len(), 1);
+    }
+
+    #[test]
+    fn what_a_check_counts_and_does_not_judge_stands_below_it() {
+        let mut run = fixture::held();
+        run.guarantees.checks[0].figures.insert("resent_after_end".to_owned(), 1_234);
+        let TextTable { rows, .. } = guarantees(&run);
+        assert_eq!((&*rows[1].cells[2], rows[1].minor), ("resent after end: 1,234", true));
+        assert_eq!(rows.len(), 15, "and nothing below the others");
     }
 }

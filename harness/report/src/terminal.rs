@@ -38,6 +38,9 @@ pub fn summary(run: &RunJson, folder: &RunFolder, colour: bool) -> String {
     out.wrapped(&tables::parts(run), INDENT);
     out.table("Core's posting, admission to commit", &tables::posting(run));
     out.table("Objectives", &tables::objectives(run));
+    for note in tables::notes(run) {
+        out.wrapped(&note, INDENT);
+    }
     out.table("Guarantees", &tables::guarantees(run));
     out.table("Validity", &tables::validity(run));
     out.table("Faults (seconds since measuring began)", &tables::faults(&run.faults, tables::measured(run)));

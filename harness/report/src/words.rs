@@ -2,7 +2,7 @@
 //!
 //! In: verdicts and figures. Out: words, sentences, formatted numbers. Elsewhere: what each check means (`explain`).
 
-use bankstorm_record::run_json::{GuaranteeVerdict, RunJson, SloVerdict, ValidityVerdict};
+use bankstorm_record::run_json::{GuaranteeVerdict, RunJson, SloVerdict, Unit, ValidityVerdict};
 
 /// How a verdict should look; each format maps it to its own colours.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -159,6 +159,15 @@ pub(crate) fn ms(us: u64) -> String {
         1_000..9_995 => format!("{value:.2}"),
         9_995..99_950 => format!("{value:.1}"),
         _ => count((us + 500) / 1000),
+    }
+}
+
+/// A limit or a figure of an objective in its unit: milliseconds, `3.00x`, a count.
+pub(crate) fn amount(value: u64, unit: Unit) -> String {
+    match unit {
+        Unit::Us => ms(value),
+        Unit::Permille => format!("{:.2}x", value as f64 / 1000.0),
+        Unit::Count => count(value),
     }
 }
 

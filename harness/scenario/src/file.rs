@@ -7,7 +7,7 @@ mod slo;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-pub use self::slo::{During, Latencies, Limit, Limits, Slo};
+pub use self::slo::{During, Latencies, Limit, Limits, Overload, Slo};
 use crate::protections;
 use crate::units::{DurationText, RateText, ShareText};
 

@@ -67,6 +67,7 @@ pub fn resolve(file: &File, stem: &str, seed: Option<u64>) -> Result<Scenario, R
         images: images(&file.images)?,
         slo: objectives::latencies(&file.slo, &load, !faults.is_empty())?,
         recovery_slo: objectives::recovery(&file.slo, !faults.is_empty())?,
+        overload_slo: objectives::overload(&file.slo.overload, &load, &phases)?,
         system,
         faults,
         markers: markers(file.markers.as_deref().unwrap_or_default())?,

@@ -10,7 +10,9 @@ pub use bankstorm_faults::plan::Fault;
 
 pub use crate::protections::Protections;
 
-pub use self::objectives::{During, Figure, LatencyKind, Objective, RecoveryFigure, RecoveryObjective};
+pub use self::objectives::{
+    During, Figure, LatencyKind, Objective, OverloadObjectives, RecoveryFigure, RecoveryObjective,
+};
 
 /// A whole scenario.
 #[derive(Clone, Debug, PartialEq)]
@@ -39,6 +41,8 @@ pub struct Scenario {
     pub slo: Vec<Objective>,
     /// Objectives of the way back after faults; empty without faults.
     pub recovery_slo: Vec<RecoveryObjective>,
+    /// Objectives of core under a greater load.
+    pub overload_slo: OverloadObjectives,
     /// Markers that must have fired at least once (V2).
     pub markers: Vec<String>,
 }

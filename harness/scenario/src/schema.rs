@@ -7,7 +7,7 @@ use bankstorm_faults::plan::Kind;
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde_json::{Map, Value, json};
 
-use crate::file::{File, Limit};
+use crate::file::{File, Limit, Overload};
 use crate::resolved::{Figure, LatencyKind, Op, RecoveryFigure};
 use crate::units::DurationText;
 
@@ -39,6 +39,11 @@ pub(crate) fn slo(generator: &mut SchemaGenerator) -> Schema {
     let limit = subschema::<DurationText>(generator);
     let recovery = words(RecoveryFigure::ALL.map(RecoveryFigure::as_str), &limit, "recovery", &mut properties);
     properties.insert("recovery".to_owned(), recovery);
+    let overload = Overload::json_schema(generator).to_value();
+    for (word, limit) in overload["properties"].as_object().into_iter().flatten() {
+        properties.insert(format!("overload.{word}"), limit.clone());
+    }
+    properties.insert("overload".to_owned(), overload);
     Schema::try_from(table(properties)).expect("a table is a schema")
 }
 

@@ -2,6 +2,7 @@
 
 mod faults;
 mod objectives;
+mod overload;
 mod protections;
 mod stored;
 mod transfers;

@@ -1,4 +1,4 @@
-//! How quantities are typed: durations, rates, shares.
+//! How quantities are typed: durations, rates, shares, factors.
 //!
 //! In: text such as `20s`, `300/s`, `1%`, or plain numbers where they are clear. Out: typed values, and text that reads back the same.
 //! Elsewhere: how large a value may be (`resolve`).
@@ -15,6 +15,8 @@ use serde::ser::{Serialize, Serializer};
 pub(crate) const DURATION_HINT: &str = "a duration such as \"20s\", \"250ms\" or \"1m\" (units ns, us, ms, s, m, h)";
 /// What a rate looks like.
 const RATE_HINT: &str = "a rate such as \"300/s\" or \"1000/min\" (units s, min, h)";
+/// What a factor looks like.
+const FACTOR_HINT: &str = "a factor such as \"3x\" or \"1.5x\", to three digits after the point";
 /// What a share looks like.
 const SHARE_HINT: &str = "a share such as \"1%\" or 0.01, from 0 to 1";
 
@@ -39,6 +41,10 @@ pub struct RateText(pub f64);
 /// A share as typed, 0 to 1.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct ShareText(pub f64);
+
+/// A factor as typed, in thousandths.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct FactorText(pub u64);
 
 /// Splits `12.5ms` into `12.5` and `ms`.
 fn number_and_rest(text: &str) -> (&str, &str) {
@@ -90,6 +96,26 @@ pub fn share(text: &str) -> Option<f64> {
         None => plain_number(text)?,
     };
     (0.0..=1.0).contains(&value).then_some(value)
+}
+
+/// Reads a factor in thousandths, exactly; `None` when it is none.
+pub fn factor(text: &str) -> Option<u64> {
+    let number = text.trim().strip_suffix('x')?.trim_end();
+    let (whole, fraction) = number.split_once('.').unwrap_or((number, ""));
+    let digits = |text: &str| text.chars().all(|c| c.is_ascii_digit());
+    if whole.is_empty() || !digits(whole) || !digits(fraction) || fraction.len() > 3 || number.ends_with('.') {
+        return None;
+    }
+    format!("{whole}{fraction:0<3}").parse().ok()
+}
+
+/// Text that [`factor`] reads back to the same value.
+pub fn factor_text(thousandths: u64) -> String {
+    let (whole, rest) = (thousandths / 1_000, thousandths % 1_000);
+    if rest == 0 {
+        return format!("{whole}x");
+    }
+    format!("{whole}.{}x", format!("{rest:03}").trim_end_matches('0'))
 }
 
 /// Digits with at most one point: no sign, no exponent, no "inf".
@@ -171,6 +197,16 @@ typed_as_text!(
     })
 );
 typed_as_text!(
+    FactorText,
+    FACTOR_HINT,
+    factor,
+    |_| None,
+    factor_text,
+    json_schema!({
+        "type": "string", "pattern": "^[0-9]+(\\.[0-9]{1,3})? *x$", "description": FACTOR_HINT
+    })
+);
+typed_as_text!(
     ShareText,
     SHARE_HINT,
     share,
@@ -191,7 +227,7 @@ mod tests {
 
     use proptest::prelude::*;
 
-    use super::{duration, duration_text, rate, share};
+    use super::{duration, duration_text, factor, factor_text, rate, share};
 
     #[test]
     fn quantities_are_read() {
@@ -202,6 +238,7 @@ mod tests {
         assert_eq!(rate("90 / min"), Some(1.5));
         assert_eq!(share("1%"), Some(0.01));
         assert_eq!(share("0.25"), Some(0.25));
+        assert_eq!([factor("3x"), factor("1.5 x"), factor("0.001x")], [Some(3_000), Some(1_500), Some(1)]);
     }
 
     #[test]
@@ -215,6 +252,9 @@ mod tests {
         for text in ["101%", "1.1", "-1%", "%", "NaN"] {
             assert_eq!(share(text), None, "{text}");
         }
+        for text in ["3", "x", "-1x", "1.x", ".5x", "1.0001x", "1e3x", "+3x", "99999999999999999999x"] {
+            assert_eq!(factor(text), None, "{text}");
+        }
     }
 
     proptest! {
@@ -224,6 +264,11 @@ mod tests {
         fn written_durations_read_back(ns: u64) {
             let value = Duration::from_nanos(ns);
             prop_assert_eq!(duration(&duration_text(value)), Some(value));
+        }
+
+        #[test]
+        fn written_factors_read_back(thousandths: u64) {
+            prop_assert_eq!(factor(&factor_text(thousandths)), Some(thousandths));
         }
     }
 }

@@ -7,9 +7,9 @@ use bankstorm_faults::plan::Trigger;
 use crate::file::{self, File};
 use crate::resolved::{
     Accounts, Arrivals, Banks, Deadline, During, Fault, Guard, Images, Load, Objective, OnUnknown, Op,
-    RecoveryObjective, Retry, Scenario, Skew, System, WorkerMode,
+    OverloadObjectives, RecoveryObjective, Retry, Scenario, Skew, System, WorkerMode,
 };
-use crate::units::{DurationText, RateText, ShareText};
+use crate::units::{DurationText, FactorText, RateText, ShareText};
 
 impl Scenario {
     /// The scenario as a file in which every key is given.
@@ -34,6 +34,7 @@ impl File {
             images: Images { postgres, kafka, redis, services },
             slo,
             recovery_slo,
+            overload_slo,
             markers,
         } = scenario;
         Self {
@@ -58,7 +59,7 @@ impl File {
                 redis: redis.clone(),
                 services: services.clone(),
             },
-            slo: slo_of(slo, recovery_slo),
+            slo: slo_of(slo, recovery_slo, overload_slo),
         }
     }
 }
@@ -136,7 +137,7 @@ fn fault_of(fault: &Fault) -> file::Fault {
     }
 }
 
-fn slo_of(objectives: &[Objective], recovery: &[RecoveryObjective]) -> file::Slo {
+fn slo_of(objectives: &[Objective], recovery: &[RecoveryObjective], overload: &OverloadObjectives) -> file::Slo {
     let mut slo = file::Slo::default();
     for objective in objectives {
         let latencies = slo.of_mut(objective.op);
@@ -152,6 +153,11 @@ fn slo_of(objectives: &[Objective], recovery: &[RecoveryObjective]) -> file::Slo
         }
     }
     slo.recovery = recovery.iter().map(|asked| (asked.figure.as_str().to_owned(), DurationText(asked.limit))).collect();
+    slo.overload = file::Overload {
+        posting_p99: overload.posting_p99.map(FactorText),
+        recovery: overload.recovery.map(DurationText),
+        unrefused: overload.unrefused.map(|most| i64::try_from(most).expect("resolved counts fit")),
+    };
     slo
 }
 

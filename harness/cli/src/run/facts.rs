@@ -7,6 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use bankstorm_check::objectives::RECOVERY;
+use bankstorm_check::overload::{OVERLOAD, overload};
 use bankstorm_check::recover::{self, During, Measured, Windows};
 use bankstorm_check::validity::{Facts, LogHits, Machine, WarmUp};
 use bankstorm_evidence::logs::scan_logs;
@@ -17,7 +18,7 @@ use bankstorm_record::clock::wall_us;
 use bankstorm_record::latency::{CutOffs, Kind};
 use bankstorm_record::marks::read_samples;
 use bankstorm_record::rows::OperationRow;
-use bankstorm_record::run_json::{Latency, ObjectiveResult, SloVerdict};
+use bankstorm_record::run_json::{Latency, ObjectiveResult, SloVerdict, Unit};
 use bankstorm_record::save::{sha256_file, write_json, write_run_json};
 use bankstorm_scenario::Scenario;
 use bankstorm_scenario::resolved::{LatencyKind, Op};
@@ -60,6 +61,10 @@ pub(crate) fn judge(open: &mut OpenRun, findings: &Findings, display: &Display) 
     open.json.markers.clone_from(&findings.collected.markers);
     let samples = read_samples(&open.folder).unwrap_or_default();
     open.json.posting = posting::spans(&samples, &open.phases.spans(), &open.scenario.load);
+    open.json.overload = Measured::of(&open.phases.spans()).and_then(|measured| {
+        let operations = &findings.loaded.drive.operations;
+        overload(operations, &open.json.posting, &posting::offers(&open.scenario.load), measured)
+    });
     open.json.digests.history = sha256_file(open.folder.operations()).unwrap_or_default();
     open.json.slo.objectives = asked(open);
     keep_priority(open, &findings.loaded.drive.generator)?;
@@ -294,16 +299,25 @@ fn machine(open: &OpenRun, measured: &SamplerSummary) -> Option<Machine> {
 
 /// The objectives of the scenario, not judged yet.
 fn asked(open: &OpenRun) -> Vec<ObjectiveResult> {
-    let asked = |name: &str, limit, during: &str| ObjectiveResult {
+    let asked = |name: &str, limit_us, during: &str, unit| ObjectiveResult {
         name: name.to_owned(),
-        limit_us: micros(limit),
+        limit_us,
         during: during.to_owned(),
         measured_us: None,
         verdict: SloVerdict::Unmeasured,
+        unit,
+        note: None,
     };
-    let latencies = open.scenario.slo.iter().map(|one| asked(&one.name, one.limit, one.during.as_str()));
-    let recovery = open.scenario.recovery_slo.iter().map(|one| asked(&one.name, one.limit, RECOVERY));
-    latencies.chain(recovery).collect()
+    let time = |name: &str, limit, during: &str| asked(name, micros(limit), during, Unit::Us);
+    let latencies = open.scenario.slo.iter().map(|one| time(&one.name, one.limit, one.during.as_str()));
+    let recovery = open.scenario.recovery_slo.iter().map(|one| time(&one.name, one.limit, RECOVERY));
+    let greater = &open.scenario.overload_slo;
+    let under_overload = [
+        greater.posting_p99.map(|limit| asked("overload.posting_p99", limit, OVERLOAD, Unit::Permille)),
+        greater.recovery.map(|limit| time("overload.recovery", limit, OVERLOAD)),
+        greater.unrefused.map(|limit| asked("overload.unrefused", limit, OVERLOAD, Unit::Count)),
+    ];
+    latencies.chain(recovery).chain(under_overload.into_iter().flatten()).collect()
 }
 
 #[cfg(test)]

@@ -140,6 +140,7 @@ fn first_moment(scenario: &Scenario, plan: &Plan, run_id: String, origin: Origin
         markers: BTreeMap::new(),
         recovery: Vec::new(),
         posting: Vec::new(),
+        overload: None,
         system: SystemFacts {
             partitions: system.partitions,
             workers: system.workers,

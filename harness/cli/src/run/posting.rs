@@ -1,14 +1,15 @@
 //! How long core took to post what it had admitted, by parts of the measured phase (A18): read from core's own histogram as it was sampled.
 //!
-//! In: samples, the measured phase, the loads with their windows. Out: [`PostingSpan`]s. Elsewhere: what is observed
-//! (`core::posting`), what is sampled (`evidence::sampler`).
+//! In: samples, the measured phase, the loads with their windows. Out: [`PostingSpan`]s, [`Offer`]s. Elsewhere: what is
+//! observed (`core::posting`), what is sampled (`evidence::sampler`), what a greater load did (`check::overload`).
 
 use std::collections::BTreeSet;
 use std::time::Duration;
 
+use bankstorm_check::overload::Offer;
 use bankstorm_record::marks::SampleRow;
 use bankstorm_record::run_json::{PhaseSpan, PostingSpan};
-use bankstorm_scenario::resolved::Load;
+use bankstorm_scenario::resolved::{Load, Op};
 
 /// The histogram's buckets, as they are sampled.
 const BUCKETS: &str = "core.core_posting_seconds_bucket{le=\"";
@@ -36,6 +37,19 @@ pub(super) fn spans(samples: &[SampleRow], phases: &[PhaseSpan], loads: &[Load])
         }
     });
     spans.filter(|span| span.admitted > 0).collect()
+}
+
+/// The loads as planned, if all are of deposits: core is asked for these directly.
+pub(super) fn offers(loads: &[Load]) -> Vec<Offer> {
+    if loads.iter().any(|load| load.op != Op::Deposit) {
+        return Vec::new();
+    }
+    let millis = |moment: Duration| i64::try_from(moment.as_millis()).unwrap_or(i64::MAX);
+    let offer = |load: &Load| Offer {
+        rate_per_s: load.rate_per_s,
+        window_ms: load.window.map(|(from, until)| (millis(from), millis(until))),
+    };
+    loads.iter().map(offer).collect()
 }
 
 /// What ended between the first and the last look within a part.
@@ -66,12 +80,16 @@ fn buckets(sample: &SampleRow) -> Vec<(f64, u64)> {
     buckets
 }
 
-/// The upper bound of the bucket that holds the value of that rank, in microseconds.
+/// The value of that rank as Prometheus reckons it, in microseconds, rounded up: as if the values of its bucket were spread evenly over it,
+/// from the bound below (0 below the first). Two p99 are compared, and whole buckets would make their ratio jump by 1.4.
 fn quantile(buckets: &[(f64, u64)], permille: u64) -> Option<u64> {
     let total = buckets.last().map_or(0, |(_, total)| *total);
     let rank = (total * permille).div_ceil(1_000).max(1);
-    let (le, _) = buckets.iter().find(|(_, below)| *below >= rank)?;
-    (total > 0 && le.is_finite()).then(|| (le * 1e6).ceil() as u64)
+    let place = buckets.iter().position(|(_, below)| *below >= rank)?;
+    let (upper, upto) = buckets[place];
+    let (lower, below) = place.checked_sub(1).map_or((0.0, 0), |place| buckets[place]);
+    let share = (rank - below) as f64 / (upto - below) as f64;
+    upper.is_finite().then(|| ((lower + (upper - lower) * share) * 1e6).ceil() as u64)
 }
 
 #[cfg(test)]
@@ -82,7 +100,7 @@ mod tests {
     use bankstorm_record::marks::SampleRow;
     use bankstorm_record::run_json::PhaseSpan;
 
-    use super::spans;
+    use super::{offers, spans};
 
     /// A look at a histogram with the buckets 1 ms, 10 ms and endless.
     fn look(at_ms: i64, counts: [u64; 3]) -> SampleRow {
@@ -118,13 +136,16 @@ mod tests {
         let expected =
             [(1_000, 21_000, 100.0, 2_000), (21_000, 41_000, 1_000.0, 3_000), (51_000, 61_000, 100.0, 1_000)];
         assert_eq!(parts, expected);
-        assert_eq!(found[0].p99_us, Some(1_000));
-        // The last 200 of 3,000 are beyond the last bound.
-        assert_eq!((found[1].p50_us, found[1].p99_us), (Some(10_000), None));
+        // The 1,980th of 2,000 in the bucket from 0 to 1 ms.
+        assert_eq!(found[0].p99_us, Some(990));
+        // The 1,500th of 2,800 in the bucket from 1 to 10 ms; the last 200 of 3,000 are beyond the last bound.
+        assert_eq!((found[1].p50_us, found[1].p99_us), (Some(5_822), None));
         let whole = spans(&samples, &phases, &scenario("").load);
         assert_eq!(whole.len(), 1);
         assert_eq!((whole[0].admitted, whole[0].offered_per_s), (7_100, 1_000.0));
         assert_eq!(spans(&samples, &[], &loads), []);
         assert_eq!(loads[1].window, Some((Duration::from_secs(20), Duration::from_secs(40))));
+        let planned: Vec<_> = offers(&loads).iter().map(|offer| (offer.rate_per_s, offer.window_ms)).collect();
+        assert_eq!(planned, [(100.0, None), (900.0, Some((20_000, 40_000)))]);
     }
 }

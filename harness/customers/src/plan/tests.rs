@@ -70,6 +70,7 @@ pub(crate) fn scenario(seed: u64) -> Scenario {
         images: Images::default(),
         slo: Vec::new(),
         recovery_slo: Vec::new(),
+        overload_slo: bankstorm_scenario::resolved::OverloadObjectives::default(),
         markers: Vec::new(),
     }
 }

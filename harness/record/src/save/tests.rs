@@ -37,6 +37,7 @@ fn run() -> RunJson {
         markers: BTreeMap::new(),
         recovery: Vec::new(),
         posting: Vec::new(),
+        overload: None,
         system: SystemFacts::default(),
     }
 }

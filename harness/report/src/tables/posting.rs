@@ -7,7 +7,7 @@ use bankstorm_record::run_json::{PostingSpan, RunJson};
 use super::{Row, TextTable, columns, measured};
 use crate::words::{count, ms};
 
-/// Times are upper bounds of the histogram's buckets. Without a load that comes and goes there is one part.
+/// Without a load that comes and goes there is one part.
 pub(crate) fn posting(run: &RunJson) -> TextTable {
     let head = columns(&[
         ("seconds", false),

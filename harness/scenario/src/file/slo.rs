@@ -11,7 +11,7 @@ use serde::de::{Deserializer, Error, MapAccess, SeqAccess, Unexpected, Visitor};
 use serde::{Deserialize, Serialize};
 
 use crate::resolved::Op;
-use crate::units::{DURATION_HINT, DurationText, duration};
+use crate::units::{DURATION_HINT, DurationText, FactorText, duration};
 
 /// Objectives, by what they speak of.
 #[derive(Clone, Debug, Default, Deserialize, Serialize)]
@@ -29,6 +29,33 @@ pub struct Slo {
     /// Of the way back after a fault was healed: figure, limit.
     #[serde(default)]
     pub recovery: BTreeMap<String, DurationText>,
+    /// Of core under a greater load of deposits that comes and goes.
+    #[serde(default, skip_serializing_if = "Overload::is_empty")]
+    pub overload: Overload,
+}
+
+/// Limits under a greater load of deposits: one with a `window`, beside one without.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Overload {
+    /// Core's own p99 from admission to commit in the window, to the one before it. There is a verdict if the load without a window is about
+    /// half of what core posted a second in the window, and all loads are ten times that together.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub posting_p99: Option<FactorText>,
+    /// From the window's end until three whole seconds one after the other have a response p99 of at most three times the one before the
+    /// window, what is refused counting as never answered.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub recovery: Option<DurationText>,
+    /// Deposits that were neither posted nor refused as `not-started`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub unrefused: Option<i64>,
+}
+
+impl Overload {
+    /// Whether nothing is asked.
+    pub fn is_empty(&self) -> bool {
+        *self == Self::default()
+    }
 }
 
 impl Slo {

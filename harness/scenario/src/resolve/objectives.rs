@@ -4,13 +4,20 @@
 
 use std::time::Duration;
 
-use super::{Refusal, seconds, span, word};
+use super::{Refusal, seconds, span, within, word};
 use crate::file::{self, Latencies, Limits, Slo};
-use crate::resolved::{During, Figure, LatencyKind, Load, Objective, Op, RecoveryFigure, RecoveryObjective};
-use crate::units::DurationText;
+use crate::resolved::{
+    During, Figure, LatencyKind, Load, Objective, Op, OverloadObjectives, Phases, RecoveryFigure, RecoveryObjective,
+};
+use crate::units::{DurationText, FactorText, duration_text, factor_text};
 
 /// The shortest and the longest limit.
 const LIMITS: [Duration; 2] = [Duration::from_micros(1), seconds(3_600)];
+
+/// The least time before a greater load, under it and after it.
+const OVERLOAD_BESIDE: Duration = seconds(5);
+/// Factors in thousandths: less than as long as before is no protection.
+const FACTORS: std::ops::RangeInclusive<u64> = 1_000..=1_000_000;
 
 pub(super) fn latencies(slo: &Slo, load: &[Load], has_faults: bool) -> Result<Vec<Objective>, Refusal> {
     let mut objectives = Vec::new();
@@ -97,6 +104,57 @@ pub(super) fn recovery(slo: &Slo, has_faults: bool) -> Result<Vec<RecoveryObject
         Ok(RecoveryObjective { name, figure, limit: checked(&path, *limit)? })
     });
     asked.collect()
+}
+
+/// Deposits alone: core is asked for them directly, so that all it says of its posting is about them.
+pub(super) fn overload(asked: &file::Overload, load: &[Load], phases: &Phases) -> Result<OverloadObjectives, Refusal> {
+    if asked.is_empty() {
+        return Ok(OverloadObjectives::default());
+    }
+    let refuse = |message: &str| Err(Refusal::new("slo.overload", message));
+    if load.iter().any(|load| load.op != Op::Deposit) {
+        return refuse("is asked for, but not every [[load]] is of deposits, which is what it compares");
+    }
+    let windows: Vec<(Duration, Duration)> = load.iter().filter_map(|load| load.window).collect();
+    let [(from, until), ..] = windows[..] else {
+        return refuse("is asked for, but no [[load]] has a `window` in which more is offered");
+    };
+    if windows.iter().any(|window| *window != (from, until)) {
+        return refuse("is asked for, but there are several windows; accepted is one");
+    }
+    if windows.len() == load.len() {
+        return refuse(
+            "is asked for, but every [[load]] has a `window`: there is nothing before and after it to compare with",
+        );
+    }
+    if from < OVERLOAD_BESIDE
+        || until - from < OVERLOAD_BESIDE
+        || phases.measure.saturating_sub(until) < OVERLOAD_BESIDE
+    {
+        let least = duration_text(OVERLOAD_BESIDE);
+        let message = format!("is asked for, but there are not \"{least}\" each before the window, in it and after it");
+        return Err(Refusal::new("slo.overload", message));
+    }
+    let recovery = asked.recovery.map(|limit| checked("slo.overload.recovery", limit)).transpose()?;
+    let left = phases.measure - until;
+    if let Some(limit) = recovery.filter(|limit| *limit > left) {
+        let [limit, left] = [limit, left].map(duration_text);
+        let message = format!("is \"{limit}\", but load ends \"{left}\" after the window");
+        return Err(Refusal::new("slo.overload.recovery", message));
+    }
+    if let Some(FactorText(thousandths)) = asked.posting_p99
+        && !FACTORS.contains(&thousandths)
+    {
+        let [typed, least, most] = [thousandths, *FACTORS.start(), *FACTORS.end()].map(factor_text);
+        let message = format!("is \"{typed}\"; accepted are \"{least}\" to \"{most}\"");
+        return Err(Refusal::new("slo.overload.posting_p99", message));
+    }
+    let unrefused = asked.unrefused.map(|most| within("slo.overload.unrefused", most, 0, i64::MAX)).transpose()?;
+    Ok(OverloadObjectives {
+        posting_p99: asked.posting_p99.map(|FactorText(thousandths)| thousandths),
+        recovery,
+        unrefused: unrefused.map(i64::unsigned_abs),
+    })
 }
 
 fn checked(path: &str, limit: DurationText) -> Result<Duration, Refusal> {

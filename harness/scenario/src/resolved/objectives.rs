@@ -1,6 +1,6 @@
 //! Objectives: what was asked for, of which figure, of which part of the run.
 //!
-//! In: `resolve/objectives`. Out: [`Objective`], [`RecoveryObjective`]. Elsewhere: whether they are met (`harness/check`).
+//! In: `resolve/objectives`. Out: [`Objective`], [`RecoveryObjective`], [`OverloadObjectives`]. Elsewhere: whether they are met (`harness/check`).
 
 use std::time::Duration;
 
@@ -82,6 +82,17 @@ impl RecoveryFigure {
             Self::LagNormal => "lag_normal",
         }
     }
+}
+
+/// What is asked of core under a greater load of deposits.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct OverloadObjectives {
+    /// The most that core's posting p99 in the window may be of the one before, in thousandths.
+    pub posting_p99: Option<u64>,
+    /// The longest from the window's end until the bank serves as before.
+    pub recovery: Option<Duration>,
+    /// The most deposits that are neither posted nor refused as `not-started`.
+    pub unrefused: Option<u64>,
 }
 
 /// The latencies of an operation.

@@ -80,6 +80,6 @@ fn limits_that_say_too_little_or_too_much_are_refused() {
     assert_snapshot!(refused(GOOD, &["slo.deposit.response.p99={ limit = \"2h\" }"]), @r#"--set slo.deposit.response.p99={ limit = "2h" }: slo.deposit.response.p99.limit is "2h"; accepted are "1us" to "1h""#);
     assert_snapshot!(refused(GOOD, &["slo.scroll.response.p99=1s"]), @r"
     --set slo.scroll.response.p99=1s: unknown key `scroll` in slo
-    help: accepted here: `deposit`, `transfer`, `outbound`, `recovery`
+    help: accepted here: `deposit`, `transfer`, `outbound`, `recovery`, `overload`
     ");
 }
