@@ -79,6 +79,7 @@ pub fn overload(
         sustained_per_s: sustained_per_s(operations, from_ms * MS, to_ms * MS),
         before: posting.iter().find(|span| span.to_ms == from_ms && span.from_ms == zero_ms).cloned(),
         within: posting.iter().find(|span| (span.from_ms, span.to_ms) == (from_ms, to_ms)).cloned(),
+        after: posting.last().filter(|span| span.from_ms > to_ms).cloned(),
         response_before_us: response_before_ns.map(microseconds),
         recovered_ms: recovered_ns.map(|at| (at - to_ms * MS) / MS),
         seconds_after,

@@ -166,7 +166,8 @@ pub(crate) fn ms(us: u64) -> String {
 pub(crate) fn amount(value: u64, unit: Unit) -> String {
     match unit {
         Unit::Us => ms(value),
-        Unit::Permille => format!("{:.2}x", value as f64 / 1000.0),
+        // Rounded up: what is over its limit does not read like it.
+        Unit::Permille => format!("{:.2}x", value.div_ceil(10) as f64 / 100.0),
         Unit::Count => count(value),
     }
 }

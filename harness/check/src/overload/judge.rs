@@ -11,7 +11,8 @@
 //!
 //! "Before" stands for half of what core sustains and the window for ten times that only if the same run says so: the quiet load is within
 //! [`QUIET_SHARE`] of what core sustained, the offered one at least [`OFFERED_LEAST`] of it. A figure that misses its limit under less than
-//! that misses it all the same.
+//! that misses it all the same. Nor is the limit met where posting was slow before the window for other reasons: where its p99 in the window
+//! is over the limit of the one after the recovery, the quiet load was not steady, and there is no verdict.
 
 use std::ops::RangeInclusive;
 
@@ -36,7 +37,7 @@ struct Told {
     not_reached: bool,
     /// It is not known what the figure stands for.
     unsound: Vec<String>,
-    /// The load was weaker than asked: a miss stands, a figure within its limit does not.
+    /// The load was weaker than asked, or what it is compared with flatters: a miss stands, a figure within its limit does not.
     weaker: Vec<String>,
     rests_on: String,
 }
@@ -44,7 +45,7 @@ struct Told {
 /// `record` is absent where the run is not valid, or has no such part.
 pub(crate) fn judge(objective: &Objective, record: Option<&OverloadRecord>) -> ObjectiveResult {
     let told = record.and_then(|record| match objective.latency.as_str() {
-        "posting_p99" => Some(posting_p99(record)),
+        "posting_p99" => Some(posting_p99(record, objective.limit_us)),
         "recovery" => Some(recovery(record)),
         "unrefused" => Some(unrefused(record)),
         _ => None,
@@ -86,7 +87,7 @@ pub(crate) fn unit(figure: &str) -> Unit {
     }
 }
 
-fn posting_p99(record: &OverloadRecord) -> Told {
+fn posting_p99(record: &OverloadRecord, limit: u64) -> Told {
     let mut unsound: Vec<String> = quiet_load(record).into_iter().collect();
     let spans @ [before, within] = [record.before.as_ref(), record.within.as_ref()];
     for (part, span) in ["before the window", "in the window"].into_iter().zip(spans) {
@@ -100,15 +101,27 @@ fn posting_p99(record: &OverloadRecord) -> Told {
     if before_us.is_none() {
         unsound.push("the p99 before the window is not known".to_owned());
     }
-    let ratio = |(within, before): (u64, u64)| (within * 1_000).div_ceil(before.max(1));
+    let ratio = |(within, quiet): (u64, u64)| (within * 1_000).div_ceil(quiet.max(1));
+    let after = record.after.as_ref().filter(|span| span.admitted >= ADMITTED_LEAST);
+    let to_after = within_us.zip(after.and_then(|span| span.p99_us)).map(ratio).filter(|ratio| *ratio > limit);
+    let unsteady = to_after.map(|ratio| {
+        let times = ratio.div_ceil(10) as f64 / 100.0;
+        format!("to the p99 after the recovery it is {times:.2}x: the quiet load was not steady before the window, warm up for longer")
+    });
     Told {
         unit: Unit::Permille,
         figure: within_us.zip(before_us).map(ratio),
         // Nothing is known of it but that it lies beyond the last bucket.
         not_reached: within_us.is_none(),
         unsound,
-        weaker: offered(record).into_iter().collect(),
-        rests_on: format!("{} in the window, {} before; {}", stands(within), stands(before), rates(record)),
+        weaker: offered(record).into_iter().chain(unsteady).collect(),
+        rests_on: format!(
+            "{} in the window, {} before, {} after the recovery; {}",
+            stands(within),
+            stands(before),
+            stands(record.after.as_ref()),
+            rates(record)
+        ),
     }
 }
 

@@ -55,8 +55,8 @@ fn span(from_s: i64, to_s: i64, admitted: u64, p99_us: Option<u64>) -> PostingSp
 }
 
 fn spans(before: (u64, Option<u64>), within: (u64, Option<u64>)) -> Vec<PostingSpan> {
-    let rest = span(35, 65, 4_500, Some(4_000));
-    vec![span(5, 25, before.0, before.1), span(25, 35, within.0, within.1), rest]
+    let after = [span(35, 45, 1_500, Some(9_000)), span(45, 65, 3_000, Some(4_000))];
+    [span(5, 25, before.0, before.1), span(25, 35, within.0, within.1)].into_iter().chain(after).collect()
 }
 
 fn healthy_spans() -> Vec<PostingSpan> {
@@ -109,8 +109,8 @@ fn a_bank_that_behaves_meets_all_three_a18() {
     assert_eq!(result.unit, Unit::Permille);
     assert_eq!(
         result.note.expect("what it rests on"),
-        "p99 9.0 ms of 3000 admitted in the window, p99 4.0 ms of 3000 admitted before; core sustained 300/s, the quiet load was 0.50x of \
-         it, the offered one 10.17x"
+        "p99 9.0 ms of 3000 admitted in the window, p99 4.0 ms of 3000 admitted before, p99 4.0 ms of 3000 admitted after the recovery; core \
+         sustained 300/s, the quiet load was 0.50x of it, the offered one 10.17x"
     );
 }
 
@@ -121,6 +121,24 @@ fn posting_that_slows_down_under_the_load_is_missed_a18() {
     assert_eq!(judged("posting_p99", 3_000, Some(&slow), ValidityVerdict::Valid).verdict, SloVerdict::Missed);
     let endless = record(&run(0), &spans((3_000, Some(4_000)), (3_000, None)));
     assert_eq!(told("posting_p99", 3_000, &endless), (None, SloVerdict::Missed), "beyond the last bucket");
+}
+
+#[test]
+fn a_slow_start_does_not_make_the_load_look_light() {
+    // 12.001 ms are less than three times 30 ms, but more than three times the 4 ms after the recovery.
+    let flattered = record(&run(0), &spans((3_000, Some(30_000)), (3_000, Some(12_001))));
+    let unsteady = result("posting_p99", 3_000, &flattered);
+    assert_eq!((unsteady.measured_us, unsteady.verdict), (Some(401), SloVerdict::Unmeasured));
+    let note = unsteady.note.expect("why");
+    assert!(
+        note.ends_with("it is 3.01x: the quiet load was not steady before the window, warm up for longer"),
+        "{note}"
+    );
+    let steady = record(&run(0), &spans((3_000, Some(30_000)), (3_000, Some(12_000))));
+    assert_eq!(told("posting_p99", 3_000, &steady), (Some(400), SloVerdict::Met));
+    let mut few = spans((3_000, Some(30_000)), (3_000, Some(12_001)));
+    few[3].admitted = 999;
+    assert_eq!(told("posting_p99", 3_000, &record(&run(0), &few)).1, SloVerdict::Met, "too few to compare with");
 }
 
 #[test]

@@ -27,6 +27,9 @@ pub struct OverloadRecord {
     pub before: Option<PostingSpan>,
     /// Core's posting while it lasted.
     pub within: Option<PostingSpan>,
+    /// Core's posting from ten seconds after it to the end of load; absent where nothing was seen.
+    #[serde(default)]
+    pub after: Option<PostingSpan>,
     /// 99th percentile of the response to deposits that were due before, in microseconds. What was not posted has no end; absent where
     /// there were too few, or the percentile has no end.
     pub response_before_us: Option<u64>,
