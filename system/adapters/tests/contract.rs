@@ -191,6 +191,10 @@ async fn fitting_requests(place: Place, service: &'static str) {
             let variant = &variants(&good)[place];
             let answer = send_variant(&town, operation, &good, variant).await;
             let title = format!("{}, {}", operation.title(), variant.what);
+            if let (Some(schema), Some(body)) = (operation.body(), &variant.body) {
+                let body = serde_json::from_slice(body).expect("what fits is JSON");
+                assert_eq!(document.unfit(schema, &body), Vec::<String>::new(), "{title}: it does not fit");
+            }
             if matches!(answer.status, 400 | 413 | 500..) {
                 complaints.push(format!("{title}: the answer is {} {}", answer.status, answer.body));
             }

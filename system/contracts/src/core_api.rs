@@ -30,15 +30,17 @@ pub const MAX_ENTRIES: u32 = 500;
 pub const MAX_HEADS: usize = 1_000;
 /// The longest bank code or foreign account number, in bytes.
 pub const MAX_PARTY_BYTES: usize = 64;
+/// Texts without control characters, as schemas say it.
+const PRINTABLE: &str = r"^[^\u0000-\u001f\u007f-\u009f]*$";
 
 /// An account somewhere: the sender at another bank, or whom a transfer goes to.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Party {
-    /// Bank code.
-    #[schemars(length(min = 1, max = MAX_PARTY_BYTES))]
+    /// Bank code: 1 to [`MAX_PARTY_BYTES`] bytes of UTF-8, no control characters.
+    #[schemars(length(min = 1, max = MAX_PARTY_BYTES), extend("pattern" = PRINTABLE))]
     pub bank: String,
-    /// Account number there.
-    #[schemars(length(min = 1, max = MAX_PARTY_BYTES))]
+    /// Account number there: 1 to [`MAX_PARTY_BYTES`] bytes of UTF-8, no control characters.
+    #[schemars(length(min = 1, max = MAX_PARTY_BYTES), extend("pattern" = PRINTABLE))]
     pub account: String,
 }
 

@@ -69,7 +69,7 @@ impl Document {
     }
 
     /// What does not fit a schema; fields that it does not list do not.
-    fn misfits(&self, schema: &Value, value: &Value) -> Vec<String> {
+    pub(crate) fn unfit(&self, schema: &Value, value: &Value) -> Vec<String> {
         let mut components = self.json["components"].clone();
         for schema in components["schemas"].as_object_mut().expect("schemas").values_mut() {
             if schema.get("properties").is_some() {
@@ -98,7 +98,7 @@ impl Document {
             return vec![format!("content-type {:?} is not listed", answer.kind())];
         };
         match serde_json::from_str(&answer.body) {
-            Ok(body) => self.misfits(&listed["schema"], &body),
+            Ok(body) => self.unfit(&listed["schema"], &body),
             Err(error) => vec![format!("the body is not JSON: {error}")],
         }
     }
@@ -148,7 +148,7 @@ impl Operation<'_> {
             match answer.header(&name.to_lowercase()) {
                 Some(text) => {
                     let value = text.parse::<i64>().map_or_else(|_| Value::from(text), Value::from);
-                    misfits.extend(self.document.misfits(&header["schema"], &value));
+                    misfits.extend(self.document.unfit(&header["schema"], &value));
                 }
                 None if header["required"] == true => misfits.push(format!("header {name} is missing")),
                 None => {}

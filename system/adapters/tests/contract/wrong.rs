@@ -218,7 +218,9 @@ fn texts(schema: &Map<String, Value>, within: i64) -> Vec<Value> {
         let limit = schema.get(name)?.as_i64()?;
         Some(Value::from("7".repeat(usize::try_from(limit + beyond).ok()?)))
     };
-    [length("minLength", within), length("maxLength", -within)].into_iter().flatten().collect()
+    // The one pattern there is.
+    let control = (within != 0 && schema.contains_key("pattern")).then(|| Value::from("7\n"));
+    [length("minLength", within), length("maxLength", -within), control].into_iter().flatten().collect()
 }
 
 fn size(number: u64) -> usize {
