@@ -29,7 +29,7 @@ const LOOK_EVERY: Duration = Duration::from_secs(10);
 const CREDITED: u64 = 0;
 const NEVER_GOT: u64 = 1;
 const IN_THE_SILENCE: u64 = 2;
-/// In the silence: the customer of the first asks for more, another one pays more than the hold leaves, another one pays less.
+/// In the silence: the customer of the first asks for more, another one wants more than the hold leaves.
 const IN_THE_WAY: u64 = 3;
 const TOO_MUCH: u64 = 4;
 /// Afterwards the customer of the first pays again.
@@ -40,35 +40,48 @@ const OTHERS: u64 = 100;
 const OPENING_WON: i64 = 1_000;
 const ABROAD_WON: [i64; 3] = [300, 200, 100];
 
+const POSTED: Option<HoldEnd> = Some(HoldEnd::Posted);
+const VOIDED: Option<HoldEnd> = Some(HoldEnd::Voided);
+
+/// A way to be silent, and how the three payments abroad end; nothing where either end is right.
+struct Way {
+    name: &'static str,
+    plan: fn(&mut Plan),
+    ends: [Option<HoldEnd>; 3],
+}
+
+const WAYS: [Way; 4] = [
+    Way { name: "cut_off", plan: |plan| lost_and_never(plan, silent_by_cuts), ends: [POSTED, VOIDED, VOIDED] },
+    Way {
+        name: "frozen",
+        plan: |plan| lost_and_never(plan, |plan| silent_by(plan, Kind::NodePause)),
+        // Credits and cancels lie in the same socket: either may be read first.
+        ends: [POSTED, None, None],
+    },
+    Way {
+        name: "dead",
+        plan: |plan| lost_and_never(plan, |plan| silent_by(plan, Kind::NodeKill)),
+        ends: [POSTED, VOIDED, VOIDED],
+    },
+    Way { name: "cut_off_while_they_decide", plan: taken_on, ends: [POSTED, POSTED, VOIDED] },
+];
+
 pub(crate) fn trials() -> Vec<Trial> {
-    let (posted, voided) = (Some(HoldEnd::Posted), Some(HoldEnd::Voided));
-    let credited_and_not = [posted, voided, voided];
-    let both_credited = [posted, posted, voided];
-    // Credits and cancels lie in the same socket: either may be read first.
-    let either = [posted, None, None];
-    let ways: [(&str, fn(&mut Plan), _); 4] = [
-        ("cut_off", |plan| lost_and_never(plan, silent_by_cuts), credited_and_not),
-        ("frozen", |plan| lost_and_never(plan, |plan| silent_by(plan, Kind::NodePause)), either),
-        ("dead", |plan| lost_and_never(plan, |plan| silent_by(plan, Kind::NodeKill)), credited_and_not),
-        ("cut_off_while_they_decide", taken_on, both_credited),
-    ];
-    let trial = |(name, way, ends): (&'static str, fn(&mut Plan), [Option<HoldEnd>; 3])| {
-        Trial::test(
-            format!("worlds::silence::d39_banks_that_are_{name}_for_an_hour_keep_holds_and_nobody_else"),
-            move || {
-                let mut plan = hour();
-                way(&mut plan);
-                plan::check(&plan).map_err(|error| error.to_string())?;
-                for chance in 0..STREAMS {
-                    let options = Options { watch_every: Some(LOOK_EVERY), ..Options::default() };
-                    let outcome = run(&Plan { chance, ..plan.clone() }, &options);
-                    judge(&plan, &outcome, &ends).map_err(|said| format!("stream {chance}: {said}"))?;
-                }
-                Ok(())
-            },
-        )
+    let trial = |way: &'static Way| {
+        let name = format!("worlds::silence::d39_banks_that_are_{}_for_an_hour_keep_holds_and_nobody_else", way.name);
+        Trial::test(name, move || {
+            let mut plan = hour();
+            (way.plan)(&mut plan);
+            plan::check(&plan).map_err(|error| error.to_string())?;
+            for chance in 0..STREAMS {
+                let options = Options { watch_every: Some(LOOK_EVERY), ..Options::default() };
+                let outcome = run(&Plan { chance, ..plan.clone() }, &options);
+                judge(&plan, &outcome, &way.ends).map_err(|said| format!("stream {chance}: {said}"))?;
+            }
+            Ok(())
+        })
     };
-    ways.into_iter().map(trial).collect()
+    WAYS.iter().map(trial).collect()
 }
 
 /// An hour with some life in it. What ticks, ticks slowly: nothing of it matters here, and an hour is long.
