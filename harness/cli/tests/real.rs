@@ -15,23 +15,31 @@ mod faults;
 mod interrupt;
 #[path = "real/kill.rs"]
 mod kill;
+#[path = "real/leftovers.rs"]
+mod leftovers;
+#[path = "real/protections.rs"]
+mod protections;
 #[path = "real/run.rs"]
 mod run;
 #[path = "real/simulate.rs"]
 mod simulate;
 #[path = "real/tamper.rs"]
 mod tamper;
+#[path = "real/transfers.rs"]
+mod transfers;
 #[path = "real/usage.rs"]
 mod usage;
 
 use libtest_mimic::{Arguments, Trial};
 
 fn main() {
+    let root = leftovers::Root::new();
     let mut arguments = Arguments::from_args();
     arguments.test_threads = Some(1);
     let mut trials: Vec<Trial> = Vec::new();
     let simulated = simulate::cases();
-    let real = [run::cases(), tamper::cases(), interrupt::cases(), kill::cases(), faults::cases()];
+    let broken = [interrupt::cases(), kill::cases(), faults::cases()];
+    let real = [run::cases(), tamper::cases(), transfers::cases(), protections::cases()].into_iter().chain(broken);
     for cases in [usage::cases(), simulated].into_iter().chain(real) {
         trials.extend(cases.into_iter().map(trial));
     }
@@ -46,7 +54,15 @@ fn main() {
             Err(reason) => trial(case).with_kind(reason.in_brief()).with_ignored_flag(true),
         });
     }
-    libtest_mimic::run(&arguments, trials).exit();
+    let conclusion = libtest_mimic::run(&arguments, trials);
+    support::remove_short_run();
+    let left = root.left();
+    drop(root);
+    if !left.is_empty() {
+        eprintln!("the trials left something in their temporary folder: {left:#?}");
+        std::process::exit(101);
+    }
+    conclusion.exit();
 }
 
 fn trial((name, case): support::Case) -> Trial {

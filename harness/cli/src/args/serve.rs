@@ -14,7 +14,7 @@ pub(crate) enum Serve {
     Core(ServeCore),
     /// A channel: takes transfers and answers customers from its own copy; one or more
     Channel(ServeChannel),
-    /// The other banks: take what is sent to them, and answer late, never or twice
+    /// The other banks: take what is sent to them, and answer at once, late, twice, or not until asked again
     Banks(ServeBanks),
 }
 
@@ -29,7 +29,7 @@ pub(crate) struct ServeCore {
     /// The address to listen on
     #[arg(long)]
     pub(crate) listen: SocketAddr,
-    /// The other banks' base URL, for example http://127.0.0.1:7002; without it no transfer to them ends
+    /// The other banks' base URL, for example http://127.0.0.1:7002; without it core refuses new transfers to them (400, to.bank)
     #[arg(long)]
     pub(crate) banks: Option<String>,
     /// The most requests in one posting transaction
@@ -44,10 +44,10 @@ pub(crate) struct ServeCore {
     /// From when a transfer's validity counts: relative (its arrival) or absolute (when its caller began it)
     #[arg(long, default_value = "relative")]
     pub(crate) deadline: String,
-    /// Milliseconds after which a transfer to another bank that has not answered is cancelled there
+    /// Milliseconds after which another bank that has not answered is asked to cancel a transfer
     #[arg(long, default_value_t = 60_000)]
     pub(crate) outbound_expiry_ms: u64,
-    /// Takes a weaker arm of a protection, such as fence=plain_read; may be repeated
+    /// Switches a protection of core's off by taking a weaker arm, such as fence=plain_read; may be repeated, docs/protections.md lists all
     #[arg(long = "unsafe", value_name = "KEY=ARM")]
     pub(crate) weaker: Vec<String>,
     /// Database connections; the default is what core uses
@@ -93,7 +93,7 @@ pub(crate) struct ServeChannel {
     /// Milliseconds during which core may still post a transfer
     #[arg(long, default_value_t = 5_000, value_parser = clap::value_parser!(u64).range(1..))]
     pub(crate) validity_ms: u64,
-    /// Takes a weaker arm of a protection, such as polling=off; may be repeated
+    /// Switches a protection of a channel's off by taking a weaker arm, such as polling=off; may be repeated, docs/protections.md lists all
     #[arg(long = "unsafe", value_name = "KEY=ARM")]
     pub(crate) weaker: Vec<String>,
     /// Database connections; eight may be advancing or storing transfers, the rest is for pages
@@ -112,22 +112,22 @@ pub(crate) struct ServeBanks {
     /// The address to listen on
     #[arg(long)]
     pub(crate) listen: SocketAddr,
-    /// Thousandths of the credits that are decided late
+    /// Thousandths of the credits that are decided late, and told by a callback
     #[arg(long, default_value_t = 0, value_parser = clap::value_parser!(u32).range(..=1_000))]
     pub(crate) late_permille: u32,
-    /// Thousandths of the credits that are never answered by themselves
+    /// Thousandths of the credits of which nothing is told until core asks again
     #[arg(long, default_value_t = 0, value_parser = clap::value_parser!(u32).range(..=1_000))]
     pub(crate) never_permille: u32,
-    /// Thousandths of the credits that are answered twice
+    /// Thousandths of the credits of which core is told twice
     #[arg(long, default_value_t = 0, value_parser = clap::value_parser!(u32).range(..=1_000))]
     pub(crate) twice_permille: u32,
-    /// Thousandths of the credits that are refused
+    /// Thousandths of the credits that are refused, in whichever way that is told
     #[arg(long, default_value_t = 0, value_parser = clap::value_parser!(u32).range(..=1_000))]
     pub(crate) refused_permille: u32,
-    /// The shortest time of a late answer, in milliseconds
+    /// The shortest time of a late answer, or until the second of two, in milliseconds
     #[arg(long, default_value_t = 100)]
     pub(crate) late_from_ms: u64,
-    /// The longest time of a late answer, in milliseconds
+    /// The longest of these times, in milliseconds
     #[arg(long, default_value_t = 2_000)]
     pub(crate) late_to_ms: u64,
     /// What the shares are drawn from, together with each transfer's id

@@ -135,7 +135,7 @@ fn verdict(outcome: &Outcome) {
 mod tests {
     use std::time::Duration;
 
-    use bankstorm_simulator::world::{Outcome, Violation};
+    use bankstorm_simulator::world::{Outcome, Violation, Watched};
 
     #[test]
     fn a_violation_is_6_and_what_could_not_be_judged_4() {
@@ -151,8 +151,10 @@ mod tests {
                 virtual_time: Duration::ZERO,
                 operations: std::collections::BTreeMap::new(),
                 markers: std::collections::BTreeMap::new(),
+                figures: std::collections::BTreeMap::new(),
                 struck: Vec::new(),
                 violations: found.iter().map(violation).collect(),
+                watched: Watched::default(),
                 trace: Vec::new(),
             })
         };

@@ -14,10 +14,12 @@ use nix::unistd::Pid;
 
 use crate::faults::{broken_and_healed, every_kind};
 use crate::support::{Case, LONG, Running, code, output, pause, short_run, text};
+use crate::transfers::sent_and_settled;
 
 pub(crate) fn cases() -> Vec<Case> {
     vec![
         ("containers_run_the_same_plan_and_leave_nothing", containers_run_the_same_plan),
+        ("containers_send_to_other_banks_and_hear_from_them", containers_send_to_other_banks),
         ("containers_every_kind_of_node_is_broken_and_healed", containers_every_kind_of_node_is_broken),
         ("containers_ctrl_c_leaves_nothing", containers_ctrl_c_leaves_nothing),
         ("containers_kill_9_of_the_harness_leaves_nothing", containers_kill_9_of_the_harness_leaves_nothing),
@@ -90,6 +92,13 @@ fn containers_run_the_same_plan() {
     let ids = |json: &RunJson| json.guarantees.checks.iter().map(|check| check.id.clone()).collect::<Vec<_>>();
     assert_eq!(ids(&json), ids(&local), "the same checks");
     assert_eq!(held(), before, "nothing is left: {log}");
+}
+
+fn containers_send_to_other_banks() {
+    let before = held();
+    let json = sent_and_settled("containers", &name());
+    assert_eq!(json.environment, "containers");
+    assert_eq!(held(), before, "nothing is left");
 }
 
 fn containers_every_kind_of_node_is_broken() {

@@ -20,10 +20,10 @@ pub(crate) fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../..").canonicalize().expect("the workspace")
 }
 
-/// The binary, in the repository's root.
+/// The binary, in the repository's root. Its temporary folders lie where those of the trials do (`leftovers`).
 pub(crate) fn bankstorm(args: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_bankstorm"));
-    command.current_dir(root()).args(args).stdin(Stdio::null());
+    command.current_dir(root()).args(args).stdin(Stdio::null()).env("TMPDIR", tempfile::env::temp_dir());
     command
 }
 
@@ -95,14 +95,22 @@ pub(crate) fn only_run(home: &Path) -> RunFolder {
     RunFolder::new(&runs[0])
 }
 
+static SHORT_RUN: OnceLock<Finished> = OnceLock::new();
+
 /// The short run, made once for all tests that only look at it.
 pub(crate) fn short_run() -> &'static Finished {
-    static RUN: OnceLock<Finished> = OnceLock::new();
-    RUN.get_or_init(|| {
+    SHORT_RUN.get_or_init(|| {
         let home = tempfile::tempdir().expect("a temporary folder");
         let output = bankstorm(&SHORT).arg("--out").arg(home.path()).output().expect("the binary starts");
         Finished { home, output }
     })
+}
+
+/// Removes the short run, if there was one: nobody drops what a static holds.
+pub(crate) fn remove_short_run() {
+    if let Some(run) = SHORT_RUN.get() {
+        std::fs::remove_dir_all(run.home.path()).expect("removed");
+    }
 }
 
 /// A run in the background.

@@ -10,6 +10,7 @@ pub(crate) fn cases() -> Vec<Case> {
         ("a_mistake_on_the_command_line_is_exit_2", a_mistake_on_the_command_line_is_exit_2),
         ("a_weaker_protection_that_is_not_allowed_is_exit_2", a_weaker_protection_that_is_not_allowed_is_exit_2),
         ("a_folder_that_is_no_run_is_exit_2", a_folder_that_is_no_run_is_exit_2),
+        ("the_map_names_every_room_and_no_path_that_is_not_there", the_map_names_every_room),
     ]
 }
 
@@ -49,9 +50,16 @@ fn lists_and_schemas_are_printed() {
     let schema = output(&["schema", "scenario"]);
     let schema: serde_json::Value = serde_json::from_slice(&schema.stdout).expect("a JSON Schema");
     let validator = jsonschema::validator_for(&schema).expect("a valid JSON Schema");
-    let smoke = std::fs::read_to_string(root().join("scenarios/smoke.toml")).expect("smoke");
-    let smoke: serde_json::Value = toml::from_str(&smoke).expect("TOML");
-    assert!(validator.is_valid(&smoke), "smoke.toml follows the printed schema");
+    let mut files = 0;
+    for entry in std::fs::read_dir(root().join("scenarios")).expect("the scenarios") {
+        let path = entry.expect("an entry").path();
+        let text = std::fs::read_to_string(&path).expect("a scenario");
+        let scenario: serde_json::Value = toml::from_str(&text).expect("TOML");
+        let wrong: Vec<String> = validator.iter_errors(&scenario).map(|error| error.to_string()).collect();
+        assert!(wrong.is_empty(), "{} follows the printed schema: {wrong:?}", path.display());
+        files += 1;
+    }
+    assert!(files >= 6, "scenarios were looked at: {files}");
     for of in ["run", "simulate"] {
         let printed = output(&["schema", of]);
         let printed: serde_json::Value = serde_json::from_slice(&printed.stdout).expect("a JSON Schema");
@@ -127,5 +135,27 @@ fn a_folder_that_is_no_run_is_exit_2() {
     for command in ["check", "report"] {
         let ended = bankstorm(&[command]).arg(folder.path()).output().expect("the binary starts");
         assert_eq!(code(&ended), 2, "{command}: {}", text(&ended));
+    }
+}
+
+fn the_map_names_every_room() {
+    let map = std::fs::read_to_string(root().join("ARCHITECTURE.md")).expect("the map");
+    let named: Vec<&str> = map.split('`').skip(1).step_by(2).collect();
+    let parts = ["system", "chaos", "harness"];
+    let is_path = |name: &str| {
+        parts
+            .iter()
+            .chain(&["docs", "deploy", "scenarios", "benches"])
+            .any(|part| name.strip_prefix(part).is_some_and(|rest| rest.starts_with('/') && !rest.contains(['*', '{'])))
+    };
+    let absent: Vec<&&str> = named.iter().filter(|name| is_path(name) && !root().join(name).exists()).collect();
+    assert!(absent.is_empty(), "ARCHITECTURE.md names what is not there: {absent:?}");
+    for part in parts {
+        for room in std::fs::read_dir(root().join(part)).expect(part) {
+            let room = room.expect("an entry").path();
+            let name = format!("{part}/{}", room.file_name().expect("a name").to_string_lossy());
+            let is_room = room.join("Cargo.toml").is_file();
+            assert!(!is_room || named.contains(&name.as_str()), "ARCHITECTURE.md does not name {name}");
+        }
     }
 }
