@@ -9,12 +9,12 @@
 //! | window | the one part of the measured phase in which more deposits are planned |
 //! | sustained | deposits posted a second in the best [`SUSTAINED_NS`] of the window: what core posts when it never lacks work |
 //! | before | from the start of the measured phase to the window |
-//! | as before | of a whole second: the p99 response of the deposits due in it is at most [`RESPONSE_GROWTH`] times the one before |
+//! | as before | of a whole second: of the deposits due in it a share was posted that is at most [`SHARE_LESS`] below the one before, and their p99 response is at most [`RESPONSE_GROWTH`] times the one before |
 //! | recovered | the first moment from the window's end on, in steps of 100 ms, that begins [`SETTLED`] whole seconds as before |
 //! | posted | ended with a verdict, whichever |
 //! | not started | refused with 503 `not-started` |
 //!
-//! To a deposit that was not posted the response is endless: a second in which more than one of a hundred is refused is not as before.
+//! With less than [`SHARE_LEAST`] posted before, or too few, there is nothing to compare with.
 
 mod judge;
 
@@ -37,6 +37,10 @@ pub const SUSTAINED_NS: i64 = 5 * SECOND;
 pub const SETTLED: i64 = 3;
 /// How much longer a response may be than before.
 pub const RESPONSE_GROWTH: u64 = 3;
+/// How much less of a second's deposits may be posted than before, as a share of them.
+pub const SHARE_LESS: f64 = 0.01;
+/// The least share posted before the window that is something to compare with.
+pub const SHARE_LEAST: f64 = 0.9;
 /// The least deposits before the window that are something to compare with.
 pub const RESPONSES_LEAST: usize = 100;
 
@@ -65,11 +69,12 @@ pub fn overload(
     let zero_ms = measured.from_ns / MS;
     let (from_ms, to_ms) = (zero_ms + from, zero_ms + to);
     let deposits = Deposits::of(operations);
-    let response_before_ns = deposits.p99_ns(measured.from_ns, from_ms * MS, RESPONSES_LEAST);
-    let limit_ns = response_before_ns.map(|before| before * RESPONSE_GROWTH);
-    let recovered_ns = limit_ns.and_then(|limit| deposits.recovered(to_ms * MS, measured.ended_ns, limit));
+    let before = deposits
+        .served(measured.from_ns, from_ms * MS)
+        .filter(|before| before.due >= RESPONSES_LEAST && before.share >= SHARE_LEAST);
+    let recovered_ns = before.and_then(|before| deposits.recovered(to_ms * MS, measured.ended_ns, before));
     let (seconds_after, seconds_disturbed) =
-        recovered_ns.zip(limit_ns).map_or((0, 0), |(from, limit)| deposits.disturbed(from, measured.ended_ns, limit));
+        recovered_ns.zip(before).map_or((0, 0), |(from, before)| deposits.disturbed(from, measured.ended_ns, before));
     let (in_window, outside) = endings(operations, from_ms * MS, to_ms * MS);
     Some(OverloadRecord {
         from_ms,
@@ -80,7 +85,8 @@ pub fn overload(
         before: posting.iter().find(|span| span.to_ms == from_ms && span.from_ms == zero_ms).cloned(),
         within: posting.iter().find(|span| (span.from_ms, span.to_ms) == (from_ms, to_ms)).cloned(),
         after: posting.last().filter(|span| span.from_ms > to_ms).cloned(),
-        response_before_us: response_before_ns.map(microseconds),
+        response_before_us: before.map(|before| microseconds(before.p99_ns)),
+        posted_before: before.map(|before| before.share),
         recovered_ms: recovered_ns.map(|at| (at - to_ms * MS) / MS),
         seconds_after,
         seconds_disturbed,
@@ -135,46 +141,57 @@ fn sustained_per_s(operations: &[OperationRow], from_ns: i64, to_ns: i64) -> f64
     most as f64 * SECOND as f64 / SUSTAINED_NS as f64
 }
 
-/// Deposits in the order in which they were due, each with its response; that of one that was not posted is endless.
-struct Deposits(Vec<(i64, u64)>);
+/// How the deposits due in some time were served.
+#[derive(Clone, Copy)]
+struct Served {
+    due: usize,
+    /// Of them, posted.
+    share: f64,
+    /// The response to these.
+    p99_ns: u64,
+}
+
+/// Deposits in the order in which they were due, each with its response if it was posted.
+struct Deposits(Vec<(i64, Option<u64>)>);
 
 impl Deposits {
     fn of(operations: &[OperationRow]) -> Self {
         let response = |row: &OperationRow| match (ending(row), row.acked_ns) {
-            (Ending::Posted, Some(acked_ns)) => u64::try_from(acked_ns - row.intended_ns).unwrap_or(0),
-            _ => u64::MAX,
+            (Ending::Posted, Some(acked_ns)) => Some(u64::try_from(acked_ns - row.intended_ns).unwrap_or(0)),
+            _ => None,
         };
         let mut all: Vec<_> = measured_deposits(operations).map(|row| (row.intended_ns, response(row))).collect();
         all.sort_unstable();
         Self(all)
     }
 
-    /// The p99 response of what was due in `from..to`; `None` for fewer than `least`, or if it is endless.
-    fn p99_ns(&self, from: i64, to: i64, least: usize) -> Option<u64> {
+    /// What was due in `from..to`; `None` if nothing of it was posted.
+    fn served(&self, from: i64, to: i64) -> Option<Served> {
         let index = |at: i64| self.0.partition_point(|(intended_ns, _)| *intended_ns < at);
-        let mut responses: Vec<u64> =
-            self.0[index(from)..index(to).max(index(from))].iter().map(|(_, ns)| *ns).collect();
+        let due = &self.0[index(from)..index(to).max(index(from))];
+        let mut responses: Vec<u64> = due.iter().filter_map(|(_, response)| *response).collect();
         responses.sort_unstable();
-        let is_enough = responses.len() >= least.max(1);
-        is_enough.then(|| nearest_rank(&responses, 990)).filter(|p99| *p99 < u64::MAX)
+        let share = responses.len() as f64 / due.len().max(1) as f64;
+        (!responses.is_empty()).then(|| Served { due: due.len(), share, p99_ns: nearest_rank(&responses, 990) })
     }
 
-    fn is_as_before(&self, second: i64, limit_ns: u64) -> bool {
-        self.p99_ns(second, second + SECOND, 1).is_some_and(|p99| p99 <= limit_ns)
+    fn is_as_before(&self, second: i64, before: Served) -> bool {
+        self.served(second, second + SECOND).is_some_and(|now| {
+            now.share >= before.share - SHARE_LESS && now.p99_ns <= before.p99_ns.saturating_mul(RESPONSE_GROWTH)
+        })
     }
 
     /// When the bank had recovered.
-    fn recovered(&self, from: i64, ended_ns: i64, limit_ns: u64) -> Option<i64> {
+    fn recovered(&self, from: i64, ended_ns: i64, before: Served) -> Option<i64> {
         let mut starts = (0..).map(|step| from + step * STEP).take_while(|start| start + SETTLED * SECOND <= ended_ns);
-        starts.find(|start| (0..SETTLED).all(|second| self.is_as_before(start + second * SECOND, limit_ns)))
+        starts.find(|start| (0..SETTLED).all(|second| self.is_as_before(start + second * SECOND, before)))
     }
 
     /// Whole seconds of a time, and those that were not as before.
-    fn disturbed(&self, from: i64, ended_ns: i64, limit_ns: u64) -> (u64, u64) {
+    fn disturbed(&self, from: i64, ended_ns: i64, before: Served) -> (u64, u64) {
         let seconds = (0..).map(|second| from + second * SECOND).take_while(|start| start + SECOND <= ended_ns);
-        seconds.fold((0, 0), |(all, disturbed), start| {
-            (all + 1, disturbed + u64::from(!self.is_as_before(start, limit_ns)))
-        })
+        seconds
+            .fold((0, 0), |(all, disturbed), start| (all + 1, disturbed + u64::from(!self.is_as_before(start, before))))
     }
 }
 

@@ -133,6 +133,7 @@ fn recovery(record: &OverloadRecord) -> Told {
     // More than half of what core sustains may be more than it can come back with; less is no excuse.
     unsound.extend(quiet_load(record).filter(|_| record.quiet_per_s > QUIET_SHARE.end() * record.sustained_per_s));
     let weaker = quiet_load(record).filter(|_| unsound.is_empty()).into_iter().chain(offered(record)).collect();
+    let posted = record.posted_before.map_or_else(|| "-".to_owned(), |share| format!("{:.1} %", share * 100.0));
     let before = record.response_before_us.map_or_else(|| "-".to_owned(), ms);
     let recovered_us = |ms: i64| u64::try_from(ms).unwrap_or(0) * 1_000;
     Told {
@@ -142,7 +143,7 @@ fn recovery(record: &OverloadRecord) -> Told {
         unsound,
         weaker,
         rests_on: format!(
-            "response p99 before the window {before}; of {} whole seconds after the recovery {} were not as before",
+            "before the window {posted} posted, with a response p99 of {before}; of {} whole seconds after the recovery {} were not as before",
             record.seconds_after, record.seconds_disturbed
         ),
     }

@@ -244,11 +244,18 @@ fn a_relapse_is_counted_and_one_refusal_of_a_second_is_not_one() {
 #[test]
 fn without_anything_to_compare_with_recovery_is_unmeasured() {
     let mut rows = run(0);
-    for row in rows.iter_mut().filter(|row| row.intended_ns < 6 * SECOND) {
-        *row = refused(row.intended_ns);
-    }
+    let refuse = |rows: &mut Vec<OperationRow>, second: i64| {
+        let of_second =
+            rows.iter_mut().filter(|row| (second * SECOND..(second + 1) * SECOND).contains(&row.intended_ns));
+        of_second.for_each(|row| *row = refused(row.intended_ns));
+    };
+    refuse(&mut rows, 5);
+    refuse(&mut rows, 6);
+    let found = record(&rows, &healthy_spans());
+    assert_eq!((found.posted_before, found.recovered_ms), (Some(0.9), Some(0)), "two of twenty were refused before");
+    refuse(&mut rows, 7);
     let refused_before = record(&rows, &healthy_spans());
-    assert_eq!(refused_before.response_before_us, None, "one of twenty was refused before");
+    assert_eq!((refused_before.response_before_us, refused_before.posted_before), (None, None), "three were");
     assert_eq!(told("recovery", 10_000_000, &refused_before), (None, SloVerdict::Unmeasured));
     rows.retain(|row| row.intended_ns >= WINDOW.start * SECOND);
     assert_eq!(record(&rows, &healthy_spans()).response_before_us, None);

@@ -30,9 +30,11 @@ pub struct OverloadRecord {
     /// Core's posting from ten seconds after it to the end of load; absent where nothing was seen.
     #[serde(default)]
     pub after: Option<PostingSpan>,
-    /// 99th percentile of the response to deposits that were due before, in microseconds. What was not posted has no end; absent where
-    /// there were too few, or the percentile has no end.
+    /// 99th percentile of the response to deposits that were due before and were posted, in microseconds; absent where they were too few.
     pub response_before_us: Option<u64>,
+    /// The share of the deposits due before that were posted, 0 to 1; absent likewise.
+    #[serde(default)]
+    pub posted_before: Option<f64>,
     /// From the end of the greater load until the bank served as before, in milliseconds; absent where that was not seen.
     pub recovered_ms: Option<i64>,
     /// Whole seconds from then to the end of load.

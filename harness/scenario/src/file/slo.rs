@@ -42,8 +42,8 @@ pub struct Overload {
     /// half of what core posted a second in the window, and all loads are ten times that together.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub posting_p99: Option<FactorText>,
-    /// From the window's end until three whole seconds one after the other have a response p99 of at most three times the one before the
-    /// window, what is refused counting as never answered.
+    /// From the window's end until three whole seconds one after the other are as before the window: at most one of a hundred deposits less
+    /// is posted, and their response p99 is at most three times as long.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub recovery: Option<DurationText>,
     /// Deposits that were neither posted nor refused as `not-started`.
