@@ -88,6 +88,7 @@ fn system_of(system: &System) -> file::System {
         }),
         core_batch: Some(system.core_batch.into()),
         core_slots: Some(system.core_slots.into()),
+        core_posting_cost: Some(DurationText(system.core_posting_cost)),
         core_admitted: Some(system.core_admitted.into()),
         outbound_expiry: Some(DurationText(system.outbound_expiry)),
         protections: system.protections.typed(),

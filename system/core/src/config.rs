@@ -25,6 +25,9 @@ pub struct CoreConfig {
     pub posting_slots: usize,
     /// The most deposits and transfers in one transaction. Default 200: more lengthens the lock hold and gains nothing (domain.md 4.1).
     pub batch_max: usize,
+    /// What a posting transaction costs beyond the database's time: waited once before each, in its slot, holding no connection and no lock. It
+    /// makes a core that sustains less than its disk would: `posting_slots` * `batch_max` every so often at most. Default none.
+    pub posting_cost: Duration,
     /// Transactions in flight for accounts that had to leave their batch. Default 2.
     pub alone_slots: usize,
     /// `resolve` transactions in flight. Default 2.
@@ -96,6 +99,7 @@ impl Default for CoreConfig {
         Self {
             posting_slots: 4,
             batch_max: 200,
+            posting_cost: Duration::ZERO,
             alone_slots: 2,
             resolve_slots: 2,
             read_slots: 3,

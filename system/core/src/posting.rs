@@ -181,6 +181,9 @@ impl<O: CoreOutside> Posting<O> {
     /// One transaction.
     async fn attempt(&self, mode: Mode, claim_wait: Duration, jobs: Vec<Job>) -> Attempt {
         self.count_batch(jobs.len());
+        if !self.config.posting_cost.is_zero() {
+            tokio::time::sleep(self.config.posting_cost).await;
+        }
         let mut booking = match self.begin().await {
             Ok(booking) => booking,
             Err(error) => return self.none_started(jobs, &format!("nothing was done: {error}")),

@@ -38,6 +38,9 @@ pub(crate) struct ServeCore {
     /// Posting transactions at once; each takes a connection
     #[arg(long, default_value_t = CoreConfig::default().posting_slots, value_parser = at_least_one)]
     pub(crate) posting_slots: usize,
+    /// Microseconds that each posting transaction costs beyond the database's time, for a core that sustains less
+    #[arg(long, default_value_t = 0, value_parser = clap::value_parser!(u64).range(..=1_000_000))]
+    pub(crate) posting_cost_us: u64,
     /// The most requests admitted and not answered yet, beyond which further ones are refused
     #[arg(long, default_value_t = CoreConfig::default().admitted_max, value_parser = at_least_one)]
     pub(crate) admitted_max: usize,

@@ -59,6 +59,7 @@ pub(super) fn core(environment: &dyn Environment, scenario: &Scenario) -> Servic
         format!("--listen={}", environment.listen("core")),
         format!("--batch-max={}", system.core_batch),
         format!("--posting-slots={}", system.core_slots),
+        format!("--posting-cost-us={}", system.core_posting_cost.as_micros()),
         format!("--connections={}", connections(system.core_slots)),
         format!("--admitted-max={}", system.core_admitted),
         format!("--deadline={}", system.deadline.as_str()),

@@ -27,6 +27,7 @@ async fn serve_core(options: ServeCore) -> Result<u8, CliError> {
     let config = CoreConfig {
         batch_max: options.batch_max,
         posting_slots: options.posting_slots,
+        posting_cost: Duration::from_micros(options.posting_cost_us),
         admitted_max: options.admitted_max,
         deadline: deadline(&options.deadline)?,
         outbound_expiry: Duration::from_millis(options.outbound_expiry_ms),

@@ -52,6 +52,7 @@ pub(crate) fn scenario(seed: u64) -> Scenario {
             deadline: Deadline::Relative,
             core_batch: 200,
             core_slots: 4,
+            core_posting_cost: Duration::ZERO,
             core_admitted: 10_000,
             outbound_expiry: Duration::from_secs(60),
             protections: bankstorm_scenario::protections::Protections::default(),

@@ -43,6 +43,13 @@ pub(super) fn system(typed: &file::System) -> Result<System, Refusal> {
         },
         core_batch: count("system.core_batch", typed.core_batch, 200, 1, 10_000)?,
         core_slots: count("system.core_slots", typed.core_slots, 4, 1, 16)?,
+        core_posting_cost: span(
+            "system.core_posting_cost",
+            typed.core_posting_cost,
+            Duration::ZERO,
+            Duration::ZERO,
+            seconds(1),
+        )?,
         core_admitted: count("system.core_admitted", typed.core_admitted, 10_000, 1, 1_000_000)?,
         outbound_expiry: span(
             "system.outbound_expiry",

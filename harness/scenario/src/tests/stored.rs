@@ -116,6 +116,7 @@ fn a_stored_scenario_is_pleasant_to_read() {
     deadline = "relative"
     core_batch = 200
     core_slots = 4
+    core_posting_cost = "0s"
     core_admitted = 10000
     outbound_expiry = "1m"
 

@@ -7,6 +7,7 @@ mod bench;
 mod contention;
 mod digests;
 mod outbound;
+mod overload;
 mod restart;
 mod store;
 mod transfers;
