@@ -43,7 +43,7 @@ pub fn markdown(input: &ReportInput) -> String {
     list(&mut out, "Not in the run folder", input.missing.iter().map(|gap| cell(gap)));
     table(&mut out, "Operations, measured phase", &tables::load(run));
     if run.validity.verdict == ValidityVerdict::Invalid {
-        out.push_str("\n> The run is invalid: the latencies were shaped by the measuring side. Do not quote them.\n");
+        out.push_str("\n> The run is invalid, for the reasons above. Do not quote its latencies.\n");
     }
     table(&mut out, "Latency", &tables::latency(run));
     for (what, bounds, all) in tables::upper_bounds(run) {

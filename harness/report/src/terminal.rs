@@ -25,7 +25,7 @@ pub fn summary(run: &RunJson, folder: &RunFolder, colour: bool) -> String {
     if run.validity.verdict == ValidityVerdict::Invalid && !run.latency_us.is_empty() {
         out.blank();
         out.wrapped(
-            "The run is invalid: the latencies below were shaped by the measuring side. Do not quote them.",
+            "The run is invalid, for the reasons above. Do not quote the latencies below.",
             INDENT,
         );
     }

@@ -71,7 +71,7 @@ pub(crate) fn headline(run: &RunJson) -> (&'static str, &'static str, Tone) {
     match (run.validity.verdict, run.guarantees.verdict, run.slo.verdict) {
         (ValidityVerdict::Invalid, _, _) => (
             "The speed figures of this run may not be used",
-            "The measuring side, not the bank, shaped them; the reasons are below. No guarantee was seen broken.",
+            "The reasons are below; most often the measuring side, not the bank, shaped them. No guarantee was seen broken.",
             Tone::Bad,
         ),
         (ValidityVerdict::Inconclusive, _, _) => (
@@ -111,7 +111,7 @@ pub(crate) fn headline(run: &RunJson) -> (&'static str, &'static str, Tone) {
 pub(crate) fn meanings(run: &RunJson) -> [&'static str; 3] {
     let validity = match run.validity.verdict {
         ValidityVerdict::Valid => "The measuring side kept up, so the figures speak of the bank.",
-        ValidityVerdict::Invalid => "The measuring side shaped the figures; do not quote them.",
+        ValidityVerdict::Invalid => "The figures may not be quoted, for the reasons that are listed.",
         ValidityVerdict::Inconclusive => "It cannot be told whether the figures may be believed.",
     };
     let guarantees = match run.guarantees.verdict {

@@ -113,7 +113,7 @@ pub struct System {
     /// Transactions in which core posts at once; 4 unless given.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub core_slots: Option<i64>,
-    /// What each of core's posting transactions costs beyond the database's time, to have a core that sustains less; 0s unless given.
+    /// What each batch that core posts costs beyond the database's time, to have a core that sustains less; 0s unless given.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub core_posting_cost: Option<DurationText>,
     /// The most requests that core takes on and has not answered yet, beyond which it refuses; 10,000 unless given.

@@ -87,7 +87,7 @@ pub struct System {
     pub core_batch: u32,
     /// Posting transactions of core at once.
     pub core_slots: u32,
-    /// What each posting transaction of core costs beyond the database's time.
+    /// What each batch that core posts costs beyond the database's time.
     pub core_posting_cost: Duration,
     /// The most requests that core takes on and has not answered yet.
     pub core_admitted: u32,

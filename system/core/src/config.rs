@@ -23,10 +23,10 @@ pub enum Deadline {
 pub struct CoreConfig {
     /// Posting transactions in flight (D37 wants at least 4). Default 4.
     pub posting_slots: usize,
-    /// The most deposits and transfers in one transaction. Default 200: more lengthens the lock hold and gains nothing (domain.md 4.1).
+    /// The most deposits and transfers in one transaction. Default 200: more lengthens the lock hold and gains nothing.
     pub batch_max: usize,
-    /// What a posting transaction costs beyond the database's time: waited once before each, in its slot, holding no connection and no lock. It
-    /// makes a core that sustains less than its disk would: `posting_slots` * `batch_max` every so often at most. Default none.
+    /// What a batch costs beyond the database's time: waited once before it, in its slot, holding no connection and no lock; the same for those
+    /// that had to leave their batch. It makes a core that sustains less than its disk would. Default none.
     pub posting_cost: Duration,
     /// Transactions in flight for accounts that had to leave their batch. Default 2.
     pub alone_slots: usize,

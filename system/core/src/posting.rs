@@ -150,6 +150,10 @@ impl<O: CoreOutside> Posting<O> {
 
     /// Posts jobs and answers them; gives back those that must be posted alone, once everything here is committed.
     async fn post(&self, mode: Mode, jobs: Vec<Job>) -> Vec<Left> {
+        if !self.config.posting_cost.is_zero() {
+            // Once, however often the group is taken apart.
+            tokio::time::sleep(self.config.posting_cost).await;
+        }
         let batch = collapse(jobs);
         if batch.collapsed > 0 {
             self.outside.points().reached(markers::COLLAPSED);
@@ -181,9 +185,6 @@ impl<O: CoreOutside> Posting<O> {
     /// One transaction.
     async fn attempt(&self, mode: Mode, claim_wait: Duration, jobs: Vec<Job>) -> Attempt {
         self.count_batch(jobs.len());
-        if !self.config.posting_cost.is_zero() {
-            tokio::time::sleep(self.config.posting_cost).await;
-        }
         let mut booking = match self.begin().await {
             Ok(booking) => booking,
             Err(error) => return self.none_started(jobs, &format!("nothing was done: {error}")),

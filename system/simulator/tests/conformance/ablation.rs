@@ -1,4 +1,4 @@
-//! Protections taken off, one at a time: the check that chaos.md names sees each missing, and sees nothing where it is not.
+//! Protections taken off, one at a time: the check that docs/protections.md names sees each missing, and sees nothing where it is not.
 //!
 //! In: the table (`ablate::ROWS`). Out: a trial a row, and the table. Elsewhere: what provokes each, and what counts (`ablate`); as many
 //! seeds as one likes (`bankstorm ablate`).
