@@ -114,9 +114,13 @@ impl<O: CoreOutside> Outbound<O> {
             }
             Err(trouble) => {
                 // The bank may never say it again.
-                self.known().learn(answer.id, definite, Instant::now());
+                let kept = self.known().learn(answer.id, definite, Instant::now());
                 self.bell.notify_one();
                 CoreResponse::Problem(match trouble {
+                    // Its word will be used: "nothing was begun" would not be true.
+                    Trouble::NotStarted(detail) if kept => {
+                        Problem::new(ProblemKind::Unknown, format!("kept, and used as soon as that works: {detail}"))
+                    }
                     Trouble::NotStarted(detail) => Problem::new(ProblemKind::NotStarted, detail),
                     Trouble::Unknown(detail) => Problem::new(ProblemKind::Unknown, detail),
                 })

@@ -131,9 +131,9 @@ impl Known {
         self.due.insert((at, id));
     }
 
-    /// Its definite answer came from elsewhere and could not be used yet: its turn comes soon, unless somebody is at it.
-    pub(super) fn learn(&mut self, id: TransferId, answer: Definite, now: Instant) {
-        let Some(entry) = self.entries.get_mut(&id) else { return };
+    /// Its definite answer came from elsewhere and could not be used yet: its turn comes soon, unless somebody is at it. Whether it is known.
+    pub(super) fn learn(&mut self, id: TransferId, answer: Definite, now: Instant) -> bool {
+        let Some(entry) = self.entries.get_mut(&id) else { return false };
         if entry.answer.is_none() {
             entry.answer = Some(answer);
             entry.pause = self.pause_first;
@@ -144,6 +144,7 @@ impl Known {
             self.due.insert((at, id));
             entry.due = Some(at);
         }
+        true
     }
 
     /// Whether there is room now and one was turned away before: then it is worth a look. Told once.
