@@ -17,6 +17,8 @@ use crate::ordered::{AccountKey, Ordered, channel_entries, channel_transfers, co
 pub struct DoubleShown;
 
 const VIOLATION: &str = "double-shown";
+/// Pages that list anything as in progress: without any, only the tables at the end were judged.
+const LISTING: &str = "pages_with_pending";
 
 impl Check for DoubleShown {
     fn id(&self) -> &'static str {
@@ -28,7 +30,8 @@ impl Check for DoubleShown {
     }
 
     fn explains(&self) -> &'static str {
-        "No page lists as in progress a transfer whose row its snapshot has, and at the end none is stored so (double-shown)."
+        "No page lists as in progress a transfer whose row its snapshot has, and at the end none is stored so (double-shown). \
+         How many pages list any is counted (pages_with_pending)."
     }
 
     fn applies(&self, context: &Context) -> bool {
@@ -46,6 +49,7 @@ fn served(source: &dyn Source, tally: &mut Tally) -> Result<(), ReadError> {
     let mut core = core_entries(source);
     let mut rows: Vec<(u128, i64)> = Vec::new();
     let mut of = None;
+    tally.count(LISTING, 0);
     while let Some(page) = served.take()? {
         if page.outcome != "ok" {
             continue;
@@ -54,6 +58,7 @@ fn served(source: &dyn Source, tally: &mut Tally) -> Result<(), ReadError> {
         if page.pending.is_empty() {
             continue;
         }
+        tally.count(LISTING, 1);
         if of != Some(page.account) {
             of = Some(page.account);
             read(page.account, &mut core, &mut rows)?;
@@ -144,6 +149,20 @@ mod tests {
         assert_eq!(bank.source.pages[pages[0]].as_of_seq, 5);
         bank.source.pages[pages[0]].pending = pending_bytes([POSTED]);
         bank.assert_all_hold();
+    }
+
+    #[test]
+    fn how_many_pages_could_have_shown_it_is_told() {
+        let mut bank = Bank::good();
+        let listing = |bank: &Bank| bank.result("S7").figures.get("pages_with_pending").copied();
+        bank.source.pages.iter_mut().for_each(|page| page.pending.clear());
+        assert_eq!(listing(&bank), Some(0), "told that there was none");
+        let pages = bank.pages_of(PAYER);
+        for index in [pages[0], pages[1]] {
+            bank.source.pages[index].pending = pending_bytes([LOST]);
+        }
+        bank.source.pages[pages[1]].outcome = "unknown".to_owned();
+        assert_eq!(listing(&bank), Some(1), "what is no page lists nothing");
     }
 
     #[test]

@@ -12,7 +12,7 @@
 //! | as before | of a whole second: of the deposits due in it a share was posted that is at most [`SHARE_LESS`] below the one before, and their p99 response is at most [`RESPONSE_GROWTH`] times the one before |
 //! | recovered | the first moment from the window's end on, in steps of 100 ms, that begins [`SETTLED`] whole seconds as before |
 //! | posted | ended with a verdict, whichever |
-//! | not started | refused with 503 `not-started` |
+//! | not started | refused with 503 `not-started` within [`REFUSED_WITHIN_NS`] of being sent; later is another ending |
 //!
 //! With less than [`SHARE_LEAST`] posted before, or too few, there is nothing to compare with.
 
@@ -43,6 +43,9 @@ pub const SHARE_LESS: f64 = 0.01;
 pub const SHARE_LEAST: f64 = 0.9;
 /// The least deposits before the window that are something to compare with.
 pub const RESPONSES_LEAST: usize = 100;
+
+/// How long after it was sent a refusal may come at the latest: whoever hears it later has waited as for a posting.
+pub const REFUSED_WITHIN_NS: i64 = SECOND;
 
 /// A planned load of deposits.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -102,7 +105,11 @@ fn measured_deposits(operations: &[OperationRow]) -> impl Iterator<Item = &Opera
 /// How a deposit ended.
 enum Ending {
     Posted,
-    NotStarted,
+    /// So many nanoseconds after it was sent.
+    NotStarted {
+        after_ns: i64,
+        is_late: bool,
+    },
     /// By outcome and status.
     Other(String),
 }
@@ -110,7 +117,13 @@ enum Ending {
 fn ending(row: &OperationRow) -> Ending {
     match (row.outcome.as_deref(), row.http_status) {
         (Some("ok"), _) | (Some("rejected"), Some(200..=202)) => Ending::Posted,
-        (Some("failed"), Some(503)) => Ending::NotStarted,
+        (Some("failed"), Some(503)) => {
+            let sent_ns = row.sent_ns.unwrap_or(row.intended_ns);
+            let after_ns = row.acked_ns.map_or(0, |acked_ns| acked_ns - sent_ns);
+            // Each attempt, and each pause before one, has as long.
+            let spans = 2 * i64::from(row.attempts.unwrap_or(1).max(1)) - 1;
+            Ending::NotStarted { after_ns, is_late: after_ns > spans * REFUSED_WITHIN_NS }
+        }
         (Some(outcome), Some(status)) => Ending::Other(format!("{outcome}, status {status}")),
         (Some(outcome), None) => Ending::Other(format!("{outcome}, no answer")),
         (None, _) => Ending::Other("never sent".to_owned()),
@@ -119,16 +132,35 @@ fn ending(row: &OperationRow) -> Ending {
 
 /// Those due in the window, and all others of the measured phase.
 fn endings(operations: &[OperationRow], from_ns: i64, to_ns: i64) -> (DepositEndings, DepositEndings) {
-    let (mut in_window, mut outside) = (DepositEndings::default(), DepositEndings::default());
-    for row in measured_deposits(operations) {
-        let counts = if (from_ns..to_ns).contains(&row.intended_ns) { &mut in_window } else { &mut outside };
+    let is_within = |row: &&OperationRow| (from_ns..to_ns).contains(&row.intended_ns);
+    let of = |within: bool| endings_of(measured_deposits(operations).filter(|row| is_within(row) == within));
+    (of(true), of(false))
+}
+
+fn endings_of<'a>(deposits: impl Iterator<Item = &'a OperationRow>) -> DepositEndings {
+    let mut counts = DepositEndings::default();
+    let (mut late, mut refusals_ns) = (0, Vec::new());
+    for row in deposits {
         match ending(row) {
             Ending::Posted => counts.posted += 1,
-            Ending::NotStarted => counts.not_started += 1,
+            Ending::NotStarted { after_ns, is_late } => {
+                refusals_ns.push(u64::try_from(after_ns).unwrap_or(0));
+                let count = if is_late { &mut late } else { &mut counts.not_started };
+                *count += 1;
+            }
             Ending::Other(how) => *counts.others.entry(how).or_default() += 1,
         }
     }
-    (in_window, outside)
+    if late > 0 {
+        refusals_ns.sort_unstable();
+        let [slowest, p99] = [1_000, 990].map(|rank| nearest_rank(&refusals_ns, rank) as f64 / SECOND as f64);
+        let how = format!(
+            "refused as not-started only after more than {} s (of all refusals the slowest after {slowest:.2} s, p99 {p99:.2} s)",
+            REFUSED_WITHIN_NS / SECOND
+        );
+        counts.others.insert(how, late);
+    }
+    counts
 }
 
 fn sustained_per_s(operations: &[OperationRow], from_ns: i64, to_ns: i64) -> f64 {

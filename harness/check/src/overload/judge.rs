@@ -7,7 +7,7 @@
 //! |---|---|---|
 //! | `overload.posting_p99` | core's posting p99 in the window to the one before it | thousandths |
 //! | `overload.recovery` | from the window's end until recovered | microseconds |
-//! | `overload.unrefused` | deposits of the measured phase neither posted nor refused as `not-started` | a count |
+//! | `overload.unrefused` | deposits of the measured phase neither posted nor refused as `not-started` in time | a count |
 //!
 //! "Before" stands for half of what core sustains and the window for ten times that only if the same run says so: the quiet load is within
 //! [`QUIET_SHARE`] of what core sustained, the offered one at least [`OFFERED_LEAST`] of it. A figure that misses its limit under less than

@@ -286,6 +286,34 @@ fn what_was_neither_posted_nor_refused_is_listed_and_missed_a18() {
 }
 
 #[test]
+fn a_refusal_that_comes_late_is_no_refusal_a18() {
+    let window = WINDOW.start * SECOND;
+    let sent =
+        |row: OperationRow, after_ms: i64| OperationRow { sent_ns: Some(row.intended_ns + after_ms * MS), ..row };
+    let mut rows = run(0);
+    // One second from being sent is in time, whenever it was due; so are three attempts with their pauses.
+    rows.push(sent(deposit(window, 5_000, "failed", Some(503)), 4_000));
+    rows.push(OperationRow { attempts: Some(3), ..sent(deposit(window, 3_400, "failed", Some(503)), 0) });
+    let in_time = record(&rows, &healthy_spans());
+    assert_eq!((in_time.in_window.not_started, in_time.in_window.other()), (27_502, 0));
+    assert_eq!(told("unrefused", 0, &in_time), (Some(0), SloVerdict::Met));
+    rows.push(sent(deposit(window, 1_001, "failed", Some(503)), 0));
+    rows.push(sent(deposit(window, 5_000, "failed", Some(503)), 0));
+    let late = record(&rows, &healthy_spans());
+    assert_eq!((late.in_window.not_started, late.outside.other()), (27_502, 0));
+    let result = result("unrefused", 0, &late);
+    assert_eq!((result.measured_us, result.verdict), (Some(2), SloVerdict::Missed));
+    let note = result.note.expect("how they ended");
+    assert!(
+        note.contains(
+            "27502 refused as not-started, 2 refused as not-started only after more than 1 s (of all refusals the slowest after 5.00 s, p99 \
+             0.00 s); outside"
+        ),
+        "{note}"
+    );
+}
+
+#[test]
 fn a_run_that_is_not_valid_or_has_no_window_is_unmeasured() {
     let healthy = record(&run(0), &healthy_spans());
     for (record, validity) in [(None, ValidityVerdict::Valid), (Some(&healthy), ValidityVerdict::Invalid)] {
