@@ -116,7 +116,7 @@ pub struct System {
     /// What each batch that core posts costs beyond the database's time, to have a core that sustains less; 0s unless given.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub core_posting_cost: Option<DurationText>,
-    /// The most requests that core takes on and has not answered yet, beyond which it refuses; 10,000 unless given.
+    /// The most requests that core takes on and has not answered yet, beyond which it refuses; 800 unless given.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub core_admitted: Option<i64>,
     /// The age from which core asks another bank that has not answered to cancel a transfer; 1m unless given.

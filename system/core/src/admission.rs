@@ -1,7 +1,7 @@
 //! How much core takes on at all, and from one caller.
 //!
-//! In: callers' names. Out: tickets, or whose limit is reached. Elsewhere: what a refusal says (`service`), where tickets stay until the
-//! answer (`queue::Asker`).
+//! In: callers' names. Out: tickets, or whose limit is reached. Elsewhere: what a refusal says (`service`), where tickets stay until
+//! the answer, or until a hold is committed (`queue::Asker`).
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};

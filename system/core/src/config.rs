@@ -38,10 +38,11 @@ pub struct CoreConfig {
     pub digest_slots: usize,
     /// How long a read waits for its slot, a digest for each of its two; beyond it the answer is 503 not-started. Default 1 s.
     pub read_wait: Duration,
-    /// Requests other than reads admitted and not answered yet; beyond it the answer is 503 not-started. Default 10,000. With `batch_max` it
-    /// bounds how long a posting waits: whoever would wait longer is refused at the door (A18).
+    /// Requests other than reads admitted and not answered yet; beyond it the answer is 503 not-started. Default 800, below the connections
+    /// that the front door takes, so that it is this limit that answers. A transfer whose money is held for another bank does not count any
+    /// more. With `batch_max` it bounds how long a posting waits: whoever would wait longer is refused at the door (A18).
     pub admitted_max: usize,
-    /// How many of these one caller may have; beyond it the answer is 503 not-started. Default 5,000: no caller fills core alone.
+    /// How many of these one caller may have; beyond it the answer is 503 not-started. Default 400: no caller fills core alone.
     pub caller_max: usize,
     /// How long a deposit or transfer may wait until a transaction takes it; beyond it the answer is 503 not-started. Default 5 s.
     pub queue_wait: Duration,
@@ -73,7 +74,8 @@ pub struct CoreConfig {
     /// How often core looks for open holds that it does not know of, besides its start. Default 10 s. It only matters for holds whose commit
     /// nobody saw, and beyond `outbound_known_max`.
     pub outbound_scan: Duration,
-    /// The most open holds that core keeps in mind; further ones stay in the database until their turn comes. Default 10,000.
+    /// The most open holds that core keeps in mind; further ones stay in the database until their turn comes. As many askers wait for other
+    /// banks at most; further ones are answered 409 processing at once. Default 10,000.
     pub outbound_known_max: u32,
     /// The first pause before another bank is asked again, or a hold that could not be ended is tried again; doubled each time. Default 200 ms.
     pub outbound_backoff_first: Duration,
@@ -105,8 +107,8 @@ impl Default for CoreConfig {
             read_slots: 3,
             digest_slots: 1,
             read_wait: Duration::from_secs(1),
-            admitted_max: 10_000,
-            caller_max: 5_000,
+            admitted_max: 800,
+            caller_max: 400,
             queue_wait: Duration::from_secs(5),
             batch_claim_wait: Duration::from_millis(50),
             claim_again_wait: Duration::from_millis(1),

@@ -57,6 +57,8 @@ pub(crate) struct Outbound<O: CoreOutside> {
     room: Notify,
     calls: Arc<Semaphore>,
     settling: Semaphore,
+    /// Seats of those who wait for a bank: at the door they do not count any more.
+    seats: Arc<Semaphore>,
     busy: Busy,
     doorbell: Arc<Notify>,
 }
@@ -72,6 +74,7 @@ impl<O: CoreOutside> Outbound<O> {
             room: Notify::new(),
             calls: Arc::new(Semaphore::new(config.outbound_calls)),
             settling: Semaphore::new(config.outbound_slots),
+            seats: Arc::new(Semaphore::new(config.outbound_known_max as usize)),
             busy: busy.clone(),
             doorbell,
         });
@@ -80,8 +83,9 @@ impl<O: CoreOutside> Outbound<O> {
         outbound
     }
 
-    /// A hold was placed and its commit returned: its bank is asked, and the asker waits.
-    pub(crate) fn placed(&self, hold: OpenHold, job: Job) {
+    /// A hold was placed and its commit returned: its bank is asked, and the asker waits, as far as there are seats. His place at the door
+    /// is free from here: a bank that is silent must not keep others out.
+    pub(crate) fn placed(&self, hold: OpenHold, mut job: Job) {
         let (told, verdict) = oneshot::channel();
         let now = Instant::now();
         let added = self.known().add(hold, now + self.config.outbound_expiry, now, Some(told));
@@ -90,8 +94,14 @@ impl<O: CoreOutside> Outbound<O> {
         }
         self.gauge();
         self.bell.notify_one();
+        job.leave_the_door();
+        let wanted = u32::try_from(job.waiting()).unwrap_or(u32::MAX);
+        let Ok(seats) = Arc::clone(&self.seats).try_acquire_many_owned(wanted) else {
+            return waiting::answer_unsettled(&self.outside, job);
+        };
         let limit = job.since + self.config.outbound_answer_wait;
-        self.outside.scope().spawn("core-outbound-answer", waiting::answer(self.outside.clone(), job, verdict, limit));
+        let answer = waiting::answer(self.outside.clone(), job, verdict, limit, seats);
+        self.outside.scope().spawn("core-outbound-answer", answer);
     }
 
     /// A bank says what became of a credit: the hold is ended at once. The same again, and what comes too late, meet the verdict.

@@ -18,19 +18,24 @@ use crate::book::Order;
 #[derive(Debug)]
 pub(crate) struct Asker {
     reply: oneshot::Sender<CoreResponse>,
-    _ticket: Ticket,
+    ticket: Option<Ticket>,
 }
 
 impl Asker {
     /// An asker and where his answer arrives.
     pub(crate) fn new(ticket: Ticket) -> (Self, oneshot::Receiver<CoreResponse>) {
         let (reply, answer) = oneshot::channel();
-        (Self { reply, _ticket: ticket }, answer)
+        (Self { reply, ticket: Some(ticket) }, answer)
     }
 
     /// Whether he does not wait any more.
     pub(crate) fn is_gone(&self) -> bool {
         self.reply.is_closed()
+    }
+
+    /// Gives his place at the door back, before his answer.
+    fn leave_the_door(&mut self) {
+        drop(self.ticket.take());
     }
 
     /// Answers him.
@@ -57,6 +62,17 @@ impl Job {
     /// A job that nobody follows yet.
     pub(crate) const fn new(order: Order, asker: Asker, since: Instant) -> Self {
         Self { order, asker, followers: Vec::new(), since }
+    }
+
+    /// How many wait for its answer.
+    pub(crate) const fn waiting(&self) -> usize {
+        1 + self.followers.len()
+    }
+
+    /// Gives everybody's place at the door back: core has done its work, and only somebody else's answer is waited for.
+    pub(crate) fn leave_the_door(&mut self) {
+        self.asker.leave_the_door();
+        self.followers.iter_mut().for_each(Asker::leave_the_door);
     }
 
     /// Answers everybody. Followers posted nothing themselves: a 201 is a replay to them.

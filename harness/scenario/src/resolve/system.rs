@@ -50,7 +50,7 @@ pub(super) fn system(typed: &file::System) -> Result<System, Refusal> {
             Duration::ZERO,
             seconds(1),
         )?,
-        core_admitted: count("system.core_admitted", typed.core_admitted, 10_000, 1, 1_000_000)?,
+        core_admitted: count("system.core_admitted", typed.core_admitted, 800, 1, 1_000_000)?,
         outbound_expiry: span(
             "system.outbound_expiry",
             typed.outbound_expiry,

@@ -117,7 +117,7 @@ fn a_stored_scenario_is_pleasant_to_read() {
     core_batch = 200
     core_slots = 4
     core_posting_cost = "0s"
-    core_admitted = 10000
+    core_admitted = 800
     outbound_expiry = "1m"
 
     [system.protections]

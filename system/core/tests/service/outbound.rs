@@ -8,7 +8,7 @@ use bankstorm_contracts::problem::ProblemKind;
 use bankstorm_contracts::{AccountNo, RejectReason, TransferState};
 use bankstorm_core::{CoreConfig, markers};
 use bankstorm_outside::core_store::HoldEnd;
-use futures_util::future::join;
+use futures_util::future::{join, join_all};
 use tokio::time::{Instant, sleep};
 
 use crate::bank::Manner;
@@ -90,6 +90,46 @@ async fn while_the_bank_is_silent_the_money_is_held_and_the_transfer_processing_
     assert_eq!(rejected(&bench.ask(transfer(2, A, B, 101)).await), RejectReason::InsufficientFunds);
     created(&bench.ask(transfer(3, A, B, 100)).await);
     assert_eq!(bench.reached(markers::OUTBOUND_UNANSWERED), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn silent_banks_take_no_place_at_the_door_a18() {
+    let config = CoreConfig { admitted_max: 4, caller_max: 4, ..CoreConfig::default() };
+    let wait = config.outbound_answer_wait;
+    let bench = Bench::new(Manner::Deaf, config);
+    // Two of them are doubles: they wait with the first, and without a place either.
+    let numbers = [1, 1, 2, 2];
+    let waiting = join_all(numbers.map(|number| bench.ask(outbound(number, A, 10))));
+    let others = async {
+        sleep(Duration::from_millis(100)).await;
+        assert_eq!(bench.bank.asked("credit"), 2, "they wait for their bank");
+        let begun = Instant::now();
+        for number in 10..14 {
+            created(&bench.ask(deposit(number, B, 1)).await);
+        }
+        assert!(begun.elapsed() < wait / 2, "{:?}", begun.elapsed());
+    };
+    let (answers, ()) = join(waiting, others).await;
+    answers.iter().for_each(|answer| assert_eq!(problem(answer), ProblemKind::Processing));
+}
+
+#[tokio::test(start_paused = true)]
+async fn no_more_askers_wait_for_banks_than_holds_are_kept_in_mind() {
+    let config = CoreConfig { outbound_known_max: 2, ..CoreConfig::default() };
+    let wait = config.outbound_answer_wait;
+    let bench = Bench::new(Manner::Deaf, config);
+    let timed = async |number, amount| {
+        let begun = Instant::now();
+        assert_eq!(problem(&bench.ask(outbound(number, A, amount)).await), ProblemKind::Processing);
+        begun.elapsed()
+    };
+    // Three for one hold: more than may wait.
+    let took = join_all([timed(1, 10), timed(1, 10), timed(1, 10)]).await;
+    assert!(took.iter().all(|took| *took < wait / 2), "{took:?}");
+    let took = timed(2, 10).await;
+    assert!(took >= wait, "there is a seat: {took:?}");
+    let took = join(timed(3, 10), timed(3, 10)).await;
+    assert!(took.0 < wait / 2, "no place in mind: {took:?}");
 }
 
 #[tokio::test(start_paused = true)]

@@ -17,8 +17,14 @@ use crate::bench::*;
 const COST: Duration = Duration::from_millis(4);
 
 fn bench(admitted_max: usize) -> Bench {
-    let config =
-        CoreConfig { posting_slots: 1, batch_max: 1, posting_cost: COST, admitted_max, ..CoreConfig::default() };
+    let config = CoreConfig {
+        posting_slots: 1,
+        batch_max: 1,
+        posting_cost: COST,
+        admitted_max,
+        caller_max: admitted_max,
+        ..CoreConfig::default()
+    };
     Bench::new(Manner::Credits, config)
 }
 
