@@ -138,7 +138,8 @@ async fn start(url: &str, core: &str, config: ChannelConfig) -> Running {
     let process = ChannelProcess {
         store: PgChannelStore::connect(url, 6, "channel-trial").await.expect("the database is up"),
         log: Script { events: Arc::new(Mutex::new(Some(script))), shared: Arc::clone(&shared) },
-        core: CoreClient::new(core, CoreCalls { reads: 2, transfers: 2 }, "channel-trial").expect("an address"),
+        core: CoreClient::new(core, CoreCalls { reads: 2, transfers: 2, resolves: 2 }, "channel-trial")
+            .expect("an address"),
         scope: ProcessScope::new(),
         visible: VisibleFile::counting_in(&visible, registry.clone()).expect("a file"),
         wall: MachineWall,

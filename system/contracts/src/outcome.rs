@@ -38,7 +38,8 @@ impl Outcome {
             200 | 201 => Self::Ok,
             // The id is in work: it may still be posted (D12, D29).
             409 if problem == Some(ProblemKind::Processing) => Self::Unknown,
-            400..=499 => Self::Rejected,
+            // Nobody but a service of ours says so. A proxy's 404, 408 or 429 says nothing about what became of the request.
+            400..=499 if problem.is_some_and(|kind| kind.status() == status) => Self::Rejected,
             503 if problem == Some(ProblemKind::NotStarted) => Self::Failed,
             _ => Self::Unknown,
         }
@@ -60,7 +61,13 @@ mod tests {
             (405, false, Some(ProblemKind::MethodNotAllowed), Outcome::Rejected),
             (422, false, Some(ProblemKind::ParamDrift), Outcome::Rejected),
             (409, false, Some(ProblemKind::Processing), Outcome::Unknown),
-            (409, false, None, Outcome::Rejected),
+            (409, false, Some(ProblemKind::TransferPending), Outcome::Rejected),
+            (404, false, Some(ProblemKind::NotFound), Outcome::Rejected),
+            (404, false, None, Outcome::Unknown),
+            (408, false, None, Outcome::Unknown),
+            (409, false, None, Outcome::Unknown),
+            (429, false, Some(ProblemKind::NotStarted), Outcome::Unknown),
+            (429, false, Some(ProblemKind::BadRequest), Outcome::Unknown),
             (503, false, Some(ProblemKind::NotStarted), Outcome::Failed),
             (503, false, None, Outcome::Unknown),
             (500, false, Some(ProblemKind::Unknown), Outcome::Unknown),

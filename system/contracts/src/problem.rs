@@ -46,6 +46,14 @@ impl ProblemKind {
             Self::Unknown => 500,
         }
     }
+
+    /// Whether a request itself was refused, for good and without effect, so that sending the same again is of no use.
+    pub const fn refuses_request(self) -> bool {
+        match self {
+            Self::BadRequest | Self::BodyTooLarge | Self::NotFound | Self::MethodNotAllowed | Self::ParamDrift => true,
+            Self::Processing | Self::TransferPending | Self::NotStarted | Self::Unknown => false,
+        }
+    }
 }
 
 /// A problem document.

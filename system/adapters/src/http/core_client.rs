@@ -3,22 +3,22 @@
 //! In: accounts, serials, transfers. Out: entries, heads and verdicts, or a [`CallError`]. Elsewhere: connections (`client`), when core is
 //! called and what is tried again (`channel`).
 //!
-//! Reads and transfers have connections of their own: neither waits behind the other (A18).
+//! Reads, transfers and resolves have connections of their own: none waits behind the others (A18).
 //!
 //! | core's answer to a transfer (D41) | here |
 //! |---|---|
 //! | 200, 201 | [`Submitted::Verdict`] |
 //! | 409 `processing` | [`Submitted::Processing`] |
-//! | any other 4xx | [`Submitted::Refused`] |
+//! | a 4xx with a problem document by which core refuses requests | [`Submitted::Refused`] |
 //! | none, since nothing was sent | [`CallError::NotSent`] |
 //! | 503 `not-started` | [`CallError::NotStarted`] |
-//! | everything else, no answer in time included | [`CallError::Unavailable`] |
+//! | everything else, other 4xx (a proxy's) and no answer in time included | [`CallError::Unavailable`] |
 
 use std::time::Duration;
 
 use bankstorm_contracts::core_api::{Entries, Heads, HeadsRequest, Transfer, Verdict};
 use bankstorm_contracts::problem::ProblemKind;
-use bankstorm_contracts::{AccountNo, DigestRange, Digests, Entry, Head, Problem, Seq, TransferId, TransferState};
+use bankstorm_contracts::{AccountNo, DigestRange, Digests, Entry, Head, Seq, TransferId, TransferState};
 use bankstorm_outside::core_api::{CallError, CoreApi, Submitted};
 use hyper::StatusCode;
 
@@ -32,14 +32,16 @@ pub const CALL_LIMIT: Duration = Duration::from_secs(3);
 pub struct CoreCalls {
     /// Entries, heads and digests of heads.
     pub reads: usize,
-    /// Transfers and resolves.
+    /// Transfers.
     pub transfers: usize,
+    /// Resolves: transfers that wait for their answers must not keep the poller from asking about others.
+    pub resolves: usize,
 }
 
 impl Default for CoreCalls {
     fn default() -> Self {
         // Eight channels together stay below the connections that core's front door takes.
-        Self { reads: 4, transfers: 120 }
+        Self { reads: 4, transfers: 112, resolves: 8 }
     }
 }
 
@@ -48,6 +50,7 @@ impl Default for CoreCalls {
 pub struct CoreClient {
     reads: Client,
     transfers: Client,
+    resolves: Client,
 }
 
 impl CoreClient {
@@ -56,6 +59,7 @@ impl CoreClient {
         Ok(Self {
             reads: Client::new(url, calls.reads, caller)?,
             transfers: Client::new(url, calls.transfers, caller)?,
+            resolves: Client::new(url, calls.resolves, caller)?,
         })
     }
 }
@@ -84,14 +88,13 @@ impl CoreApi for CoreClient {
     }
 
     async fn resolve(&self, id: TransferId) -> Result<Verdict, CallError> {
-        let answer = self.transfers.post_empty(&format!("/v1/transfers/{id}/resolve"), CALL_LIMIT).await?;
+        let answer = self.resolves.post_empty(&format!("/v1/transfers/{id}/resolve"), CALL_LIMIT).await?;
         about(id, answer.expect(StatusCode::OK)?)
     }
 }
 
 fn submitted(id: TransferId, answer: &Answer) -> Result<Submitted, CallError> {
-    let problem = answer.problem();
-    match (answer.status, problem.as_ref().map(|problem| problem.kind)) {
+    match (answer.status, answer.problem()) {
         (StatusCode::OK | StatusCode::CREATED, _) => {
             let verdict = about(id, answer.read()?)?;
             Ok(match verdict.state {
@@ -99,11 +102,11 @@ fn submitted(id: TransferId, answer: &Answer) -> Result<Submitted, CallError> {
                 TransferState::Completed | TransferState::Rejected => Submitted::Verdict(verdict),
             })
         }
-        (StatusCode::CONFLICT, Some(ProblemKind::Processing)) => Ok(Submitted::Processing),
-        (status, _) if status.is_client_error() => Ok(Submitted::Refused(problem.unwrap_or_else(|| {
-            let detail = format!("core said {status} and not why");
-            Problem { status: status.as_u16(), ..Problem::new(ProblemKind::BadRequest, detail) }
-        }))),
+        (StatusCode::CONFLICT, Some(problem)) if problem.kind == ProblemKind::Processing => Ok(Submitted::Processing),
+        // Nobody but core speaks so: a proxy's 404 or 429 says nothing about the transfer.
+        (status, Some(problem)) if problem.kind.refuses_request() && status == problem.kind.status() => {
+            Ok(Submitted::Refused(problem))
+        }
         _ => Err(answer.refusal()),
     }
 }

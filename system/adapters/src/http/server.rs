@@ -2,6 +2,7 @@
 //!
 //! In: sockets. Out: axum plumbing. Elsewhere: routes and their meaning (`core`, `channel`, `banks`), what a request says (`read`).
 
+use std::convert::Infallible;
 use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
@@ -13,10 +14,11 @@ use axum::routing::get;
 use bankstorm_contracts::Problem;
 use bankstorm_contracts::problem::ProblemKind;
 use futures_util::future::BoxFuture;
+use http_body_util::{BodyExt, Limited};
 use hyper::Request;
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
-use hyper::service::Service;
+use hyper::service::{Service, service_fn};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
 use serde::Serialize;
@@ -30,8 +32,14 @@ use crate::process::registry::Registry;
 
 /// How long open requests may take after the stop; the process has 10 s in all.
 pub const GRACE: Duration = Duration::from_secs(7);
-/// The most connections open at once; further ones wait in the listener's backlog.
+/// The most connections open at once; further ones are answered 503 not-started and closed.
 pub const CONNECTIONS_MAX: usize = 1_024;
+/// How many are told so at once; beyond these, connections wait in the listener's backlog, each no longer than the others take to be told.
+const GOODBYES_MAX: usize = 64;
+/// How long that may take, however slowly the other end sends and reads.
+const GOODBYE_LIMIT: Duration = Duration::from_secs(1);
+/// How much of a body is read before that: whoever is still sending when the connection is closed may lose the answer.
+const GOODBYE_BODY: usize = 64 * 1024;
 /// How long a request's head may take to arrive, counted from the connection's start or its last answer: so an idle connection is closed.
 pub const HEAD_LIMIT: Duration = Duration::from_secs(60);
 /// When whoever was refused for want of room may come again, in seconds.
@@ -81,16 +89,20 @@ async fn method_not_allowed(method: axum::http::Method, uri: axum::http::Uri) ->
 struct Limits {
     connections: usize,
     head: Duration,
+    goodbyes: usize,
+    goodbye: Duration,
 }
 
 /// Serves until `stop`, then lets open requests end, at most [`GRACE`]. At most [`CONNECTIONS_MAX`] connections are open, and each must
-/// bring a request within [`HEAD_LIMIT`]. Other methods than a path's own are refused with a problem document.
+/// bring a request within [`HEAD_LIMIT`]; further ones are told to come again. Other methods than a path's own are refused with a problem document.
 pub async fn serve(
     listener: TcpListener,
     router: Router,
     stop: impl Future<Output = ()> + Clone + Send + 'static,
 ) -> std::io::Result<()> {
-    serve_within(listener, router, stop, Limits { connections: CONNECTIONS_MAX, head: HEAD_LIMIT }).await;
+    let limits =
+        Limits { connections: CONNECTIONS_MAX, head: HEAD_LIMIT, goodbyes: GOODBYES_MAX, goodbye: GOODBYE_LIMIT };
+    serve_within(listener, router, stop, limits).await;
     Ok(())
 }
 
@@ -102,22 +114,30 @@ async fn serve_within(
 ) {
     // On the whole router: called earlier, it would cover only the routes that were there.
     let router = router.method_not_allowed_fallback(method_not_allowed);
-    let places = Arc::new(Semaphore::new(limits.connections));
+    let rooms = Rooms {
+        places: Arc::new(Semaphore::new(limits.connections)),
+        goodbyes: Arc::new(Semaphore::new(limits.goodbyes)),
+    };
     // Dropping it drops what is still open.
     let mut open = JoinSet::new();
     let mut stopped = pin!(stop.clone());
     loop {
-        let (socket, peer, place) = tokio::select! {
+        let (socket, peer, room) = tokio::select! {
             biased;
             () = stopped.as_mut() => break,
             Some(ended) = open.join_next() => {
                 report(ended);
                 continue;
             }
-            accepted = accept(&listener, &places) => accepted,
+            accepted = accept(&listener, &rooms) => accepted,
         };
-        let service = FromPeer { peer, router: TowerToHyperService::new(router.clone()) };
-        open.spawn(converse(socket, place, service, stop.clone(), limits.head));
+        match room {
+            Room::Place(place) => {
+                let service = FromPeer { peer, router: TowerToHyperService::new(router.clone()) };
+                open.spawn(converse(socket, place, service, stop.clone(), limits.head))
+            }
+            Room::Goodbye(place) => open.spawn(say_goodbye(socket, place, limits)),
+        };
     }
     drop(listener);
     let all = async {
@@ -130,17 +150,59 @@ async fn serve_within(
     }
 }
 
-/// The next connection, once there is a place for it.
-async fn accept(listener: &TcpListener, places: &Arc<Semaphore>) -> (TcpStream, Peer, OwnedSemaphorePermit) {
-    let place = Arc::clone(places).acquire_owned().await.expect("never closed");
+/// Room for connections: to be served, and to be told that there is no room.
+struct Rooms {
+    places: Arc<Semaphore>,
+    goodbyes: Arc<Semaphore>,
+}
+
+/// A connection's room, given back when dropped.
+enum Room {
+    Place(OwnedSemaphorePermit),
+    Goodbye(OwnedSemaphorePermit),
+}
+
+/// The next connection, once there is room for it of either kind.
+async fn accept(listener: &TcpListener, rooms: &Rooms) -> (TcpStream, Peer, Room) {
+    let room = tokio::select! {
+        biased;
+        place = Arc::clone(&rooms.places).acquire_owned() => Room::Place(place.expect("never closed")),
+        place = Arc::clone(&rooms.goodbyes).acquire_owned() => Room::Goodbye(place.expect("never closed")),
+    };
     loop {
         match listener.accept().await {
-            Ok((socket, from)) => return (socket, Peer(from.ip()), place),
+            Ok((socket, from)) => return (socket, Peer(from.ip()), rooms.better(room)),
             Err(error) => {
                 tracing::warn!(%error, pause = ?ACCEPT_PAUSE, "a connection was not accepted");
                 sleep(ACCEPT_PAUSE).await;
             }
         }
+    }
+}
+
+impl Rooms {
+    /// A place may have come free while nobody came.
+    fn better(&self, room: Room) -> Room {
+        match (room, Arc::clone(&self.places).try_acquire_owned()) {
+            (Room::Goodbye(_), Ok(place)) => Room::Place(place),
+            (room, _) => room,
+        }
+    }
+}
+
+/// Reads one request and answers that nothing was begun, within a limit for all of it. The request is read first: an answer before it may
+/// be lost, and a client cannot tell whose it is.
+async fn say_goodbye(socket: TcpStream, _place: OwnedSemaphorePermit, limits: Limits) {
+    let answer = service_fn(async |request: Request<Incoming>| {
+        let _ = Limited::new(request.into_body(), GOODBYE_BODY).collect().await;
+        let detail = format!("nothing was begun: all {} connections of this service are taken", limits.connections);
+        Ok::<_, Infallible>(problem(&Problem::new(ProblemKind::NotStarted, detail)))
+    });
+    let connection = http1::Builder::new().keep_alive(false).serve_connection(TokioIo::new(socket), answer);
+    match timeout(limits.goodbye, connection).await {
+        Ok(Ok(())) => {}
+        Ok(Err(error)) => tracing::debug!(%error, "a connection beyond the limit ended"),
+        Err(_) => tracing::debug!(limit = ?limits.goodbye, "a connection beyond the limit was closed unanswered"),
     }
 }
 
@@ -214,47 +276,4 @@ pub fn problem(problem: &Problem) -> Response {
 }
 
 #[cfg(test)]
-mod tests {
-    use std::time::Duration;
-
-    use axum::Router;
-    use axum::routing::get;
-    use futures_util::FutureExt;
-    use tokio::io::{AsyncReadExt, AsyncWriteExt};
-    use tokio::net::{TcpListener, TcpStream};
-    use tokio::time::timeout;
-
-    use super::{Limits, serve_within};
-
-    /// The longest wait for anything here.
-    const LIMIT: Duration = Duration::from_secs(30);
-
-    #[tokio::test]
-    async fn the_next_connection_waits_for_a_place_and_a_silent_one_loses_its_own() {
-        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
-        let address = listener.local_addr().expect("bound");
-        let (stop, stopped) = tokio::sync::oneshot::channel::<()>();
-        let stopped = stopped.map(drop).shared();
-        let router = Router::new().route("/", get(async || "here"));
-        let limits = Limits { connections: 1, head: Duration::from_millis(200) };
-        let clients = async {
-            let mut silent = TcpStream::connect(address).await.expect("the front door");
-            let mut asking = TcpStream::connect(address).await.expect("the backlog");
-            let request = b"GET / HTTP/1.1\r\nhost: h\r\nconnection: close\r\n\r\n";
-            asking.write_all(request).await.expect("sent");
-            let (mut nothing, mut answer) = (Vec::new(), Vec::new());
-            // The place is free only after the silent one's socket was closed, so its end always comes first.
-            tokio::select! {
-                biased;
-                end = silent.read_to_end(&mut nothing) => assert_eq!(end.expect("closed"), 0),
-                _ = asking.read_to_end(&mut answer) => panic!("answered beside the silent one"),
-            }
-            asking.read_to_end(&mut answer).await.expect("closed");
-            assert!(answer.starts_with(b"HTTP/1.1 200"), "{}", String::from_utf8_lossy(&answer));
-            stop.send(()).expect("served");
-        };
-        let serving = serve_within(listener, router, stopped, limits);
-        let ended = timeout(LIMIT, async { futures_util::join!(serving, clients) }).await;
-        assert!(ended.is_ok(), "not within {LIMIT:?}");
-    }
-}
+mod tests;

@@ -150,8 +150,12 @@ impl Town {
         let process = ChannelProcess {
             store: PgChannelStore::connect(database, 12, "channel-contract").await.expect("the database is up"),
             log: Silent,
-            core: CoreClient::new(&self.url("core"), CoreCalls { reads: 2, transfers: 2 }, "channel-contract")
-                .expect("an address"),
+            core: CoreClient::new(
+                &self.url("core"),
+                CoreCalls { reads: 2, transfers: 2, resolves: 2 },
+                "channel-contract",
+            )
+            .expect("an address"),
             scope: scope.clone(),
             registry: registry.clone(),
             visible: VisibleFile::counting_in(&self.visible, registry.clone()).expect("a file"),

@@ -151,11 +151,19 @@ async fn d41_every_answer_to_a_transfer_means_one_thing() {
         (200, "hello".to_owned(), "unavailable"),
         (202, "{}".to_owned(), "unavailable"),
         (409, problem("processing", 409), "processing"),
-        (409, problem("transfer-pending", 409), r#"refused 409 Some("amount")"#),
+        (409, problem("transfer-pending", 409), "unavailable"),
+        (409, "no".to_owned(), "unavailable"),
         (400, problem("bad-request", 400), r#"refused 400 Some("amount")"#),
         (413, problem("body-too-large", 413), r#"refused 413 Some("amount")"#),
         (422, problem("param-drift", 422), r#"refused 422 Some("amount")"#),
-        (404, "no".to_owned(), "refused 404 None"),
+        (404, problem("not-found", 404), r#"refused 404 Some("amount")"#),
+        (405, problem("method-not-allowed", 405), r#"refused 405 Some("amount")"#),
+        (400, "{}".to_owned(), "unavailable"),
+        (404, "no".to_owned(), "unavailable"),
+        (404, problem("about:blank", 404), "unavailable"),
+        (408, String::new(), "unavailable"),
+        (429, problem("bad-request", 400), "unavailable"),
+        (429, problem("not-started", 503), "unavailable"),
         (500, problem("unknown", 500), "unavailable"),
         (500, problem("not-started", 503), "unavailable"),
         (503, "no".to_owned(), "unavailable"),
@@ -180,18 +188,39 @@ async fn d41_only_what_was_never_sent_is_not_sent() {
 
     for (does, expected) in [(Does::Closes, "unavailable"), (Does::Nothing, "unavailable")] {
         let server = server(does).await;
-        let calls = CoreCalls { reads: 1, transfers: 1 };
+        let calls = CoreCalls { reads: 1, transfers: 1, resolves: 1 };
         let core = CoreClient::new(&server.url, calls, "channel-1").expect("an address");
         assert_eq!(word(&core.transfer(&transfer(), SHORT).await), expected);
     }
 
     let server = server(Does::Nothing).await;
-    let calls = CoreCalls { reads: 1, transfers: 1 };
+    let calls = CoreCalls { reads: 1, transfers: 1, resolves: 1 };
     let core = CoreClient::new(&server.url, calls, "channel-1").expect("an address");
     let asked = transfer();
     let (first, second) = tokio::join!(core.transfer(&asked, LIMIT / 100), core.transfer(&asked, SHORT));
     assert_eq!((word(&first), word(&second)), ("unavailable".to_owned(), "not sent".to_owned()));
     assert_eq!(server.heads.lock().expect("free").len(), 1, "the second waited for a place and never went out");
+}
+
+#[tokio::test]
+async fn a18_transfers_that_wait_for_their_answers_keep_no_resolve_from_core() {
+    let server = server(Does::Nothing).await;
+    let calls = CoreCalls { reads: 1, transfers: 1, resolves: 1 };
+    let core = CoreClient::new(&server.url, calls, "channel-1").expect("an address");
+    let asked = transfer();
+    let heads = || server.heads.lock().expect("free").clone();
+    let both = async {
+        let resolve = format!("POST /v1/transfers/{}/resolve HTTP", id());
+        while !heads().iter().any(|head| head.starts_with(&resolve)) {
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+    };
+    tokio::select! {
+        _ = core.transfer(&asked, LIMIT) => panic!("nobody answers"),
+        _ = core.resolve(id()) => panic!("nobody answers: it waited for a place"),
+        () = both => {}
+    }
+    assert_eq!(heads().len(), 2, "each has a place of its own");
 }
 
 #[tokio::test]
