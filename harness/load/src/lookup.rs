@@ -26,7 +26,7 @@ use crate::tally::{Count, Tally};
 use crate::wire::{Address, Answer, NoAnswer};
 
 /// One read gives up after this.
-const READ_TIMEOUT: Duration = Duration::from_secs(2);
+pub(crate) const READ_TIMEOUT: Duration = Duration::from_secs(2);
 /// Lookups at the same time; further ones wait for their turn, within their own limit.
 const LOOKUPS_MAX: usize = 256;
 /// The first pause between two reads of a lookup; it doubles ...
@@ -209,7 +209,7 @@ pub async fn read_heads(
 }
 
 /// What a read came to.
-enum Got {
+pub(crate) enum Got {
     Page(HistoryPage),
     /// An answer, or a part of one, that is no page.
     NoPage,
@@ -218,7 +218,7 @@ enum Got {
 }
 
 /// Reads one page and describes it.
-async fn read_page(
+pub(crate) async fn read_page(
     instance: &Instance,
     account: i64,
     op: Option<u64>,

@@ -76,7 +76,7 @@ impl Default for Tuning {
 pub struct DriveResult {
     /// One row per planned operation, then one per transfer that was sent again under another id, sorted by `op`. `visible_ns` is still absent, `resolved` equals a first outcome that is terminal.
     pub operations: Vec<OperationRow>,
-    /// Every page that a lookup read, sorted by (account, `invoked_ns`).
+    /// Every page that a lookup or a watch read, sorted by (account, `invoked_ns`).
     pub pages: Vec<PageRow>,
     /// What channels told of transfers, sorted by (transfer, `invoked_ns`).
     pub transfer_reads: Vec<TransferReadRow>,
@@ -249,7 +249,8 @@ struct Saw {
 }
 
 fn result(input: &DriveInput, start_ns: i64, saw: Saw, cut_off_ns: i64, threads: Vec<ThreadFacts>) -> DriveResult {
-    let Saw { paced, sent, looked_up, watched: Watched { reads: mut transfer_reads, again } } = saw;
+    let Saw { paced, sent, looked_up, watched } = saw;
+    let Watched { reads: mut transfer_reads, again, pages: watched_pages } = watched;
     let ring_full = paced.ring_full.len() as u64;
     let mut seen = Vec::new();
     for sent in sent {
@@ -258,6 +259,7 @@ fn result(input: &DriveInput, start_ns: i64, saw: Saw, cut_off_ns: i64, threads:
     }
     let operations = assemble::rows(&input.plan, &input.origin, start_ns, seen, &paced.ring_full, again);
     let LookedUp { mut pages, mut first_reads, given_up } = looked_up;
+    pages.extend(watched_pages);
     pages.sort_by_key(|page| (page.account, page.invoked_ns));
     transfer_reads.sort_by_key(|read| (read.transfer, read.invoked_ns));
     first_reads.sort_by_key(|read| (read.account, read.to_seq, read.at_ns));

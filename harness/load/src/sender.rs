@@ -321,7 +321,7 @@ impl Worker {
         if matches!(self.connection.target, Target::Channels(_)) && (is_open || operation.lookup) {
             let sends_again = is_open && self.rules.on_unknown == OnUnknown::Resubmit;
             let resubmit = sends_again.then(|| (operation.body.clone(), operation.params_hash));
-            let _ = self.jobs.watches.send(watch::Job { op, transfer, is_open, resubmit });
+            let _ = self.jobs.watches.send(watch::Job { op, transfer, account, is_open, resubmit });
         }
     }
 

@@ -1,7 +1,8 @@
 //! Customers who wait: each asks where his transfer stands until it is settled, and one who does not trust the answer sends it again under
 //! another id.
 //!
-//! In: transfers whose outcome is unknown, and a share of the others, read once. Out: a row for every answer, and what was sent again.
+//! In: transfers whose outcome is unknown, and a share of the others, read once. Out: a row for every answer, and what was sent again; and
+//! for each unknown one the payer's newest page once, which lists it as in progress or shows its row.
 //! Elsewhere: which loads have such customers (`customers`), what is still open when load has ended (`resolve`).
 //!
 //! They have a thread and connections of their own, as lookups have, and ask the instances in turn.
@@ -14,7 +15,7 @@ use bankstorm_contracts::channel_api::SubmitTransfer;
 use bankstorm_contracts::{ParamsHash, TransferId};
 use bankstorm_customers::plan::derived_id;
 use bankstorm_record::clock::{Origin, monotonic_ns};
-use bankstorm_record::rows::TransferReadRow;
+use bankstorm_record::rows::{PageRow, TransferReadRow};
 use bytes::Bytes;
 use hyper::Method;
 use tokio::sync::mpsc;
@@ -22,6 +23,7 @@ use tokio::task::JoinSet;
 
 use crate::answer::Ending;
 use crate::instance::Instance;
+use crate::lookup::{self, read_page};
 use crate::sender::Seen;
 use crate::states::{READ_TIMEOUT, Told, read_state, submit_row};
 use crate::stop::Stop;
@@ -42,6 +44,8 @@ const RESUBMIT_TIMEOUT: Duration = Duration::from_secs(5);
 pub(crate) struct Job {
     pub(crate) op: u64,
     pub(crate) transfer: TransferId,
+    /// Who pays.
+    pub(crate) account: i64,
     /// Asked about until it is settled; otherwise once.
     pub(crate) is_open: bool,
     /// The request, where the customer sends it again.
@@ -74,6 +78,7 @@ pub(crate) struct Watches {
 pub(crate) struct Watched {
     pub(crate) reads: Vec<TransferReadRow>,
     pub(crate) again: Vec<Again>,
+    pub(crate) pages: Vec<PageRow>,
 }
 
 /// What all watches share; what was seen stays when a watch is dropped at its next question.
@@ -125,12 +130,14 @@ impl Shared {
     }
 
     async fn watch(self: Arc<Self>, job: Job, turn: usize) {
-        let asking = self.ask(&job, turn);
+        let asking = async { tokio::join!(self.ask(&job, turn), self.look(&job, turn)) };
         match &job.resubmit {
-            None => asking.await,
+            None => {
+                asking.await;
+            }
             Some((body, params_hash)) => {
                 let again = self.resubmit(&job, body, *params_hash, turn);
-                let ((), ()) = tokio::join!(asking, again);
+                let (((), ()), ()) = tokio::join!(asking, again);
             }
         }
     }
@@ -148,6 +155,18 @@ impl Shared {
             }
             pause = (pause * 2).min(PAUSE_MAX);
         }
+    }
+
+    /// Reads the payer's newest page once, at the time of the first question and without holding it up.
+    async fn look(&self, job: &Job, turn: usize) {
+        if !job.is_open {
+            return;
+        }
+        tokio::time::sleep(PAUSE_FIRST).await;
+        let instance = &self.instances[turn % self.instances.len()];
+        let limit = lookup::READ_TIMEOUT;
+        let (row, _) = read_page(instance, job.account, Some(job.op), None, &self.origin, limit).await;
+        self.seen().pages.push(row);
     }
 
     /// Sends the same transfer once more, under another id.

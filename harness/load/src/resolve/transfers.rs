@@ -1,8 +1,11 @@
 //! Transfers whose outcome is unknown: the channels are asked where they stand, again and again, and nothing else is done about them.
 //!
-//! In: rows of the load. Out: the same rows with verdicts, and every answer. Elsewhere: one question (`states`).
+//! In: rows of the load. Out: the same rows with verdicts, and every answer about a state. Elsewhere: one question (`states`).
+//!
+//! An id is asked about once, however many rows are open under it. Which of several sets of parameters it is bound to, its state does not
+//! tell; where that matters, because it was completed, the amount of its row in the payer's history does.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -17,6 +20,7 @@ use uuid::Uuid;
 use super::{CONNECTIONS, PAUSE, Resolved, is_open, store};
 use crate::answer::{Ending, outcome_of};
 use crate::instance::Instance;
+use crate::lookup::{Got, read_page};
 use crate::run::{ChannelAddress, DriveError};
 use crate::states::{READ_TIMEOUT, Told, read_state};
 use crate::wire::Address;
@@ -25,13 +29,25 @@ use crate::wire::Address;
 /// socket then is either read by now or lost with its connection.
 const NEVER_ARRIVED: Duration = Duration::from_secs(5);
 
-/// A row to be settled.
-#[derive(Clone, Copy, Debug)]
+const DRIFTED: &str = "the id is bound to other parameters";
+
+/// An id with open rows.
+#[derive(Clone, Debug)]
 struct Open {
-    index: usize,
     transfer: TransferId,
+    /// Who pays.
+    account: i64,
+    asked: Vec<Asked>,
     /// Since when it is not known to the channels.
     unknown_since: Option<Instant>,
+}
+
+/// A row to be settled, and what it asked for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Asked {
+    index: usize,
+    amount: i64,
+    params_hash: Vec<u8>,
 }
 
 type Queue = Arc<Mutex<VecDeque<Open>>>;
@@ -41,6 +57,8 @@ type Queue = Arc<Mutex<VecDeque<Open>>>;
 struct Found {
     endings: Vec<(usize, Ending)>,
     reads: Vec<TransferReadRow>,
+    /// Pages of history that it took besides.
+    pages: u64,
 }
 
 /// Asks the channels about each transfer whose first outcome is unknown until it is settled or `limit` has passed since the call. Rows
@@ -56,8 +74,9 @@ pub async fn read_transfers(
 ) -> Result<(Resolved, Vec<TransferReadRow>), DriveError> {
     let until = Instant::now() + limit;
     let drifted = settle_drifted(rows);
-    let open: VecDeque<Open> = open_transfers(rows).collect();
-    let mut facts = Resolved { unknown: drifted + open.len() as u64, resolved: drifted, attempts: 0 };
+    let open = open_transfers(rows);
+    let open_rows: usize = open.iter().map(|open| open.asked.len()).sum();
+    let mut facts = Resolved { unknown: drifted + open_rows as u64, resolved: drifted, attempts: 0 };
     let mut reads = Vec::new();
     if open.is_empty() || channels.is_empty() {
         return Ok((facts, reads));
@@ -75,7 +94,7 @@ pub async fn read_transfers(
     while let Some(done) = tasks.join_next().await {
         let found =
             done.map_err(|error| DriveError::Thread { name: "resolve".to_owned(), problem: error.to_string() })?;
-        facts.attempts += found.reads.len() as u64;
+        facts.attempts += found.reads.len() as u64 + found.pages;
         reads.extend(found.reads);
         for (index, ending) in found.endings {
             facts.resolved += 1;
@@ -85,18 +104,16 @@ pub async fn read_transfers(
     Ok((facts, reads))
 }
 
-/// Transfers that are open and alone in being answered under their id.
-fn open_transfers(rows: &[OperationRow]) -> impl Iterator<Item = Open> {
-    let open_ids = rows.iter().filter(|row| is_transfer(row) && is_open(row)).fold(
-        BTreeMap::<u128, u32>::new(),
-        |mut ids, row| {
-            *ids.entry(row.transfer).or_default() += 1;
-            ids
-        },
-    );
-    let is_alone = move |row: &OperationRow| open_ids.get(&row.transfer) == Some(&1);
-    let open = rows.iter().enumerate().filter(move |(_, row)| is_transfer(row) && is_open(row) && is_alone(row));
-    open.map(|(index, row)| Open { index, transfer: TransferId(Uuid::from_u128(row.transfer)), unknown_since: None })
+/// Every open transfer, by id.
+fn open_transfers(rows: &[OperationRow]) -> VecDeque<Open> {
+    let mut ids: BTreeMap<u128, Open> = BTreeMap::new();
+    for (index, row) in rows.iter().enumerate().filter(|(_, row)| is_transfer(row) && is_open(row)) {
+        let transfer = TransferId(Uuid::from_u128(row.transfer));
+        let new = || Open { transfer, account: row.account, asked: Vec::new(), unknown_since: None };
+        let asked = Asked { index, amount: row.amount, params_hash: row.params_hash.clone() };
+        ids.entry(row.transfer).or_insert_with(new).asked.push(asked);
+    }
+    ids.into_values().collect()
 }
 
 fn is_transfer(row: &OperationRow) -> bool {
@@ -105,16 +122,16 @@ fn is_transfer(row: &OperationRow) -> bool {
 
 /// An id that is bound to other parameters: the open request under it was refused, whatever its answer would have been.
 fn settle_drifted(rows: &mut [OperationRow]) -> u64 {
-    let bound: BTreeMap<u128, Vec<u8>> = rows
-        .iter()
-        .filter(|row| is_transfer(row) && row.http_status.is_some_and(|status| (200..=202).contains(&status)))
-        .map(|row| (row.transfer, row.params_hash.clone()))
-        .collect();
+    let mut bound: BTreeMap<u128, BTreeSet<Vec<u8>>> = BTreeMap::new();
+    let was_taken = |row: &&OperationRow| row.http_status.is_some_and(|status| (200..=202).contains(&status));
+    for row in rows.iter().filter(|row| is_transfer(row)).filter(was_taken) {
+        bound.entry(row.transfer).or_default().insert(row.params_hash.clone());
+    }
     let mut settled = 0;
     for row in rows.iter_mut().filter(|row| is_transfer(row) && is_open(row)) {
-        if bound.get(&row.transfer).is_some_and(|hash| *hash != row.params_hash) {
+        if bound.get(&row.transfer).is_some_and(|hashes| !hashes.contains(&row.params_hash)) {
             settled += 1;
-            store(row, Ending::without_answer(Outcome::Rejected, "the id is bound to other parameters"));
+            store(row, Ending::without_answer(Outcome::Rejected, DRIFTED));
         }
     }
     settled
@@ -133,16 +150,20 @@ async fn work(queue: Queue, instances: Arc<[Instance]>, number: usize, origin: O
         let (read, told) = read_state(instance, open.transfer, &origin, READ_TIMEOUT.min(left)).await;
         found.reads.push(read);
         match told {
-            Told::View(view) if view.state.is_terminal() => {
-                found.endings.push((open.index, settled(&view)));
-                continue;
+            Told::View(view) => {
+                open.unknown_since = None;
+                if view.state.is_terminal()
+                    && let Some(endings) = open.endings(&view, instance, &origin, until, &mut found.pages).await
+                {
+                    found.endings.extend(endings);
+                    continue;
+                }
             }
-            Told::View(_) => open.unknown_since = None,
             Told::NotFound => {
                 let since = *open.unknown_since.get_or_insert_with(Instant::now);
                 if since.elapsed() >= NEVER_ARRIVED {
                     let ending = Ending::without_answer(Outcome::Failed, "no channel ever knew it");
-                    found.endings.push((open.index, ending));
+                    found.endings.extend(open.asked.iter().map(|asked| (asked.index, ending.clone())));
                     continue;
                 }
             }
@@ -154,8 +175,53 @@ async fn work(queue: Queue, instances: Arc<[Instance]>, number: usize, origin: O
     found
 }
 
+impl Open {
+    /// How its rows end, now that it is settled; `None` when that is not shown yet.
+    ///
+    /// One that was not completed has booked nothing under any parameters, so that its end is that of all rows.
+    async fn endings(
+        &self,
+        view: &TransferView,
+        instance: &Instance,
+        origin: &Origin,
+        until: Instant,
+        pages: &mut u64,
+    ) -> Option<Vec<(usize, Ending)>> {
+        let is_one = self.asked.windows(2).all(|pair| pair[0].params_hash == pair[1].params_hash);
+        if is_one || outcome_of(view.state) != Outcome::Ok {
+            return Some(self.asked.iter().map(|asked| (asked.index, settled(view))).collect());
+        }
+        let timeout = READ_TIMEOUT.min(until.saturating_duration_since(Instant::now()));
+        let cursor = view.seq.map(|seq| seq + 1);
+        *pages += 1;
+        let (_, got) = read_page(instance, self.account, None, cursor, origin, timeout).await;
+        let Got::Page(page) = got else { return None };
+        let entry = page.items.into_iter().find(|entry| entry.transfer == self.transfer)?;
+        Some(self.by_amount(entry.amount.get(), view))
+    }
+
+    /// The rows that asked for what was booked have its state, the others were refused. Where the amount does not tell which those are,
+    /// none gets a verdict: nobody knows.
+    fn by_amount(&self, booked: i64, view: &TransferView) -> Vec<(usize, Ending)> {
+        let is_it = |asked: &&Asked| asked.amount.checked_neg() == Some(booked);
+        let bound: BTreeSet<&[u8]> =
+            self.asked.iter().filter(is_it).map(|asked| asked.params_hash.as_slice()).collect();
+        if bound.len() != 1 {
+            return Vec::new();
+        }
+        let ending = |asked: &Asked| match is_it(&asked) {
+            true => settled(view),
+            false => Ending::without_answer(Outcome::Rejected, DRIFTED),
+        };
+        self.asked.iter().map(|asked| (asked.index, ending(asked))).collect()
+    }
+}
+
 fn settled(view: &TransferView) -> Ending {
     let mut ending = Ending::without_answer(outcome_of(view.state), "");
     ending.detail = view.reason.map(|reason| reason.as_str().to_owned());
     Ending { seq: view.seq, status: Some(200), stage: Some(view.state), reason: view.reason, ..ending }
 }
+
+#[cfg(test)]
+mod tests;

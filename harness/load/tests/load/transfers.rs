@@ -54,6 +54,15 @@ async fn every_answer_about_a_transfer_is_kept() {
     });
     assert!(settled.count() >= 20);
     assert!(outcomes(&result, Some("unknown")).all(|row| row.resolved.is_none() && row.seq.is_none()));
+    // He looks once at what his history shows meanwhile; who was answered does not.
+    let looks = |row: &OperationRow| result.pages.iter().filter(|page| page.op == Some(row.op)).count();
+    assert!(outcomes(&result, Some("unknown")).all(|row| looks(row) <= 1));
+    assert!(outcomes(&result, Some("unknown")).filter(|row| looks(row) == 1).count() >= 20);
+    assert_eq!(result.pages.len(), outcomes(&result, Some("unknown")).map(looks).sum::<usize>());
+    let payer = |op: Option<u64>| result.operations.iter().find(|row| Some(row.op) == op).map(|row| row.account);
+    assert!(result.pages.iter().all(|page| payer(page.op) == Some(page.account) && page.cursor.is_none()));
+    let keys: Vec<_> = result.pages.iter().map(|page| (page.account, page.invoked_ns)).collect();
+    assert!(keys.is_sorted());
 }
 
 #[tokio::test]
