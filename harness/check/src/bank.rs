@@ -16,7 +16,7 @@ use bankstorm_record::rows::{
 use bankstorm_record::run_json::{CheckResult, GuaranteeVerdict};
 use bankstorm_record::source::MemorySource;
 
-use crate::check::Context;
+use crate::check::{Context, Subject};
 use crate::guarantees::run_all;
 
 pub(crate) use transfers::{FIRST_OWN, LOST, PAYEE, PAYER, POSTED, REFUSED, VALIDITY_MS, VOIDED};
@@ -27,6 +27,7 @@ pub(crate) const DECLARED: Context = Context {
     incomplete: false,
     transfers: true,
     outbound: true,
+    guard: Some(Subject::User),
     validity_ms: Some(VALIDITY_MS),
     leaps: Vec::new(),
 };

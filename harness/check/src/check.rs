@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 
 use bankstorm_record::run_json::{CheckResult, GuaranteeVerdict};
 use bankstorm_record::source::{ReadError, Source};
+use serde::{Deserialize, Serialize};
 
 /// What checks need besides the rows.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -19,10 +20,22 @@ pub struct Context {
     pub transfers: bool,
     /// The load has transfers to other banks: the same for those. Goes with `transfers`.
     pub outbound: bool,
+    /// Of whom a channel takes one transfer at a time; absent where nobody knows, and then it is not judged.
+    pub guard: Option<Subject>,
     /// How long the channel says that core may post a transfer, in milliseconds; absent where nobody knows.
     pub validity_ms: Option<i64>,
     /// How often the clock by which pollers ask, that of the channel's database, was set forward, in any order. Whoever knows of none says none.
     pub leaps: Vec<Leap>,
+}
+
+/// Of whom a channel promises to have one transfer in progress at most, whatever sees to it (P7).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Subject {
+    /// Of each customer, whichever of his accounts pays.
+    User,
+    /// Of each account that pays.
+    Account,
 }
 
 /// A clock was set forward.

@@ -23,6 +23,9 @@ pub struct Fence;
 /// Two clocks of one host that read a millisecond apart are no finding.
 const TOLERANCE_NS: i64 = 1_000_000;
 
+/// Ids that were told to be given up, and held against their validity: with none, half of this check holds without a case.
+const JUDGED: &str = "given_up_judged";
+
 /// When an id was told to be given up first, in nanoseconds, by whose word.
 #[derive(Clone, Copy, Default)]
 struct Told {
@@ -67,10 +70,11 @@ impl Check for Fence {
 
     fn explains(&self) -> &'static str {
         "No id that has a tombstone, or that anybody was told had expired, is booked (late-commit), and nobody is told so before the request's \
-         validity is over by the harness's clock (early-expiry)."
+         validity is over by the harness's clock (early-expiry): given_up_judged tells of how many ids."
     }
 
     fn fold(&self, source: &dyn Source, context: &Context, tally: &mut Tally) -> Result<(), ReadError> {
+        tally.count(JUDGED, 0);
         let mut given_up: Vec<u128> = Vec::new();
         let sent = sent(source, &mut given_up, tally)?;
         if context.transfers {
@@ -162,7 +166,9 @@ fn stores_and_budgets(
 }
 
 fn early(sent: &Sent, heard: Told, budget_ms: i64, leaps: &[Leap], tally: &mut Tally) {
-    let Told { expired_ns, not_received_ns } = heard.or(sent.told);
+    let told = heard.or(sent.told);
+    tally.count(JUDGED, u64::from(!told.is_nothing()));
+    let Told { expired_ns, not_received_ns } = told;
     let expired = expired_ns.map(|at_ns| (at_ns, "expired", 0));
     let not_received = not_received_ns.map(|at_ns| (at_ns, "not_received", ahead(leaps, sent.sent_ns, at_ns)));
     for (heard_ns, reason, ahead_ns) in [expired, not_received].into_iter().flatten() {
@@ -246,6 +252,16 @@ mod tests {
             (op.resolved, op.detail) = (Some("rejected".to_owned()), Some(told.to_owned()));
             bank.assert_fires("O6", "late-commit: transfer ");
         }
+    }
+
+    #[test]
+    fn how_many_were_held_against_their_validity_is_told() {
+        let mut bank = Bank::good();
+        let judged = |bank: &Bank| bank.result("O6").figures.get("given_up_judged").copied();
+        assert_eq!(judged(&bank), Some(1));
+        bank.source.transfer_reads.retain(|row| row.transfer != LOST);
+        bank.operation(LOST).resolved = None;
+        assert_eq!(judged(&bank), Some(0), "nobody heard of it");
     }
 
     #[test]

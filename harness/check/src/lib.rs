@@ -55,7 +55,7 @@ mod mutations;
 #[cfg(test)]
 mod tampering;
 
-pub use check::{Check, Context, Leap};
+pub use check::{Check, Context, Leap, Subject};
 
 /// Every guarantee, in the order of reports.
 fn registered() -> Vec<Box<dyn Check>> {

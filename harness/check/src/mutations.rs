@@ -30,7 +30,7 @@ const UNGUARDED: &[(&str, &str)] = &[
     ("transfer operations.no seq", "a channel's answer need not name it"),
     ("transfer operations.balance_after", "a channel's answer never names it"),
     ("transfer operations.times", "as operations"),
-    ("transfer operations.intent", "one key alone is no double"),
+    ("transfer operations.intent", "no two of its customer's are open at a time, however near they are"),
     ("transfer operations.attempts", "a number for witnesses"),
     (
         "refused operations.fields",
@@ -71,7 +71,7 @@ const UNGUARDED: &[(&str, &str)] = &[
     ("refused channel_transfer.times", "as completed"),
     ("refused channel_transfer.settled_txid", "no row goes with it"),
     ("refused channel_transfer.no settled_txid", "as settled_txid"),
-    ("refused channel_transfer.commits", "as completed; where an intent has two keys, see the tests of O1"),
+    ("refused channel_transfer.commits", "as completed; where two are open at a time, see the tests of O1"),
     ("submit transfer_read removed", "an answer more or less promises nothing"),
     ("submit transfer_read doubled", "as removed"),
     ("read transfer_read removed", "as removed"),

@@ -1,16 +1,19 @@
-//! O1 once: at most one posting per transfer id, and one accepted transfer at a time per intent.
+//! O1 once: at most one posting per transfer id, one accepted transfer at a time per intent, and one per customer.
 //!
-//! In: core's customer legs and transfers, operations, the channel's transfers. Out: `dup-key`, `dup-intent`. Elsewhere: a posting of which
-//! a side is missing (`atomic`), one id with two sets of parameters (`param_drift`).
+//! In: core's customer legs and transfers, operations, the channel's transfers. Out: `dup-key`, `dup-intent`, `dup-open`.
+//! Elsewhere: two transfers of one customer that were open at a time (`once::open`), a posting of which a side is missing (`atomic`), one id
+//! with two sets of parameters (`param_drift`).
 //!
 //! Which of two keys came later, and whether the earlier was settled by then, is told by the order of the channel's commits: stamps taken
 //! inside a transaction may come before what the transaction waited for. A blind resend after the end of the earlier is the customer's own
-//! doing: it is counted (`resent_after_end`), not judged. Memory: 17 bytes a leg, 80 bytes a transfer of the channel.
+//! doing: it is counted (`resent_after_end`), not judged. Memory: 17 bytes a leg, 100 bytes a transfer of the channel.
 
 use bankstorm_record::source::{ReadError, Source};
 
 use crate::check::{Check, Context, Tally, shown, uuid};
 use crate::ordered::{channel_transfers, core_entries, core_transfers, is_customer};
+
+mod open;
 
 /// O1.
 pub struct Once;
@@ -31,7 +34,9 @@ impl Check for Once {
     fn explains(&self) -> &'static str {
         "However often a transfer id was sent, core booked it at most once (dup-key), and no key of an intent was accepted while an \
          earlier key of the same intent was not settled (dup-intent). A key that was accepted after the end of the earlier ones is told \
-         (resent_after_end), not judged."
+         (resent_after_end), not judged. No transfer was stored while another one of the same customer, or of the same paying account \
+         where system.guard says so, was open (dup-open), whatever their intents: of_one_customer tells how many came after another, \
+         overlap_unsure of how many the commits do not tell the order."
     }
 
     fn fold(&self, source: &dyn Source, context: &Context, tally: &mut Tally) -> Result<(), ReadError> {
@@ -62,7 +67,12 @@ impl Check for Once {
             }
             before = Some(row.transfer);
         }
-        if context.transfers { intents(source, tally) } else { Ok(()) }
+        if !context.transfers {
+            return Ok(());
+        }
+        let keys = keys(source, tally)?;
+        intents(source, &keys, tally)?;
+        context.guard.map_or(Ok(()), |subject| open::judge(subject, &keys, tally))
     }
 }
 
@@ -82,13 +92,14 @@ fn postings_of(id: u128, is_debit: bool, source: &dyn Source) -> Result<String, 
 #[derive(Clone, Copy)]
 struct Key {
     transfer: u128,
+    user: i64,
+    account: i64,
     opened: Option<i64>,
     settled: Option<i64>,
     is_terminal: bool,
 }
 
-fn intents(source: &dyn Source, tally: &mut Tally) -> Result<(), ReadError> {
-    let keys = keys(source, tally)?;
+fn intents(source: &dyn Source, keys: &[Key], tally: &mut Tally) -> Result<(), ReadError> {
     let mut uses: Vec<(u64, u128)> = Vec::new();
     for row in source.operations() {
         let row = row?;
@@ -123,6 +134,8 @@ fn keys(source: &dyn Source, tally: &mut Tally) -> Result<Vec<Key>, ReadError> {
         }
         keys.push(Key {
             transfer: row.transfer,
+            user: row.user,
+            account: row.account,
             opened: row.opened_commit,
             settled: row.settled_commit,
             is_terminal: matches!(row.stage.as_str(), "completed" | "rejected" | "failed"),
@@ -131,16 +144,18 @@ fn keys(source: &dyn Source, tally: &mut Tally) -> Result<Vec<Key>, ReadError> {
     Ok(keys)
 }
 
+/// Nobody can tell which of two came first.
+fn lacks_order(key: &Key) -> ReadError {
+    let problem = format!("transfer {}: the order of its commits is not known", uuid(key.transfer));
+    ReadError { file: "channel_transfer".to_owned(), problem }
+}
+
 /// Each key of an intent must have been stored after the ones before it were settled.
 fn judge_intent(intent: u64, accepted: &[Key], tally: &mut Tally) -> Result<(), ReadError> {
     let mut spans = Vec::new();
     for key in accepted {
-        let lacks = || {
-            let problem = format!("transfer {}: the order of its commits is not known", uuid(key.transfer));
-            ReadError { file: "channel_transfer".to_owned(), problem }
-        };
-        let opened = key.opened.ok_or_else(lacks)?;
-        let settled = if key.is_terminal { key.settled.ok_or_else(lacks)? } else { i64::MAX };
+        let opened = key.opened.ok_or_else(|| lacks_order(key))?;
+        let settled = if key.is_terminal { key.settled.ok_or_else(|| lacks_order(key))? } else { i64::MAX };
         spans.push((opened, settled, key.transfer));
     }
     spans.sort_unstable();
@@ -171,9 +186,9 @@ fn judge_intent(intent: u64, accepted: &[Key], tally: &mut Tally) -> Result<(), 
 mod tests {
     use bankstorm_record::run_json::GuaranteeVerdict;
 
+    use super::Once;
     use crate::bank::{Bank, LOST, PAYER, REFUSED, assert_only};
-    use crate::check::Context;
-    use crate::guarantees::run_all;
+    use crate::check::{Check, Context};
 
     #[test]
     fn a_deposit_booked_twice_under_one_id() {
@@ -205,6 +220,13 @@ mod tests {
         );
     }
 
+    /// The last transfer becomes one of an intent and a customer of its own.
+    fn of_another_customer(bank: &mut Bank) {
+        let op = bank.operation(REFUSED);
+        (op.intent, op.user) = (Some(77), Some(8));
+        bank.channel_transfer(REFUSED).user = 8;
+    }
+
     #[test]
     fn a_second_key_of_an_intent_accepted_before_the_first_was_settled() {
         let mut bank = Bank::good();
@@ -222,7 +244,7 @@ mod tests {
         // Another customer's intent is another matter.
         let mut bank = Bank::good();
         bank.channel_transfer(REFUSED).opened_commit = settled.map(|at| at - 1);
-        bank.operation(REFUSED).intent = Some(77);
+        of_another_customer(&mut bank);
         bank.assert_all_hold();
     }
 
@@ -234,12 +256,10 @@ mod tests {
         assert_eq!(resent(&bank), Some(1), "a resend after the end is part of the good history");
         // Before the end it is a finding instead.
         bank.channel_transfer(REFUSED).opened_commit = bank.channel_transfer(LOST).settled_commit.map(|at| at - 1);
-        assert_eq!((resent(&bank), bank.result("O1").violations), (Some(0), 1));
+        assert_eq!((resent(&bank), bank.result("O1").violations), (Some(0), 2), "and of the same customer");
         bank.operation(REFUSED).intent = Some(77);
         assert_eq!(resent(&bank), Some(0), "another intent");
-        assert!(
-            run_all(&Bank::deposits().source, &Context::default()).checks.iter().all(|check| check.figures.is_empty())
-        );
+        assert!(Once.run(&Bank::deposits().source, &Context::default()).figures.is_empty());
     }
 
     #[test]
@@ -247,7 +267,7 @@ mod tests {
         let mut bank = Bank::good();
         bank.channel_transfer(REFUSED).opened_commit = None;
         assert_eq!(bank.result("O1").verdict, GuaranteeVerdict::Unknown);
-        bank.operation(REFUSED).intent = Some(77);
+        of_another_customer(&mut bank);
         bank.assert_all_hold();
     }
 

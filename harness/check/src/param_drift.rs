@@ -4,7 +4,7 @@
 //! than once (`once`), whether what was posted is what was answered (`ok_booked`).
 //!
 //! An id is bound to the parameters that stand in a store. Whoever sent others must not have been told of them as of his own: not ok, and by
-//! the channel no state at all, by core at least not `completed`. A tombstone is bound to no parameters. Memory: 65 bytes an accepted use.
+//! the channel no state at all, by core at least not `completed`. A tombstone is bound to no parameters. Memory: 65 bytes an accepted use, 32 bytes a request.
 
 use bankstorm_record::source::{ReadError, Source};
 
@@ -15,8 +15,13 @@ use crate::ordered::{Ordered, channel_transfers, core_transfers, transfer_reads}
 pub struct ParamDrift;
 
 const VIOLATION: &str = "param-drift";
+/// Ids that were sent with several parameters: with none, this check holds without a case.
+const REUSED: &str = "reused_ids_asked";
 /// What a tombstone is bound to.
 const TOMBSTONE: [u8; 32] = [0; 32];
+
+/// An id and the first bytes of a hash: what somebody sent.
+type Asked = (u128, u64);
 
 /// A use of an id that was accepted.
 struct Use {
@@ -38,14 +43,16 @@ impl Check for ParamDrift {
 
     fn explains(&self) -> &'static str {
         "An id that comes again with other parameters is refused: nobody was told ok, or a state, for parameters that the id does not \
-         stand for, and both stores bind it to the same ones (param-drift)."
+         stand for, and both stores bind it to the same ones (param-drift). reused_ids_asked tells how many ids were sent with several."
     }
 
     fn fold(&self, source: &dyn Source, context: &Context, tally: &mut Tally) -> Result<(), ReadError> {
-        let mut uses = operations(source, tally)?;
+        let mut asked: Vec<Asked> = Vec::new();
+        let mut uses = operations(source, &mut asked, tally)?;
         if context.transfers {
-            told(source, &mut uses, tally)?;
+            told(source, &mut uses, &mut asked, tally)?;
         }
+        tally.count(REUSED, reused(asked));
         uses.sort_by(|a, b| (a.transfer, &a.told).cmp(&(b.transfer, &b.told)));
         let mut core = core_transfers(source);
         let mut channel = context.transfers.then(|| channel_transfers(source));
@@ -67,11 +74,14 @@ impl Check for ParamDrift {
 }
 
 /// Operations that ended ok; all of them are examined.
-fn operations(source: &dyn Source, tally: &mut Tally) -> Result<Vec<Use>, ReadError> {
+fn operations(source: &dyn Source, asked: &mut Vec<Asked>, tally: &mut Tally) -> Result<Vec<Use>, ReadError> {
     let mut uses = Vec::new();
     for row in source.operations() {
         let row = row?;
         tally.look();
+        if row.sent_ns.is_some() {
+            asked.push((row.transfer, beginning(&row.params_hash)));
+        }
         if [&row.outcome, &row.resolved].into_iter().any(|word| word.as_deref() == Some("ok")) {
             let told = format!("op {} was answered ok", row.op);
             uses.push(Use { transfer: row.transfer, params_hash: row.params_hash, told, store: None });
@@ -81,17 +91,31 @@ fn operations(source: &dyn Source, tally: &mut Tally) -> Result<Vec<Use>, ReadEr
 }
 
 /// Requests that were told a state of the id as of their own.
-fn told(source: &dyn Source, uses: &mut Vec<Use>, tally: &mut Tally) -> Result<(), ReadError> {
+fn told(source: &dyn Source, uses: &mut Vec<Use>, asked: &mut Vec<Asked>, tally: &mut Tally) -> Result<(), ReadError> {
     let mut reads = transfer_reads(source);
     while let Some(row) = reads.take()? {
         tally.look();
-        let (Some(params_hash), Some(stage)) = (row.params_hash, row.stage) else { continue };
+        let Some(params_hash) = row.params_hash else { continue };
+        asked.push((row.transfer, beginning(&params_hash)));
+        let Some(stage) = row.stage else { continue };
         if row.store == "channel" || stage == "completed" {
             let told = format!("a {} to {} at {} ns was told {stage}", row.via, row.instance, row.invoked_ns);
             uses.push(Use { transfer: row.transfer, params_hash, told, store: Some(row.store) });
         }
     }
     Ok(())
+}
+
+/// Enough of a hash to tell it from another one under the same id.
+fn beginning(hash: &[u8]) -> u64 {
+    hash.iter().take(8).fold(0, |sum, byte| (sum << 8) | u64::from(*byte))
+}
+
+/// How many ids were sent with more than one set of parameters.
+fn reused(mut asked: Vec<Asked>) -> u64 {
+    asked.sort_unstable();
+    asked.dedup();
+    asked.chunk_by(|a, b| a.0 == b.0).filter(|of_it| of_it.len() > 1).count() as u64
 }
 
 fn judge(id: u128, uses: &[Use], core: Option<&[u8]>, channel: Option<&[u8]>, tally: &mut Tally) {
@@ -132,8 +156,14 @@ mod tests {
     #[test]
     fn a_second_use_with_another_amount_is_refused() {
         let mut bank = Bank::good();
-        reuse(&mut bank, "rejected");
+        let reused = |bank: &Bank| bank.result("O7").figures.get("reused_ids_asked").copied();
+        assert_eq!(reused(&bank), Some(0), "it holds, and without a case");
+        let id = reuse(&mut bank, "rejected");
         bank.assert_all_hold();
+        assert_eq!(reused(&bank), Some(1));
+        bank.operation(id).sent_ns = None;
+        bank.source.transfer_reads.retain(|row| row.transfer != id);
+        assert_eq!(reused(&bank), Some(0), "one of the two was never sent");
         let mut bank = Bank::good();
         reuse(&mut bank, "ok");
         bank.assert_fires("O7", "op 100 was answered ok, and core has it with other parameters");

@@ -15,6 +15,9 @@ use crate::ordered::{AccountKey, Ordered, apply_journal, channel_entries, channe
 /// O8.
 pub struct Released;
 
+/// Completed transfers that were judged: with none it holds without a case.
+const COMPLETED: &str = "completed_judged";
+
 /// A transfer that is completed.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 struct Completed {
@@ -46,7 +49,7 @@ impl Check for Released {
 
     fn explains(&self) -> &'static str {
         "The transaction that completed a transfer in the channel is not before the one that stored its row in the copy \
-         (released-early)."
+         (released-early); completed_judged tells of how many."
     }
 
     fn applies(&self, context: &Context) -> bool {
@@ -95,6 +98,7 @@ fn completed(source: &dyn Source, tally: &mut Tally) -> Result<Vec<Completed>, R
         completed.push(Completed { account: row.account, seq: row.seq, transfer: row.transfer, settled });
     }
     Tally::needs(tally.examined(), "channel_transfer", "transfers")?;
+    tally.count(COMPLETED, completed.len() as u64);
     completed.sort_unstable();
     Ok(completed)
 }
@@ -157,6 +161,15 @@ mod tests {
     use crate::bank::{Bank, PAYER, POSTED, assert_only};
 
     #[test]
+    fn how_many_were_judged_is_told() {
+        let judged = |bank: &Bank| bank.result("O8").figures.get("completed_judged").copied();
+        assert_eq!(judged(&Bank::good()), Some(3));
+        let mut bank = Bank::good();
+        bank.source.channel_transfers.retain(|row| row.stage != "completed");
+        assert_eq!(judged(&bank), Some(0), "it holds, and without a case");
+    }
+
+    #[test]
     fn settled_by_a_transaction_before_the_one_that_stored_the_row() {
         let mut bank = Bank::good();
         let line = bank.journal_line(PAYER, 6);
@@ -177,7 +190,7 @@ mod tests {
         let mut bank = Bank::good();
         bank.journal_line(PAYER, 6).commit = None;
         bank.channel_transfer(POSTED).settled_commit = None;
-        bank.assert_all_hold();
+        bank.assert_holds(&["O8"]);
         bank.journal_line(PAYER, 6).txid += 1;
         assert_eq!(bank.result("O8").verdict, GuaranteeVerdict::Unknown);
         // Nor can anybody where one transaction has two places, or two have one.

@@ -3,6 +3,7 @@
 //! In: operations, what was told of ids, core's and the channel's transfers. Out: `verdict-flip`. Elsewhere: whether a verdict is true
 //! (`ok_booked`, `fail_absent`), whether there is one (`resolved`), ids with two sets of parameters (`param_drift`).
 //!
+//! What core told (reads of its store) is kept by simulated worlds only: on real processes core's side is what stands in it at the end.
 //! Per store, of two answers that did not overlap the later never tells less, and a verdict that was told stands in that store at the end.
 //! Across stores, a verdict of the channel is core's: `completed`, or core's reason; `failed` is the tombstone's, or of a call that never
 //! began. Memory: one id's answers.
@@ -43,7 +44,8 @@ impl Check for VerdictLattice {
 
     fn explains(&self) -> &'static str {
         "Where a transfer stands never goes back, for whoever asks one time after another, and core, the channel and everybody who was told a \
-         verdict have the same one (verdict-flip)."
+         verdict have the same one (verdict-flip). What core told on the way is seen in simulated worlds only: on real processes its side \
+         is the verdicts that stand in it at the end."
     }
 
     fn needs_rest(&self) -> bool {

@@ -3,7 +3,7 @@
 //! In: a run folder with its evidence, run.json with its figures, and `facts.json`. Out: the three verdicts in run.json, and the exit code.
 //! Elsewhere: every rule (`check`); where facts come from (`run::facts`).
 
-use bankstorm_check::check::Context;
+use bankstorm_check::check::{Context, Subject};
 use bankstorm_check::objectives::Objective;
 use bankstorm_check::validity::Facts;
 use bankstorm_check::{exit, guarantees, objectives, validity};
@@ -12,7 +12,7 @@ use bankstorm_record::folder_source::FolderSource;
 use bankstorm_record::run_json::{ObjectiveResult, RunJson, ValidityVerdict};
 use bankstorm_record::save::verify_evidence;
 use bankstorm_scenario::Scenario;
-use bankstorm_scenario::resolved::Op;
+use bankstorm_scenario::resolved::{Guard, Op};
 use serde::{Deserialize, Serialize};
 
 /// `facts.json`: what a verdict needs besides the evidence and run.json.
@@ -41,6 +41,9 @@ pub(crate) struct Declared {
     pub(crate) outbound: bool,
     /// How long core may post a transfer, in milliseconds; absent without transfers.
     pub(crate) validity_ms: Option<i64>,
+    /// Of whom one transfer at a time is taken; absent in runs that did not say, and without transfers.
+    #[serde(default)]
+    pub(crate) guard: Option<Subject>,
 }
 
 impl Declared {
@@ -50,16 +53,25 @@ impl Declared {
         let outbound = has(Op::Outbound);
         let transfers = outbound || has(Op::Transfer);
         let validity = i64::try_from(scenario.system.validity.as_millis()).ok();
-        Self { transfers, outbound, validity_ms: validity.filter(|_| transfers) }
+        let guard = match scenario.system.guard {
+            Guard::User => Subject::User,
+            Guard::Account => Subject::Account,
+        };
+        Self {
+            transfers,
+            outbound,
+            validity_ms: validity.filter(|_| transfers),
+            guard: Some(guard).filter(|_| transfers),
+        }
     }
 }
 
 /// Judges a run from what is stored of it; the objectives are those that stand in run.json.
 pub(crate) fn judge(folder: &RunFolder, json: &mut RunJson, stored: &StoredFacts) -> i32 {
     let facts = Facts { evidence_mismatches: verify_evidence(folder, json), ..stored.facts.clone() };
-    let Declared { transfers, outbound, validity_ms } = stored.declared;
+    let Declared { transfers, outbound, validity_ms, guard } = stored.declared;
     let incomplete = stored.incomplete;
-    let context = Context { incomplete, transfers, outbound, validity_ms, ..Context::default() };
+    let context = Context { incomplete, transfers, outbound, validity_ms, guard, ..Context::default() };
     json.guarantees = guarantees::run_all(&FolderSource::new(folder.clone()), &context);
     json.validity = validity::judge(&facts, &json.guarantees);
     json.validity.reasons.extend(stored.problems.iter().cloned());

@@ -341,6 +341,8 @@ impl Bank {
         (row.state, row.reason) = ("processing".to_owned(), None);
         let row = self.channel_transfer(id);
         (row.stage, row.reason, row.settled_txid, row.settled_commit) = ("unknown".to_owned(), None, None, None);
+        // Stored after all others of its customer, none of which it may keep waiting.
+        row.opened_commit = Some(1_000);
         let op = self.operation(id);
         (op.outcome, op.resolved, op.detail) = (Some("unknown".to_owned()), None, None);
         self.source.transfer_reads.retain(|row| row.transfer != id || row.via == "submit");

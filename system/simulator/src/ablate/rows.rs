@@ -89,7 +89,7 @@ pub const ROWS: &[Row] = &[
         protection: "P7",
         arm: "none",
         about: "Transfers do not stand in each other's way.",
-        fires: &[("O1", "dup-intent")],
+        fires: &[("O1", "dup-intent"), ("O1", "dup-open")],
         off: |topology| topology.transfers.guard = Guard::None,
         beside: None,
         provoke: two_devices,
@@ -98,7 +98,7 @@ pub const ROWS: &[Row] = &[
         protection: "P7",
         arm: "check_then_insert",
         about: "Open transfers are looked for before one is stored, and no index decides.",
-        fires: &[("O1", "dup-intent")],
+        fires: &[("O1", "dup-intent"), ("O1", "dup-open")],
         off: |topology| topology.transfers.guard = Guard::CheckThenInsert,
         beside: None,
         provoke: two_devices,
@@ -250,11 +250,18 @@ fn stalled_commits(stage: &mut Stage) {
     }
 }
 
-/// Customers who pay on two devices at once, and who pay anew when they do not know.
+/// Customers who pay on two devices at once, and who pay anew when they do not know; of others two payments meet that have nothing to do
+/// with each other.
 fn two_devices(stage: &mut Stage) {
-    for _ in 0..60 {
+    for nth in 0..60 {
         let (at, [from, to]) = (stage.moment(), two_accounts(stage));
         let (elsewhere, after) = (stage.channel(), stage.dice.one_of(&[0, 0, 1, 5, 50]));
+        if nth % 3 == 0 {
+            let mut payer = 0;
+            stage.transfer(at, from, to, |pay| payer = pay.user);
+            stage.transfer(at + after, from, to, |pay| (pay.user, pay.channel) = (payer, elsewhere));
+            continue;
+        }
         stage.transfer(at, from, to, |pay| {
             (pay.again, pay.elsewhere, pay.resubmit) = (Some(Twice::Device(after)), Some(elsewhere), true);
         });

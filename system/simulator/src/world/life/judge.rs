@@ -6,13 +6,13 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use bankstorm_check::guarantees::run_all;
-use bankstorm_check::{Context, Leap};
+use bankstorm_check::{Context, Leap, Subject};
 use bankstorm_contracts::Outcome as Word;
 use bankstorm_record::run_json::{CheckResult, GuaranteeVerdict};
 use bankstorm_record::source::MemorySource;
 
 use super::World;
-use crate::plan::{Fault, Kind};
+use crate::plan::{Fault, Guard, Kind};
 use crate::world::names::POSTGRES_CHANNEL;
 use crate::world::watch::Watched;
 use crate::world::{Outcome, Violation, digest, markers};
@@ -23,6 +23,7 @@ impl World<'_> {
             transfers: self.plan.has_transfers(),
             outbound: self.plan.has_outbound(),
             validity_ms: i64::try_from(self.plan.topology.transfers.validity_ms).ok(),
+            guard: Some(promised(self.plan.topology.transfers.guard)),
             leaps,
             ..Context::default()
         };
@@ -57,6 +58,14 @@ impl World<'_> {
             Some(Leap { at_ns, by_ns: fault.amount.saturating_mul(1_000_000) })
         };
         leaps.filter_map(leap).collect()
+    }
+}
+
+/// Of whom one transfer at a time is promised. Taking the guard away takes no promise back: what is not guarded is the customer.
+const fn promised(guard: Guard) -> Subject {
+    match guard {
+        Guard::User | Guard::None => Subject::User,
+        Guard::Account | Guard::CheckThenInsert => Subject::Account,
     }
 }
 
