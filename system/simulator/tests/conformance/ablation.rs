@@ -10,6 +10,7 @@ use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
 use bankstorm_simulator::ablate::{ROWS, Row, Tried, ablate};
+use bankstorm_simulator::plan::{Action, Plan};
 use bankstorm_simulator::world::{Options, run};
 use libtest_mimic::{Failed, Trial};
 use tokio::time::Instant;
@@ -35,7 +36,30 @@ pub(crate) fn trials() -> Vec<Trial> {
             outcome.violations.first().map_or(Ok(()), |violation| Err(format!("seed {seed}: {violation:?}").into()))
         })
     });
-    each.chain([once, Trial::test("ablation::table", table)]).collect()
+    let arrivals = Trial::test("ablation::p7_two_intents_of_one_customer_are_seen_too", two_intents);
+    each.chain([once, arrivals, Trial::test("ablation::table", table)]).collect()
+}
+
+/// Without second devices and payments sent anew, only payments that have nothing to do with each other are left to overlap.
+fn two_intents() -> Result<(), Failed> {
+    for row in ROWS.iter().filter(|row| row.protection == "P7") {
+        let found = |mut plan: Plan| {
+            for operation in &mut plan.operations {
+                if let Action::Transfer { pay, .. } | Action::Outbound { pay } = &mut operation.action {
+                    (pay.again, pay.resubmit) = (None, false);
+                }
+            }
+            run(&plan, &Options::default()).violations
+        };
+        let without = found(row.without(0));
+        if !matches!(&without[..], [only] if only.check == "O1" && only.name == "dup-open") {
+            return Err(format!("{}: {without:?}", row.arm).into());
+        }
+        if let [violation, ..] = &found(row.with(0))[..] {
+            return Err(format!("with the guard: {violation:?}").into());
+        }
+    }
+    Ok(())
 }
 
 /// Each row is tried once, whichever trial asks first; others wait.
