@@ -38,12 +38,15 @@ pub(crate) struct ServeCore {
     /// Posting transactions at once; each takes a connection
     #[arg(long, default_value_t = CoreConfig::default().posting_slots, value_parser = at_least_one)]
     pub(crate) posting_slots: usize,
-    /// Microseconds that each posting transaction costs beyond the database's time, for a core that sustains less
+    /// Microseconds that each batch costs beyond the database's time, for a core that sustains less
     #[arg(long, default_value_t = 0, value_parser = clap::value_parser!(u64).range(..=1_000_000))]
     pub(crate) posting_cost_us: u64,
     /// The most requests admitted and not answered yet, beyond which further ones are refused
     #[arg(long, default_value_t = CoreConfig::default().admitted_max, value_parser = at_least_one)]
     pub(crate) admitted_max: usize,
+    /// How many of these one caller may have; beyond it his further ones are refused
+    #[arg(long, default_value_t = CoreConfig::default().caller_max, value_parser = at_least_one)]
+    pub(crate) caller_max: usize,
     /// From when a transfer's validity counts: relative (its arrival) or absolute (when its caller began it)
     #[arg(long, default_value = "relative")]
     pub(crate) deadline: String,
@@ -53,9 +56,9 @@ pub(crate) struct ServeCore {
     /// Switches a protection of core's off by taking a weaker arm, such as fence=plain_read; may be repeated, docs/protections.md lists all
     #[arg(long = "unsafe", value_name = "KEY=ARM")]
     pub(crate) weaker: Vec<String>,
-    /// Database connections; the default is what core uses
-    #[arg(long, default_value_t = CoreConfig::default().connections(), value_parser = at_least_one)]
-    pub(crate) connections: usize,
+    /// Database connections; without it as many as core uses with these settings
+    #[arg(long, value_parser = at_least_one)]
+    pub(crate) connections: Option<usize>,
 }
 
 #[derive(Debug, Args)]
@@ -160,7 +163,14 @@ mod tests {
 
     #[test]
     fn none_at_all_is_refused_where_one_is_needed() {
-        for (process, option) in [("core", "--connections"), ("channel", "--connections"), ("channel", "--workers")] {
+        let options = [
+            ("core", "--connections"),
+            ("core", "--admitted-max"),
+            ("core", "--caller-max"),
+            ("channel", "--connections"),
+            ("channel", "--workers"),
+        ];
+        for (process, option) in options {
             serve(process, &format!("{option}=5")).expect(option);
             for number in ["0", "-1", "x"] {
                 let refused = serve(process, &format!("{option}={number}")).expect_err(option);

@@ -4,7 +4,6 @@
 
 use std::path::{Path, PathBuf};
 
-use bankstorm_core::config::CoreConfig;
 use bankstorm_environment::{Environment, ServiceSpec};
 use bankstorm_scenario::Scenario;
 use bankstorm_scenario::resolved::{System, WorkerMode};
@@ -60,7 +59,6 @@ pub(super) fn core(environment: &dyn Environment, scenario: &Scenario) -> Servic
         format!("--batch-max={}", system.core_batch),
         format!("--posting-slots={}", system.core_slots),
         format!("--posting-cost-us={}", system.core_posting_cost.as_micros()),
-        format!("--connections={}", connections(system.core_slots)),
         format!("--admitted-max={}", system.core_admitted),
         format!("--deadline={}", system.deadline.as_str()),
         format!("--outbound-expiry-ms={}", system.outbound_expiry.as_millis()),
@@ -72,12 +70,6 @@ pub(super) fn core(environment: &dyn Environment, scenario: &Scenario) -> Servic
 fn weaker(system: &System, process: &'static str) -> impl Iterator<Item = String> + use<> {
     let of_process = system.protections.weaker().into_iter().filter(move |weaker| weaker.process == process);
     of_process.map(|weaker| format!("--unsafe={}={}", weaker.key, weaker.arm))
-}
-
-/// Connections that core uses with so many posting slots.
-fn connections(slots: u32) -> usize {
-    let posting_slots = usize::try_from(slots).expect("resolved counts are small");
-    CoreConfig { posting_slots, ..CoreConfig::default() }.connections()
 }
 
 /// The channel `name`.

@@ -24,26 +24,32 @@ pub(crate) async fn run(process: Serve) -> Result<u8, CliError> {
 }
 
 async fn serve_core(options: ServeCore) -> Result<u8, CliError> {
+    let serve = core_of(options)?;
+    core::serve_core(serve).await.map_err(|error| CliError::Environment(format!("core: {error}")))?;
+    Ok(0)
+}
+
+/// Core with its settings. Its connections, where nobody says how many, are what these very settings use.
+fn core_of(options: ServeCore) -> Result<core::CoreServe, CliError> {
     let config = CoreConfig {
         batch_max: options.batch_max,
         posting_slots: options.posting_slots,
         posting_cost: Duration::from_micros(options.posting_cost_us),
         admitted_max: options.admitted_max,
+        caller_max: options.caller_max,
         deadline: deadline(&options.deadline)?,
         outbound_expiry: Duration::from_millis(options.outbound_expiry_ms),
         protections: protections::of_core(&options.weaker)?,
         ..CoreConfig::default()
     };
-    let serve = core::CoreServe {
+    Ok(core::CoreServe {
         database: options.database,
         kafka: options.kafka,
         banks_url: options.banks,
         listen: options.listen,
-        connections: options.connections,
+        connections: options.connections.unwrap_or_else(|| config.connections()),
         config,
-    };
-    core::serve_core(serve).await.map_err(|error| CliError::Environment(format!("core: {error}")))?;
-    Ok(0)
+    })
 }
 
 async fn serve_channel(options: ServeChannel) -> Result<u8, CliError> {
@@ -106,5 +112,29 @@ fn worker_mode(word: &str) -> Result<WorkerMode, CliError> {
         "keyed" => Ok(WorkerMode::Keyed),
         "keyed_batched" => Ok(WorkerMode::KeyedBatched),
         other => Err(CliError::Usage(format!("--worker-mode {other}: accepted are serial, keyed and keyed_batched"))),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser;
+
+    use super::core_of;
+    use crate::args::{Cli, Command, Serve};
+
+    fn connections(options: &[&str]) -> usize {
+        let common = ["bankstorm", "serve", "core", "--database=d", "--kafka=k", "--listen=127.0.0.1:1"];
+        let cli = Cli::try_parse_from(common.iter().chain(options)).expect("options that are there");
+        let Command::Serve { process: Serve::Core(options) } = cli.command else { panic!("serve core was typed") };
+        core_of(options).expect("settings that fit").connections
+    }
+
+    #[test]
+    fn connections_are_what_core_uses_with_the_settings_that_were_typed() {
+        let usual = connections(&[]);
+        assert_eq!(connections(&["--posting-slots=9"]), usual + 5);
+        // Four posting slots and two for accounts alone take one more each.
+        assert_eq!(connections(&["--unsafe=key=before_the_booking"]), usual + 6);
+        assert_eq!(connections(&["--posting-slots=9", "--connections=3"]), 3, "who says how many is believed");
     }
 }
