@@ -24,10 +24,7 @@ pub fn summary(run: &RunJson, folder: &RunFolder, colour: bool) -> String {
     out.table("Deposits and other operations, measured phase", &tables::load(run));
     if run.validity.verdict == ValidityVerdict::Invalid && !run.latency_us.is_empty() {
         out.blank();
-        out.wrapped(
-            "The run is invalid, for the reasons above. Do not quote the latencies below.",
-            INDENT,
-        );
+        out.wrapped("The run is invalid, for the reasons above. Do not quote the latencies below.", INDENT);
     }
     out.table("Latency", &tables::latency(run));
     for (what, bounds, all) in tables::upper_bounds(run) {
