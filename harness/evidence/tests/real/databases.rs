@@ -18,7 +18,7 @@ const CHANNEL: &str = include_str!("../../../../system/adapters/src/postgres/cha
 
 /// Two customers; the first has a deposit beyond the loaded opening and a transfer whose hold is open. Rows go in against their order.
 const CORE_ROWS: &str = "
-    INSERT INTO account VALUES (1000002, 1, 70), (1000001, 2, 150, 30, 'withdrawal_stopped');
+    INSERT INTO account VALUES (1000002, 1, 70, 0, 'open'), (1000001, 2, 150, 30, 'withdrawal_stopped');
     INSERT INTO transfer VALUES
         ('00000000-0000-0000-0000-0000000000ff', decode(repeat('00', 32), 'hex'), 'tombstone', 'rejected',
             NULL, NULL, NULL, NULL, 'not_received', NULL, NULL),
