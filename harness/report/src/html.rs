@@ -337,7 +337,7 @@ mod tests {
         let head = page.split("id=\"latency\"").next().expect("the part before the table");
         assert!(head.contains("may not be used") && head.contains("send lag p99 was 41.2 ms"));
         assert!(!head.contains("response p99</"));
-        assert!(page.contains("Do not quote them"));
+        assert!(page.contains("Do not quote these figures"));
     }
 
     #[test]
