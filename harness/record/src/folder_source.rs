@@ -5,13 +5,14 @@
 use crate::folder::RunFolder;
 use crate::parquet::{ParquetRow, read_rows};
 use crate::rows::{
-    ApplyJournalRow, BankNetworkRow, ChannelAccountRow, ChannelEntryRow, ChannelTransferRow, CoreAccountRow,
-    CoreEntryRow, CoreHoldRow, CoreOutboxRow, CoreTransferRow, DatabaseRow, OperationRow, PageRow, TopicRow,
-    TransferReadRow, VisibleRow,
+    ApplyJournalRow, BankNetworkRow, ChannelAccountRow, ChannelEntryRow, ChannelTransferRow, CoreAccessRow,
+    CoreAccountRow, CoreEntryRow, CoreHoldRow, CoreOutboxRow, CoreTransferRow, DatabaseRow, DeadLetterRow, DltRow,
+    GroupCommitRow, OperationRow, PageRow, SyncRow, TopicRow, TransferReadRow, VisibleRow,
 };
 use crate::source::{Rows, Source};
 
-/// Rows of a run folder. A file that is missing or broken is one [`crate::source::ReadError`] item.
+/// Rows of a run folder. A file that is missing or broken is one [`crate::source::ReadError`] item; a missing file of those that came later
+/// is one without rows, since runs from before it have none (`run.json` lists the files that a run wrote).
 #[derive(Clone, Debug)]
 pub struct FolderSource {
     folder: RunFolder,
@@ -33,10 +34,16 @@ impl FolderSource {
     fn evidence<T: ParquetRow>(&self) -> Rows<'_, T> {
         self.rows(self.folder.evidence_file(T::NAME))
     }
+
+    fn later_evidence<T: ParquetRow>(&self) -> Rows<'_, T> {
+        let path = self.folder.evidence_file(T::NAME);
+        // What cannot be looked at is not missing: reading it says why.
+        if matches!(path.try_exists(), Ok(false)) { Box::new(std::iter::empty()) } else { self.rows(path) }
+    }
 }
 
 macro_rules! from_evidence {
-    ($($name:ident: $row:ty),* $(,)?) => {
+    ($($name:ident: $row:ty),* ; $($later:ident: $later_row:ty),* $(,)?) => {
         impl Source for FolderSource {
             fn operations(&self) -> Rows<'_, OperationRow> {
                 self.rows(self.folder.operations())
@@ -44,6 +51,10 @@ macro_rules! from_evidence {
 
             $(fn $name(&self) -> Rows<'_, $row> {
                 self.evidence()
+            })*
+
+            $(fn $later(&self) -> Rows<'_, $later_row> {
+                self.later_evidence()
             })*
         }
     };
@@ -64,5 +75,10 @@ from_evidence! {
     core_holds: CoreHoldRow,
     channel_transfers: ChannelTransferRow,
     transfer_reads: TransferReadRow,
-    bank_network: BankNetworkRow,
+    bank_network: BankNetworkRow;
+    core_access: CoreAccessRow,
+    syncs: SyncRow,
+    dead_letters: DeadLetterRow,
+    dead_letter_topic: DltRow,
+    group_commits: GroupCommitRow,
 }

@@ -6,8 +6,10 @@
 //! Units: `_ns` are nanoseconds since the run's origin, `_us` are microseconds since the Unix epoch, money is whole won. Ids are UUIDs
 //! as u128. Words (`kind`, `state`, `outcome` ...) are those of `contracts`. Every file is sorted by the fields named in the row's text.
 
+mod following;
 mod transfers;
 
+pub use following::{CoreAccessRow, DeadLetterRow, DltRow, GroupCommitRow, SyncRow};
 pub use transfers::{BankNetworkRow, ChannelTransferRow, CoreHoldRow, TransferReadRow};
 
 /// `operations.parquet`, sorted by `op`: every planned operation, sent or not.
@@ -20,7 +22,7 @@ pub struct OperationRow {
     pub op: u64,
     /// Which `[[load]]` of the scenario it belongs to.
     pub load: u32,
-    /// What it is: `deposit`, `transfer` (inside this bank), `outbound`.
+    /// What it is: `deposit`, `transfer` (inside this bank), `outbound`, `scroll` (a page read), `sync` (the button).
     pub kind: String,
     /// `warm_up` or `measure`.
     pub phase: String,
@@ -193,7 +195,7 @@ pub struct ApplyJournalRow {
     pub from_seq: i64,
     /// Last serial after.
     pub to_seq: i64,
-    /// `event`, `gap_fill`, `answer`.
+    /// `event`, `gap_fill`, `answer`, `read_sync`, `manual_sync`, `sweep`, `redrive`.
     pub source: String,
     /// Topic of the record that caused it; absent where a transfer's answer did.
     pub topic: Option<String>,
@@ -237,8 +239,10 @@ pub struct PageRow {
     pub completed_ns: i64,
     /// The channel instance asked.
     pub instance: String,
-    /// The operation that was looked up; absent for reads of the converge phase.
+    /// The operation that was looked up, of a scroll that of its first page; absent for reads of the converge phase.
     pub op: Option<u64>,
+    /// Which page of its scroll it is, from 0; a page asked for again keeps its number. Absent where it belongs to none.
+    pub page_no: Option<u32>,
     /// The cursor sent.
     pub cursor: Option<i64>,
     /// `ok`, `rejected`, `failed`, `unknown`.
@@ -247,6 +251,8 @@ pub struct PageRow {
     pub top_seq: i64,
     /// Lowest serial on the page; 0 when empty.
     pub bottom_seq: i64,
+    /// The cursor of the page below, as answered; absent where there is none.
+    pub next_cursor: Option<i64>,
     /// How many entries.
     pub count: u32,
     /// Serials fall by one from top to bottom.

@@ -4,9 +4,9 @@
 //! is in [`crate::rows`]. Elsewhere: the checkers (`check`).
 
 use crate::rows::{
-    ApplyJournalRow, BankNetworkRow, ChannelAccountRow, ChannelEntryRow, ChannelTransferRow, CoreAccountRow,
-    CoreEntryRow, CoreHoldRow, CoreOutboxRow, CoreTransferRow, DatabaseRow, OperationRow, PageRow, TopicRow,
-    TransferReadRow, VisibleRow,
+    ApplyJournalRow, BankNetworkRow, ChannelAccountRow, ChannelEntryRow, ChannelTransferRow, CoreAccessRow,
+    CoreAccountRow, CoreEntryRow, CoreHoldRow, CoreOutboxRow, CoreTransferRow, DatabaseRow, DeadLetterRow, DltRow,
+    GroupCommitRow, OperationRow, PageRow, SyncRow, TopicRow, TransferReadRow, VisibleRow,
 };
 
 /// Why a row could not be read: the file, and what was wrong with it.
@@ -56,6 +56,16 @@ pub trait Source {
     fn transfer_reads(&self) -> Rows<'_, TransferReadRow>;
     /// The other banks' book.
     fn bank_network(&self) -> Rows<'_, BankNetworkRow>;
+    /// What core was asked about histories.
+    fn core_access(&self) -> Rows<'_, CoreAccessRow>;
+    /// Uses of the button.
+    fn syncs(&self) -> Rows<'_, SyncRow>;
+    /// The channel's table of dead letters.
+    fn dead_letters(&self) -> Rows<'_, DeadLetterRow>;
+    /// The dead-letter topic.
+    fn dead_letter_topic(&self) -> Rows<'_, DltRow>;
+    /// Offsets that the channel's group committed.
+    fn group_commits(&self) -> Rows<'_, GroupCommitRow>;
 }
 
 /// Rows in memory. They are given out as they stand: sort them as [`crate::rows`] says.
@@ -78,6 +88,11 @@ pub struct MemorySource {
     pub channel_transfers: Vec<ChannelTransferRow>,
     pub transfer_reads: Vec<TransferReadRow>,
     pub bank_network: Vec<BankNetworkRow>,
+    pub core_access: Vec<CoreAccessRow>,
+    pub syncs: Vec<SyncRow>,
+    pub dead_letters: Vec<DeadLetterRow>,
+    pub dead_letter_topic: Vec<DltRow>,
+    pub group_commits: Vec<GroupCommitRow>,
 }
 
 macro_rules! from_memory {
@@ -107,4 +122,9 @@ from_memory! {
     channel_transfers: ChannelTransferRow,
     transfer_reads: TransferReadRow,
     bank_network: BankNetworkRow,
+    core_access: CoreAccessRow,
+    syncs: SyncRow,
+    dead_letters: DeadLetterRow,
+    dead_letter_topic: DltRow,
+    group_commits: GroupCommitRow,
 }

@@ -9,9 +9,9 @@ use arrow_schema::DataType;
 
 use super::cell::{Access, Cell, Field};
 use crate::rows::{
-    ApplyJournalRow, BankNetworkRow, ChannelAccountRow, ChannelEntryRow, ChannelTransferRow, CoreAccountRow,
-    CoreEntryRow, CoreHoldRow, CoreOutboxRow, CoreTransferRow, DatabaseRow, OperationRow, PageRow, TopicRow,
-    TransferReadRow, VisibleRow,
+    ApplyJournalRow, BankNetworkRow, ChannelAccountRow, ChannelEntryRow, ChannelTransferRow, CoreAccessRow,
+    CoreAccountRow, CoreEntryRow, CoreHoldRow, CoreOutboxRow, CoreTransferRow, DatabaseRow, DeadLetterRow, DltRow,
+    GroupCommitRow, OperationRow, PageRow, SyncRow, TopicRow, TransferReadRow, VisibleRow,
 };
 
 /// One column of a file.
@@ -257,6 +257,8 @@ parquet_row!(PageRow = "page" {
     as_of_seq: i64,
     stale: bool,
     pending: Vec<u8> = Vec::new(),
+    page_no: Option<u32> = None,
+    next_cursor: Option<i64> = None,
 });
 
 parquet_row!(TransferReadRow = "transfer_read" {
@@ -292,6 +294,61 @@ parquet_row!(TopicRow = "topic" {
     amount: i64,
     balance_after: i64,
     timestamp_us: i64,
+});
+
+parquet_row!(CoreAccessRow = "core_access" {
+    begun_ns: i64,
+    ended_ns: i64,
+    caller: String,
+    call: String,
+    account: Option<i64>,
+    purpose: Option<String>,
+    status: u32,
+});
+
+parquet_row!(SyncRow = "sync" {
+    account: i64,
+    invoked_ns: i64,
+    completed_ns: i64,
+    instance: String,
+    op: Option<u64>,
+    outcome: String,
+    result: Option<String>,
+    as_of_seq: i64,
+});
+
+parquet_row!(DeadLetterRow = "dead_letter" {
+    partition: i32,
+    record_offset: i64,
+    account: Option<i64>,
+    seq: Option<i64>,
+    class: String,
+    code: Option<String>,
+    detail: Option<String>,
+    attempts: i64,
+    redrives: i64,
+    parked_us: i64,
+    closed_us: Option<i64>,
+    closed_by: Option<String>,
+});
+
+parquet_row!(DltRow = "dlt" {
+    partition: i32,
+    record_offset: i64,
+    dlt_partition: i32,
+    dlt_offset: i64,
+    account: Option<i64>,
+    seq: Option<i64>,
+    class: String,
+    code: Option<String>,
+    attempts: i64,
+    timestamp_us: i64,
+});
+
+parquet_row!(GroupCommitRow = "group_commit" {
+    partition: i32,
+    committed_offset: i64,
+    at_us: i64,
 });
 
 parquet_row!(DatabaseRow = "database" {

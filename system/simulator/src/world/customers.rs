@@ -126,6 +126,7 @@ fn row(
         as_of_seq: page.map_or(0, |page| page.as_of_seq),
         stale: page.is_some_and(|page| page.stale),
         pending: pending_bytes(pending.iter().map(|id| id.0.as_u128())),
+        ..PageRow::default()
     }
 }
 
