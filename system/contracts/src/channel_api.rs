@@ -123,6 +123,91 @@ pub struct TransferView {
 
 /// The message of a transfer that is not settled yet: "being checked".
 pub const CHECKING: &str = "확인 중";
+/// The message of a transfer that a page draws in: "in progress".
+pub const IN_PROGRESS: &str = "처리 중";
+
+/// A transfer that a page draws in above its rows, since it is not settled (D4, D33).
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct PendingTransfer {
+    /// The transfer.
+    pub id: TransferId,
+    /// Where it stands; never a terminal one.
+    pub state: TransferStage,
+    /// How much leaves the account if it is posted; above 0.
+    pub amount: Won,
+    /// Whom it goes to.
+    pub to: Party,
+    /// What the customer reads: [`IN_PROGRESS`].
+    pub message: String,
+}
+
+/// What pressing the button came to (A16, D5).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum SyncResult {
+    /// The copy has everything that core had when it was asked, which was after the button was pressed.
+    Synced,
+    /// It took longer than the budget, or something of the account stands in the way: the account is queued for the sweep.
+    Stale,
+    /// Core gave no answer: the account is queued for the sweep.
+    CoreUnavailable,
+    /// The account was synced by hand a moment ago: core was not asked.
+    RateLimited,
+}
+
+impl SyncResult {
+    /// All of them.
+    pub const ALL: [Self; 4] = [Self::Synced, Self::Stale, Self::CoreUnavailable, Self::RateLimited];
+
+    /// The word on the wire and in the evidence.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Synced => "synced",
+            Self::Stale => "stale",
+            Self::CoreUnavailable => "core_unavailable",
+            Self::RateLimited => "rate_limited",
+        }
+    }
+}
+
+/// The answer to `POST /v1/accounts/{no}/sync`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct SyncAnswer {
+    /// What it came to.
+    pub result: SyncResult,
+    /// The copy's last serial afterwards.
+    pub as_of_seq: Seq,
+    /// When the button may be pressed again, in milliseconds from now; of a rate-limited one.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub retry_after_ms: Option<u32>,
+}
+
+/// The most dead letters that one request takes.
+pub const MAX_REDRIVE: u32 = 10_000;
+
+/// The body of `POST /v1/dead-letters/redrive`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct RedriveRequest {
+    /// At most this many letters, 1 to [`MAX_REDRIVE`].
+    #[schemars(range(min = 1, max = MAX_REDRIVE))]
+    pub limit: u32,
+}
+
+/// The answer to it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct RedriveAnswer {
+    /// Letters that were tried.
+    pub taken: u32,
+    /// Letters closed, those that had been overtaken included.
+    pub closed: u32,
+    /// Letters that failed again; they stay open.
+    pub failed: u32,
+    /// Letters open afterwards.
+    pub open: u64,
+    /// The age of the oldest open one in milliseconds.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub oldest_ms: Option<u64>,
+}
 
 /// A request to a channel.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -131,7 +216,7 @@ pub enum ChannelRequest {
     History {
         /// Whose.
         account: AccountNo,
-        /// Entries strictly before this serial; `None` for the newest.
+        /// The `next_cursor` of the page above; `None` for the newest.
         cursor: Option<Seq>,
         /// At most this many, up to [`MAX_PAGE`].
         limit: u32,
@@ -140,6 +225,10 @@ pub enum ChannelRequest {
     Submit(SubmitTransfer),
     /// `GET /v1/transfers/{id}`
     Transfer(TransferId),
+    /// `POST /v1/accounts/{no}/sync`: the button.
+    Sync(AccountNo),
+    /// `POST /v1/dead-letters/redrive`
+    Redrive(RedriveRequest),
 }
 
 /// One page of history, newest entry first.
@@ -153,8 +242,8 @@ pub struct HistoryPage {
     pub as_of_seq: Seq,
     /// Whether the channel knows that the copy is behind.
     pub stale: bool,
-    /// Transfers of this account that are still in progress.
-    pub pending: Vec<TransferId>,
+    /// Transfers of this account that are still in progress, oldest first; none of them has its row in the copy.
+    pub pending: Vec<PendingTransfer>,
 }
 
 /// An answer of a channel.
@@ -168,6 +257,10 @@ pub enum ChannelResponse {
     Accepted(TransferView),
     /// 200: how it stands, or a refusal for good.
     Transfer(TransferView),
+    /// 200: what the button came to.
+    Synced(SyncAnswer),
+    /// 200: what became of dead letters.
+    Redriven(RedriveAnswer),
     /// Anything else, with the status of its kind.
     Problem(Problem),
 }

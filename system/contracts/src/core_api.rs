@@ -198,6 +198,52 @@ pub fn validate_accounts(from: AccountNo, to: &Party) -> Result<Destination, Pro
     Ok(destination)
 }
 
+/// Why a channel reads from core: what the access log tells apart (G1). On the wire it is the header [`PURPOSE_HEADER`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Purpose {
+    /// Serials were missing before a record.
+    GapFill,
+    /// A transfer's answer was ahead of the copy, or the poller's verdict was.
+    Answer,
+    /// A customer read while a transfer of his was in progress (A12).
+    Read,
+    /// A customer pressed the button (A16).
+    Manual,
+    /// The head sweep found a difference (D43).
+    Sweep,
+    /// A dead letter is driven again.
+    Redrive,
+    /// Every read goes to core (A19).
+    History,
+}
+
+/// The header that says why a channel reads.
+pub const PURPOSE_HEADER: &str = "bankstorm-purpose";
+
+impl Purpose {
+    /// All of them.
+    pub const ALL: [Self; 7] =
+        [Self::GapFill, Self::Answer, Self::Read, Self::Manual, Self::Sweep, Self::Redrive, Self::History];
+
+    /// The word on the wire and in the evidence.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::GapFill => "gap_fill",
+            Self::Answer => "answer",
+            Self::Read => "read",
+            Self::Manual => "manual",
+            Self::Sweep => "sweep",
+            Self::Redrive => "redrive",
+            Self::History => "history",
+        }
+    }
+
+    /// The purpose that a word stands for.
+    pub fn from_word(word: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|purpose| purpose.as_str() == word)
+    }
+}
+
 /// A request to core.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum CoreRequest {
@@ -217,11 +263,18 @@ pub enum CoreRequest {
         after: Seq,
         /// At most this many, up to [`MAX_ENTRIES`].
         limit: u32,
+        /// What for, where the caller says it.
+        purpose: Option<Purpose>,
     },
     /// `GET /v1/accounts/{no}/head`
     Head(AccountNo),
     /// `POST /v1/heads`
-    Heads(Vec<AccountNo>),
+    Heads {
+        /// Whose.
+        accounts: Vec<AccountNo>,
+        /// What for, where the caller says it.
+        purpose: Option<Purpose>,
+    },
     /// `GET /v1/heads/digests?from=&to=&width=`
     Digests(DigestRange),
 }

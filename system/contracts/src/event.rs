@@ -10,6 +10,8 @@ use crate::entry::Entry;
 
 /// The topic of customers' entries.
 pub const ENTRIES_TOPIC: &str = "core.entries";
+/// The topic of records that could not be applied.
+pub const DEAD_LETTERS_TOPIC: &str = "core.entries.dlt";
 /// The schema number that this build writes, and the only one that it reads.
 pub const SCHEMA: u32 = 1;
 

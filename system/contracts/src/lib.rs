@@ -9,6 +9,7 @@
 //! | [`money`] | whole won, checked |
 //! | [`account`], [`transfer`], [`entry`] | the nouns of the ledger |
 //! | [`event`] | the record on the topic and its codec |
+//! | [`dead_letter`] | a record that could not be applied, and why |
 //! | [`core_api`], [`channel_api`], [`banks_api`] | what the services are asked and what they answer |
 //! | [`digest`] | by what copies of heads are compared |
 //! | [`outcome`] | ok, rejected, failed, unknown; and how an HTTP answer becomes one |
@@ -17,6 +18,7 @@ pub mod account;
 pub mod banks_api;
 pub mod channel_api;
 pub mod core_api;
+pub mod dead_letter;
 pub mod digest;
 pub mod entry;
 pub mod event;

@@ -6,8 +6,9 @@
 use std::future::Future;
 use std::time::Duration;
 
-use bankstorm_contracts::channel_api::TransferStage;
+use bankstorm_contracts::channel_api::{PendingTransfer, TransferStage};
 use bankstorm_contracts::core_api::Party;
+use bankstorm_contracts::dead_letter::Class;
 use bankstorm_contracts::{AccountNo, Entry, Head, ParamsHash, RejectReason, Seq, TransferId, UserNo, WallMicros, Won};
 
 use crate::store::{CommitOutcome, LockMode, StoreError};
@@ -21,6 +22,14 @@ pub enum Source {
     GapFill,
     /// Core's answer to a transfer, or what had to be pulled before it could be stored (D33).
     Answer,
+    /// Pulled because a customer read while a transfer of his was in progress (A12).
+    ReadSync,
+    /// Pulled because a customer pressed the button (A16).
+    ManualSync,
+    /// Pulled because the head sweep found a difference (D43).
+    Sweep,
+    /// Pulled because a dead letter was driven again (D2).
+    Redrive,
 }
 
 impl Source {
@@ -30,6 +39,10 @@ impl Source {
             Self::Event => "event",
             Self::GapFill => "gap_fill",
             Self::Answer => "answer",
+            Self::ReadSync => "read_sync",
+            Self::ManualSync => "manual_sync",
+            Self::Sweep => "sweep",
+            Self::Redrive => "redrive",
         }
     }
 }
@@ -58,8 +71,93 @@ pub struct JournalLine {
     pub to_seq: Seq,
     /// Where the entries came from.
     pub source: Source,
-    /// The record that caused it; none where a transfer's answer did.
+    /// The record that caused it; none where something else did.
     pub cause: Option<Cause>,
+}
+
+/// An account's sync row, locked: how far its copy stands, and what is known to be wrong with it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct SyncRow {
+    /// How far the copy stands.
+    pub head: Head,
+    /// Whether the copy may be behind without anything on its way: the sweep looks at it first (D3, D43).
+    pub dirty: bool,
+    /// The lowest serial for which a dead letter is open: nothing above it may be appended past the gap (P19).
+    pub hole: Option<Seq>,
+}
+
+impl SyncRow {
+    /// A row without marks.
+    pub const fn clean(head: Head) -> Self {
+        Self { head, dirty: false, hole: None }
+    }
+}
+
+/// The marks of an account, as they are to be.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Mark {
+    /// The account.
+    pub account: AccountNo,
+    /// As [`SyncRow::dirty`].
+    pub dirty: bool,
+    /// As [`SyncRow::hole`].
+    pub hole: Option<Seq>,
+}
+
+/// A record that could not be applied, as the channel keeps it: one row per (topic, partition, offset), beside the letter on the topic.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Letter {
+    /// The topic that it was read from.
+    pub topic: String,
+    /// Its partition there.
+    pub partition: i32,
+    /// Its offset there.
+    pub offset: i64,
+    /// Whose it is, where that can be read.
+    pub account: Option<AccountNo>,
+    /// The serial that the account has to reach; none where the record's value cannot be read.
+    pub seq: Option<Seq>,
+    /// Whether trying again may help.
+    pub class: Class,
+    /// What failed, in a word.
+    pub code: String,
+    /// What failed, for people.
+    pub detail: String,
+    /// How often it was tried before it was parked.
+    pub attempts: u32,
+}
+
+/// An open letter that somebody took, to drive it again.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TakenLetter {
+    /// The letter's own number in the store.
+    pub id: i64,
+    /// The account.
+    pub account: AccountNo,
+    /// The serial that it has to reach; core's head where none is known.
+    pub seq: Option<Seq>,
+    /// How often it was taken, this time included.
+    pub redrives: u32,
+}
+
+/// How many letters are open.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct OpenLetters {
+    /// How many.
+    pub open: u64,
+    /// How long the oldest one has been, by the database's clock.
+    pub oldest: Option<Duration>,
+}
+
+/// Who may take how many letters.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Take {
+    /// At most this many.
+    pub limit: u32,
+    /// Nobody else takes them for this long.
+    pub lease: Duration,
+    /// Only those that were taken less often than this; `None` takes all, leased ones excepted (a command).
+    pub redriven_below: Option<u32>,
 }
 
 /// Everything that one advance transaction writes.
@@ -74,6 +172,13 @@ pub struct AdvanceWrites {
     pub journal: Vec<JournalLine>,
     /// Transfers that move. The write fails unless each is locked by this transaction.
     pub transfers: Vec<TransferMove>,
+    /// Marks as they are to be. Each account is locked by this transaction.
+    pub marks: Vec<Mark>,
+    /// Letters to keep. One that is there already stays as it is, closed or not. The accounts that they name are locked by this
+    /// transaction.
+    pub letters: Vec<Letter>,
+    /// Open letters of the account whose serial is at most this one are closed, as overtaken.
+    pub closes: Vec<(AccountNo, Seq)>,
 }
 
 /// A transfer to be stored before core is called (A2, A5).
@@ -166,8 +271,10 @@ pub struct StoredPage {
     pub items: Vec<Entry>,
     /// The copy's head, read in the same snapshot.
     pub head: Head,
+    /// Whether the account is marked dirty in the same snapshot.
+    pub dirty: bool,
     /// Transfers of the account that are not terminal in the same snapshot, oldest first.
-    pub pending: Vec<TransferId>,
+    pub pending: Vec<PendingTransfer>,
 }
 
 /// The channel's database.
@@ -186,6 +293,51 @@ pub trait ChannelStore: Clone + Send + Sync + 'static {
         before: Option<Seq>,
         limit: u32,
     ) -> impl Future<Output = Result<Option<StoredPage>, StoreError>> + Send;
+
+    /// The same by counting rows from the newest: `skip` of them, then at most `limit` (P28 off). Rows that land between two pages shift
+    /// what the second one counts from.
+    fn page_at(
+        &self,
+        account: AccountNo,
+        skip: u32,
+        limit: u32,
+    ) -> impl Future<Output = Result<Option<StoredPage>, StoreError>> + Send;
+
+    /// Makes `generation` the owner of these partitions, unless a higher one is already: consumers of lower ones are refused from then on
+    /// (D36). Waits for the advances of former owners that are under way. Durable when answered. Gives those that a higher one owns.
+    fn own(
+        &self,
+        topic: &str,
+        partitions: &[i32],
+        generation: i32,
+    ) -> impl Future<Output = Result<Vec<i32>, StoreError>> + Send;
+
+    /// Marks accounts dirty; those without a copy are left out. Somebody who holds a row is waited for within the store's own limit.
+    fn mark_dirty(&self, accounts: &[AccountNo]) -> impl Future<Output = Result<(), StoreError>> + Send;
+
+    /// Dirty accounts from `from` on in account order, at most `limit`.
+    fn dirty(&self, from: AccountNo, limit: u32) -> impl Future<Output = Result<Vec<AccountNo>, StoreError>> + Send;
+
+    /// Heads of the copies of accounts `from..to` in account order, at most `limit`.
+    fn heads_between(
+        &self,
+        from: AccountNo,
+        to: AccountNo,
+        limit: u32,
+    ) -> impl Future<Output = Result<Vec<Head>, StoreError>> + Send;
+
+    /// Takes open letters that name an account and are not leased, oldest first; each counts as driven once more. Durable when answered.
+    fn take_letters(&self, take: Take) -> impl Future<Output = Result<Vec<TakenLetter>, StoreError>> + Send;
+
+    /// Closes open letters that the copy has overtaken (its last serial is at least theirs), and takes the marks from accounts without any
+    /// open one left that still have a hole. How many were closed.
+    fn close_overtaken(&self) -> impl Future<Output = Result<u32, StoreError>> + Send;
+
+    /// Closes one letter that was driven to its end, whatever its serial.
+    fn close_letter(&self, id: i64) -> impl Future<Output = Result<(), StoreError>> + Send;
+
+    /// How many letters are open.
+    fn open_letters(&self) -> impl Future<Output = Result<OpenLetters, StoreError>> + Send;
 
     /// One transfer as committed.
     fn transfer(&self, id: TransferId) -> impl Future<Output = Result<Option<TransferRow>, StoreError>> + Send;
@@ -211,13 +363,18 @@ pub trait ChannelStore: Clone + Send + Sync + 'static {
 
 /// A transaction of the channel's database.
 pub trait ChannelTx: Send + 'static {
+    /// Reads who owns these partitions of a topic, and keeps them from changing owners until this transaction ends. Gives those that a
+    /// higher generation owns: nothing may be applied on their behalf any more (D36). Comes before any other step. A partition that nobody
+    /// owns yet is anybody's.
+    fn fence(&mut self, topic: &str, held: &[(i32, i32)]) -> impl Future<Output = Result<Vec<i32>, StoreError>> + Send;
+
     /// Locks the sync rows of accounts in account order and reads them; a row is made (last serial 0, balance 0) for an account that has
     /// none. Accounts within one call are distinct. Under [`LockMode::SkipLocked`] rows held by others are absent.
     fn lock(
         &mut self,
         accounts: &[AccountNo],
         mode: LockMode,
-    ) -> impl Future<Output = Result<Vec<Head>, StoreError>> + Send;
+    ) -> impl Future<Output = Result<Vec<SyncRow>, StoreError>> + Send;
 
     /// Stores a transfer as pending, unless its id stands or its guard is taken. Waits at most `wait` for an uncommitted holder of the
     /// same id or guard, then [`StoreError::LockTimeout`].
@@ -242,11 +399,11 @@ pub trait ChannelTx: Send + 'static {
         mode: LockMode,
         transfers: &[TransferId],
         wait: Duration,
-    ) -> impl Future<Output = Result<(Vec<Head>, Vec<TransferRow>), StoreError>> + Send {
+    ) -> impl Future<Output = Result<(Vec<SyncRow>, Vec<TransferRow>), StoreError>> + Send {
         async move {
-            let heads = self.lock(accounts, mode).await?;
+            let synced = self.lock(accounts, mode).await?;
             let rows = if transfers.is_empty() { Vec::new() } else { self.lock_transfers(transfers, wait).await? };
-            Ok((heads, rows))
+            Ok((synced, rows))
         }
     }
 

@@ -6,7 +6,7 @@
 use std::future::Future;
 use std::time::Duration;
 
-use bankstorm_contracts::core_api::{Transfer, Verdict};
+use bankstorm_contracts::core_api::{Purpose, Transfer, Verdict};
 use bankstorm_contracts::{AccountNo, DigestRange, Digests, Entry, Head, Problem, Seq, TransferId};
 use thiserror::Error;
 
@@ -44,10 +44,15 @@ pub trait CoreApi: Clone + Send + Sync + 'static {
         account: AccountNo,
         after: Seq,
         limit: u32,
+        purpose: Purpose,
     ) -> impl Future<Output = Result<Vec<Entry>, CallError>> + Send;
 
     /// Heads of the known ones among `accounts`.
-    fn heads(&self, accounts: &[AccountNo]) -> impl Future<Output = Result<Vec<Head>, CallError>> + Send;
+    fn heads(
+        &self,
+        accounts: &[AccountNo],
+        purpose: Purpose,
+    ) -> impl Future<Output = Result<Vec<Head>, CallError>> + Send;
 
     /// Digests of the heads in a stretch of account numbers, up to where core cut its answer.
     fn digests(&self, range: DigestRange) -> impl Future<Output = Result<Digests, CallError>> + Send;

@@ -67,7 +67,8 @@ pub enum LogError {
 /// What a consumer yields.
 #[derive(Debug)]
 pub enum ConsumerEvent {
-    /// These partitions are this member's now.
+    /// These partitions are this member's now, beside those that it kept. Comes after every rebalance, with no partitions where none are
+    /// new: the generation is another one.
     Assigned(Assignment),
     /// These partitions go away: drain what is in work, commit, then send on `done` (dropping it counts too). The log waits for it within
     /// a limit of its own.

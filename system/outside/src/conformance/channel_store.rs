@@ -24,8 +24,8 @@ use bankstorm_contracts::{AccountNo, Entry, EntryKind, Head, ParamsHash, Seq, Tr
 use uuid::Uuid;
 
 use crate::channel_store::{
-    AdvanceWrites, Cause, ChannelStore, ChannelTx, Clock, JournalLine, NewTransfer, Opened, Source, TransferMove,
-    TransferRow,
+    AdvanceWrites, Cause, ChannelStore, ChannelTx, Clock, JournalLine, NewTransfer, Opened, Source, SyncRow,
+    TransferMove, TransferRow,
 };
 use crate::store::{CommitOutcome, LockMode};
 
@@ -162,8 +162,13 @@ fn moves(accounts: &[(AccountNo, Seq, Seq)]) -> AdvanceWrites {
                 cause: Some(cause.clone()),
             })
             .collect(),
-        transfers: Vec::new(),
+        ..AdvanceWrites::default()
     }
+}
+
+/// A row without marks.
+const fn clean(head: Head) -> SyncRow {
+    SyncRow::clean(head)
 }
 
 async fn begin<S: ChannelStore>(store: &S) -> S::Tx {
@@ -173,7 +178,7 @@ async fn begin<S: ChannelStore>(store: &S) -> S::Tx {
 async fn lock<S: ChannelStore>(store: &S, accounts: &[AccountNo]) -> (S::Tx, Vec<Head>) {
     let mut tx = begin(store).await;
     let heads = tx.lock(accounts, LockMode::Wait(LONG)).await.expect("the rows are free, or will be");
-    (tx, heads)
+    (tx, heads.into_iter().map(|row| row.head).collect())
 }
 
 /// Moves accounts, which must succeed.

@@ -6,7 +6,9 @@ use bankstorm_contracts::channel_api::TransferStage;
 use bankstorm_contracts::{ParamsHash, RejectReason, TransferId, Won};
 use futures_util::join;
 
-use super::{LONG, account, advance, begin, head, make, moves, new, none, pending, stage, step, steps, store_new};
+use super::{
+    LONG, account, advance, begin, clean, head, make, moves, new, none, pending, stage, step, steps, store_new,
+};
 use crate::channel_store::{AdvanceWrites, ChannelStore, ChannelTx, NewTransfer, Opened, TransferMove, TransferRow};
 use crate::store::{CommitOutcome, LockMode, StoreError};
 
@@ -162,7 +164,7 @@ pub(super) async fn locking_both_is_the_first_and_then_the_second<S: ChannelStor
     let mode = LockMode::Wait(LONG);
     let mut holder = begin(&store).await;
     let both = holder.lock_both(&[made, known], mode, &[row.id], LONG).await;
-    assert_eq!(both, Ok((vec![head(known, 2), none(made)], vec![row.clone()])));
+    assert_eq!(both, Ok((vec![clean(head(known, 2)), clean(none(made))], vec![row.clone()])));
 
     let mut other = begin(&store).await;
     let both = other.lock_both(&[known], LockMode::SkipLocked, &[], LONG).await;

@@ -143,7 +143,7 @@ impl<S: ChannelStore> Subject for Channel<S> {
     }
 
     async fn lock(tx: &mut S::Tx, accounts: &[AccountNo], mode: LockMode) -> Result<Vec<AccountRow>, StoreError> {
-        Ok(tx.lock(accounts, mode).await?.into_iter().map(AccountRow::plain).collect())
+        Ok(tx.lock(accounts, mode).await?.into_iter().map(|row| AccountRow::plain(row.head)).collect())
     }
 
     async fn reopen(_tx: &mut S::Tx, _ids: &[TransferId], _wait: Duration) -> Result<Vec<OpenHold>, StoreError> {
@@ -253,7 +253,7 @@ async fn page<S: ChannelStore>(store: &S, place: u8, before: Option<Seq>) -> Res
         format!("#{}{}", item.seq, if same { "" } else { " changed" })
     });
     // Those of one moment come in any order.
-    let mut pending: Vec<u8> = page.pending.iter().map(|id| id_of(*id)).collect();
+    let mut pending: Vec<u8> = page.pending.iter().map(|transfer| id_of(transfer.id)).collect();
     pending.sort_unstable();
     Ok(format!(
         "A{} at {} {}: {} pending {pending:?}",
