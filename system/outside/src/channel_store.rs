@@ -277,6 +277,26 @@ pub struct StoredPage {
     pub pending: Vec<PendingTransfer>,
 }
 
+/// On whose behalf an advance locks: partitions of a topic, each with the generation in which its consumer got it.
+#[derive(Clone, Copy, Debug)]
+pub struct Fence<'a> {
+    /// The topic.
+    pub topic: &'a str,
+    /// Partitions with generations; with none of them nothing is fenced.
+    pub held: &'a [(i32, i32)],
+}
+
+/// What [`ChannelTx::fence_and_lock`] gives.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Locked {
+    /// Partitions that a higher generation owns, ascending.
+    pub refused: Vec<i32>,
+    /// As of [`ChannelTx::lock`].
+    pub rows: Vec<SyncRow>,
+    /// As of [`ChannelTx::lock_transfers`].
+    pub transfers: Vec<TransferRow>,
+}
+
 /// The channel's database.
 pub trait ChannelStore: Clone + Send + Sync + 'static {
     /// A transaction.
@@ -404,6 +424,24 @@ pub trait ChannelTx: Send + 'static {
             let synced = self.lock(accounts, mode).await?;
             let rows = if transfers.is_empty() { Vec::new() } else { self.lock_transfers(transfers, wait).await? };
             Ok((synced, rows))
+        }
+    }
+
+    /// [`ChannelTx::fence`], then [`ChannelTx::lock_both`], in one round trip where the store can. Rows are locked whether or not
+    /// partitions were refused.
+    fn fence_and_lock(
+        &mut self,
+        fence: Fence<'_>,
+        accounts: &[AccountNo],
+        mode: LockMode,
+        transfers: &[TransferId],
+        wait: Duration,
+    ) -> impl Future<Output = Result<Locked, StoreError>> + Send {
+        async move {
+            let refused =
+                if fence.held.is_empty() { Vec::new() } else { self.fence(fence.topic, fence.held).await? };
+            let (rows, transfers) = self.lock_both(accounts, mode, transfers, wait).await?;
+            Ok(Locked { refused, rows, transfers })
         }
     }
 
