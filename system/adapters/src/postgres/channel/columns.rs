@@ -1,7 +1,7 @@
 //! What a transaction of the channel writes, as columns for one statement per table.
 
-use bankstorm_contracts::{Entry, Head, Seq};
-use bankstorm_outside::channel_store::{AdvanceWrites, JournalLine, TransferMove};
+use bankstorm_contracts::{AccountNo, Entry, Head, Seq};
+use bankstorm_outside::channel_store::{AdvanceWrites, JournalLine, Letter, Mark, TransferMove};
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 use tokio_postgres::Error;
@@ -16,6 +16,9 @@ pub(super) struct Columns {
     heads: Vec<Column>,
     journal: Vec<Column>,
     moves: Vec<Column>,
+    marks: Vec<Column>,
+    letters: Vec<Column>,
+    closes: Vec<Column>,
 }
 
 impl Columns {
@@ -26,6 +29,9 @@ impl Columns {
             heads: heads(&writes.heads),
             journal: journal(&writes.journal, instance),
             moves: moves(&writes.transfers),
+            marks: marks(&writes.marks),
+            letters: letters(&writes.letters),
+            closes: closes(&writes.closes),
         }
     }
 
@@ -37,6 +43,10 @@ impl Columns {
             (&sql.heads, &self.heads),
             (&sql.journal, &self.journal),
             (&sql.moves, &self.moves),
+            (&sql.marks, &self.marks),
+            (&sql.letters, &self.letters),
+            // Behind the letters: one that is kept and overtaken in one step is closed.
+            (&sql.closes, &self.closes),
         ]
         .into_iter()
         .filter(|(_, columns)| !columns.is_empty())
@@ -100,4 +110,40 @@ fn moves(moves: &[TransferMove]) -> Vec<Column> {
         column(moves, |moved| moved.reason.map(|reason| reason.as_str())),
         column(moves, |moved| moved.seq),
     ]
+}
+
+fn marks(marks: &[Mark]) -> Vec<Column> {
+    if marks.is_empty() {
+        return Vec::new();
+    }
+    vec![column(marks, |mark| mark.account.get()), column(marks, |mark| mark.dirty), column(marks, |mark| mark.hole)]
+}
+
+fn letters(letters: &[Letter]) -> Vec<Column> {
+    if letters.is_empty() {
+        return Vec::new();
+    }
+    vec![
+        column(letters, |letter| letter.topic.clone()),
+        column(letters, |letter| letter.partition),
+        column(letters, |letter| letter.offset),
+        column(letters, |letter| letter.account.map(AccountNo::get)),
+        column(letters, |letter| letter.seq),
+        column(letters, |letter| letter.class.as_str()),
+        column(letters, |letter| storable(&letter.code)),
+        column(letters, |letter| storable(&letter.detail)),
+        column(letters, |letter| i32::try_from(letter.attempts).unwrap_or(i32::MAX)),
+    ]
+}
+
+/// A text that PostgreSQL takes: what failed may have had a NUL in it, and a letter must not fail for the reason that it tells.
+fn storable(text: &str) -> String {
+    text.replace('\0', "\u{fffd}")
+}
+
+fn closes(closes: &[(AccountNo, Seq)]) -> Vec<Column> {
+    if closes.is_empty() {
+        return Vec::new();
+    }
+    vec![column(closes, |(account, _)| account.get()), column(closes, |(_, seq)| *seq)]
 }

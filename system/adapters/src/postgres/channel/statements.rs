@@ -10,10 +10,16 @@ use super::super::pool::Prepared;
 /// For this transaction only.
 const SET_WAIT: &str = "SELECT set_config('lock_timeout', $1, true)";
 
+// The owner is read by a statement of its own: whoever waited for the lock must see what was committed meanwhile.
+const FENCE_LOCK: &str = "SELECT pg_advisory_xact_lock_shared($1, number) FROM unnest($2::integer[]) AS number";
+const FENCE: &str = "SELECT o.partition FROM unnest($2::integer[], $3::integer[]) AS h(partition, generation) \
+     JOIN partition_owner o ON o.topic = $1 AND o.partition = h.partition WHERE o.generation > h.generation ORDER BY o.partition";
+const OWN: &str = "SELECT own_partitions($1, $2, $3, $4, $5)";
+
 /// Rows that exist, locked in account order.
-const LOCK_WAIT: &str = "SELECT account, last_seq, balance FROM account_sync WHERE account = ANY($1) \
+const LOCK_WAIT: &str = "SELECT account, last_seq, balance, dirty, hole FROM account_sync WHERE account = ANY($1) \
      ORDER BY account FOR NO KEY UPDATE";
-const LOCK_SKIP: &str = "SELECT account, last_seq, balance FROM account_sync WHERE account = ANY($1) \
+const LOCK_SKIP: &str = "SELECT account, last_seq, balance, dirty, hole FROM account_sync WHERE account = ANY($1) \
      ORDER BY account FOR NO KEY UPDATE SKIP LOCKED";
 
 // A new row is locked by whoever inserts it. The advisory lock, held as long as the transaction, keeps two inserters of one account from
@@ -36,6 +42,37 @@ const JOURNAL: &str = "INSERT INTO apply_journal \
          (account, from_seq, to_seq, source, topic, partition, record_offset, generation, instance) \
      SELECT j.*, $9::text FROM unnest($1::bigint[], $2::bigint[], $3::bigint[], $4::text[], $5::text[], $6::integer[], \
          $7::bigint[], $8::integer[]) AS j";
+const MARKS: &str = "UPDATE account_sync s SET dirty = m.dirty, hole = m.hole \
+     FROM unnest($1::bigint[], $2::boolean[], $3::bigint[]) AS m(account, dirty, hole) WHERE s.account = m.account";
+const MARK_DIRTY: &str = "WITH held AS MATERIALIZED (SELECT account FROM account_sync WHERE account = ANY($1) AND NOT dirty \
+         ORDER BY account FOR NO KEY UPDATE) \
+     UPDATE account_sync s SET dirty = true FROM held WHERE s.account = held.account";
+const DIRTY: &str = "SELECT account FROM account_sync WHERE dirty AND account >= $1 ORDER BY account LIMIT $2";
+const HEADS_BETWEEN: &str = "SELECT account, last_seq, balance FROM account_sync WHERE account >= $1 AND account < $2 \
+     ORDER BY account LIMIT $3";
+
+const LETTERS: &str = "INSERT INTO dead_letter (topic, partition, record_offset, account, seq, class, code, detail, attempts) \
+     SELECT * FROM unnest($1::text[], $2::integer[], $3::bigint[], $4::bigint[], $5::bigint[], $6::text[], $7::text[], $8::text[], \
+         $9::integer[]) ON CONFLICT (topic, partition, record_offset) DO NOTHING";
+const CLOSES: &str = "UPDATE dead_letter d \
+     SET closed_us = (extract(epoch FROM clock_timestamp()) * 1000000)::bigint, closed_by = 'overtaken' \
+     FROM unnest($1::bigint[], $2::bigint[]) AS c(account, seq) \
+     WHERE d.account = c.account AND d.seq <= c.seq AND d.closed_us IS NULL";
+// One statement takes and counts, as with due transfers.
+const TAKE_LETTERS: &str = "WITH clock AS MATERIALIZED (SELECT (extract(epoch FROM clock_timestamp()) * 1000000)::bigint AS now_us), \
+     due AS MATERIALIZED (SELECT id FROM dead_letter WHERE closed_us IS NULL AND account IS NOT NULL \
+         AND due_at_us <= (SELECT now_us FROM clock) AND ($3::integer IS NULL OR redrives < $3) \
+         ORDER BY id LIMIT $1 FOR NO KEY UPDATE SKIP LOCKED), \
+     taken AS (UPDATE dead_letter d SET redrives = d.redrives + 1, due_at_us = (SELECT now_us FROM clock) + $2::bigint \
+         FROM due WHERE d.id = due.id RETURNING d.id, d.account, d.seq, d.redrives) \
+     SELECT * FROM taken ORDER BY id";
+const CLOSE_OVERTAKEN: &str = "SELECT close_overtaken()";
+const CLOSE_LETTER: &str = "UPDATE dead_letter \
+     SET closed_us = (extract(epoch FROM clock_timestamp()) * 1000000)::bigint, closed_by = 'redrive' \
+     WHERE id = $1 AND closed_us IS NULL";
+const OPEN_LETTERS: &str = "SELECT count(*) AS open, \
+         (extract(epoch FROM clock_timestamp()) * 1000000)::bigint - min(parked_us) AS oldest_us \
+     FROM dead_letter WHERE closed_us IS NULL";
 
 // Inserts nothing outside a transaction: SET_WAIT, sent just before, is gone there, and the session's own limit is 0 (`pool`). BEGIN may
 // travel in the same round trip, and may have been refused. Whoever holds the same id or guard, uncommitted, is waited for in its index.
@@ -74,20 +111,34 @@ const POSTPONE: &str = "UPDATE transfer SET due_at_us = \
 const RELAXED_COMMIT: &str = "SET LOCAL synchronous_commit = off";
 
 // One statement, hence one snapshot for head, entries and transfers: none is pending there whose entry is in the copy (D33).
-const PAGE: &str = "SELECT s.last_seq, s.balance, p.pending, \
-         e.seq, e.transfer, e.amount, e.balance_after, e.kind, e.posted_at_us \
-     FROM account_sync s CROSS JOIN LATERAL ( \
-         SELECT coalesce(array_agg(t.id ORDER BY t.created_at_us, t.id), '{}') AS pending FROM transfer t \
-         WHERE t.from_account = s.account AND t.stage IN ('pending', 'sent', 'unknown')) p \
-     LEFT JOIN LATERAL ( \
-         SELECT * FROM entry WHERE entry.account = s.account AND entry.seq < $2 ORDER BY entry.seq DESC LIMIT $3) e ON true \
-     WHERE s.account = $1 ORDER BY e.seq DESC";
+macro_rules! page {
+    ($entries:literal) => {
+        concat!(
+            "SELECT s.last_seq, s.balance, s.dirty, p.ids, p.stages, p.amounts, p.banks, p.accounts, \
+                 e.seq, e.transfer, e.amount, e.balance_after, e.kind, e.posted_at_us \
+             FROM account_sync s CROSS JOIN LATERAL ( \
+                 SELECT array_agg(id) AS ids, array_agg(stage) AS stages, array_agg(t.amount) AS amounts, array_agg(to_bank) AS banks, \
+                     array_agg(to_account) AS accounts \
+                 FROM (SELECT * FROM transfer WHERE from_account = s.account AND stage IN ('pending', 'sent', 'unknown') \
+                     ORDER BY created_at_us, id) AS t) p \
+             LEFT JOIN LATERAL (SELECT * FROM entry WHERE entry.account = s.account ",
+            $entries,
+            ") e ON true WHERE s.account = $1 ORDER BY e.seq DESC"
+        )
+    };
+}
+const PAGE: &str = page!("AND entry.seq < $2 ORDER BY entry.seq DESC LIMIT $3");
+/// P28: rows are counted, so the database reads all those that it skips.
+const PAGE_AT: &str = page!("ORDER BY entry.seq DESC OFFSET $2 LIMIT $3");
 
 /// The statements of a connection.
 pub(super) struct Statements {
     pub(super) begin: Statement,
     pub(super) commit: Statement,
     pub(super) set_wait: Statement,
+    pub(super) fence_lock: Statement,
+    pub(super) fence: Statement,
+    pub(super) own: Statement,
     pub(super) lock_wait: Statement,
     pub(super) lock_skip: Statement,
     pub(super) make_wait: Statement,
@@ -99,11 +150,22 @@ pub(super) struct Statements {
     pub(super) entries: Statement,
     pub(super) heads: Statement,
     pub(super) journal: Statement,
+    pub(super) marks: Statement,
+    pub(super) mark_dirty: Statement,
+    pub(super) dirty: Statement,
+    pub(super) heads_between: Statement,
+    pub(super) letters: Statement,
+    pub(super) closes: Statement,
+    pub(super) take_letters: Statement,
+    pub(super) close_overtaken: Statement,
+    pub(super) close_letter: Statement,
+    pub(super) open_letters: Statement,
     pub(super) moves: Statement,
     pub(super) take_due: Statement,
     pub(super) postpone: Statement,
     pub(super) relaxed_commit: Statement,
     pub(super) page: Statement,
+    pub(super) page_at: Statement,
 }
 
 impl Prepared for Statements {
@@ -114,6 +176,9 @@ impl Prepared for Statements {
             "BEGIN",
             "COMMIT",
             SET_WAIT,
+            FENCE_LOCK,
+            FENCE,
+            OWN,
             LOCK_WAIT,
             LOCK_SKIP,
             MAKE_WAIT,
@@ -125,11 +190,22 @@ impl Prepared for Statements {
             ENTRIES,
             HEADS,
             JOURNAL,
+            MARKS,
+            MARK_DIRTY,
+            DIRTY,
+            HEADS_BETWEEN,
+            LETTERS,
+            CLOSES,
+            TAKE_LETTERS,
+            CLOSE_OVERTAKEN,
+            CLOSE_LETTER,
+            OPEN_LETTERS,
             MOVES,
             TAKE_DUE,
             POSTPONE,
             RELAXED_COMMIT,
             PAGE,
+            PAGE_AT,
         ];
         // Pipelined: connecting costs one round trip for all of them.
         let mut prepared = try_join_all(texts.map(|text| client.prepare(text))).await?.into_iter();
@@ -138,6 +214,9 @@ impl Prepared for Statements {
             begin: next(),
             commit: next(),
             set_wait: next(),
+            fence_lock: next(),
+            fence: next(),
+            own: next(),
             lock_wait: next(),
             lock_skip: next(),
             make_wait: next(),
@@ -149,11 +228,22 @@ impl Prepared for Statements {
             entries: next(),
             heads: next(),
             journal: next(),
+            marks: next(),
+            mark_dirty: next(),
+            dirty: next(),
+            heads_between: next(),
+            letters: next(),
+            closes: next(),
+            take_letters: next(),
+            close_overtaken: next(),
+            close_letter: next(),
+            open_letters: next(),
             moves: next(),
             take_due: next(),
             postpone: next(),
             relaxed_commit: next(),
             page: next(),
+            page_at: next(),
         })
     }
 }

@@ -14,8 +14,10 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
-use bankstorm_contracts::{AccountNo, Head, TransferId};
-use bankstorm_outside::channel_store::{AdvanceWrites, ChannelTx, NewTransfer, Opened, TransferRow};
+use bankstorm_contracts::{AccountNo, TransferId};
+use bankstorm_outside::channel_store::{
+    AdvanceWrites, ChannelTx, Fence, Locked, NewTransfer, Opened, SyncRow, TransferRow,
+};
 use bankstorm_outside::{CommitOutcome, LockMode, StoreError};
 use futures_util::FutureExt;
 use futures_util::future::{BoxFuture, join_all};
@@ -24,7 +26,7 @@ use tokio_postgres::{Error, Row};
 use uuid::Uuid;
 
 use super::columns::Columns;
-use super::locks::{absent, existing, make_missing, reset_wait, set_wait};
+use super::locks::{Owners, absent, existing, make_missing, reset_wait, set_wait};
 use super::statements::Statements;
 use super::transfers;
 use crate::postgres::columns::lock_timeout;
@@ -97,6 +99,24 @@ impl PgChannelTx {
         }
     }
 
+    /// Makes the sync rows that are missing beside those that were locked.
+    async fn complete(
+        &mut self,
+        wanted: &[i64],
+        mode: LockMode,
+        rows: Vec<SyncRow>,
+    ) -> Result<Vec<SyncRow>, StoreError> {
+        if absent(wanted, &rows).is_empty() {
+            return Ok(rows);
+        }
+        let mut rows = rows;
+        self.step("making sync rows", async |lease| {
+            make_missing(lease, wanted, mode, &mut rows).await?;
+            Ok(rows)
+        })
+        .await
+    }
+
     /// Takes rows of transfers that are locked now.
     fn hold(&mut self, rows: &[Row]) -> Result<Vec<TransferRow>, StoreError> {
         let rows = self.breaks(transfers::transfers(rows))?;
@@ -133,18 +153,15 @@ impl PgChannelTx {
 }
 
 impl ChannelTx for PgChannelTx {
-    async fn lock(&mut self, accounts: &[AccountNo], mode: LockMode) -> Result<Vec<Head>, StoreError> {
+    async fn fence(&mut self, topic: &str, held: &[(i32, i32)]) -> Result<Vec<i32>, StoreError> {
+        let owners = Owners::of(Fence { topic, held });
+        self.step("reading owners of partitions", async |lease| owners.refused(lease).await).await
+    }
+
+    async fn lock(&mut self, accounts: &[AccountNo], mode: LockMode) -> Result<Vec<SyncRow>, StoreError> {
         let wanted = numbers(accounts);
-        let mut heads = self.step("locking sync rows", async |lease| existing(lease, &wanted, mode).await).await?;
-        if !absent(&wanted, &heads).is_empty() {
-            heads = self
-                .step("making sync rows", async |lease| {
-                    make_missing(lease, &wanted, mode, &mut heads).await?;
-                    Ok(heads)
-                })
-                .await?;
-        }
-        Ok(heads)
+        let rows = self.step("locking sync rows", async |lease| existing(lease, &wanted, mode).await).await?;
+        self.complete(&wanted, mode, rows).await
     }
 
     async fn open(&mut self, transfer: &NewTransfer, wait: Duration) -> Result<Opened, StoreError> {
@@ -183,40 +200,47 @@ impl ChannelTx for PgChannelTx {
         mode: LockMode,
         transfers: &[TransferId],
         wait: Duration,
-    ) -> Result<(Vec<Head>, Vec<TransferRow>), StoreError> {
-        if transfers.is_empty() {
-            return Ok((self.lock(accounts, mode).await?, Vec::new()));
-        }
-        if self.state != State::Idle {
-            let heads = self.lock(accounts, mode).await?;
-            return Ok((heads, self.lock_transfers(transfers, wait).await?));
-        }
-        let (wanted, ids) = (numbers(accounts), uuids(transfers));
-        let (mut heads, rows) = self
+    ) -> Result<(Vec<SyncRow>, Vec<TransferRow>), StoreError> {
+        let nobody = Fence { topic: "", held: &[] };
+        let locked = self.fence_and_lock(nobody, accounts, mode, transfers, wait).await?;
+        Ok((locked.rows, locked.transfers))
+    }
+
+    async fn fence_and_lock(
+        &mut self,
+        fence: Fence<'_>,
+        accounts: &[AccountNo],
+        mode: LockMode,
+        transfers: &[TransferId],
+        wait: Duration,
+    ) -> Result<Locked, StoreError> {
+        let (owners, wanted, ids) = (Owners::of(fence), numbers(accounts), uuids(transfers));
+        // Transfers that were locked before may be followed by others, but sync rows come before all of them (D33).
+        let at_once = self.state == State::Idle && !ids.is_empty();
+        let now = if at_once { &ids[..] } else { &[] };
+        let (refused, rows, held) = self
             .step("locking sync rows and transfers", async |lease| {
                 // One round trip: all are sent before the first answer comes, in this order.
-                let (heads, rows) =
-                    futures_util::join!(existing(lease, &wanted, mode), locked_transfers(lease, &ids, wait));
-                Ok((heads?, rows?))
+                let (refused, rows, held) = futures_util::join!(
+                    owners.refused(lease),
+                    existing(lease, &wanted, mode),
+                    locked_transfers(lease, now, wait)
+                );
+                Ok((refused?, rows?, held?))
             })
             .await?;
-        if absent(&wanted, &heads).is_empty() {
-            return Ok((heads, self.hold(&rows)?));
-        }
-        if matches!(mode, LockMode::Wait(_)) {
+        if at_once && matches!(mode, LockMode::Wait(_)) && !absent(&wanted, &rows).is_empty() {
             // The first advance of an account. Its row must be waited for before any transfer is held (D33).
             self.again().await?;
-            let heads = self.lock(accounts, mode).await?;
-            return Ok((heads, self.lock_transfers(transfers, wait).await?));
+            let refused = self.step("reading owners of partitions", async |lease| owners.refused(lease).await).await?;
+            let rows = self.lock(accounts, mode).await?;
+            return Ok(Locked { refused, rows, transfers: self.lock_transfers(transfers, wait).await? });
         }
-        // Making a row waits for nobody here, so that holding transfers already hurts nobody.
-        heads = self
-            .step("making sync rows", async |lease| {
-                make_missing(lease, &wanted, mode, &mut heads).await?;
-                Ok(heads)
-            })
-            .await?;
-        Ok((heads, self.hold(&rows)?))
+        // Making a row waits for nobody where transfers are held already.
+        let rows = self.complete(&wanted, mode, rows).await?;
+        let transfers =
+            if at_once || ids.is_empty() { self.hold(&held)? } else { self.lock_transfers(transfers, wait).await? };
+        Ok(Locked { refused, rows, transfers })
     }
 
     async fn write(&mut self, writes: &AdvanceWrites) -> Result<(), StoreError> {
@@ -310,6 +334,9 @@ async fn begin(lease: &Lease<Statements>) -> Result<(), Error> {
 
 /// Locks transfers in id order, each within `wait`.
 async fn locked_transfers(lease: &Lease<Statements>, ids: &[Uuid], wait: Duration) -> Result<Vec<Row>, Error> {
+    if ids.is_empty() {
+        return Ok(Vec::new());
+    }
     let wait = lock_timeout(wait);
     let (limited, rows, reset) = futures_util::join!(
         set_wait(lease, &wait),
