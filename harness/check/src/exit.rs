@@ -34,13 +34,31 @@ pub fn code(guarantees: GuaranteeVerdict, environment_lost: bool, validity: Vali
     }
 }
 
+/// What an arm adds to the code of its run: whether it showed what was expected of it, and with which code. One that expects a violation and
+/// shows it adds nothing; one that does not show it leaves the question open.
+pub const fn of_arm(expects_violation: bool, own: i32) -> (bool, i32) {
+    match (expects_violation, own) {
+        (true, VIOLATED) => (true, HELD),
+        (true, ENVIRONMENT) => (false, ENVIRONMENT),
+        (true, _) => (false, NOT_CONCLUSIVE),
+        (false, own) => (own == HELD || own == OBJECTIVE_MISSED, own),
+    }
+}
+
+/// The worst of several codes, by precedence.
+pub fn worst(codes: impl IntoIterator<Item = i32>) -> i32 {
+    let rank =
+        |code: &i32| [HELD, OBJECTIVE_MISSED, NOT_CONCLUSIVE, ENVIRONMENT, VIOLATED].iter().position(|one| one == code);
+    codes.into_iter().max_by_key(rank).unwrap_or(HELD)
+}
+
 #[cfg(test)]
 mod tests {
     use bankstorm_record::run_json::GuaranteeVerdict::{Holds, Unknown, Violated};
     use bankstorm_record::run_json::SloVerdict::{Met, Missed, Unmeasured};
     use bankstorm_record::run_json::ValidityVerdict::{Inconclusive, Invalid, Valid};
 
-    use super::code;
+    use super::{code, of_arm, worst};
 
     #[test]
     fn precedence_is_6_3_4_5_0() {
@@ -60,5 +78,25 @@ mod tests {
         for (guarantees, lost, validity, slo, expected) in cases {
             assert_eq!(code(guarantees, lost, validity, slo), expected, "{guarantees:?} {lost} {validity:?} {slo:?}");
         }
+    }
+    #[test]
+    fn an_arm_that_shows_the_violation_it_is_there_for_spoils_nothing() {
+        for (expects_violation, own, expected) in [
+            (true, 6, (true, 0)),
+            (true, 0, (false, 4)),
+            (true, 4, (false, 4)),
+            (true, 5, (false, 4)),
+            (true, 3, (false, 3)),
+            (false, 6, (false, 6)),
+            (false, 0, (true, 0)),
+            (false, 5, (true, 5)),
+            (false, 4, (false, 4)),
+        ] {
+            assert_eq!(of_arm(expects_violation, own), expected, "{expects_violation} {own}");
+        }
+        assert_eq!(worst([0, 5, 4]), 4);
+        assert_eq!(worst([4, 3, 5]), 3);
+        assert_eq!(worst([0, 6, 3]), 6);
+        assert_eq!(worst([]), 0);
     }
 }

@@ -1,14 +1,17 @@
 //! Objectives: were latencies and recovery as short as the scenario asks?
 //!
 //! In: objectives as plain values, the figures in `run.json`, validity. Out: [`Slo`]. Elsewhere: how they are typed (`scenario`), how
-//! figures are made (`load::figures`, `recover`), objectives on a greater load (`overload`).
+//! figures are made (`load::figures`, `recover`), objectives on a greater load (`overload`), a backlog (`drain`), deep pages (`depth`).
 
 use std::collections::BTreeMap;
 
 use bankstorm_record::run_json::{
-    Latency, ObjectiveResult, OverloadRecord, RecoveryRecord, RunJson, Slo, SloVerdict, Unit, ValidityVerdict,
+    DepthRecord, DrainRecord, Latency, ObjectiveResult, OverloadRecord, RecoveryRecord, RunJson, Slo, SloVerdict, Unit,
+    ValidityVerdict,
 };
 
+use crate::depth::{self, DEEPEST_OF_FIRST};
+use crate::drain::{self, DRAIN};
 use crate::overload::{self, OVERLOAD};
 use crate::recover::During;
 
@@ -20,13 +23,13 @@ pub const RECOVERY: &str = "recovery";
 pub struct Objective {
     /// For example `deposit.response.p99` or `recovery.first_ok`.
     pub name: String,
-    /// The operation: `deposit`; or [`RECOVERY`], or [`OVERLOAD`].
+    /// The operation: `deposit`; or [`RECOVERY`], [`OVERLOAD`], [`DRAIN`].
     pub op: String,
     /// Which latency: `response`, `service`, `send_lag`, `sync_lag`, `visible`; or which figure of those.
     pub latency: String,
     /// Which figure of it: `mean`, `p50`, `p90`, `p99`, `p999`, `max`; empty for the others.
     pub figure: String,
-    /// The most it may be, in microseconds; of a greater load in what `overload` says.
+    /// The most it may be, in microseconds; of a greater load in what `overload` says, of a backlog or of depth in thousandths.
     pub limit_us: u64,
     /// Which part of the run it speaks of: `steady`, `fault`, `recovery`, `all`. A recovery time is one whatever stands here.
     pub during: String,
@@ -46,6 +49,10 @@ pub struct Figures<'a> {
     pub recovery: &'a [RecoveryRecord],
     /// What a greater load did; absent where there was none.
     pub overload: Option<&'a OverloadRecord>,
+    /// How a backlog was worked off; absent where there was none.
+    pub drain: Option<&'a DrainRecord>,
+    /// How deep pages compare; absent where nobody scrolled.
+    pub depth: Option<&'a DepthRecord>,
 }
 
 impl<'a> From<&'a RunJson> for Figures<'a> {
@@ -55,6 +62,8 @@ impl<'a> From<&'a RunJson> for Figures<'a> {
             latency_during_us: &run.latency_during_us,
             recovery: &run.recovery,
             overload: run.overload.as_ref(),
+            drain: run.drain.as_ref(),
+            depth: run.depth.as_ref(),
         }
     }
 }
@@ -77,8 +86,15 @@ pub fn judge(objectives: &[Objective], figures: Figures<'_>, validity: ValidityV
 }
 
 fn judge_one(objective: &Objective, figures: Figures<'_>, validity: ValidityVerdict) -> ObjectiveResult {
+    let is_valid = validity == ValidityVerdict::Valid;
     if objective.op == OVERLOAD {
-        return overload::judge(objective, figures.overload.filter(|_| validity == ValidityVerdict::Valid));
+        return overload::judge(objective, figures.overload.filter(|_| is_valid));
+    }
+    if objective.op == DRAIN {
+        return drain::judge(objective, figures.drain.filter(|_| is_valid));
+    }
+    if objective.latency == DEEPEST_OF_FIRST {
+        return depth::judge(objective, figures.depth.filter(|_| is_valid));
     }
     let found = match validity {
         ValidityVerdict::Valid if objective.op == RECOVERY => recovery_us(objective, figures.recovery),
@@ -164,7 +180,14 @@ mod tests {
 
     /// A run without faults.
     fn judge(objectives: &[Objective], latency_us: &Latencies, validity: ValidityVerdict) -> Slo {
-        let figures = Figures { latency_us, latency_during_us: &BTreeMap::new(), recovery: &[], overload: None };
+        let figures = Figures {
+            latency_us,
+            latency_during_us: &BTreeMap::new(),
+            recovery: &[],
+            overload: None,
+            drain: None,
+            depth: None,
+        };
         super::judge(objectives, figures, validity)
     }
 
@@ -218,7 +241,14 @@ mod tests {
         };
         let parts = |steady| [("steady".to_owned(), steady), ("fault".to_owned(), part(900_000))].into();
         let measured_during = |during: &str, parts: &BTreeMap<String, Latencies>| {
-            let figures = Figures { latency_us: &measured(), latency_during_us: parts, recovery: &[], overload: None };
+            let figures = Figures {
+                latency_us: &measured(),
+                latency_during_us: parts,
+                recovery: &[],
+                overload: None,
+                drain: None,
+                depth: None,
+            };
             let objective = Objective { during: during.to_owned(), ..objective("p99", 5_000) };
             let slo = super::judge(&[objective], figures, ValidityVerdict::Valid);
             (slo.objectives[0].measured_us, slo.verdict)
@@ -254,8 +284,14 @@ mod tests {
                 limit_us: 700_000,
                 during: "recovery".to_owned(),
             };
-            let figures =
-                Figures { latency_us: &measured(), latency_during_us: &BTreeMap::new(), recovery, overload: None };
+            let figures = Figures {
+                latency_us: &measured(),
+                latency_during_us: &BTreeMap::new(),
+                recovery,
+                overload: None,
+                drain: None,
+                depth: None,
+            };
             let slo = super::judge(&[objective], figures, validity);
             (slo.objectives[0].measured_us, slo.verdict)
         };

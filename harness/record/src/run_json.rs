@@ -10,8 +10,10 @@ use serde::{Deserialize, Serialize};
 
 use crate::clock::Origin;
 
+mod following;
 mod overload;
 
+pub use following::{ArmRecord, DepthRecord, DrainRecord, SparedPart, SparedRecord};
 pub use overload::{DepositEndings, OverloadRecord};
 
 /// The schema number that this build writes.
@@ -76,6 +78,18 @@ pub struct RunJson {
     /// What a load of deposits that came and went did to core; absent unless there was one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub overload: Option<OverloadRecord>,
+    /// What core was spared; absent where nothing was read or posted.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub spared: Option<SparedRecord>,
+    /// How deep pages compare with the first ones; absent where nobody scrolled.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub depth: Option<DepthRecord>,
+    /// How a backlog was worked off; absent unless all channels were away at once.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub drain: Option<DrainRecord>,
+    /// The same once more with something else, in the order of the file.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub arms: Vec<ArmRecord>,
     /// The system under test.
     pub system: SystemFacts,
 }

@@ -209,6 +209,10 @@ pub(crate) fn held() -> RunJson {
         recovery: vec![],
         posting: vec![],
         overload: None,
+        spared: None,
+        depth: None,
+        drain: None,
+        arms: Vec::new(),
         system: SystemFacts {
             partitions: 12,
             workers: 4,

@@ -194,6 +194,10 @@ fn blank(folder: &RunFolder) -> RunJson {
         recovery: Vec::new(),
         posting: Vec::new(),
         overload: None,
+        spared: None,
+        depth: None,
+        drain: None,
+        arms: Vec::new(),
         system: SystemFacts::default(),
     }
 }

@@ -78,8 +78,14 @@ fn judged(name: &str, limit: u64, record: Option<&OverloadRecord>, validity: Val
         during: "overload".to_owned(),
     };
     let (latency_us, latency_during_us) = Default::default();
-    let figures =
-        Figures { latency_us: &latency_us, latency_during_us: &latency_during_us, recovery: &[], overload: record };
+    let figures = Figures {
+        latency_us: &latency_us,
+        latency_during_us: &latency_during_us,
+        recovery: &[],
+        overload: record,
+        drain: None,
+        depth: None,
+    };
     objectives::judge(&[objective], figures, validity)
 }
 

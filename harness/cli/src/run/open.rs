@@ -141,6 +141,10 @@ fn first_moment(scenario: &Scenario, plan: &Plan, run_id: String, origin: Origin
         recovery: Vec::new(),
         posting: Vec::new(),
         overload: None,
+        spared: None,
+        depth: None,
+        drain: None,
+        arms: Vec::new(),
         system: SystemFacts {
             partitions: system.partitions,
             workers: system.workers,

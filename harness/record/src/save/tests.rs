@@ -38,6 +38,10 @@ fn run() -> RunJson {
         recovery: Vec::new(),
         posting: Vec::new(),
         overload: None,
+        spared: None,
+        depth: None,
+        drain: None,
+        arms: Vec::new(),
         system: SystemFacts::default(),
     }
 }
