@@ -2,14 +2,19 @@
 //!
 //! In: TOML. Out: [`File`], typed but not yet checked. Elsewhere: defaults and limits (`resolve`), how quantities look (`units`).
 
+mod arm;
+mod load;
 mod slo;
+mod system;
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-pub use self::slo::{During, Latencies, Limit, Limits, Overload, Slo};
-use crate::protections;
-use crate::units::{DurationText, RateText, ShareText};
+pub use self::arm::{Arm, Expect};
+pub use self::load::{Arrivals, Load, OnUnknown, Op, Retry, ScrollFrom};
+pub use self::slo::{Drain, During, Latencies, Limit, Limits, Overload, ScrollSlo, Slo};
+pub use self::system::{Deadline, Guard, HistorySource, ReadSync, SyncMode, System, WorkerMode};
+use crate::units::{DurationText, ShareText};
 
 /// A scenario: a bank, its accounts, what customers do, what is broken, and what is expected of it.
 #[derive(Clone, Debug, Default, Deserialize, Serialize, JsonSchema)]
@@ -46,6 +51,9 @@ pub struct File {
     /// What is broken on purpose, each under `[[fault]]`.
     #[serde(default)]
     pub fault: Vec<Fault>,
+    /// The same once more with something else, each under `[[arm]]`.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub arm: Vec<Arm>,
     /// Images of the containers, where there are containers.
     #[serde(default)]
     pub images: Images,
@@ -73,80 +81,6 @@ pub struct Phases {
     pub resolve: Option<DurationText>,
 }
 
-/// The bank.
-#[derive(Clone, Debug, Default, Deserialize, Serialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub struct System {
-    /// Partitions of the topic of entries; 4 unless given.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub partitions: Option<i64>,
-    /// Channel processes, which share the partitions; 2 unless given.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub channel_instances: Option<i64>,
-    /// Workers per assigned partition; 100 unless given.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub workers: Option<i64>,
-    /// How a consumer spreads its work; `keyed_batched` unless given.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub worker_mode: Option<WorkerMode>,
-    /// Waited once per account sync, before its transaction; 0s unless given.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub sync_cost: Option<DurationText>,
-    /// Kafka brokers, 1 or 3; 1 unless given.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub kafka_brokers: Option<i64>,
-    /// Of whom a channel takes one transfer at a time; `user` unless given.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub guard: Option<Guard>,
-    /// How long a channel waits for core's answer to a transfer; 3s unless given.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub call_timeout: Option<DurationText>,
-    /// How long core may still post a transfer; 5s unless given.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub validity: Option<DurationText>,
-    /// From when the validity counts; `relative` unless given.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub deadline: Option<Deadline>,
-    /// The most requests that core posts in one transaction; 200 unless given.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub core_batch: Option<i64>,
-    /// Transactions in which core posts at once; 4 unless given.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub core_slots: Option<i64>,
-    /// What each batch that core posts costs beyond the database's time, to have a core that sustains less; 0s unless given.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub core_posting_cost: Option<DurationText>,
-    /// The most requests that core takes on and has not answered yet, beyond which it refuses; 800 unless given.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub core_admitted: Option<i64>,
-    /// The age from which core asks another bank that has not answered to cancel a transfer; 1m unless given.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub outbound_expiry: Option<DurationText>,
-    /// Protections to switch off, each beside `allow_unsafe = true` only.
-    #[serde(default)]
-    pub protections: protections::Typed,
-}
-
-/// Of whom a channel takes one transfer at a time.
-#[derive(Clone, Copy, Debug, Deserialize, Serialize, JsonSchema)]
-#[serde(rename_all = "snake_case")]
-pub enum Guard {
-    /// Of each customer.
-    User,
-    /// Of each account that pays.
-    Account,
-}
-
-/// From when a transfer's validity counts.
-#[derive(Clone, Copy, Debug, Deserialize, Serialize, JsonSchema)]
-#[serde(rename_all = "snake_case")]
-pub enum Deadline {
-    /// From its arrival at core, by core's clock.
-    Relative,
-    /// From when the channel began it, by the channel's clock, which core then trusts.
-    Absolute,
-}
-
 /// The other banks: how they answer. All shares are of credits, and none unless given; `late`, `never` and `twice` are 1 together at most.
 #[derive(Clone, Debug, Default, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
@@ -166,18 +100,6 @@ pub struct Banks {
     /// How long a late answer takes, or the second of two, from the shortest to the longest; `["100ms", "2s"]` unless given.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub delay: Option<[DurationText; 2]>,
-}
-
-/// How a channel's consumer spreads its work.
-#[derive(Clone, Copy, Debug, Deserialize, Serialize, JsonSchema)]
-#[serde(rename_all = "snake_case")]
-pub enum WorkerMode {
-    /// One record after the other.
-    Serial,
-    /// A queue per account, one transaction an account.
-    Keyed,
-    /// A queue per account, several accounts a transaction.
-    KeyedBatched,
 }
 
 /// The accounts.
@@ -220,88 +142,8 @@ pub enum Skew {
     Zipf(f64),
     /// `{ hot = "20%" }`: the first account takes this share, the rest is uniform.
     Hot(ShareText),
-}
-
-/// One stream of operations.
-#[derive(Clone, Debug, Deserialize, Serialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub struct Load {
-    /// What is done.
-    pub op: Op,
-    /// How often.
-    pub rate: RateText,
-    /// How operations are spread in time; `constant` unless given.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub arrivals: Option<Arrivals>,
-    /// The part of the measured phase in which it is done, such as `["20s", "50s"]`; unless given, all of it and the warm-up.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub window: Option<[DurationText; 2]>,
-    /// When an answer is given up and the outcome is unknown; 5s unless given.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub timeout: Option<DurationText>,
-    /// What follows a failed or unknown outcome; `none` unless given.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub retry: Option<Retry>,
-    /// Connections, each with one request in flight; 64 unless given.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub connections: Option<i64>,
-    /// Share of operations that are also looked up through the history API; 1% unless given.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub lookup: Option<ShareText>,
-    /// What a customer does whose transfer's outcome is unknown; `wait` unless given. Of transfers only, as are the following; `outbound` is one.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub on_unknown: Option<OnUnknown>,
-    /// Share of transfers that are sent twice within moments, the second time under an id of its own; none unless given.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub double_click: Option<ShareText>,
-    /// Share of transfers whose id is used again, for another amount; none unless given.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub reuse_key: Option<ShareText>,
-    /// Share of transfers during which the customer sends another from a second device; none unless given.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub two_devices: Option<ShareText>,
-}
-
-/// What is done.
-#[derive(Clone, Copy, Debug, Deserialize, Serialize, JsonSchema)]
-#[serde(rename_all = "snake_case")]
-pub enum Op {
-    /// A deposit from another bank, at core.
-    Deposit,
-    /// A customer's transfer to another account of this bank, at a channel.
-    Transfer,
-    /// A customer's transfer to another bank, at a channel.
-    Outbound,
-}
-
-/// How operations are spread in time.
-#[derive(Clone, Copy, Debug, Deserialize, Serialize, JsonSchema)]
-#[serde(rename_all = "snake_case")]
-pub enum Arrivals {
-    /// Evenly.
-    Constant,
-    /// Exponential gaps.
-    Poisson,
-}
-
-/// What follows a failed or unknown outcome.
-#[derive(Clone, Copy, Debug, Deserialize, Serialize, JsonSchema)]
-#[serde(rename_all = "snake_case")]
-pub enum Retry {
-    /// Nothing. Once load has ended core is asked about a deposit; a transfer is settled by the bank alone.
-    None,
-    /// The same request under the same id, twice more at most; of a transfer as long as no channel has told its state.
-    SameId,
-}
-
-/// What a customer does whose transfer's outcome is unknown.
-#[derive(Clone, Copy, Debug, Deserialize, Serialize, JsonSchema)]
-#[serde(rename_all = "snake_case")]
-pub enum OnUnknown {
-    /// He asks how it stands until it is settled.
-    Wait,
-    /// He asks too, and sends the same again under another id.
-    Resubmit,
+    /// `"each"`: one after the other, each once before any comes again.
+    Each,
 }
 
 /// Something that is broken on purpose.

@@ -9,8 +9,10 @@
 //! | [`protections`] | what may be switched off |
 //! | [`resolve`] | the limits of each value |
 //! | [`resolved`] | what comes out |
+//! | `arm` | the same file with a few keys changed |
 //! | [`error`] | what is said when something is wrong |
 
+mod arm;
 pub mod builtin;
 pub mod error;
 pub mod file;
@@ -29,7 +31,8 @@ pub use error::ScenarioError;
 pub use resolved::Scenario;
 pub use schema::schema;
 
-/// Reads, checks and resolves the file at `path`. `sets` are `path=value` overrides; `seed` wins over the file and over `sets`.
+/// Reads, checks and resolves the file at `path`. `sets` are `path=value` overrides of the file and of every arm, before what the arm has
+/// otherwise; `seed` wins over the file and over `sets`.
 ///
 /// # Errors
 /// [`ScenarioError`]: the file cannot be read, or something in it or in `sets` is not accepted.
@@ -49,7 +52,9 @@ pub fn parse(name: &str, text: &str, sets: &[String], seed: Option<u64>) -> Resu
     set::apply(&mut root, &sources)?;
     let typed = tree::typed(&root).map_err(|fault| fault.located(&sources))?;
     let stem = Path::new(name).file_stem().map_or_else(|| name.to_owned(), |stem| stem.to_string_lossy().into_owned());
-    resolve::resolve(&typed, &stem, seed).map_err(|refusal| refusal.located(&root, &sources))
+    let mut scenario = resolve::resolve(&typed, &stem, seed).map_err(|refusal| refusal.located(&root, &sources))?;
+    scenario.arms = arm::arms(&root, &typed, &sources, &stem, seed)?;
+    Ok(scenario)
 }
 
 #[cfg(test)]

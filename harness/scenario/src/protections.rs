@@ -14,7 +14,7 @@ use crate::resolve::Refusal;
 /// A protection that is off.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Weaker {
-    /// Its row in the catalogue of protections, such as `P6`.
+    /// Its row in the catalogue of protections, such as `P6`; of the talk's trap `D14`, of all repairs together `repair`.
     pub row: &'static str,
     /// Its key.
     pub key: &'static str,
@@ -26,6 +26,10 @@ pub struct Weaker {
 
 impl std::fmt::Display for Weaker {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        // What is no protection of the catalogue has its key for a row.
+        if self.row == self.key {
+            return write!(f, "{} = {}", self.key, self.arm);
+        }
         write!(f, "{} {} = {}", self.row, self.key, self.arm)
     }
 }
@@ -212,6 +216,129 @@ protections! {
         DefiniteNo "definite_no",
         /// As soon as it has expired (`system.outbound_expiry`), whatever the other bank does.
         OnExpiry "on_expiry" "P32",
+    }
+    /// How core publishes what it booked; `in_the_booking` unless given.
+    outbox: Outbox "core" {
+        /// By rows that the booking's transaction writes, and a relay that sends them.
+        InTheBooking "in_the_booking",
+        /// By sending it itself, after the commit.
+        DirectProduce "direct_produce" "P9",
+        /// By sending it itself, before the commit.
+        ProduceBeforeCommit "produce_before_commit" "P10",
+    }
+    /// How the relay finds what is not published; `unsent_rows` unless given.
+    relay_scan: RelayScan "core" {
+        /// As the rows that are there.
+        UnsentRows "unsent_rows",
+        /// As what lies above the highest number that it has seen.
+        IdWatermark "id_watermark" "P11",
+    }
+    /// The key of core's events; `account` unless given.
+    record_key: RecordKey "core" {
+        /// The account's number, so that its events stay in order.
+        Account "account",
+        /// Anything.
+        Random "random" "P12",
+    }
+    /// How core's producer sends; `idempotent` unless given.
+    producer: Producer "core" {
+        /// So that a request sent again neither doubles nor overtakes.
+        Idempotent "idempotent",
+        /// Several requests at once, each sent again by itself.
+        Plain "plain" "P13",
+    }
+    /// How a channel stores an entry; `seq_conditional` unless given.
+    applying: Applying "channel" {
+        /// As the next serial of its account, once.
+        SeqConditional "seq_conditional",
+        /// As it comes, in a copy without a unique (account, serial).
+        Unconditional "unconditional" "P14",
+    }
+    /// What a channel does about a gap before an entry; `fill` unless given.
+    gaps: Gaps "channel" {
+        /// It asks core for what is missing, first.
+        Fill "fill",
+        /// It goes on behind it.
+        Ignore "ignore" "P15",
+    }
+    /// Whether channels compare their heads with core's; `on` unless given.
+    sweep: Sweep "channel" {
+        /// They do, and pull what differs.
+        On "on",
+        /// They do not.
+        Off "off" "P16",
+    }
+    /// What a channel does about a record that fails for a while; `in_place` unless given.
+    retrying: Retrying "channel" {
+        /// It tries again, its account waiting.
+        InPlace "in_place",
+        /// It gives up at once.
+        None "none" "P17",
+    }
+    /// What becomes of a record that cannot be applied; `topic` unless given.
+    dead_letters: DeadLetters "channel" {
+        /// It is kept, as a dead letter.
+        Topic "topic",
+        /// It is forgotten.
+        Drop "drop" "P18",
+    }
+    /// Whether an account waits behind its dead letter; `on` unless given.
+    hole_marker: HoleMarker "channel" {
+        /// Until the hole is filled.
+        On "on",
+        /// It goes on.
+        Off "off" "P19",
+    }
+    /// Which offset a channel commits; `low_watermark` unless given.
+    offsets: Offsets "channel" {
+        /// Below the first record that is not done.
+        LowWatermark "low_watermark",
+        /// Behind whatever it has fetched.
+        OnPoll "on_poll" "P20",
+        /// Behind the last record that is done.
+        HighestDone "highest_done" "P21",
+    }
+    /// Whether a channel that lost a partition may still write for it; `on` unless given.
+    generation_fence: GenerationFence "channel" {
+        /// A newer owner's generation in the database refuses it.
+        On "on",
+        /// It may.
+        Off "off" "P22",
+    }
+    /// Whether a read of an account with a transfer in progress asks core first; `on` unless given. Of which accounts: `system.read_sync`.
+    read_sync: ReadSyncing "channel" {
+        /// It does.
+        On "on",
+        /// It answers from the copy as it is.
+        Off "off" "P23",
+    }
+    /// How reads and the button store what core told; `compare_and_set` unless given.
+    sync_writes: SyncWrites "channel" {
+        /// If the copy still stands where it was.
+        CompareAndSet "compare_and_set",
+        /// Whatever the copy has become.
+        Overwrite "overwrite" "P24",
+    }
+    /// How a page of history continues; `keyset` unless given.
+    cursor: Cursor "channel" {
+        /// After the last serial of the page before.
+        Keyset "keyset",
+        /// After so many rows.
+        Offset "offset" "P28",
+    }
+    /// How `slots` picks an account's worker; `independent` unless given.
+    slot_hash: SlotHash "channel" {
+        /// By a hash of its own.
+        Independent "independent",
+        /// By the hash that picked its partition: most workers of a partition then never have work.
+        Partitioner "partitioner" "D14",
+    }
+    /// Whether channels repair their copy; `on` unless given.
+    repair: Repair "channel" {
+        /// They do.
+        On "on",
+        /// Gaps wait; no reads, button, sweep or automatic second attempt of dead letters asks core.
+        Off "off" "repair",
     }
 }
 

@@ -46,7 +46,7 @@ impl Refusal {
     }
 }
 
-/// Fills in defaults and checks limits. `stem` names a scenario whose file does not; `seed` wins over the file's.
+/// Fills in defaults and checks limits, those of arms aside (`arm`). `stem` names a scenario whose file does not; `seed` wins over the file's.
 ///
 /// # Errors
 /// [`Refusal`] for the first value that is outside its limits.
@@ -68,11 +68,14 @@ pub fn resolve(file: &File, stem: &str, seed: Option<u64>) -> Result<Scenario, R
         slo: objectives::latencies(&file.slo, &load, !faults.is_empty())?,
         recovery_slo: objectives::recovery(&file.slo, !faults.is_empty())?,
         overload_slo: objectives::overload(&file.slo.overload, &load, &phases)?,
+        scroll_slo: objectives::scroll(&file.slo.scroll, &load)?,
+        drain_slo: objectives::drain(&file.slo.drain, &system)?,
         system,
         faults,
         markers: markers(file.markers.as_deref().unwrap_or_default())?,
         phases,
         load,
+        arms: Vec::new(),
     })
 }
 
@@ -221,6 +224,7 @@ fn skew(typed: Option<file::Skew>) -> Result<Skew, Refusal> {
             Err(Refusal::new("accounts.skew.zipf", format!("is {exponent}; accepted is above 0 and at most 5")))
         }
         Some(file::Skew::Hot(share)) => Ok(Skew::Hot(share.0)),
+        Some(file::Skew::Each) => Ok(Skew::Each),
     }
 }
 

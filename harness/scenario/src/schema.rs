@@ -7,13 +7,22 @@ use bankstorm_faults::plan::Kind;
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde_json::{Map, Value, json};
 
-use crate::file::{File, Limit, Overload};
-use crate::resolved::{Figure, LatencyKind, Op, RecoveryFigure};
-use crate::units::DurationText;
+use crate::file::{Drain, File, Limit, Overload};
+use crate::resolved::{Figure, Op, RecoveryFigure};
+use crate::units::{DurationText, FactorText};
+
+const DEEPEST_OF_FIRST: &str =
+    "The response p99 of the deepest tenth of the pages of a session, to that of the first tenth";
 
 /// The schema of a scenario file.
 pub fn schema() -> Value {
     schemars::schema_for!(File).to_value()
+}
+
+/// What an arm changes: any value by its path.
+pub(crate) fn arm_set(_: &mut SchemaGenerator) -> Schema {
+    let parts = r"^[a-z0-9_]+(\.[a-z0-9_]+)*$";
+    json_schema!({ "type": "object", "propertyNames": { "pattern": parts } })
 }
 
 /// The words of the catalogue.
@@ -29,21 +38,29 @@ pub(crate) fn slo(generator: &mut SchemaGenerator) -> Schema {
     let limits = limits(generator);
     for op in Op::ALL {
         let mut latencies = Map::new();
-        for latency in LatencyKind::ALL {
+        for latency in op.latencies() {
             let prefix = format!("{}.{}", op.as_str(), latency.as_str());
             let figures = words(Figure::ALL.map(Figure::as_str), &limits, &prefix, &mut properties);
             latencies.insert(latency.as_str().to_owned(), figures);
+        }
+        if op == Op::Scroll {
+            let mut factor = subschema::<FactorText>(generator);
+            factor["description"] = json!(DEEPEST_OF_FIRST);
+            properties.insert("scroll.deepest_of_first".to_owned(), factor.clone());
+            latencies.insert("deepest_of_first".to_owned(), factor);
         }
         properties.insert(op.as_str().to_owned(), table(latencies));
     }
     let limit = subschema::<DurationText>(generator);
     let recovery = words(RecoveryFigure::ALL.map(RecoveryFigure::as_str), &limit, "recovery", &mut properties);
     properties.insert("recovery".to_owned(), recovery);
-    let overload = Overload::json_schema(generator).to_value();
-    for (word, limit) in overload["properties"].as_object().into_iter().flatten() {
-        properties.insert(format!("overload.{word}"), limit.clone());
+    let (overload, drain) = (Overload::json_schema(generator), Drain::json_schema(generator));
+    for (name, asked) in [("overload", overload.to_value()), ("drain", drain.to_value())] {
+        for (word, limit) in asked["properties"].as_object().into_iter().flatten() {
+            properties.insert(format!("{name}.{word}"), limit.clone());
+        }
+        properties.insert(name.to_owned(), asked);
     }
-    properties.insert("overload".to_owned(), overload);
     Schema::try_from(table(properties)).expect("a table is a schema")
 }
 

@@ -28,7 +28,7 @@ pub(crate) fn apply(root: &mut Node, sources: &Sources) -> Result<(), ScenarioEr
 }
 
 /// Puts `value` at `parts[depth..]` under `node`; tables that are not there yet are made.
-fn place(node: &mut Node, parts: &[&str], depth: usize, value: Node, mark: &Mark) -> Result<(), String> {
+pub(crate) fn place(node: &mut Node, parts: &[&str], depth: usize, value: Node, mark: &Mark) -> Result<(), String> {
     let so_far = parts[..depth].join(".");
     let part = parts[depth];
     let last = depth + 1 == parts.len();

@@ -1,6 +1,8 @@
 //! What is said when a file is not accepted, and that what is stored reads back.
 
+mod arms;
 mod faults;
+mod history;
 mod objectives;
 mod overload;
 mod protections;
@@ -81,8 +83,10 @@ fn every_shipped_scenario_is_accepted_and_listed() {
 fn the_schema_names_every_key_and_refuses_others() {
     let schema = crate::schema();
     let keys: Vec<_> = schema["properties"].as_object().expect("keys").keys().cloned().collect();
-    let expected =
-        ["about", "accounts", "banks", "fault", "images", "load", "markers", "name", "phases", "seed", "slo", "system"];
+    let expected = [
+        "about", "accounts", "arm", "banks", "fault", "images", "load", "markers", "name", "phases", "seed", "slo",
+        "system",
+    ];
     assert_eq!(keys, expected);
     assert_eq!(schema["additionalProperties"], false);
     let slo = &schema["properties"]["slo"]["properties"];
@@ -98,22 +102,22 @@ fn unknown_keys_name_the_nearest() {
       |
     8 | raet = "300/s"
       | ^^^^
-    help: did you mean `rate`? accepted here: `op`, `rate`, `arrivals`, `window`, `timeout`, `retry`, `connections`, `lookup`, `on_unknown`, `double_click`, `reuse_key`, `two_devices`
+    help: did you mean `rate`? accepted here: `op`, `rate`, `arrivals`, `window`, `timeout`, `retry`, `connections`, `lookup`, `on_unknown`, `double_click`, `reuse_key`, `two_devices`, `read_own`, `readers`, `pages`, `page_size`, `from`
     "#);
     assert_snapshot!(refused(&GOOD.replace("[phases]", "[phase]"), &[]), @r#"
     scenarios/test.toml:3:2: unknown key `phase` in the top level
       |
     3 | [phase]
       |  ^^^^^
-    help: did you mean `phases`? accepted here: `name`, `about`, `seed`, `markers`, `phases`, `system`, `banks`, `accounts`, `load`, `fault`, `images`, `slo`
+    help: did you mean `phases`? accepted here: `name`, `about`, `seed`, `markers`, `phases`, `system`, `banks`, `accounts`, `load`, `fault`, `arm`, `images`, `slo`
     "#);
     assert_snapshot!(refused(GOOD, &["load.0.rat=3000/s"]), @r#"
     --set load.0.rat=3000/s: unknown key `rat` in load.0
-    help: did you mean `rate`? accepted here: `op`, `rate`, `arrivals`, `window`, `timeout`, `retry`, `connections`, `lookup`, `on_unknown`, `double_click`, `reuse_key`, `two_devices`
+    help: did you mean `rate`? accepted here: `op`, `rate`, `arrivals`, `window`, `timeout`, `retry`, `connections`, `lookup`, `on_unknown`, `double_click`, `reuse_key`, `two_devices`, `read_own`, `readers`, `pages`, `page_size`, `from`
     "#);
     assert_snapshot!(refused(GOOD, &["phase.measure=10m"]), @r#"
     --set phase.measure=10m: unknown key `phase` in the top level
-    help: did you mean `phases`? accepted here: `name`, `about`, `seed`, `markers`, `phases`, `system`, `banks`, `accounts`, `load`, `fault`, `images`, `slo`
+    help: did you mean `phases`? accepted here: `name`, `about`, `seed`, `markers`, `phases`, `system`, `banks`, `accounts`, `load`, `fault`, `arm`, `images`, `slo`
     "#);
     assert_snapshot!(refused(&GOOD.replace("response", "respons"), &[]), @r#"
     scenarios/test.toml:11:9: slo.deposit.respons is unknown
@@ -144,12 +148,12 @@ fn bad_values_say_what_would_be_accepted() {
     8 | rate = 300
       |        ^^^
     "#);
-    assert_snapshot!(refused(&GOOD.replace("\"deposit\"", "\"scroll\""), &[]), @r#"
-    scenarios/test.toml:7:6: load.0.op is "scroll"
+    assert_snapshot!(refused(&GOOD.replace("\"deposit\"", "\"preview\""), &[]), @r#"
+    scenarios/test.toml:7:6: load.0.op is "preview"
       |
-    7 | op = "scroll"
-      |      ^^^^^^^^
-    help: accepted here: `deposit`, `transfer`, `outbound`
+    7 | op = "preview"
+      |      ^^^^^^^^^
+    help: accepted here: `deposit`, `transfer`, `outbound`, `scroll`, `sync`
     "#);
     assert_snapshot!(refused(GOOD, &["accounts.count=-5"]), @"--set accounts.count=-5: accounts.count is -5; accepted are 1 to 2000000");
     assert_snapshot!(refused(&format!("seed = -1\n{GOOD}"), &[]), @r#"

@@ -124,17 +124,25 @@ impl Node {
     pub(crate) fn mark_at(&self, path: &str) -> &Mark {
         let mut node = self;
         for part in path.split('.') {
-            let next = match &node.value {
-                Value::Table(table) => table.get(part).map(|(_, node)| node),
-                Value::List(list) => part.parse::<usize>().ok().and_then(|index| list.get(index)),
-                _ => None,
-            };
-            match next {
+            match node.child(part) {
                 Some(next) => node = next,
                 None => break,
             }
         }
         &node.mark
+    }
+
+    /// The value at `path`.
+    pub(crate) fn at(&self, path: &str) -> Option<&Self> {
+        path.split('.').try_fold(self, Self::child)
+    }
+
+    fn child(&self, part: &str) -> Option<&Self> {
+        match &self.value {
+            Value::Table(table) => table.get(part).map(|(_, node)| node),
+            Value::List(list) => part.parse::<usize>().ok().and_then(|index| list.get(index)),
+            _ => None,
+        }
     }
 
     fn unexpected(&self) -> Unexpected<'_> {

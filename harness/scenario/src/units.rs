@@ -16,7 +16,7 @@ pub(crate) const DURATION_HINT: &str = "a duration such as \"20s\", \"250ms\" or
 /// What a rate looks like.
 const RATE_HINT: &str = "a rate such as \"300/s\" or \"1000/min\" (units s, min, h)";
 /// What a factor looks like.
-const FACTOR_HINT: &str = "a factor such as \"3x\" or \"1.5x\", to three digits after the point";
+const FACTOR_HINT: &str = "a factor such as \"3x\" or \"1.5\", to three digits after the point";
 /// What a share looks like.
 const SHARE_HINT: &str = "a share such as \"1%\" or 0.01, from 0 to 1";
 
@@ -100,7 +100,8 @@ pub fn share(text: &str) -> Option<f64> {
 
 /// Reads a factor in thousandths, exactly; `None` when it is none.
 pub fn factor(text: &str) -> Option<u64> {
-    let number = text.trim().strip_suffix('x')?.trim_end();
+    let text = text.trim();
+    let number = text.strip_suffix('x').unwrap_or(text).trim_end();
     let (whole, fraction) = number.split_once('.').unwrap_or((number, ""));
     let digits = |text: &str| text.chars().all(|c| c.is_ascii_digit());
     if whole.is_empty() || !digits(whole) || !digits(fraction) || fraction.len() > 3 || number.ends_with('.') {
@@ -203,7 +204,7 @@ typed_as_text!(
     |_| None,
     factor_text,
     json_schema!({
-        "type": "string", "pattern": "^[0-9]+(\\.[0-9]{1,3})? *x$", "description": FACTOR_HINT
+        "type": "string", "pattern": "^[0-9]+(\\.[0-9]{1,3})? *x?$", "description": FACTOR_HINT
     })
 );
 typed_as_text!(
@@ -238,7 +239,7 @@ mod tests {
         assert_eq!(rate("90 / min"), Some(1.5));
         assert_eq!(share("1%"), Some(0.01));
         assert_eq!(share("0.25"), Some(0.25));
-        assert_eq!([factor("3x"), factor("1.5 x"), factor("0.001x")], [Some(3_000), Some(1_500), Some(1)]);
+        assert_eq!([factor("3x"), factor("1.5 x"), factor("0.001")], [Some(3_000), Some(1_500), Some(1)]);
     }
 
     #[test]
@@ -252,7 +253,7 @@ mod tests {
         for text in ["101%", "1.1", "-1%", "%", "NaN"] {
             assert_eq!(share(text), None, "{text}");
         }
-        for text in ["3", "x", "-1x", "1.x", ".5x", "1.0001x", "1e3x", "+3x", "99999999999999999999x"] {
+        for text in ["", "x", "-1x", "1.x", ".5x", "1.0001x", "1e3x", "+3x", "99999999999999999999x"] {
             assert_eq!(factor(text), None, "{text}");
         }
     }

@@ -2,12 +2,16 @@
 //!
 //! In: a [`Scenario`]. Out: TOML with every key. Elsewhere: reading (`tree`, `resolve`).
 
+mod difference;
+
+use std::collections::BTreeMap;
+
 use bankstorm_faults::plan::Trigger;
 
 use crate::file::{self, File};
 use crate::resolved::{
-    Accounts, Arrivals, Banks, Deadline, During, Fault, Guard, Images, Load, Objective, OnUnknown, Op,
-    OverloadObjectives, RecoveryObjective, Retry, Scenario, Skew, System, WorkerMode,
+    Accounts, Arm, Arrivals, Banks, Deadline, During, Expect, Fault, Guard, HistorySource, Images, Load, Objective,
+    OnUnknown, Op, ReadSync, Retry, Scenario, Scroll, Skew, SyncMode, System, WorkerMode,
 };
 use crate::units::{DurationText, FactorText, RateText, ShareText};
 
@@ -16,6 +20,27 @@ impl Scenario {
     pub fn to_toml(&self) -> String {
         toml::to_string_pretty(&File::of(self)).expect("scenario files hold nothing that TOML lacks")
     }
+
+    /// What `arm` has otherwise than this, its file: paths and values as `--set` takes them, in order of the paths.
+    pub fn changes(&self, arm: &Arm) -> Vec<(String, String)> {
+        set_of(self, arm).into_iter().map(|(path, value)| (path, value.to_string())).collect()
+    }
+}
+
+fn set_of(scenario: &Scenario, arm: &Arm) -> BTreeMap<String, toml::Value> {
+    let table = |scenario: &Scenario| {
+        let alone = File { arm: Vec::new(), ..File::of(scenario) };
+        toml::Table::try_from(alone).expect("scenario files hold nothing that TOML lacks")
+    };
+    difference::difference(&table(scenario), &table(&arm.scenario))
+}
+
+fn arm_of(scenario: &Scenario, arm: &Arm) -> file::Arm {
+    let expect = match arm.expect {
+        Expect::Holds => file::Expect::Holds,
+        Expect::Violated => file::Expect::Violated,
+    };
+    file::Arm { name: arm.name.clone(), set: set_of(scenario, arm), expect: Some(expect) }
 }
 
 impl File {
@@ -32,11 +57,15 @@ impl File {
             load,
             faults,
             images: Images { postgres, kafka, redis, services },
-            slo,
-            recovery_slo,
-            overload_slo,
+            slo: _,
+            recovery_slo: _,
+            overload_slo: _,
+            scroll_slo: _,
+            drain_slo: _,
             markers,
+            arms,
         } = scenario;
+        let alone = Scenario { arms: Vec::new(), ..scenario.clone() };
         Self {
             name: Some(name.clone()),
             about: Some(about.clone()),
@@ -59,7 +88,8 @@ impl File {
                 redis: redis.clone(),
                 services: services.clone(),
             },
-            slo: slo_of(slo, recovery_slo, overload_slo),
+            arm: arms.iter().map(|arm| arm_of(&alone, arm)).collect(),
+            slo: slo_of(scenario),
         }
     }
 }
@@ -71,9 +101,28 @@ fn system_of(system: &System) -> file::System {
         workers: Some(system.workers.into()),
         worker_mode: Some(match system.worker_mode {
             WorkerMode::Serial => file::WorkerMode::Serial,
+            WorkerMode::Slots => file::WorkerMode::Slots,
             WorkerMode::Keyed => file::WorkerMode::Keyed,
             WorkerMode::KeyedBatched => file::WorkerMode::KeyedBatched,
         }),
+        channel_databases: Some(system.channel_databases.into()),
+        sync: Some(match system.sync {
+            SyncMode::Events => file::SyncMode::Events,
+            SyncMode::Poll(every) => file::SyncMode::Poll(DurationText(every)),
+        }),
+        history_source: Some(match system.history_source {
+            HistorySource::Copy => file::HistorySource::Copy,
+            HistorySource::CoreByPeriod => file::HistorySource::CoreByPeriod,
+        }),
+        read_sync: Some(match system.read_sync {
+            ReadSync::Pending => file::ReadSync::Pending,
+            ReadSync::Suspect => file::ReadSync::Suspect,
+        }),
+        read_budget: Some(DurationText(system.read_budget)),
+        core_pulls: Some(system.core_pulls.into()),
+        manual_every: Some(DurationText(system.manual_every)),
+        dead_letter_attempts: Some(system.dead_letter_attempts.into()),
+        sweep_every: Some(DurationText(system.sweep_every)),
         sync_cost: Some(DurationText(system.sync_cost)),
         kafka_brokers: Some(system.kafka_brokers.into()),
         guard: Some(match system.guard {
@@ -90,6 +139,7 @@ fn system_of(system: &System) -> file::System {
         core_slots: Some(system.core_slots.into()),
         core_posting_cost: Some(DurationText(system.core_posting_cost)),
         core_admitted: Some(system.core_admitted.into()),
+        caller_max: Some(system.caller_max.into()),
         outbound_expiry: Some(DurationText(system.outbound_expiry)),
         protections: system.protections.typed(),
     }
@@ -116,6 +166,7 @@ fn accounts_of(accounts: &Accounts) -> file::Accounts {
             Skew::Uniform => file::Skew::Uniform,
             Skew::Zipf(exponent) => file::Skew::Zipf(exponent),
             Skew::Hot(share) => file::Skew::Hot(ShareText(share)),
+            Skew::Each => file::Skew::Each,
         }),
         closed: Some(ShareText(accounts.stopped.closed)),
         deposit_stopped: Some(ShareText(accounts.stopped.deposit)),
@@ -138,27 +189,33 @@ fn fault_of(fault: &Fault) -> file::Fault {
     }
 }
 
-fn slo_of(objectives: &[Objective], recovery: &[RecoveryObjective], overload: &OverloadObjectives) -> file::Slo {
+fn slo_of(scenario: &Scenario) -> file::Slo {
+    let Scenario { slo: objectives, recovery_slo, overload_slo: overload, scroll_slo, drain_slo, .. } = scenario;
     let mut slo = file::Slo::default();
-    for objective in objectives {
-        let latencies = slo.of_mut(objective.op);
-        let figures = latencies.entry(objective.latency.as_str().to_owned()).or_default();
-        let limits =
-            figures.entry(objective.figure.as_str().to_owned()).or_insert_with(|| file::Limits::Several(Vec::new()));
-        let file::Limits::Several(limits) = limits else { unreachable!("all are begun as lists") };
-        limits.push(limit_of(objective));
-    }
     for op in Op::ALL {
-        for figures in slo.of_mut(op).values_mut() {
+        let mut latencies = file::Latencies::new();
+        for objective in objectives.iter().filter(|objective| objective.op == op) {
+            let figures = latencies.entry(objective.latency.as_str().to_owned()).or_default();
+            let limits = figures
+                .entry(objective.figure.as_str().to_owned())
+                .or_insert_with(|| file::Limits::Several(Vec::new()));
+            let file::Limits::Several(limits) = limits else { unreachable!("all are begun as lists") };
+            limits.push(limit_of(objective));
+        }
+        for figures in latencies.values_mut() {
             figures.values_mut().for_each(simplify);
         }
+        slo.ask(op, latencies);
     }
-    slo.recovery = recovery.iter().map(|asked| (asked.figure.as_str().to_owned(), DurationText(asked.limit))).collect();
+    slo.recovery =
+        recovery_slo.iter().map(|asked| (asked.figure.as_str().to_owned(), DurationText(asked.limit))).collect();
     slo.overload = file::Overload {
         posting_p99: overload.posting_p99.map(FactorText),
         recovery: overload.recovery.map(DurationText),
         unrefused: overload.unrefused.map(|most| i64::try_from(most).expect("resolved counts fit")),
     };
+    slo.scroll.deepest_of_first = scroll_slo.deepest_of_first.map(FactorText);
+    slo.drain.of_predicted = drain_slo.of_predicted.map(ShareText);
     slo
 }
 
@@ -183,13 +240,15 @@ fn simplify(limits: &mut file::Limits) {
 }
 
 fn load_of(load: &Load) -> file::Load {
-    let of_transfers = load.op.is_transfer();
-    let share = |share: f64| of_transfers.then_some(ShareText(share));
+    let share = |share: f64| load.op.is_transfer().then_some(ShareText(share));
+    let of_scroll = |number: fn(&Scroll) -> u32| load.scroll.as_ref().map(|scroll| number(scroll).into());
     file::Load {
         op: match load.op {
             Op::Deposit => file::Op::Deposit,
             Op::Transfer => file::Op::Transfer,
             Op::Outbound => file::Op::Outbound,
+            Op::Scroll => file::Op::Scroll,
+            Op::Sync => file::Op::Sync,
         },
         rate: RateText(load.rate_per_s),
         arrivals: Some(match load.arrivals {
@@ -198,18 +257,23 @@ fn load_of(load: &Load) -> file::Load {
         }),
         window: load.window.map(|(from, until)| [from, until].map(DurationText)),
         timeout: Some(DurationText(load.timeout)),
-        retry: Some(match load.retry {
+        retry: (!load.op.is_read()).then_some(match load.retry {
             Retry::None => file::Retry::None,
             Retry::SameId => file::Retry::SameId,
         }),
         connections: Some(load.connections.into()),
-        lookup: Some(ShareText(load.lookup)),
-        on_unknown: of_transfers.then_some(match load.behaviour.on_unknown {
+        lookup: (!load.op.is_read()).then_some(ShareText(load.lookup)),
+        on_unknown: load.op.is_transfer().then_some(match load.behaviour.on_unknown {
             OnUnknown::Wait => file::OnUnknown::Wait,
             OnUnknown::Resubmit => file::OnUnknown::Resubmit,
         }),
         double_click: share(load.behaviour.double_click),
         reuse_key: share(load.behaviour.reuse_key),
         two_devices: share(load.behaviour.two_devices),
+        read_own: share(load.behaviour.read_own),
+        readers: of_scroll(|scroll| scroll.readers),
+        pages: of_scroll(|scroll| scroll.pages),
+        page_size: of_scroll(|scroll| scroll.page_size),
+        from: load.scroll.map(|_| file::ScrollFrom::Newest),
     }
 }

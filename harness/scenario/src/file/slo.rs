@@ -11,7 +11,7 @@ use serde::de::{Deserializer, Error, MapAccess, SeqAccess, Unexpected, Visitor};
 use serde::{Deserialize, Serialize};
 
 use crate::resolved::Op;
-use crate::units::{DURATION_HINT, DurationText, FactorText, duration};
+use crate::units::{DURATION_HINT, DurationText, FactorText, ShareText, duration};
 
 /// Objectives, by what they speak of.
 #[derive(Clone, Debug, Default, Deserialize, Serialize)]
@@ -26,12 +26,69 @@ pub struct Slo {
     /// Of transfers to other banks.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub outbound: Latencies,
+    /// Of pages that customers scroll through.
+    #[serde(default, skip_serializing_if = "ScrollSlo::is_empty")]
+    pub scroll: ScrollSlo,
+    /// Of the button.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub sync: Latencies,
     /// Of the way back after a fault was healed: figure, limit.
     #[serde(default)]
     pub recovery: BTreeMap<String, DurationText>,
     /// Of core under a greater load of deposits that comes and goes.
     #[serde(default, skip_serializing_if = "Overload::is_empty")]
     pub overload: Overload,
+    /// Of how fast the channels work a backlog off.
+    #[serde(default, skip_serializing_if = "Drain::is_empty")]
+    pub drain: Drain,
+}
+
+/// Limits of pages that customers scroll through.
+#[derive(Clone, Debug, Default, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+pub struct ScrollSlo {
+    /// Latency -> figure -> limits; those that a page has.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub response: BTreeMap<String, Limits>,
+    /// The same of its service.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub service: BTreeMap<String, Limits>,
+    /// The same of its send lag.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub send_lag: BTreeMap<String, Limits>,
+    /// The response p99 of the deepest tenth of the pages of a session, to that of the first tenth.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub deepest_of_first: Option<FactorText>,
+}
+
+impl ScrollSlo {
+    /// Whether nothing is asked.
+    pub fn is_empty(&self) -> bool {
+        self.latencies().is_empty() && self.deepest_of_first.is_none()
+    }
+
+    /// What is asked of latencies.
+    fn latencies(&self) -> Latencies {
+        let asked = [("response", &self.response), ("service", &self.service), ("send_lag", &self.send_lag)];
+        let asked = asked.into_iter().filter(|(_, figures)| !figures.is_empty());
+        asked.map(|(latency, figures)| (latency.to_owned(), figures.clone())).collect()
+    }
+}
+
+/// Limits of working a backlog off.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Deserialize, Serialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Drain {
+    /// The least share of the rate that workers and `system.sync_cost` predict.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub of_predicted: Option<ShareText>,
+}
+
+impl Drain {
+    /// Whether nothing is asked.
+    pub fn is_empty(&self) -> bool {
+        *self == Self::default()
+    }
 }
 
 /// Limits under a greater load of deposits: one with a `window`, beside one without.
@@ -59,21 +116,30 @@ impl Overload {
 }
 
 impl Slo {
-    /// What is asked of one operation.
-    pub const fn of(&self, op: Op) -> &Latencies {
+    /// What is asked of latencies of one operation.
+    pub fn of(&self, op: Op) -> Latencies {
         match op {
-            Op::Deposit => &self.deposit,
-            Op::Transfer => &self.transfer,
-            Op::Outbound => &self.outbound,
+            Op::Deposit => self.deposit.clone(),
+            Op::Transfer => self.transfer.clone(),
+            Op::Outbound => self.outbound.clone(),
+            Op::Scroll => self.scroll.latencies(),
+            Op::Sync => self.sync.clone(),
         }
     }
 
-    /// The same, to be filled.
-    pub const fn of_mut(&mut self, op: Op) -> &mut Latencies {
+    /// The same, to be written.
+    pub fn ask(&mut self, op: Op, mut latencies: Latencies) {
         match op {
-            Op::Deposit => &mut self.deposit,
-            Op::Transfer => &mut self.transfer,
-            Op::Outbound => &mut self.outbound,
+            Op::Deposit => self.deposit = latencies,
+            Op::Transfer => self.transfer = latencies,
+            Op::Outbound => self.outbound = latencies,
+            Op::Sync => self.sync = latencies,
+            Op::Scroll => {
+                let mut figures = |latency: &str| latencies.remove(latency).unwrap_or_default();
+                self.scroll.response = figures("response");
+                self.scroll.service = figures("service");
+                self.scroll.send_lag = figures("send_lag");
+            }
         }
     }
 }

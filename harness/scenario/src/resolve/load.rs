@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use super::{OPERATIONS_MAX, RATE_MAX, Refusal, count, seconds, span};
 use crate::file;
-use crate::resolved::{Arrivals, Behaviour, Load, OnUnknown, Op, Phases, Retry};
+use crate::resolved::{Arrivals, Behaviour, Load, OnUnknown, Op, Phases, Retry, Scroll};
 use crate::units::{ShareText, duration_text};
 
 pub(super) fn loads(typed: &[file::Load], phases: &Phases) -> Result<Vec<Load>, Refusal> {
@@ -44,7 +44,10 @@ fn load(index: usize, typed: &file::Load, phases: &Phases) -> Result<Load, Refus
         file::Op::Deposit => Op::Deposit,
         file::Op::Transfer => Op::Transfer,
         file::Op::Outbound => Op::Outbound,
+        file::Op::Scroll => Op::Scroll,
+        file::Op::Sync => Op::Sync,
     };
+    refuse_strange_keys(index, op, typed)?;
     Ok(Load {
         op,
         rate_per_s,
@@ -59,8 +62,10 @@ fn load(index: usize, typed: &file::Load, phases: &Phases) -> Result<Load, Refus
             Some(file::Retry::SameId) => Retry::SameId,
         },
         connections: count(&path("connections"), typed.connections, 64, 1, 10_000)?,
-        lookup: typed.lookup.map_or(0.01, |share| share.0),
-        behaviour: behaviour(index, op, typed)?,
+        // A read is what a lookup would do.
+        lookup: if op.is_read() { 0.0 } else { typed.lookup.map_or(0.01, |share| share.0) },
+        behaviour: behaviour(index, typed)?,
+        scroll: (op == Op::Scroll).then(|| scroll(index, typed)).transpose()?,
     })
 }
 
@@ -77,20 +82,59 @@ fn window(path: &str, from: Duration, until: Duration, phases: &Phases) -> Resul
     Err(Refusal::new(path, message))
 }
 
-fn behaviour(index: usize, op: Op, typed: &file::Load) -> Result<Behaviour, Refusal> {
-    let given = [
-        ("on_unknown", typed.on_unknown.is_some()),
-        ("double_click", typed.double_click.is_some()),
-        ("reuse_key", typed.reuse_key.is_some()),
-        ("two_devices", typed.two_devices.is_some()),
-    ];
-    if !op.is_transfer()
-        && let Some((key, _)) = given.into_iter().find(|(_, given)| *given)
-    {
-        let message =
-            format!("is what a customer does with a transfer; a {} has no customer: leave it out", op.as_str());
-        return Err(Refusal::new(format!("load.{index}.{key}"), message));
+fn scroll(index: usize, typed: &file::Load) -> Result<Scroll, Refusal> {
+    let path = |key: &str| format!("load.{index}.{key}");
+    // There is one beginning yet.
+    let (Some(file::ScrollFrom::Newest) | None) = typed.from;
+    let default = Scroll::default();
+    Ok(Scroll {
+        readers: count(&path("readers"), typed.readers, default.readers, 1, 10_000)?,
+        pages: count(&path("pages"), typed.pages, default.pages, 1, 100_000)?,
+        page_size: count(&path("page_size"), typed.page_size, default.page_size, 1, 100)?,
+    })
+}
+
+/// Keys of other operations.
+fn refuse_strange_keys(index: usize, op: Op, typed: &file::Load) -> Result<(), Refusal> {
+    let refused = |keys: &[(&str, bool)], why: &str| {
+        let given = keys.iter().find(|(_, given)| *given);
+        given.map_or(Ok(()), |(key, _)| {
+            let message = format!("{why}: leave it out", why = why.replace("{op}", op.as_str()));
+            Err(Refusal::new(format!("load.{index}.{key}"), message))
+        })
+    };
+    if op.is_read() {
+        let of_postings = [("retry", typed.retry.is_some()), ("lookup", typed.lookup.is_some())];
+        refused(&of_postings, "is what is done about a posting; a {op} posts nothing")?;
     }
+    if !op.is_transfer() {
+        let of_transfers = [
+            ("on_unknown", typed.on_unknown.is_some()),
+            ("double_click", typed.double_click.is_some()),
+            ("reuse_key", typed.reuse_key.is_some()),
+            ("two_devices", typed.two_devices.is_some()),
+            ("read_own", typed.read_own.is_some()),
+        ];
+        let why = if op.is_read() {
+            "is what a customer does with a transfer; a {op} is none"
+        } else {
+            "is what a customer does with a transfer; a {op} has no customer"
+        };
+        refused(&of_transfers, why)?;
+    }
+    if op != Op::Scroll {
+        let of_scrolls = [
+            ("readers", typed.readers.is_some()),
+            ("pages", typed.pages.is_some()),
+            ("page_size", typed.page_size.is_some()),
+            ("from", typed.from.is_some()),
+        ];
+        refused(&of_scrolls, "is how a customer scrolls; a {op} has no pages")?;
+    }
+    Ok(())
+}
+
+fn behaviour(index: usize, typed: &file::Load) -> Result<Behaviour, Refusal> {
     let share = |typed: Option<ShareText>| typed.map_or(0.0, |share| share.0);
     let behaviour = Behaviour {
         on_unknown: match typed.on_unknown {
@@ -100,6 +144,7 @@ fn behaviour(index: usize, op: Op, typed: &file::Load) -> Result<Behaviour, Refu
         double_click: share(typed.double_click),
         reuse_key: share(typed.reuse_key),
         two_devices: share(typed.two_devices),
+        read_own: share(typed.read_own),
     };
     let together = behaviour.double_click + behaviour.reuse_key + behaviour.two_devices;
     if together > 1.0 {

@@ -7,7 +7,8 @@ use std::time::Duration;
 use super::{Refusal, seconds, span, within, word};
 use crate::file::{self, Latencies, Limits, Slo};
 use crate::resolved::{
-    During, Figure, LatencyKind, Load, Objective, Op, OverloadObjectives, Phases, RecoveryFigure, RecoveryObjective,
+    DrainObjectives, During, Figure, LatencyKind, Load, Objective, Op, OverloadObjectives, Phases, RecoveryFigure,
+    RecoveryObjective, ScrollObjectives, System,
 };
 use crate::units::{DurationText, FactorText, duration_text, factor_text};
 
@@ -27,7 +28,7 @@ pub(super) fn latencies(slo: &Slo, load: &[Load], has_faults: bool) -> Result<Ve
             let message = format!("is asked for, but no [[load]] does a {}", op.as_str());
             return Err(Refusal::new(format!("slo.{}", op.as_str()), message));
         }
-        objectives.extend(of_operation(op, latencies, has_faults)?);
+        objectives.extend(of_operation(op, &latencies, has_faults)?);
     }
     Ok(objectives)
 }
@@ -36,7 +37,7 @@ fn of_operation(op: Op, latencies: &Latencies, has_faults: bool) -> Result<Vec<O
     let mut objectives: Vec<Objective> = Vec::new();
     for (latency_word, figures) in latencies {
         let path = format!("slo.{}.{latency_word}", op.as_str());
-        let latency = word(&path, latency_word, &LatencyKind::ALL, LatencyKind::as_str)?;
+        let latency = word(&path, latency_word, op.latencies(), LatencyKind::as_str)?;
         for (figure_word, limits) in figures {
             let path = format!("{path}.{figure_word}");
             let figure = word(&path, figure_word, &Figure::ALL, Figure::as_str)?;
@@ -142,19 +143,44 @@ pub(super) fn overload(asked: &file::Overload, load: &[Load], phases: &Phases) -
         let message = format!("is \"{limit}\", but load ends \"{left}\" after the window");
         return Err(Refusal::new("slo.overload.recovery", message));
     }
-    if let Some(FactorText(thousandths)) = asked.posting_p99
-        && !FACTORS.contains(&thousandths)
-    {
-        let [typed, least, most] = [thousandths, *FACTORS.start(), *FACTORS.end()].map(factor_text);
-        let message = format!("is \"{typed}\"; accepted are \"{least}\" to \"{most}\"");
-        return Err(Refusal::new("slo.overload.posting_p99", message));
-    }
     let unrefused = asked.unrefused.map(|most| within("slo.overload.unrefused", most, 0, i64::MAX)).transpose()?;
     Ok(OverloadObjectives {
-        posting_p99: asked.posting_p99.map(|FactorText(thousandths)| thousandths),
+        posting_p99: asked.posting_p99.map(|typed| factor("slo.overload.posting_p99", typed)).transpose()?,
         recovery,
         unrefused: unrefused.map(i64::unsigned_abs),
     })
+}
+
+fn factor(path: &str, FactorText(thousandths): FactorText) -> Result<u64, Refusal> {
+    if FACTORS.contains(&thousandths) {
+        return Ok(thousandths);
+    }
+    let [typed, least, most] = [thousandths, *FACTORS.start(), *FACTORS.end()].map(factor_text);
+    Err(Refusal::new(path, format!("is \"{typed}\"; accepted are \"{least}\" to \"{most}\"")))
+}
+
+/// Tenths of a session's pages need ten of them.
+pub(super) fn scroll(asked: &file::ScrollSlo, load: &[Load]) -> Result<ScrollObjectives, Refusal> {
+    let Some(typed) = asked.deepest_of_first else { return Ok(ScrollObjectives::default()) };
+    let path = "slo.scroll.deepest_of_first";
+    let pages = load.iter().filter_map(|load| load.scroll).map(|scroll| scroll.pages).max();
+    match pages {
+        None => Err(Refusal::new(path, "is asked for, but no [[load]] does a scroll")),
+        Some(..10) => {
+            Err(Refusal::new(path, "is asked for, but no [[load]] has 10 `pages` or more to take a tenth of"))
+        }
+        Some(_) => Ok(ScrollObjectives { deepest_of_first: Some(factor(path, typed)?) }),
+    }
+}
+
+/// What costs nothing has no predicted rate.
+pub(super) fn drain(asked: &file::Drain, system: &System) -> Result<DrainObjectives, Refusal> {
+    let of_predicted = asked.of_predicted.map(|share| share.0);
+    if of_predicted.is_some() && system.sync_cost.is_zero() {
+        let message = "is asked for, but system.sync_cost is \"0s\", which predicts no rate";
+        return Err(Refusal::new("slo.drain.of_predicted", message));
+    }
+    Ok(DrainObjectives { of_predicted })
 }
 
 fn checked(path: &str, limit: DurationText) -> Result<Duration, Refusal> {

@@ -7,22 +7,42 @@ use std::time::Duration;
 use super::{Refusal, count, seconds, span};
 use crate::file;
 use crate::protections::Protections;
-use crate::resolved::{Banks, Deadline, Guard, System, WorkerMode};
+use crate::resolved::{Banks, Deadline, Guard, HistorySource, ReadSync, SyncMode, System, WorkerMode};
 use crate::units::{ShareText, duration_text};
 
 /// The longest that a late answer may take.
 const DELAY_MAX: Duration = seconds(600);
+/// How often heads are compared, unless it is said.
+const SWEEP_EVERY: Duration = seconds(10);
 
 pub(super) fn system(typed: &file::System) -> Result<System, Refusal> {
+    let ms = Duration::from_millis;
+    let channel_instances = count("system.channel_instances", typed.channel_instances, 2, 1, 8)?;
     Ok(System {
         partitions: count("system.partitions", typed.partitions, 4, 1, 200)?,
-        channel_instances: count("system.channel_instances", typed.channel_instances, 2, 1, 8)?,
+        channel_instances,
+        channel_databases: databases(typed.channel_databases, channel_instances)?,
         workers: count("system.workers", typed.workers, 100, 1, 10_000)?,
         worker_mode: match typed.worker_mode {
             Some(file::WorkerMode::Serial) => WorkerMode::Serial,
+            Some(file::WorkerMode::Slots) => WorkerMode::Slots,
             Some(file::WorkerMode::Keyed) => WorkerMode::Keyed,
             Some(file::WorkerMode::KeyedBatched) | None => WorkerMode::KeyedBatched,
         },
+        sync: sync(typed.sync)?,
+        history_source: match typed.history_source {
+            Some(file::HistorySource::Copy) | None => HistorySource::Copy,
+            Some(file::HistorySource::CoreByPeriod) => HistorySource::CoreByPeriod,
+        },
+        read_sync: match typed.read_sync {
+            Some(file::ReadSync::Pending) | None => ReadSync::Pending,
+            Some(file::ReadSync::Suspect) => ReadSync::Suspect,
+        },
+        read_budget: span("system.read_budget", typed.read_budget, ms(300), ms(1), seconds(10))?,
+        core_pulls: count("system.core_pulls", typed.core_pulls, 8, 1, 1_000)?,
+        manual_every: span("system.manual_every", typed.manual_every, seconds(1), Duration::ZERO, seconds(3_600))?,
+        dead_letter_attempts: count("system.dead_letter_attempts", typed.dead_letter_attempts, 3, 1, 100)?,
+        sweep_every: span("system.sweep_every", typed.sweep_every, SWEEP_EVERY, ms(100), seconds(3_600))?,
         sync_cost: span("system.sync_cost", typed.sync_cost, Duration::ZERO, Duration::ZERO, seconds(10))?,
         kafka_brokers: brokers(typed.kafka_brokers)?,
         guard: match typed.guard {
@@ -51,6 +71,7 @@ pub(super) fn system(typed: &file::System) -> Result<System, Refusal> {
             seconds(1),
         )?,
         core_admitted: count("system.core_admitted", typed.core_admitted, 800, 1, 1_000_000)?,
+        caller_max: count("system.caller_max", typed.caller_max, 400, 1, 1_000_000)?,
         outbound_expiry: span(
             "system.outbound_expiry",
             typed.outbound_expiry,
@@ -60,6 +81,28 @@ pub(super) fn system(typed: &file::System) -> Result<System, Refusal> {
         )?,
         protections: Protections::resolve(&typed.protections)?,
     })
+}
+
+/// Of several, each has a channel of its own at least.
+fn databases(typed: Option<i64>, channels: u32) -> Result<u32, Refusal> {
+    let databases = count("system.channel_databases", typed, 1, 1, 4)?;
+    if databases > channels {
+        let message = format!(
+            "is {databases}; accepted are as many as channels at most, and system.channel_instances is {channels}"
+        );
+        return Err(Refusal::new("system.channel_databases", message));
+    }
+    Ok(databases)
+}
+
+fn sync(typed: Option<file::SyncMode>) -> Result<SyncMode, Refusal> {
+    match typed {
+        Some(file::SyncMode::Events) | None => Ok(SyncMode::Events),
+        Some(file::SyncMode::Poll(every)) => {
+            let least = Duration::from_millis(10);
+            span("system.sync.poll", Some(every), every.0, least, seconds(3_600)).map(SyncMode::Poll)
+        }
+    }
 }
 
 /// It travels as whole milliseconds.

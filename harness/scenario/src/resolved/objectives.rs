@@ -1,6 +1,6 @@
 //! Objectives: what was asked for, of which figure, of which part of the run.
 //!
-//! In: `resolve/objectives`. Out: [`Objective`], [`RecoveryObjective`], [`OverloadObjectives`]. Elsewhere: whether they are met (`harness/check`).
+//! In: `resolve/objectives`. Out: [`Objective`], [`RecoveryObjective`], [`OverloadObjectives`], [`ScrollObjectives`], [`DrainObjectives`]. Elsewhere: whether they are met (`harness/check`).
 
 use std::time::Duration;
 
@@ -93,6 +93,21 @@ pub struct OverloadObjectives {
     pub recovery: Option<Duration>,
     /// The most deposits that are neither posted nor refused as `not-started`.
     pub unrefused: Option<u64>,
+}
+
+/// What is asked of pages that lie deep, beside the first ones.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct ScrollObjectives {
+    /// The most that the response p99 of the deepest tenth of a session's pages (by `page_no`) may be of that of the first tenth, in
+    /// thousandths.
+    pub deepest_of_first: Option<u64>,
+}
+
+/// What is asked of channels that work a backlog off.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct DrainObjectives {
+    /// The least share (0 to 1) of the predicted rate.
+    pub of_predicted: Option<f64>,
 }
 
 /// The latencies of an operation.

@@ -78,8 +78,8 @@ fn limits_that_say_too_little_or_too_much_are_refused() {
     assert_snapshot!(refused(GOOD, &["slo.deposit.response.p99=[{ limit = \"1s\" }, { limit = \"2s\", during = \"steady\" }]"]), @r#"--set slo.deposit.response.p99=[{ limit = "1s" }, { limit = "2s", during = "steady" }]: slo.deposit.response.p99.1 is a second limit during "steady"; accepted is one"#);
     assert_snapshot!(refused(GOOD, &["slo.deposit.response.p99=[\"1s\"]"]), @r#"--set slo.deposit.response.p99=["1s"]: slo.deposit.response.p99.0: "1s" is not accepted; accepted is a table"#);
     assert_snapshot!(refused(GOOD, &["slo.deposit.response.p99={ limit = \"2h\" }"]), @r#"--set slo.deposit.response.p99={ limit = "2h" }: slo.deposit.response.p99.limit is "2h"; accepted are "1us" to "1h""#);
-    assert_snapshot!(refused(GOOD, &["slo.scroll.response.p99=1s"]), @r"
-    --set slo.scroll.response.p99=1s: unknown key `scroll` in slo
-    help: accepted here: `deposit`, `transfer`, `outbound`, `recovery`, `overload`
+    assert_snapshot!(refused(GOOD, &["slo.preview.response.p99=1s"]), @r"
+    --set slo.preview.response.p99=1s: unknown key `preview` in slo
+    help: accepted here: `deposit`, `transfer`, `outbound`, `scroll`, `sync`, `recovery`, `overload`, `drain`
     ");
 }

@@ -45,6 +45,10 @@ fn keys_and_arms_are_known_by_name_and_others_are_refused_with_the_nearest() {
         assert!(said.contains(expected), "{set}: {said}");
     }
     let mut protections = Protections::default();
+    for key in Protections::KEYS {
+        let said = protections.take(key, "").expect_err("no arm");
+        assert!(said.starts_with(&format!("{key} has no arm")), "{said}");
+    }
     protections.take("lock_order", "payer_first").expect("an arm");
     assert_eq!(protections.weaker()[0].process, "core");
     for (key, arm, expected) in [
@@ -54,4 +58,41 @@ fn keys_and_arms_are_known_by_name_and_others_are_refused_with_the_nearest() {
         let said = protections.take(key, arm).expect_err("unknown");
         assert!(said.contains(expected), "{said}");
     }
+}
+
+#[test]
+fn every_row_of_the_catalogue_that_a_scenario_may_switch_off_has_its_arm() {
+    let arms = [
+        ("outbox", "direct_produce", "P9", "core"),
+        ("outbox", "produce_before_commit", "P10", "core"),
+        ("relay_scan", "id_watermark", "P11", "core"),
+        ("record_key", "random", "P12", "core"),
+        ("producer", "plain", "P13", "core"),
+        ("applying", "unconditional", "P14", "channel"),
+        ("gaps", "ignore", "P15", "channel"),
+        ("sweep", "off", "P16", "channel"),
+        ("retrying", "none", "P17", "channel"),
+        ("dead_letters", "drop", "P18", "channel"),
+        ("hole_marker", "off", "P19", "channel"),
+        ("offsets", "on_poll", "P20", "channel"),
+        ("offsets", "highest_done", "P21", "channel"),
+        ("generation_fence", "off", "P22", "channel"),
+        ("read_sync", "off", "P23", "channel"),
+        ("sync_writes", "overwrite", "P24", "channel"),
+        ("cursor", "offset", "P28", "channel"),
+        ("slot_hash", "partitioner", "D14", "channel"),
+        ("repair", "off", "repair", "channel"),
+    ];
+    for (key, arm, row, process) in arms {
+        let set = format!("system.protections.{key}={arm}");
+        let said = refused(GOOD, &[&set]);
+        assert!(said.contains(&format!("which switches {row} off; accepted is that only beside")), "{said}");
+        let scenario = accepted(GOOD, &[&set, "system.protections.allow_unsafe=true"]);
+        let [weaker] = scenario.system.protections.weaker()[..] else { panic!("{key}") };
+        assert_eq!((weaker.row, weaker.key, weaker.arm, weaker.process), (row, key, arm, process));
+        let stored = scenario.to_toml();
+        assert_eq!(parse("run/scenario.toml", &stored, &[], None).as_ref(), Ok(&scenario), "{stored}");
+    }
+    let off = ["system.protections.repair=off", "system.protections.allow_unsafe=true"];
+    assert_eq!(accepted(GOOD, &off).system.protections.weaker()[0].to_string(), "repair = off");
 }

@@ -58,6 +58,7 @@ proptest! {
             Just(Skew::Uniform),
             (0.01_f64..5.0).prop_map(Skew::Zipf),
             (0.0_f64..=1.0).prop_map(Skew::Hot),
+            Just(Skew::Each),
         ],
         lookup in 0.0_f64..=1.0,
         slo in slo(),
@@ -108,6 +109,15 @@ fn a_stored_scenario_is_pleasant_to_read() {
     channel_instances = 2
     workers = 100
     worker_mode = "keyed_batched"
+    channel_databases = 1
+    sync = "events"
+    history_source = "copy"
+    read_sync = "pending"
+    read_budget = "300ms"
+    core_pulls = 8
+    manual_every = "1s"
+    dead_letter_attempts = 3
+    sweep_every = "10s"
     sync_cost = "0s"
     kafka_brokers = 3
     guard = "user"
@@ -118,6 +128,7 @@ fn a_stored_scenario_is_pleasant_to_read() {
     core_slots = 4
     core_posting_cost = "0s"
     core_admitted = 800
+    caller_max = 400
     outbound_expiry = "1m"
 
     [system.protections]
@@ -133,6 +144,23 @@ fn a_stored_scenario_is_pleasant_to_read() {
     clock = "database"
     settling = "one_transaction"
     voiding = "definite_no"
+    outbox = "in_the_booking"
+    relay_scan = "unsent_rows"
+    record_key = "account"
+    producer = "idempotent"
+    applying = "seq_conditional"
+    gaps = "fill"
+    sweep = "on"
+    retrying = "in_place"
+    dead_letters = "topic"
+    hole_marker = "on"
+    offsets = "low_watermark"
+    generation_fence = "on"
+    read_sync = "on"
+    sync_writes = "compare_and_set"
+    cursor = "keyset"
+    slot_hash = "independent"
+    repair = "on"
 
     [banks]
     late = "0"
