@@ -45,13 +45,31 @@ pub const SESSION_TIMEOUT: Duration = Duration::from_secs(3);
 pub struct KafkaLog {
     bootstrap: String,
     client_id: String,
+    producer: Producer,
+}
+
+/// P13: what keeps a record that is sent again from coming twice, or after its successors. Decided in `KafkaLog::producer_config`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Producer {
+    /// The producer numbers its batches, and the broker takes each once and in order; every replica has a record before it is acknowledged.
+    #[default]
+    Idempotent,
+    /// P13 off: batches have no numbers, several requests are in flight, what fails is sent again behind its successors, and the leader alone
+    /// acknowledges.
+    Plain,
 }
 
 impl KafkaLog {
     /// The cluster at `bootstrap` (`host:port`, several by comma). `client_id` is what the broker's logs call us. Nothing is connected
     /// yet.
     pub fn new(bootstrap: &str, client_id: &str) -> Self {
-        Self { bootstrap: bootstrap.to_owned(), client_id: client_id.to_owned() }
+        Self { bootstrap: bootstrap.to_owned(), client_id: client_id.to_owned(), producer: Producer::default() }
+    }
+
+    /// The same cluster, produced to in this way.
+    #[must_use]
+    pub fn producing(self, producer: Producer) -> Self {
+        Self { producer, ..self }
     }
 
     fn common(&self) -> ClientConfig {
@@ -67,12 +85,20 @@ impl KafkaLog {
 
     fn producer_config(&self) -> ClientConfig {
         let mut config = self.common();
+        match self.producer {
+            Producer::Idempotent => config
+                .set("enable.idempotence", "true")
+                .set("acks", "all")
+                // A record that fails for good ends the producer, so that no later one slips past it (D35).
+                .set("enable.gapless.guarantee", "true"),
+            Producer::Plain => config
+                .set("enable.idempotence", "false")
+                .set("acks", "1")
+                .set("max.in.flight.requests.per.connection", "5")
+                .set("retries", "2147483647"),
+        };
         config
-            .set("enable.idempotence", "true")
-            .set("acks", "all")
             .set("linger.ms", "0")
-            // A record that fails for good ends the producer, so that no later one slips past it (D35).
-            .set("enable.gapless.guarantee", "true")
             // Never: librdkafka would skip the record that timed out and send the later ones (D35).
             .set("message.timeout.ms", "0")
             // An answer that does not come for this long drops the connection, and the batch is sent again under its sequence number.

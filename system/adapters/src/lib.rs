@@ -10,8 +10,10 @@
 //! | [`http`] | `CoreApi`, `BankNetwork`, `OutcomeSink`, and the services' front doors | axum and hyper |
 //! | [`bank_book`] | `BankBook` | a file in the run folder |
 //! | [`visible`] | `VisibleLog` | a file in the run folder |
+//! | [`access`] | `AccessLog` | a file in the run folder |
 //! | [`process`] | `Scope`, `Points`, `Metrics` | tokio, Prometheus text |
 
+pub mod access;
 pub mod bank_book;
 pub mod http;
 pub mod kafka;

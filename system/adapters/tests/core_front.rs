@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use bankstorm_adapters::access::AccessFile;
 use bankstorm_adapters::http::banks_client::BanksClient;
 use bankstorm_adapters::http::server::{operations, serve};
 use bankstorm_adapters::postgres::core::PgCoreStore;
@@ -46,6 +47,7 @@ async fn front(place: &Place, config: CoreConfig) -> Front {
         banks: BanksClient::none(),
         scope: scope.clone(),
         registry: registry.clone(),
+        access: AccessFile::none(),
     };
     let core = Core::start(process, config);
     let router =

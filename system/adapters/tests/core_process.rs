@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use bankstorm_adapters::access::AccessFile;
 use bankstorm_adapters::http::banks_client::BanksClient;
 use bankstorm_adapters::kafka::KafkaLog;
 use bankstorm_adapters::postgres::core::PgCoreStore;
@@ -30,7 +31,8 @@ async fn arrive(place: Place) {
     let store = PgCoreStore::connect(&url, 4).await.expect("the database is up");
     let (log, scope) = (KafkaLog::new(&place.kafka, "core"), ProcessScope::new());
     let banks = BanksClient::none();
-    let process = CoreProcess { store, log: log.clone(), banks, scope: scope.clone(), registry: Registry::new() };
+    let (scope_of_core, registry, access) = (scope.clone(), Registry::new(), AccessFile::none());
+    let process = CoreProcess { store, log: log.clone(), banks, scope: scope_of_core, registry, access };
     let core = Core::start(process, CoreConfig::default());
     for number in 1..=5 {
         let from = Party { bank: "088".to_owned(), account: "7".to_owned() };

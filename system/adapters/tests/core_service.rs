@@ -8,6 +8,7 @@ mod weaker;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use bankstorm_adapters::access::AccessFile;
 use bankstorm_adapters::http::banks_client::BanksClient;
 use bankstorm_adapters::postgres::core::PgCoreStore;
 use bankstorm_adapters::process::core::CoreProcess;
@@ -78,6 +79,7 @@ impl Bench {
             banks: BanksClient::none(),
             scope: scope.clone(),
             registry: Registry::new(),
+            access: AccessFile::none(),
         };
         Self {
             core: Core::start(process, config),

@@ -6,7 +6,9 @@ mod protections;
 
 use std::time::Duration;
 
-pub use protections::{AccountLock, Binding, DeadlineCheck, Fence, KeyClaim, LockOrder, Protections, Voiding};
+pub use protections::{
+    AccountLock, Binding, DeadlineCheck, Fence, KeyClaim, LockOrder, Outbox, Protections, RecordKey, RelayScan, Voiding,
+};
 
 /// Which clocks judge a transfer's validity (D31).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -38,6 +40,9 @@ pub struct CoreConfig {
     pub digest_slots: usize,
     /// How long a read waits for its slot, a digest for each of its two; beyond it the answer is 503 not-started. Default 1 s.
     pub read_wait: Duration,
+    /// How long the database may take for a read that has its slot; beyond it the answer is 503 not-started. Default 2 s: with `read_wait`
+    /// it is what a channel waits at most.
+    pub read_limit: Duration,
     /// Requests other than reads admitted and not answered yet; beyond it the answer is 503 not-started. Default 800, below the connections
     /// that the front door takes, so that it is this limit that answers. A transfer whose money is held for another bank does not count any
     /// more. With `batch_max` it bounds how long a posting waits: whoever would wait longer is refused at the door (A18).
@@ -92,6 +97,9 @@ pub struct CoreConfig {
     /// How long the relay goes on publishing once the process stops and the last posting has ended. Default 1 s; what is left then is
     /// published by the next start.
     pub relay_stop_wait: Duration,
+    /// How long a booking waits, with its rows locked, until its records are acknowledged, where they go to the log before it commits (P10
+    /// off); beyond it the booking is rolled back and answered 503 not-started. Default 2 s.
+    pub produce_wait: Duration,
     /// What protects the money.
     pub protections: Protections,
 }
@@ -107,6 +115,7 @@ impl Default for CoreConfig {
             read_slots: 3,
             digest_slots: 1,
             read_wait: Duration::from_secs(1),
+            read_limit: Duration::from_secs(2),
             admitted_max: 800,
             caller_max: 400,
             queue_wait: Duration::from_secs(5),
@@ -131,6 +140,7 @@ impl Default for CoreConfig {
             relay_ack_wait: Duration::from_secs(30),
             relay_backoff_max: Duration::from_secs(1),
             relay_stop_wait: Duration::from_secs(1),
+            produce_wait: Duration::from_secs(2),
             protections: Protections::default(),
         }
     }

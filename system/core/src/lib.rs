@@ -12,7 +12,8 @@
 //! | `queue`, `posting` | requests gathered into batches, and the steps of a posting transaction |
 //! | `outbound` | money for other banks: who is asked when, and how holds end |
 //! | `fence` | `resolve`: the verdict on an id, by a tombstone where there is none |
-//! | `relay` | from the outbox to the log |
+//! | `publishing` | where the records of a booking wait for the log, and which go next |
+//! | `relay` | from there to the log |
 //! | [`service`] | `handle` |
 //! | [`config`], [`markers`] | what may be set; what the protocol passes |
 
@@ -24,6 +25,7 @@ mod fence;
 pub mod markers;
 mod outbound;
 mod posting;
+mod publishing;
 mod queue;
 mod relay;
 pub mod service;

@@ -41,6 +41,7 @@ use crate::book;
 use crate::busy::{AtWork, Busy};
 use crate::config::CoreConfig;
 use crate::markers;
+use crate::publishing::Publishing;
 use crate::queue::Job;
 
 use known::{Added, Known};
@@ -60,12 +61,12 @@ pub(crate) struct Outbound<O: CoreOutside> {
     /// Seats of those who wait for a bank: at the door they do not count any more.
     seats: Arc<Semaphore>,
     busy: Busy,
-    doorbell: Arc<Notify>,
+    publishing: Arc<Publishing<O>>,
 }
 
 impl<O: CoreOutside> Outbound<O> {
     /// Starts to look for open holds and to work on them.
-    pub(crate) fn start(outside: &O, config: &CoreConfig, busy: &Busy, doorbell: Arc<Notify>) -> Arc<Self> {
+    pub(crate) fn start(outside: &O, config: &CoreConfig, busy: &Busy, publishing: Arc<Publishing<O>>) -> Arc<Self> {
         let outbound = Arc::new(Self {
             outside: outside.clone(),
             config: config.clone(),
@@ -76,7 +77,7 @@ impl<O: CoreOutside> Outbound<O> {
             settling: Semaphore::new(config.outbound_slots),
             seats: Arc::new(Semaphore::new(config.outbound_known_max as usize)),
             busy: busy.clone(),
-            doorbell,
+            publishing,
         });
         outside.scope().spawn("core-outbound", Arc::clone(&outbound).run(busy.begin()));
         outside.scope().spawn("core-outbound-scan", Arc::clone(&outbound).look_for_holds());

@@ -1,7 +1,7 @@
 //! Posting: deposits and transfers gathered into batches, and the way of a batch.
 //!
-//! In: jobs. Out: committed rows, a ring for the relay, holds for `outbound`, an answer to every asker. Elsewhere: the rules (`book`), what
-//! waits (`queue`).
+//! In: jobs. Out: committed rows, holds for `outbound`, an answer to every asker. Elsewhere: the rules (`book`), what waits (`queue`), how
+//! what is booked is published (`publishing`).
 //!
 //! A slot takes whatever queued while all slots were busy, and needs two round trips: claim + lock, then write + commit. A batch never
 //! waits for a stranger's row lock (D37): what needs an account that is held leaves it and is posted with those that need the same
@@ -36,13 +36,13 @@ use std::time::Duration;
 use bankstorm_outside::CommitOutcome;
 use bankstorm_outside::bundle::CoreOutside;
 use bankstorm_outside::process::{Metrics, Points, Scope};
-use tokio::sync::Notify;
 
 use crate::book::{self, Absent, OneOrTwo, Order, Terms};
 use crate::busy::{AtWork, Busy};
 use crate::config::CoreConfig;
 use crate::markers;
 use crate::outbound::Outbound;
+use crate::publishing::Publishing;
 use crate::queue::{Job, Queue, collapse};
 
 use alone::{Alone, Left};
@@ -58,7 +58,7 @@ pub(crate) struct Posting<O: CoreOutside> {
     alone: Alone,
     outbound: Arc<Outbound<O>>,
     busy: Busy,
-    doorbell: Arc<Notify>,
+    publishing: Arc<Publishing<O>>,
     /// How many ids that stood were claimed once more (P1 off).
     attempts: AtomicU64,
 }
@@ -89,7 +89,7 @@ impl<O: CoreOutside> Posting<O> {
         config: &CoreConfig,
         outbound: Arc<Outbound<O>>,
         busy: &Busy,
-        doorbell: Arc<Notify>,
+        publishing: Arc<Publishing<O>>,
     ) -> Arc<Self> {
         let posting = Arc::new(Self {
             outside: outside.clone(),
@@ -98,7 +98,7 @@ impl<O: CoreOutside> Posting<O> {
             alone: Alone::new(config.alone_slots),
             outbound,
             busy: busy.clone(),
-            doorbell,
+            publishing,
             attempts: AtomicU64::new(0),
         });
         for _ in 0..config.posting_slots {
@@ -208,19 +208,12 @@ impl<O: CoreOutside> Posting<O> {
             drop(booking);
             return self.answer_all(mode, jobs, plan, &locked, None);
         }
-        let posts = !plan.writes.outbox.is_empty();
         match self.commit(booking, std::mem::take(&mut plan.writes)).await {
-            CommitOutcome::Ok => {
-                if posts {
-                    self.doorbell.notify_one();
-                }
-                self.answer_all(mode, jobs, plan, &locked, None)
-            }
+            CommitOutcome::Ok => self.answer_all(mode, jobs, plan, &locked, None),
             CommitOutcome::Failed(error) => self.refused(mode, jobs, Refusal::Store(error)),
             CommitOutcome::Unknown(detail) => {
                 self.outside.points().reached(markers::COMMIT_UNKNOWN);
                 tracing::warn!(requests = jobs.len(), detail, "nobody can tell how a commit ended");
-                self.doorbell.notify_one();
                 self.answer_all(mode, jobs, plan, &locked, Some(&detail))
             }
         }

@@ -1,6 +1,7 @@
 //! The relay: from the outbox to the log, at least once and in each account's order (D35).
 //!
-//! In: unsent outbox rows, rings after commits. Out: records on `core.entries`, rows marked sent. Elsewhere: writing the rows (`posting`).
+//! In: unsent outbox rows, rings after commits. Out: records on `core.entries`, rows marked sent. Elsewhere: which rows are next and what
+//! their records look like (`publishing`), writing the rows (`posting`).
 //!
 //! Rows are found by being unsent, never by an id above a watermark: ids are given before commits are ordered, and a watermark skips
 //! the late committer (R10). After a record that was not delivered nothing later goes through that producer: it is discarded, which
@@ -14,18 +15,17 @@ use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
-use bankstorm_contracts::event;
 use bankstorm_outside::bundle::CoreOutside;
-use bankstorm_outside::core_store::{CoreStore, OutboxRow};
-use bankstorm_outside::log::{EventLog, EventProducer, LogError, Outgoing};
+use bankstorm_outside::core_store::OutboxRow;
+use bankstorm_outside::log::{EventLog, EventProducer, LogError};
 use bankstorm_outside::process::{Metrics, Points};
 use futures_util::future::try_join_all;
-use tokio::sync::Notify;
 use tokio::time::{sleep, timeout};
 
 use crate::busy::Busy;
 use crate::config::CoreConfig;
 use crate::markers;
+use crate::publishing::Publishing;
 
 /// The first pause after an error.
 const BACKOFF_FIRST: Duration = Duration::from_millis(10);
@@ -41,13 +41,13 @@ enum Ended {
 }
 
 /// Runs until posting is over and published, at most `relay_stop_wait` longer than posting.
-pub(crate) async fn run<O: CoreOutside>(outside: O, config: CoreConfig, doorbell: Arc<Notify>, posting: Busy) {
+pub(crate) async fn run<O: CoreOutside>(outside: O, config: CoreConfig, publishing: Arc<Publishing<O>>, posting: Busy) {
     let stop_wait = config.relay_stop_wait;
     let mut limit = pin!(async {
         posting.over().await;
         sleep(stop_wait).await;
     });
-    let mut relay = Relay { outside, config, doorbell, posting: posting.clone(), backoff: BACKOFF_FIRST };
+    let mut relay = Relay { outside, config, publishing, posting: posting.clone(), backoff: BACKOFF_FIRST };
     loop {
         let producer = tokio::select! {
             biased;
@@ -75,7 +75,7 @@ pub(crate) async fn run<O: CoreOutside>(outside: O, config: CoreConfig, doorbell
 struct Relay<O: CoreOutside> {
     outside: O,
     config: CoreConfig,
-    doorbell: Arc<Notify>,
+    publishing: Arc<Publishing<O>>,
     posting: Busy,
     backoff: Duration,
 }
@@ -96,7 +96,7 @@ impl<O: CoreOutside> Relay<O> {
         loop {
             // Asked before the scan: what was committed before the answer, the scan sees.
             let last = self.posting.is_over();
-            let rows = match self.outside.store().unsent(self.config.relay_rows_max).await {
+            let rows = match self.publishing.next().await {
                 Ok(rows) => rows,
                 Err(error) => {
                     self.back_off("outbox not read", &error).await;
@@ -114,8 +114,7 @@ impl<O: CoreOutside> Relay<O> {
                 return ended;
             }
             self.backoff = BACKOFF_FIRST;
-            let ids: Vec<i64> = rows.iter().map(|row| row.id).collect();
-            if let Err(error) = self.outside.store().mark_sent(&ids).await {
+            if let Err(error) = self.publishing.sent(&rows).await {
                 // They are sent again by the next scan, which is harmless.
                 self.back_off("rows not marked sent", &error).await;
             }
@@ -124,7 +123,7 @@ impl<O: CoreOutside> Relay<O> {
 
     /// Produces rows in their order and waits for every acknowledgement.
     async fn send(&self, producer: &<O::Log as EventLog>::Producer, rows: &[OutboxRow]) -> Result<(), Ended> {
-        let acks: Vec<_> = rows.iter().map(|row| producer.produce(record(row))).collect();
+        let acks: Vec<_> = rows.iter().map(|row| producer.produce(self.publishing.record(&row.entry))).collect();
         let in_flight = i64::try_from(rows.len()).unwrap_or(i64::MAX);
         self.outside.metrics().gauge("core_relay_in_flight", in_flight);
         let limit = self.config.relay_ack_wait;
@@ -148,7 +147,7 @@ impl<O: CoreOutside> Relay<O> {
         tokio::select! {
             biased;
             () = self.posting.over() => {}
-            () = self.doorbell.notified() => {}
+            () = self.publishing.rung() => {}
             () = sleep(self.config.relay_poll) => {}
         }
     }
@@ -163,13 +162,5 @@ impl<O: CoreOutside> Relay<O> {
     fn cut_off(&self) {
         let limit = self.config.relay_stop_wait;
         tracing::warn!(relay_stop_wait = ?limit, "the relay ends with the outbox not published; the next start goes on");
-    }
-}
-
-fn record(row: &OutboxRow) -> Outgoing {
-    Outgoing {
-        topic: event::ENTRIES_TOPIC.to_owned(),
-        key: event::key(row.entry.account),
-        value: event::encode(&row.entry),
     }
 }

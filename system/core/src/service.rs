@@ -1,10 +1,11 @@
 //! Core as a service: one `handle` for every request, and who is let in.
 //!
 //! In: requests with their caller. Out: responses. Elsewhere: JSON and status codes (`adapters::http`), counting (`admission`), digests of
-//! heads (`digests`).
+//! heads (`digests`), the log of who read what (`access`).
 //!
 //! A handler's future may be dropped at any await (a client hung up): effects run in tasks of the process, which handlers merely await.
 
+mod access;
 mod digests;
 
 use std::sync::Arc;
@@ -20,7 +21,7 @@ use bankstorm_outside::StoreError;
 use bankstorm_outside::bundle::CoreOutside;
 use bankstorm_outside::core_store::CoreStore;
 use bankstorm_outside::process::{Metrics, Points, Scope};
-use tokio::sync::{Notify, Semaphore, SemaphorePermit, oneshot};
+use tokio::sync::{Semaphore, SemaphorePermit, oneshot};
 use tokio::time::{Instant, timeout};
 
 use crate::admission::{Admission, Full};
@@ -29,8 +30,10 @@ use crate::busy::Busy;
 use crate::config::CoreConfig;
 use crate::outbound::Outbound;
 use crate::posting::Posting;
+use crate::publishing::Publishing;
 use crate::queue::{Asker, Job};
 use crate::{fence, markers, relay};
+use access::Watched;
 
 /// A running core. Clones are handles to the same one.
 pub struct Core<O: CoreOutside>(Arc<Inner<O>>);
@@ -55,11 +58,11 @@ impl<O: CoreOutside> Clone for Core<O> {
 impl<O: CoreOutside> Core<O> {
     /// Starts the posting slots, the work on open holds and the relay as tasks of `outside`'s scope.
     pub fn start(outside: O, config: CoreConfig) -> Self {
-        let doorbell = Arc::new(Notify::new());
+        let publishing = Arc::new(Publishing::new(&outside, &config));
         let busy = Busy::default();
-        let outbound = Outbound::start(&outside, &config, &busy, Arc::clone(&doorbell));
-        let posting = Posting::start(&outside, &config, Arc::clone(&outbound), &busy, Arc::clone(&doorbell));
-        outside.scope().spawn("core-relay", relay::run(outside.clone(), config.clone(), doorbell, busy));
+        let outbound = Outbound::start(&outside, &config, &busy, Arc::clone(&publishing));
+        let posting = Posting::start(&outside, &config, Arc::clone(&outbound), &busy, Arc::clone(&publishing));
+        outside.scope().spawn("core-relay", relay::run(outside.clone(), config.clone(), publishing, busy));
         Self(Arc::new(Inner {
             admission: Admission::new(config.admitted_max, config.caller_max),
             resolving: Arc::new(Semaphore::new(config.resolve_slots)),
@@ -75,14 +78,23 @@ impl<O: CoreOutside> Core<O> {
     /// Answers one request of `caller`: his name, or the peer's address. What one caller may have in work is limited.
     pub async fn handle(&self, caller: &str, request: CoreRequest) -> CoreResponse {
         tracing::trace!(caller, ?request, "request");
+        let watched = Watched::begin(self.0.outside.access(), caller, &request);
+        let response = self.answer(caller, request).await;
+        if let Some(watched) = watched {
+            watched.answered(&response);
+        }
+        response
+    }
+
+    async fn answer(&self, caller: &str, request: CoreRequest) -> CoreResponse {
         match request {
             CoreRequest::Deposit(deposit) => self.deposit(caller, deposit).await,
             CoreRequest::Transfer(transfer) => self.transfer(caller, transfer).await,
             CoreRequest::Resolve(id) => self.resolve(caller, id).await,
             CoreRequest::BankOutcome(answer) => self.outcome(caller, answer).await,
-            CoreRequest::Entries { account, after, limit } => self.entries(account, after, limit).await,
+            CoreRequest::Entries { account, after, limit, .. } => self.entries(account, after, limit).await,
             CoreRequest::Head(account) => self.head(account).await,
-            CoreRequest::Heads(accounts) => self.heads(accounts).await,
+            CoreRequest::Heads { accounts, .. } => self.heads(accounts).await,
             CoreRequest::Digests(range) => self.digests(range).await,
         }
     }
@@ -206,10 +218,16 @@ impl<O: CoreOutside> Core<O> {
         )
     }
 
-    /// A read, a bounded number at once: however many ask, postings keep their connections.
+    /// A read, a bounded number at once and each for a bounded time: however many ask, postings keep their connections, and whoever asks is
+    /// answered in time.
     async fn read<T>(&self, read: impl Future<Output = Result<T, StoreError>>) -> Result<T, CoreResponse> {
         let _slot = self.slot(&self.0.reading, self.0.config.read_slots, "reads").await?;
-        read.await.map_err(|error| nothing_read(&error.to_string()))
+        let limit = self.0.config.read_limit;
+        let Ok(answered) = timeout(limit, read).await else {
+            self.0.outside.metrics().count("core_reads_refused_total", 1);
+            return Err(nothing_read(&format!("the database did not answer within read_limit = {limit:?}")));
+        };
+        answered.map_err(|error| nothing_read(&error.to_string()))
     }
 
     /// One of `of`, of which there are `slots`.

@@ -9,7 +9,7 @@ use crate::channel_store::ChannelStore;
 use crate::core_api::CoreApi;
 use crate::core_store::CoreStore;
 use crate::log::EventLog;
-use crate::process::{Metrics, Points, Scope, VisibleLog, WallClock};
+use crate::process::{AccessLog, Metrics, Points, Scope, VisibleLog, WallClock};
 
 /// What core knows of the outside.
 pub trait CoreOutside: Clone + Send + Sync + 'static {
@@ -25,6 +25,8 @@ pub trait CoreOutside: Clone + Send + Sync + 'static {
     type Points: Points;
     /// Its counters.
     type Metrics: Metrics;
+    /// Its log of who read from it.
+    type Access: AccessLog;
 
     /// Its database.
     fn store(&self) -> &Self::Store;
@@ -38,6 +40,8 @@ pub trait CoreOutside: Clone + Send + Sync + 'static {
     fn points(&self) -> &Self::Points;
     /// Its counters.
     fn metrics(&self) -> &Self::Metrics;
+    /// Its log of who read from it.
+    fn access(&self) -> &Self::Access;
 }
 
 /// What a channel knows of the outside.

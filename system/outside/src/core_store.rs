@@ -262,7 +262,8 @@ pub struct Writes {
 /// An entry that waits to be published.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct OutboxRow {
-    /// The row's id: handle for [`CoreStore::mark_sent`], never a watermark.
+    /// The row's id: handle for [`CoreStore::mark_sent`], never a watermark. Drawn from a rising sequence when the row is written, so that the
+    /// order of ids is not the order of commits.
     pub id: i64,
     /// The entry.
     pub entry: Entry,
@@ -306,6 +307,10 @@ pub trait CoreStore: Clone + Send + Sync + 'static {
     /// Committed outbox rows that are not marked sent, whatever their ids (P11: never above a watermark), at most `limit`. Oldest ids
     /// first; an account's rows come in serial order.
     fn unsent(&self, limit: u32) -> impl Future<Output = Result<Vec<OutboxRow>, StoreError>> + Send;
+
+    /// Committed outbox rows that are not marked sent and whose ids are above `id`, at most `limit`, oldest ids first: for a core whose scan goes
+    /// by a watermark (P11), and for nobody else. Rows that are committed late stay below it.
+    fn unsent_above(&self, id: i64, limit: u32) -> impl Future<Output = Result<Vec<OutboxRow>, StoreError>> + Send;
 
     /// Marks rows sent, so that `unsent` no longer gives them. May be lost in a crash of the store: they are then sent again.
     fn mark_sent(&self, ids: &[i64]) -> impl Future<Output = Result<(), StoreError>> + Send;

@@ -33,6 +33,9 @@ const BODY_LIMIT: usize = 4 * 1024 * 1024;
 
 type Sender = SendRequest<Full<Bytes>>;
 
+/// A header of one request: its name, in small letters, and its value.
+pub type Header = (&'static str, &'static str);
+
 /// A client of one server. Clones share its connections.
 #[derive(Clone, Debug)]
 pub struct Client(Arc<Inner>);
@@ -74,27 +77,50 @@ impl Client {
 
     /// Calls without a body. `limit` covers everything, waiting for a place included.
     pub async fn get(&self, path: &str, limit: Duration) -> Result<Answer, CallError> {
-        self.call("GET", path, Bytes::new(), limit).await
+        self.get_with(path, &[], limit).await
+    }
+
+    /// As [`Client::get`], with more headers.
+    pub async fn get_with(&self, path: &str, headers: &[Header], limit: Duration) -> Result<Answer, CallError> {
+        self.call("GET", path, headers, Bytes::new(), limit).await
     }
 
     /// Calls with a JSON body; `limit` as in [`Client::get`].
     pub async fn post(&self, path: &str, body: &impl Serialize, limit: Duration) -> Result<Answer, CallError> {
+        self.post_with(path, &[], body, limit).await
+    }
+
+    /// As [`Client::post`], with more headers.
+    pub async fn post_with(
+        &self,
+        path: &str,
+        headers: &[Header],
+        body: &impl Serialize,
+        limit: Duration,
+    ) -> Result<Answer, CallError> {
         let body = serde_json::to_vec(body).expect("requests have no map keys that JSON lacks");
-        self.call("POST", path, body.into(), limit).await
+        self.call("POST", path, headers, body.into(), limit).await
     }
 
     /// Posts nothing; `limit` as in [`Client::get`].
     pub async fn post_empty(&self, path: &str, limit: Duration) -> Result<Answer, CallError> {
-        self.call("POST", path, Bytes::new(), limit).await
+        self.call("POST", path, &[], Bytes::new(), limit).await
     }
 
-    async fn call(&self, method: &str, path: &str, body: Bytes, limit: Duration) -> Result<Answer, CallError> {
+    async fn call(
+        &self,
+        method: &str,
+        path: &str,
+        headers: &[Header],
+        body: Bytes,
+        limit: Duration,
+    ) -> Result<Answer, CallError> {
         let what = format!("{method} {path}");
         let sent = AtomicBool::new(false);
         let failed = |detail: String| {
             if sent.load(Ordering::Relaxed) { CallError::Unavailable(detail) } else { CallError::NotSent(detail) }
         };
-        match timeout(limit, self.exchange(self.request(method, path, body), &sent)).await {
+        match timeout(limit, self.exchange(self.request(method, path, headers, body), &sent)).await {
             Ok(Ok((status, body))) => Ok(Answer { status, body, what }),
             Ok(Err(detail)) => Err(failed(format!("{what}: {detail}"))),
             Err(_) => Err(failed(format!("{what}: no answer within {limit:?}"))),
@@ -158,15 +184,18 @@ impl Client {
         Ok(sender)
     }
 
-    fn request(&self, method: &str, path: &str, body: Bytes) -> Request<Full<Bytes>> {
-        Request::builder()
+    fn request(&self, method: &str, path: &str, headers: &[Header], body: Bytes) -> Request<Full<Bytes>> {
+        let plain = Request::builder()
             .method(method)
             .uri(path)
             .header(HOST, &self.0.authority)
             .header(CALLER, &self.0.caller)
-            .header(CONTENT_TYPE, "application/json")
+            .header(CONTENT_TYPE, "application/json");
+        headers
+            .iter()
+            .fold(plain, |request, (name, value)| request.header(*name, *value))
             .body(Full::new(body))
-            .expect("paths are made of numbers and ids here")
+            .expect("paths are made of numbers and ids here, and headers are words")
     }
 }
 

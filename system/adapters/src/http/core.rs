@@ -12,18 +12,25 @@
 //! | `GET /v1/accounts/{no}/head` | 200, 404 |
 //! | `POST /v1/heads` | 200, known ones in the order asked |
 //! | `GET /v1/heads/digests?from=&to=&width=` | 200, a digest for each part that has accounts |
+//!
+//! `entries` and `heads` take what they are for from the header `bankstorm-purpose`, for the access log: a word that is not known, like any
+//! field that is not, is as none.
 
 use std::collections::BTreeMap;
+use std::convert::Infallible;
 
 use axum::Router;
 use axum::body::Body;
 use axum::extract::rejection::QueryRejection;
-use axum::extract::{Query, State};
+use axum::extract::{FromRequestParts, Query, State};
 use axum::http::StatusCode;
+use axum::http::request::Parts;
 use axum::response::Response;
 use axum::routing::{get, post};
 use bankstorm_contracts::banks_api::{CreditAnswer, CreditState};
-use bankstorm_contracts::core_api::{CoreRequest, CoreResponse, Deposit, HeadsRequest, MAX_ENTRIES, Transfer};
+use bankstorm_contracts::core_api::{
+    CoreRequest, CoreResponse, Deposit, HeadsRequest, MAX_ENTRIES, PURPOSE_HEADER, Purpose, Transfer,
+};
 use bankstorm_contracts::digest::MAX_DIGEST_WIDTH;
 use bankstorm_contracts::problem::ProblemKind;
 use bankstorm_contracts::{AccountNo, DigestRange, Problem, TransferId, WallMicros};
@@ -32,6 +39,18 @@ use bankstorm_outside::bundle::CoreOutside;
 
 use super::read::{Caller, Fields, Segment, about, body, decode, parse, segment, transfer_id};
 use super::server::{json, problem};
+
+/// What a read is for, where the caller says it in a word that is known.
+struct Why(Option<Purpose>);
+
+impl<S: Sync> FromRequestParts<S> for Why {
+    type Rejection = Infallible;
+
+    async fn from_request_parts(parts: &mut Parts, _state: &S) -> Result<Self, Infallible> {
+        let word = parts.headers.get(PURPOSE_HEADER).and_then(|word| word.to_str().ok());
+        Ok(Self(word.and_then(Purpose::from_word)))
+    }
+}
 
 /// The calls of core; to be merged with [`super::server::operations`].
 pub fn router<O: CoreOutside>(core: Core<O>) -> Router {
@@ -77,6 +96,7 @@ async fn outcome<O: CoreOutside>(State(core): State<Core<O>>, caller: Caller, id
 async fn entries<O: CoreOutside>(
     State(core): State<Core<O>>,
     caller: Caller,
+    Why(purpose): Why,
     no: Segment,
     query: Result<Query<BTreeMap<String, String>>, QueryRejection>,
 ) -> Response {
@@ -85,7 +105,7 @@ async fn entries<O: CoreOutside>(
         let after = query.get("after").map_or(Ok(0), |text| parse("after", text, "a serial, from 0"))?;
         let accepted = format!("a number from 1 to {MAX_ENTRIES}");
         let limit = query.get("limit").map_or(Ok(MAX_ENTRIES), |text| parse("limit", text, &accepted))?;
-        Ok(CoreRequest::Entries { account, after, limit })
+        Ok(CoreRequest::Entries { account, after, limit, purpose })
     });
     answer(&core, &caller, request).await
 }
@@ -104,10 +124,16 @@ async fn head<O: CoreOutside>(State(core): State<Core<O>>, caller: Caller, no: S
     })
 }
 
-async fn heads<O: CoreOutside>(State(core): State<Core<O>>, caller: Caller, request: Body) -> Response {
+async fn heads<O: CoreOutside>(
+    State(core): State<Core<O>>,
+    caller: Caller,
+    Why(purpose): Why,
+    request: Body,
+) -> Response {
     let blame = |fields: &Fields<'_>| fields.wrong::<Vec<AccountNo>>("accounts", "a list of account numbers");
     let read = async {
-        decode::<HeadsRequest>(&body(request).await?, blame).map(|request| CoreRequest::Heads(request.accounts))
+        let HeadsRequest { accounts } = decode(&body(request).await?, blame)?;
+        Ok(CoreRequest::Heads { accounts, purpose })
     };
     answer(&core, &caller, read.await).await
 }
@@ -179,10 +205,28 @@ fn respond(response: CoreResponse) -> Response {
 
 #[cfg(test)]
 mod tests {
+    use axum::extract::FromRequestParts;
+    use axum::http::{HeaderValue, Request};
     use bankstorm_contracts::banks_api::CreditAnswer;
-    use bankstorm_contracts::core_api::{Deposit, Transfer};
+    use bankstorm_contracts::core_api::{Deposit, PURPOSE_HEADER, Purpose, Transfer};
 
-    use super::{blame_deposit, blame_outcome, blame_transfer, decode};
+    use super::{Why, blame_deposit, blame_outcome, blame_transfer, decode};
+
+    #[tokio::test]
+    async fn a_purpose_is_one_of_its_words_and_anything_else_is_none() {
+        let words = Purpose::ALL.map(|purpose| (Some(purpose.as_str().as_bytes()), Some(purpose)));
+        let others: [(Option<&[u8]>, Option<Purpose>); 4] =
+            [(None, None), (Some(b""), None), (Some(b"READ"), None), (Some(b"\xea\xb0\x80"), None)];
+        for (word, expected) in words.into_iter().chain(others) {
+            let mut request = Request::builder();
+            if let Some(word) = word {
+                request = request.header(PURPOSE_HEADER, HeaderValue::from_bytes(word).expect("bytes of a header"));
+            }
+            let (mut parts, ()) = request.body(()).expect("a request").into_parts();
+            let Ok(Why(purpose)) = Why::from_request_parts(&mut parts, &()).await;
+            assert_eq!(purpose, expected, "{word:?}");
+        }
+    }
 
     #[test]
     fn a_bad_body_is_told_which_field() {

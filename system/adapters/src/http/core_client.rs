@@ -16,13 +16,13 @@
 
 use std::time::Duration;
 
-use bankstorm_contracts::core_api::{Entries, Heads, HeadsRequest, Transfer, Verdict};
+use bankstorm_contracts::core_api::{Entries, Heads, HeadsRequest, PURPOSE_HEADER, Purpose, Transfer, Verdict};
 use bankstorm_contracts::problem::ProblemKind;
 use bankstorm_contracts::{AccountNo, DigestRange, Digests, Entry, Head, Seq, TransferId, TransferState};
 use bankstorm_outside::core_api::{CallError, CoreApi, Submitted};
 use hyper::StatusCode;
 
-use super::client::{Answer, Client};
+use super::client::{Answer, Client, Header};
 
 /// How long one call may take that has no limit of its caller's.
 pub const CALL_LIMIT: Duration = Duration::from_secs(3);
@@ -65,15 +65,23 @@ impl CoreClient {
 }
 
 impl CoreApi for CoreClient {
-    async fn entries(&self, account: AccountNo, after: Seq, limit: u32) -> Result<Vec<Entry>, CallError> {
+    async fn entries(
+        &self,
+        account: AccountNo,
+        after: Seq,
+        limit: u32,
+        purpose: Purpose,
+    ) -> Result<Vec<Entry>, CallError> {
         let path = format!("/v1/accounts/{account}/entries?after={after}&limit={limit}");
-        let Entries { entries } = self.reads.get(&path, CALL_LIMIT).await?.expect(StatusCode::OK)?;
+        let answer = self.reads.get_with(&path, &[why(purpose)], CALL_LIMIT).await?;
+        let Entries { entries } = answer.expect(StatusCode::OK)?;
         Ok(entries)
     }
 
-    async fn heads(&self, accounts: &[AccountNo]) -> Result<Vec<Head>, CallError> {
+    async fn heads(&self, accounts: &[AccountNo], purpose: Purpose) -> Result<Vec<Head>, CallError> {
         let asked = HeadsRequest { accounts: accounts.to_vec() };
-        let Heads { heads } = self.reads.post("/v1/heads", &asked, CALL_LIMIT).await?.expect(StatusCode::OK)?;
+        let answer = self.reads.post_with("/v1/heads", &[why(purpose)], &asked, CALL_LIMIT).await?;
+        let Heads { heads } = answer.expect(StatusCode::OK)?;
         Ok(heads)
     }
 
@@ -91,6 +99,11 @@ impl CoreApi for CoreClient {
         let answer = self.resolves.post_empty(&format!("/v1/transfers/{id}/resolve"), CALL_LIMIT).await?;
         about(id, answer.expect(StatusCode::OK)?)
     }
+}
+
+/// What a read is for, as core's access log wants it.
+const fn why(purpose: Purpose) -> Header {
+    (PURPOSE_HEADER, purpose.as_str())
 }
 
 fn submitted(id: TransferId, answer: &Answer) -> Result<Submitted, CallError> {

@@ -109,6 +109,14 @@ impl Call<'_> {
         self
     }
 
+    /// A header that need not be there, with this schema.
+    fn header(mut self, name: &str, description: &str, schema: Value) -> Self {
+        self.parameters.push(
+            json!({ "name": name, "in": "header", "required": false, "description": description, "schema": schema }),
+        );
+        self
+    }
+
     /// A JSON body.
     fn body<T: JsonSchema>(mut self) -> Self {
         let schema = self.document.schema::<T>();

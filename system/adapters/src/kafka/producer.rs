@@ -1,4 +1,4 @@
-//! The idempotent producer: hand-over in call order, one acknowledgement a record.
+//! The producer, idempotent unless P13 is off: hand-over in call order, one acknowledgement a record.
 //!
 //! In: records. Out: where they landed, or [`LogError::NotDelivered`]. Elsewhere: what follows from a record that was not delivered
 //! (`core::relay`, D35).
@@ -124,14 +124,34 @@ mod tests {
     use bankstorm_outside::log::{EventConsumer, EventLog, EventProducer, LogError, Outgoing, TopicPartition};
 
     use futures_util::FutureExt;
-    use rdkafka::producer::{Producer, PurgeConfig};
+    use rdkafka::producer::{Producer as _, PurgeConfig};
 
     use super::KafkaProducer;
-    use crate::kafka::KafkaLog;
+    use crate::kafka::{KafkaLog, Producer};
 
     /// Nothing listens at port 1.
     fn nowhere() -> KafkaLog {
         KafkaLog::new("127.0.0.1:1", "unit-test")
+    }
+
+    /// Which of them loses order or records on real brokers waits for a proxy before Kafka.
+    #[test]
+    fn the_safe_arm_is_idempotent_and_the_weaker_one_is_not_p13() {
+        let keys =
+            ["enable.idempotence", "acks", "enable.gapless.guarantee", "max.in.flight.requests.per.connection", "retries"];
+        let set = |log: KafkaLog| keys.map(|key| log.producer_config().get(key).map(ToOwned::to_owned));
+        let words = |words: [Option<&str>; 5]| words.map(|word| word.map(ToOwned::to_owned));
+        let safe = words([Some("true"), Some("all"), Some("true"), None, None]);
+        assert_eq!(set(nowhere()), safe, "by default");
+        assert_eq!(set(nowhere().producing(Producer::Idempotent)), safe);
+        let plain = words([Some("false"), Some("1"), None, Some("5"), Some("2147483647")]);
+        assert_eq!(set(nowhere().producing(Producer::Plain)), plain);
+    }
+
+    #[tokio::test]
+    async fn without_a_broker_a_plain_producer_starts_too_p13() {
+        let producer = nowhere().producing(Producer::Plain).producer().await.expect("its settings fit together");
+        producer.discard().await;
     }
 
     #[tokio::test]

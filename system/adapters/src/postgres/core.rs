@@ -163,9 +163,19 @@ impl CoreStore for PgCoreStore {
             .await?
             .read("reading the outbox", async |client, sql| client.query(&sql.unsent, &[&i64::from(limit)]).await)
             .await?;
-        rows.iter()
-            .map(|row| Ok(OutboxRow { id: row.get("id"), entry: entry(row, AccountNo::new(row.get("account")))? }))
-            .collect()
+        rows.iter().map(outbox_row).collect()
+    }
+
+    async fn unsent_above(&self, id: i64, limit: u32) -> Result<Vec<OutboxRow>, StoreError> {
+        let rows = self
+            .pool
+            .lease()
+            .await?
+            .read("reading the outbox above an id", async |client, sql| {
+                client.query(&sql.unsent_above, &[&id, &i64::from(limit)]).await
+            })
+            .await?;
+        rows.iter().map(outbox_row).collect()
     }
 
     async fn mark_sent(&self, ids: &[i64]) -> Result<(), StoreError> {
@@ -200,6 +210,10 @@ fn account_row(row: &Row) -> Result<AccountRow, StoreError> {
         held: Won::new(row.get("held")),
         status: word(row.get("status"), AccountStatus::from_word)?,
     })
+}
+
+fn outbox_row(row: &Row) -> Result<OutboxRow, StoreError> {
+    Ok(OutboxRow { id: row.get("id"), entry: entry(row, AccountNo::new(row.get("account")))? })
 }
 
 fn entry(row: &Row, account: AccountNo) -> Result<Entry, StoreError> {

@@ -3,6 +3,7 @@
 //! In: addresses. Out: a serving process, until it is asked to stop. Elsewhere: the parts.
 
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -18,9 +19,10 @@ use tokio::net::TcpListener;
 
 use super::registry::Registry;
 use super::scope::ProcessScope;
+use crate::access::AccessFile;
 use crate::http::banks_client::BanksClient;
 use crate::http::server::{GRACE, Ready, operations, serve};
-use crate::kafka::KafkaLog;
+use crate::kafka::{KafkaLog, Producer};
 use crate::postgres::core::PgCoreStore;
 
 /// How long tasks may run on after the last request was answered; with [`GRACE`] the stop stays under 10 s.
@@ -42,6 +44,10 @@ pub struct CoreServe {
     pub banks_url: Option<String>,
     /// Connections to the database, at most; [`CoreConfig::connections`] is what core uses.
     pub connections: usize,
+    /// How the relay produces (P13).
+    pub producer: Producer,
+    /// The file that it appends to when it was read from; none is written without it.
+    pub access_log: Option<PathBuf>,
     /// Core's limits.
     pub config: CoreConfig,
 }
@@ -63,6 +69,14 @@ pub enum ServeError {
         /// What the system said.
         cause: std::io::Error,
     },
+    /// A file that could not be opened.
+    #[error("opening {path}: {cause}")]
+    File {
+        /// The file asked for.
+        path: PathBuf,
+        /// What the system said.
+        cause: std::io::Error,
+    },
     /// The serve loop or the signals.
     #[error("serving: {0}")]
     Io(#[from] std::io::Error),
@@ -81,6 +95,8 @@ pub struct CoreProcess<L: EventLog> {
     pub scope: ProcessScope,
     /// Its markers and counters.
     pub registry: Registry,
+    /// Its log of who read from it.
+    pub access: AccessFile,
 }
 
 impl<L: EventLog> CoreOutside for CoreProcess<L> {
@@ -90,6 +106,7 @@ impl<L: EventLog> CoreOutside for CoreProcess<L> {
     type Scope = ProcessScope;
     type Points = Registry;
     type Metrics = Registry;
+    type Access = AccessFile;
 
     fn store(&self) -> &PgCoreStore {
         &self.store
@@ -114,6 +131,10 @@ impl<L: EventLog> CoreOutside for CoreProcess<L> {
     fn metrics(&self) -> &Registry {
         &self.registry
     }
+
+    fn access(&self) -> &AccessFile {
+        &self.access
+    }
 }
 
 /// Serves until SIGTERM or SIGINT.
@@ -123,9 +144,10 @@ pub async fn serve_core(options: CoreServe) -> Result<(), ServeError> {
     let store = PgCoreStore::connect(&options.database, options.connections).await?;
     let registry = Registry::new();
     registry.declare_markers(markers::ALL);
-    let log = KafkaLog::new(&options.kafka, INSTANCE);
+    let log = KafkaLog::new(&options.kafka, INSTANCE).producing(options.producer);
+    let access = access(options.access_log, &registry)?;
     let banks = banks(options.banks_url.as_deref(), options.config.outbound_calls)?;
-    let process = CoreProcess { store, log, banks, scope: scope.clone(), registry };
+    let process = CoreProcess { store, log, banks, scope: scope.clone(), registry, access };
     let address = options.listen;
     let listener = TcpListener::bind(address).await.map_err(|cause| ServeError::Listen { address, cause })?;
     tracing::info!(%address, "core listens");
@@ -151,6 +173,11 @@ fn banks(url: Option<&str>, calls: usize) -> Result<BanksClient, ServeError> {
             Ok(BanksClient::none())
         }
     }
+}
+
+fn access(path: Option<PathBuf>, registry: &Registry) -> Result<AccessFile, ServeError> {
+    let Some(path) = path else { return Ok(AccessFile::none()) };
+    AccessFile::create(&path, registry.clone()).map_err(|cause| ServeError::File { path, cause })
 }
 
 /// The scope's stop, as the serve loop wants it.

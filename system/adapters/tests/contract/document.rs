@@ -3,7 +3,6 @@
 //! In: `docs/openapi/*.json`, answers. Out: operations; complaints, none where all is as written. Elsewhere: what is asked (`table`,
 //! `wrong`).
 
-use bankstorm_adapters::http::read::CALLER;
 use serde_json::{Map, Value, json};
 
 use crate::wire::Answer;
@@ -126,7 +125,7 @@ impl Operation<'_> {
         self.call.pointer("/requestBody/content/application~1json/schema")
     }
 
-    /// Its parameters, without the caller's name: whatever that is, it is no ground for a refusal.
+    /// Its parameters, without headers: who calls and what for, whatever is said there, is no ground for a refusal.
     pub(crate) fn parameters(&self) -> Vec<Parameter> {
         let listed = self.call["parameters"].as_array().map(Vec::as_slice).unwrap_or_default();
         let read = |parameter: &Value| Parameter {
@@ -134,7 +133,7 @@ impl Operation<'_> {
             within: parameter["in"].as_str().expect("a place").to_owned(),
             schema: self.document.resolved(&parameter["schema"]),
         };
-        listed.iter().map(read).filter(|parameter| parameter.name != CALLER).collect()
+        listed.iter().map(read).filter(|parameter| parameter.within != "header").collect()
     }
 
     /// What in an answer is not as written.

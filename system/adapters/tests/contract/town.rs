@@ -11,6 +11,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
+use bankstorm_adapters::access::AccessFile;
 use bankstorm_adapters::http::banks_client::BanksClient;
 use bankstorm_adapters::http::core_client::{CoreCalls, CoreClient};
 use bankstorm_adapters::http::server::{operations, serve};
@@ -133,6 +134,7 @@ impl Town {
             banks: BanksClient::new(&self.url("banks"), 4, "core").expect("an address"),
             scope: scope.clone(),
             registry: registry.clone(),
+            access: AccessFile::none(),
         };
         open(door, core::router(Core::start(process, config)), registry, &scope);
     }

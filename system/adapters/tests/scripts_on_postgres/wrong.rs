@@ -162,6 +162,10 @@ impl CoreStore for WrongStore {
         self.store.unsent(limit).await
     }
 
+    async fn unsent_above(&self, id: i64, limit: u32) -> Result<Vec<OutboxRow>, StoreError> {
+        self.store.unsent_above(id, limit).await
+    }
+
     async fn mark_sent(&self, ids: &[i64]) -> Result<(), StoreError> {
         self.store.mark_sent(ids).await
     }

@@ -21,6 +21,12 @@ pub struct Protections {
     pub lock_order: LockOrder,
     /// P32: when a hold is given back.
     pub voiding: Voiding,
+    /// P9, P10: where the records of a booking wait for the log.
+    pub outbox: Outbox,
+    /// P11: which rows the relay reads next.
+    pub relay_scan: RelayScan,
+    /// P12: under which key records go to the log.
+    pub record_key: RecordKey,
 }
 
 /// P1, P2. Decided in `posting::booking`.
@@ -98,4 +104,39 @@ pub enum Voiding {
     DefiniteNo,
     /// P32 off: as soon as the hold has expired, whatever the other bank did.
     OnExpiry,
+}
+
+/// P9, P10. Decided in `publishing`, `before`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Outbox {
+    /// As outbox rows, written in the transaction that books.
+    #[default]
+    InTheBooking,
+    /// P9 off: in this process's memory, from the commit's answer on. What is not acknowledged at a kill is gone, and so is what was booked by
+    /// a commit that nobody answered. Rows that stand in the outbox stay there.
+    DirectProduce,
+    /// P10 off: nowhere. They are produced, and acknowledged, before the commit, which may then fail.
+    ProduceBeforeCommit,
+}
+
+/// P11. Decided in `publishing`, `next`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum RelayScan {
+    /// Those that are not marked sent, whatever their ids.
+    #[default]
+    UnsentRows,
+    /// P11 off: those above the highest id that this process has published. Ids are drawn when rows are written and seen once they are
+    /// committed: whoever commits late is below it, and is left behind until the next start.
+    IdWatermark,
+}
+
+/// P12. Decided in `publishing`, `record`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum RecordKey {
+    /// The account's number: its entries share a partition, and keep their order there.
+    #[default]
+    Account,
+    /// P12 off: another one for each record, made of its transfer and serial, so that they spread over the partitions. The same record sent
+    /// again has the same one.
+    Random,
 }

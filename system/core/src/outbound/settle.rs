@@ -106,18 +106,15 @@ impl<O: CoreOutside> Outbound<O> {
             AccountLock::Row => tx.lock(&[hold.account], LockMode::Wait(wait)).await?,
             AccountLock::None => tx.read_unlocked(&[hold.account]).await?,
         };
-        let (verdict, writes) = book::end(&hold, state, &locked).ok_or_else(|| impossible(&hold))?;
-        match tx.write_and_commit(&writes).await {
-            CommitOutcome::Ok => {
-                if !writes.outbox.is_empty() {
-                    self.doorbell.notify_one();
-                }
-                Ok(Ending::Ended(verdict))
-            }
+        let (verdict, mut writes) = book::end(&hold, state, &locked).ok_or_else(|| impossible(&hold))?;
+        let due = self.publishing.before(&mut writes).await?;
+        let outcome = tx.write_and_commit(&writes).await;
+        self.publishing.after(due, &outcome);
+        match outcome {
+            CommitOutcome::Ok => Ok(Ending::Ended(verdict)),
             CommitOutcome::Failed(error) => Err(error.into()),
             CommitOutcome::Unknown(detail) => {
                 self.outside.points().reached(markers::COMMIT_UNKNOWN);
-                self.doorbell.notify_one();
                 Err(Trouble::Unknown(format!("whether the hold of {id} was ended is not known: {detail}")))
             }
         }

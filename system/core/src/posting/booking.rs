@@ -1,6 +1,7 @@
 //! The transaction that books, and the claim of its ids: in it, or weaker (P1, P2).
 //!
-//! In: claims, a plan's rows. Out: what the claims met, how the commit ended. Elsewhere: which rows are locked (`steps`), the plan (`book`).
+//! In: claims, a plan's rows. Out: what the claims met, how the commit ended. Elsewhere: which rows are locked (`steps`), the plan (`book`),
+//! what becomes of the records (`publishing`).
 //!
 //! The weaker programs leave everything else as it is. Their second transaction is begun with the first one, so each costs a connection more.
 
@@ -75,12 +76,23 @@ impl<O: CoreOutside> Posting<O> {
         Claim { id: TransferId(Uuid::from_u128(key)), ..claim.clone() }
     }
 
-    /// Writes and commits.
+    /// Writes and commits, and sees to the records.
     pub(super) async fn commit(
         &self,
         booking: Booking<<O::Store as CoreStore>::Tx>,
         mut writes: Writes,
     ) -> CommitOutcome {
+        let due = match self.publishing.before(&mut writes).await {
+            Ok(due) => due,
+            // Dropping the transactions rolls them back.
+            Err(error) => return CommitOutcome::Failed(error),
+        };
+        let outcome = self.commit_rows(booking, writes).await;
+        self.publishing.after(due, &outcome);
+        outcome
+    }
+
+    async fn commit_rows(&self, booking: Booking<<O::Store as CoreStore>::Tx>, mut writes: Writes) -> CommitOutcome {
         let Booking { tx, aside, keys } = booking;
         for settled in &mut writes.settled {
             settled.id = keys.get(&settled.id).copied().unwrap_or(settled.id);

@@ -5,20 +5,19 @@ use std::future::Future;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use bankstorm_contracts::core_api::{CoreRequest, CoreResponse, Deposit, Party, Transfer, Verdict};
+use bankstorm_contracts::core_api::{CoreRequest, CoreResponse, Deposit, Party, Purpose, Transfer, Verdict};
 use bankstorm_contracts::problem::ProblemKind;
 use bankstorm_contracts::{AccountNo, RejectReason, TransferId, TransferState, WallMicros, Won};
 use bankstorm_core::{Core, CoreConfig};
 use bankstorm_outside::bundle::CoreOutside;
-use bankstorm_outside::log::{
-    ConsumerEvent, Delivered, EventConsumer, EventLog, EventProducer, LogError, Outgoing, TopicPartition,
-};
-use bankstorm_outside::process::{Metrics, Points, Scope};
+use bankstorm_outside::process::{Access, AccessCall, AccessLog, Metrics, Points, Scope};
 use tokio::sync::Notify;
 use tokio::task::JoinSet;
+use tokio::time::Instant;
 use uuid::Uuid;
 
 use crate::bank::{Bank, Manner};
+use crate::log::Log;
 use crate::store::Store;
 
 /// The customers: A has 1,000 won, B has 500.
@@ -28,8 +27,20 @@ pub(crate) const B: i64 = 1_000_002;
 #[derive(Default)]
 struct Counts {
     markers: BTreeMap<&'static str, u64>,
+    counters: BTreeMap<&'static str, u64>,
     observed: Vec<(&'static str, Duration)>,
-    records: usize,
+    accesses: Vec<Line>,
+}
+
+/// A line of the access log.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Line {
+    pub(crate) caller: String,
+    pub(crate) call: AccessCall,
+    pub(crate) account: Option<i64>,
+    pub(crate) purpose: Option<Purpose>,
+    pub(crate) status: u16,
+    pub(crate) took: Duration,
 }
 
 /// One process: it ends when this is dropped, or by `crash`.
@@ -37,6 +48,7 @@ struct Counts {
 pub(crate) struct Process {
     store: Store,
     bank: Bank,
+    log: Log,
     counts: Arc<Mutex<Counts>>,
     tasks: Arc<Mutex<JoinSet<()>>>,
     stop: Arc<(Mutex<bool>, Notify)>,
@@ -46,6 +58,7 @@ pub(crate) struct Bench {
     pub(crate) core: Core<Process>,
     pub(crate) store: Store,
     pub(crate) bank: Bank,
+    pub(crate) log: Log,
     process: Process,
     config: CoreConfig,
 }
@@ -56,18 +69,19 @@ impl Bench {
     }
 
     pub(crate) fn with(accounts: &[(i64, i64)], manner: Manner, config: CoreConfig) -> Self {
-        Self::start(Store::new(accounts), Bank::new(manner), config)
+        Self::start(Store::new(accounts), Bank::new(manner), Log::default(), config)
     }
 
-    fn start(store: Store, bank: Bank, config: CoreConfig) -> Self {
+    fn start(store: Store, bank: Bank, log: Log, config: CoreConfig) -> Self {
         let process = Process {
             store: store.clone(),
             bank: bank.clone(),
+            log: log.clone(),
             counts: Arc::default(),
             tasks: Arc::default(),
             stop: Arc::default(),
         };
-        Self { core: Core::start(process.clone(), config.clone()), store, bank, process, config }
+        Self { core: Core::start(process.clone(), config.clone()), store, bank, log, process, config }
     }
 
     /// Ends every task where it stands, and starts core anew on the same database.
@@ -80,7 +94,7 @@ impl Bench {
     pub(crate) async fn crash_into(self, config: CoreConfig) -> Self {
         let mut tasks = std::mem::take(&mut *self.process.tasks.lock().expect("no panic holds it"));
         tasks.shutdown().await;
-        Self::start(self.store, self.bank, config)
+        Self::start(self.store, self.bank, self.log, config)
     }
 
     /// Asks the process to stop.
@@ -116,7 +130,17 @@ impl Bench {
 
     /// How many records were published.
     pub(crate) fn published(&self) -> usize {
-        self.process.counts.lock().expect("no panic holds it").records
+        self.log.records().len()
+    }
+
+    /// A counter of this process.
+    pub(crate) fn counted(&self, name: &str) -> u64 {
+        self.process.counts.lock().expect("no panic holds it").counters.get(name).copied().unwrap_or(0)
+    }
+
+    /// The access log of this process.
+    pub(crate) fn accesses(&self) -> Vec<Line> {
+        self.process.counts.lock().expect("no panic holds it").accesses.clone()
     }
 }
 
@@ -186,18 +210,19 @@ pub(crate) fn problem(response: &CoreResponse) -> ProblemKind {
 
 impl CoreOutside for Process {
     type Store = Store;
-    type Log = Self;
+    type Log = Log;
     type Banks = Bank;
     type Scope = Self;
     type Points = Self;
     type Metrics = Self;
+    type Access = Self;
 
     fn store(&self) -> &Store {
         &self.store
     }
 
-    fn log(&self) -> &Self {
-        self
+    fn log(&self) -> &Log {
+        &self.log
     }
 
     fn banks(&self) -> &Bank {
@@ -213,6 +238,10 @@ impl CoreOutside for Process {
     }
 
     fn metrics(&self) -> &Self {
+        self
+    }
+
+    fn access(&self) -> &Self {
         self
     }
 }
@@ -241,7 +270,9 @@ impl Points for Process {
 }
 
 impl Metrics for Process {
-    fn count(&self, _name: &'static str, _by: u64) {}
+    fn count(&self, name: &'static str, by: u64) {
+        *self.counts.lock().expect("no panic holds it").counters.entry(name).or_default() += by;
+    }
 
     fn gauge(&self, _name: &'static str, _value: i64) {}
 
@@ -250,51 +281,17 @@ impl Metrics for Process {
     }
 }
 
-impl EventLog for Process {
-    type Producer = Self;
-    type Consumer = NoConsumer;
+impl AccessLog for Process {
+    type Begun = Instant;
 
-    async fn producer(&self) -> Result<Self, LogError> {
-        Ok(self.clone())
+    fn begun(&self) -> Instant {
+        Instant::now()
     }
 
-    async fn consumer(&self, _group: &str, _topics: &[&str]) -> Result<NoConsumer, LogError> {
-        Err(LogError::Other("core consumes nothing".to_owned()))
+    fn ended(&self, begun: Instant, access: &Access<'_>) {
+        let Access { caller, call, account, purpose, status } = *access;
+        let (account, took) = (account.map(|account| account.get()), begun.elapsed());
+        let line = Line { caller: caller.to_owned(), call, account, purpose, status, took };
+        self.counts.lock().expect("no panic holds it").accesses.push(line);
     }
-}
-
-impl EventProducer for Process {
-    fn produce(&self, _record: Outgoing) -> impl Future<Output = Result<Delivered, LogError>> + Send + 'static {
-        self.counts.lock().expect("no panic holds it").records += 1;
-        std::future::ready(Ok(Delivered { partition: 0, offset: 0 }))
-    }
-
-    async fn discard(self) {}
-}
-
-/// There is none.
-pub(crate) enum NoConsumer {}
-
-impl EventConsumer for NoConsumer {
-    async fn next(&mut self) -> Result<ConsumerEvent, LogError> {
-        match *self {}
-    }
-
-    #[expect(clippy::manual_async_fn, reason = "the future must not borrow the consumer")]
-    fn commit(
-        &self,
-        _offsets: &[(TopicPartition, i64)],
-    ) -> impl Future<Output = Result<(), LogError>> + Send + 'static {
-        async { Ok(()) }
-    }
-
-    fn pause(&self, _partitions: &[TopicPartition]) -> Result<(), LogError> {
-        match *self {}
-    }
-
-    fn resume(&self, _partitions: &[TopicPartition]) -> Result<(), LogError> {
-        match *self {}
-    }
-
-    async fn close(self) {}
 }

@@ -38,7 +38,7 @@ async fn d43_an_entry_that_a_copy_misses_shows_in_its_part_and_in_no_other() {
     let (first, last) = DigestRange::ALL.part_of(AccountNo::new(FAR)).expect("a customer's");
     assert_eq!(digests(&bench, DigestRange::ALL).await.unequal(&DigestRange::ALL, &copy), [(first, last)]);
     let numbers = (first.get()..=last.get()).map(AccountNo::new).collect();
-    let answer = bench.ask(CoreRequest::Heads(numbers)).await;
+    let answer = bench.ask(CoreRequest::Heads { accounts: numbers, purpose: None }).await;
     assert_eq!(answer, CoreResponse::Heads(Heads { heads: vec![head(FAR, 2, 17)] }), "what to pull");
     copy[2] = head(FAR, 2, 17);
     assert_eq!(digests(&bench, DigestRange::ALL).await.unequal(&DigestRange::ALL, &copy), []);
@@ -63,7 +63,8 @@ async fn a_wrong_stretch_is_refused_with_its_field() {
 /// Digests that take long leave two of the three slots to those who read an account.
 #[tokio::test(start_paused = true)]
 async fn however_many_digests_are_asked_for_others_read_beside_them() {
-    let bench = Bench::new(Manner::Credits, CoreConfig::default());
+    let patient = CoreConfig { read_limit: Duration::from_secs(9), ..CoreConfig::default() };
+    let bench = Bench::new(Manner::Credits, patient);
     bench.store.data().stretches_take = Duration::from_secs(5);
     let ask = || bench.ask(CoreRequest::Digests(DigestRange::ALL));
     let sweeps = async { futures_util::join!(ask(), ask(), ask(), ask()) };

@@ -2,12 +2,15 @@
 //!
 //! Elsewhere: contention for rows and ids, crashes at every point (`simulator`), PostgreSQL (`adapters`).
 
+mod access;
 mod bank;
 mod bench;
 mod contention;
 mod digests;
+mod log;
 mod outbound;
 mod overload;
+mod publishing;
 mod restart;
 mod store;
 mod transfers;

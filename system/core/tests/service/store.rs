@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
-use bankstorm_contracts::{AccountNo, Entry, Head, ParamsHash, Seq, TransferId, TransferState, WallMicros, Won};
+use bankstorm_contracts::{AccountNo, Entry, Head, Leg, ParamsHash, Seq, TransferId, TransferState, WallMicros, Won};
 use bankstorm_outside::core_store::{
     AccountRow, Claim, Claimed, CoreStore, CoreTx, HoldEnd, Locked, OpenHold, OpenHolds, OutboxRow, TransferRecord,
     Writes,
@@ -21,6 +21,8 @@ pub(crate) enum Fate {
     DoneUnanswered,
     /// Not done, and the answer is lost.
     UndoneUnanswered,
+    /// Rolled back, and so it is said.
+    RolledBack,
 }
 
 pub(crate) struct Data {
@@ -31,6 +33,8 @@ pub(crate) struct Data {
     pub(crate) ended: Vec<(TransferId, HoldEnd)>,
     pub(crate) entries: Vec<Entry>,
     outbox: BTreeMap<i64, Entry>,
+    /// The last number of an outbox row that was written, committed or not.
+    last_outbox: i64,
     /// Rows that a stranger holds.
     pub(crate) strangers: BTreeSet<AccountNo>,
     /// Ids that a stranger's transaction has claimed.
@@ -38,6 +42,10 @@ pub(crate) struct Data {
     /// How the next commits end; all others end well.
     pub(crate) fates: VecDeque<Fate>,
     pub(crate) commits: usize,
+    /// How long the next commits take once their rows are written; all others take no time.
+    pub(crate) commits_take: VecDeque<Duration>,
+    /// How long a read of entries or heads takes.
+    pub(crate) reads_take: Duration,
     /// How long the read of open holds takes.
     pub(crate) scans_take: Duration,
     /// How long the read of a stretch's heads takes.
@@ -68,10 +76,13 @@ impl Store {
             ended: Vec::new(),
             entries: Vec::new(),
             outbox: BTreeMap::new(),
+            last_outbox: 0,
             strangers: BTreeSet::new(),
             in_work: BTreeSet::new(),
             fates: VecDeque::new(),
             commits: 0,
+            commits_take: VecDeque::new(),
+            reads_take: Duration::ZERO,
             scans_take: Duration::ZERO,
             stretches_take: Duration::ZERO,
             burials_take: Duration::ZERO,
@@ -91,6 +102,18 @@ impl Store {
         (row.head.seq, row.head.balance.get(), row.held.get())
     }
 
+    async fn reads_take(&self) {
+        let takes = self.data().reads_take;
+        if !takes.is_zero() {
+            sleep(takes).await;
+        }
+    }
+
+    /// How many rows wait in the outbox.
+    pub(crate) fn unsent_count(&self) -> usize {
+        self.data().outbox.len()
+    }
+
     /// How many transfers stand.
     pub(crate) fn stands(&self) -> usize {
         self.data().transfers.len()
@@ -102,7 +125,7 @@ impl Data {
         WallMicros(1_000_000_000 + i64::try_from(self.started.elapsed().as_micros()).expect("short"))
     }
 
-    fn apply(&mut self, claimed: &[Claim], writes: &Writes) {
+    fn apply(&mut self, claimed: &[Claim], writes: &Writes, outbox: Vec<(i64, Entry)>) {
         for claim in claimed.iter().filter(|claim| !writes.released.contains(&claim.id)) {
             let record = TransferRecord {
                 id: claim.id,
@@ -138,11 +161,8 @@ impl Data {
             (record.state, record.reason, record.seq) = (settled.state, settled.reason, settled.seq);
             (record.balance_after, record.posted_at) = (settled.balance_after, settled.posted_at);
         }
-        for entry in &writes.outbox {
-            let id = i64::try_from(self.entries.len()).expect("few");
-            self.outbox.insert(id, entry.clone());
-            self.entries.push(entry.clone());
-        }
+        self.entries.extend(writes.legs.iter().filter_map(Leg::entry));
+        self.outbox.extend(outbox);
         for row in self.accounts.values() {
             assert!(row.held >= Won::ZERO && row.head.balance >= row.held, "what is held is there: {row:?}");
         }
@@ -158,16 +178,18 @@ impl CoreStore for Store {
     type Tx = Tx;
 
     async fn begin(&self) -> Result<Tx, StoreError> {
-        Ok(Tx { store: self.clone(), claimed: Vec::new(), written: Writes::default() })
+        Ok(Tx { store: self.clone(), claimed: Vec::new(), written: Writes::default(), outbox: Vec::new() })
     }
 
     async fn entries(&self, account: AccountNo, after: Seq, limit: u32) -> Result<Vec<Entry>, StoreError> {
+        self.reads_take().await;
         let data = self.data();
         let of_account = data.entries.iter().filter(|entry| entry.account == account && entry.seq > after);
         Ok(of_account.take(limit as usize).cloned().collect())
     }
 
     async fn heads(&self, accounts: &[AccountNo]) -> Result<Vec<Head>, StoreError> {
+        self.reads_take().await;
         let data = self.data();
         Ok(accounts.iter().filter_map(|account| data.accounts.get(account)).map(|row| row.head).collect())
     }
@@ -195,8 +217,12 @@ impl CoreStore for Store {
     }
 
     async fn unsent(&self, limit: u32) -> Result<Vec<OutboxRow>, StoreError> {
+        self.unsent_above(0, limit).await
+    }
+
+    async fn unsent_above(&self, id: i64, limit: u32) -> Result<Vec<OutboxRow>, StoreError> {
         let data = self.data();
-        let rows = data.outbox.iter().map(|(id, entry)| OutboxRow { id: *id, entry: entry.clone() });
+        let rows = data.outbox.range(id + 1..).map(|(id, entry)| OutboxRow { id: *id, entry: entry.clone() });
         Ok(rows.take(limit as usize).collect())
     }
 
@@ -210,6 +236,8 @@ pub(crate) struct Tx {
     store: Store,
     claimed: Vec<Claim>,
     written: Writes,
+    /// Its outbox rows, their numbers drawn when they were written.
+    outbox: Vec<(i64, Entry)>,
 }
 
 impl CoreTx for Tx {
@@ -283,18 +311,28 @@ impl CoreTx for Tx {
 
     async fn write(&mut self, writes: &Writes) -> Result<(), StoreError> {
         self.written = writes.clone();
+        let mut data = self.store.data();
+        for entry in &writes.outbox {
+            data.last_outbox += 1;
+            self.outbox.push((data.last_outbox, entry.clone()));
+        }
         Ok(())
     }
 
     async fn commit(self) -> CommitOutcome {
+        let takes = self.store.data().commits_take.pop_front();
+        if let Some(takes) = takes {
+            sleep(takes).await;
+        }
         let mut data = self.store.data();
         data.commits += 1;
         let fate = data.fates.pop_front();
-        if !matches!(fate, Some(Fate::UndoneUnanswered)) {
-            data.apply(&self.claimed, &self.written);
+        if !matches!(fate, Some(Fate::UndoneUnanswered | Fate::RolledBack)) {
+            data.apply(&self.claimed, &self.written, self.outbox);
         }
         match fate {
             None | Some(Fate::Done) => CommitOutcome::Ok,
+            Some(Fate::RolledBack) => CommitOutcome::Failed(StoreError::Unavailable("rolled back".to_owned())),
             Some(fate) => CommitOutcome::Unknown(format!("{fate:?}")),
         }
     }

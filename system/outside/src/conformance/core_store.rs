@@ -120,6 +120,8 @@ pub fn cases<F: CoreStoreFixture>() -> Vec<Case<F>> {
         stretch::heads_of_a_stretch_come_in_account_order_up_to_a_limit,
         stretch::heads_of_a_stretch_are_committed_ones_and_wait_for_nobody,
         outbox::a_late_committer_is_found_whatever_its_id,
+        outbox::a_late_committer_stays_below_an_id_that_was_published_r10,
+        outbox::rows_above_an_id_come_in_the_order_of_ids_up_to_a_limit,
         outbox::rows_marked_sent_are_not_given_again,
         outbox::an_accounts_rows_come_in_serial_order_up_to_a_limit,
     ]

@@ -7,6 +7,7 @@ mod told;
 mod tx;
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::ops::Bound;
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -264,6 +265,11 @@ impl CoreData {
         open_hold(row, self.asked.get(&row.hold.transfer)?)
     }
 
+    fn unsent_above(&self, id: i64, limit: u32) -> Vec<OutboxRow> {
+        let rows = self.outbox.range((Bound::Excluded(id), Bound::Unbounded)).take(limit as usize);
+        rows.map(|(id, entry)| OutboxRow { id: *id, entry: entry.clone() }).collect()
+    }
+
     fn mark_sent(&mut self, ids: &[i64]) {
         let now = Instant::now();
         self.unflushed.retain(|(at, ..)| now - *at < FLUSH_LIMIT);
@@ -343,13 +349,11 @@ impl CoreStore for ModelCoreStore {
     }
 
     async fn unsent(&self, limit: u32) -> Result<Vec<OutboxRow>, StoreError> {
-        let read = || {
-            self.with(|data| {
-                let rows = data.outbox.iter().take(limit as usize);
-                rows.map(|(id, entry)| OutboxRow { id: *id, entry: entry.clone() }).collect()
-            })
-        };
-        self.database.ask(read).await
+        self.database.ask(|| self.with(|data| data.unsent_above(i64::MIN, limit))).await
+    }
+
+    async fn unsent_above(&self, id: i64, limit: u32) -> Result<Vec<OutboxRow>, StoreError> {
+        self.database.ask(|| self.with(|data| data.unsent_above(id, limit))).await
     }
 
     async fn mark_sent(&self, ids: &[i64]) -> Result<(), StoreError> {

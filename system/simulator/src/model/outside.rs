@@ -7,7 +7,7 @@ use bankstorm_outside::bundle::{BanksOutside, ChannelOutside, CoreOutside};
 
 use super::bank_network::{ModelBankBook, ModelBankNetwork, ModelOutcomeSink};
 use super::core_api::ModelCoreApi;
-use super::process::{ModelMetrics, ModelScope, ModelVisible};
+use super::process::{ModelAccess, ModelMetrics, ModelScope, ModelVisible};
 use super::wall::ModelWall;
 use crate::planted;
 
@@ -24,6 +24,8 @@ pub struct ModelCore {
     pub scope: ModelScope,
     /// Its markers and counters.
     pub metrics: ModelMetrics,
+    /// Its access log.
+    pub access: ModelAccess,
 }
 
 impl CoreOutside for ModelCore {
@@ -33,6 +35,7 @@ impl CoreOutside for ModelCore {
     type Scope = ModelScope;
     type Points = ModelMetrics;
     type Metrics = ModelMetrics;
+    type Access = ModelAccess;
 
     fn store(&self) -> &planted::CoreStore {
         &self.store
@@ -56,6 +59,10 @@ impl CoreOutside for ModelCore {
 
     fn metrics(&self) -> &ModelMetrics {
         &self.metrics
+    }
+
+    fn access(&self) -> &ModelAccess {
+        &self.access
     }
 }
 

@@ -1,6 +1,6 @@
 //! A model of a process, and of what it lends its services.
 //!
-//! In: a name. Out: a scope whose tasks can be stopped, frozen or killed, markers, counters, the visible log. Elsewhere: what a kill
+//! In: a name. Out: a scope whose tasks can be stopped, frozen or killed, markers, counters, the visible log, the access log. Elsewhere: what a kill
 //! leaves of stores and log (their own models: an open transaction rolls back, a member's session runs out), who kills (`world`).
 //!
 //! A frozen process is one that got SIGSTOP: nothing of it runs, its timers run out meanwhile, and once it goes on it finds them so.
@@ -22,7 +22,7 @@ use bankstorm_outside::process::Scope;
 use tokio::sync::Notify;
 use tokio::task::AbortHandle;
 
-pub use shown::{ModelMetrics, ModelVisible, VisibleLine};
+pub use shown::{AccessLine, ModelAccess, ModelMetrics, ModelVisible, VisibleLine};
 
 use crate::trace;
 

@@ -69,6 +69,10 @@ impl port::CoreStore for CoreStore {
         }
     }
 
+    async fn unsent_above(&self, id: i64, limit: u32) -> Result<Vec<OutboxRow>, StoreError> {
+        self.inner.unsent_above(id, limit).await
+    }
+
     async fn mark_sent(&self, ids: &[i64]) -> Result<(), StoreError> {
         if self.planted == Some(Planted::SkipsUnsent) {
             self.scanned.up_to(ids);

@@ -28,7 +28,5 @@ pub(super) async fn unsent(
     scanned: &Scanned,
     limit: u32,
 ) -> Result<Vec<OutboxRow>, StoreError> {
-    let rows = inner.unsent(u32::MAX).await?;
-    let mark = scanned.0.load(Ordering::Relaxed);
-    Ok(rows.into_iter().filter(|row| row.id > mark).take(limit as usize).collect())
+    inner.unsent_above(scanned.0.load(Ordering::Relaxed), limit).await
 }

@@ -27,7 +27,7 @@ use crate::model::core_store::ModelCoreStore;
 use crate::model::log::ModelLog;
 use crate::model::network::{Endpoint, Network};
 use crate::model::outside::{ModelBanks, ModelChannel, ModelCore};
-use crate::model::process::{ModelMetrics, ModelScope, ModelVisible};
+use crate::model::process::{ModelAccess, ModelMetrics, ModelScope, ModelVisible};
 use crate::model::wall::ModelWall;
 use crate::plan::{AccountLock, Plan, Topology};
 use crate::planted::{self, Planted};
@@ -64,6 +64,8 @@ pub(crate) struct Process<Q, A> {
     pub(crate) metrics: ModelMetrics,
     /// The visible log: a file, which outlives the process.
     pub(crate) visible: ModelVisible,
+    /// The access log: a file, which outlives the process.
+    pub(crate) access: ModelAccess,
     /// Its machine's clock, which outlives it too.
     pub(crate) wall: ModelWall,
     running: Mutex<Option<ModelScope>>,
@@ -76,6 +78,7 @@ impl<Q, A> Process<Q, A> {
             endpoint: Endpoint::new(name),
             metrics: ModelMetrics::default(),
             visible: ModelVisible::default(),
+            access: ModelAccess::default(),
             wall: ModelWall::default(),
             running: Mutex::default(),
         }
@@ -197,6 +200,7 @@ impl Bank {
             banks: ModelBankNetwork::new(self.network.link(CORE, BANKS), self.banks.endpoint.clone()),
             scope: scope.clone(),
             metrics: self.core.metrics.clone(),
+            access: self.core.access.of(&scope),
         };
         let core = {
             let _who = trace::acting(CORE);

@@ -113,6 +113,10 @@ impl CoreStore for HastyStore {
         self.0.unsent(limit).await
     }
 
+    async fn unsent_above(&self, id: i64, limit: u32) -> Result<Vec<OutboxRow>, StoreError> {
+        self.0.unsent_above(id, limit).await
+    }
+
     async fn mark_sent(&self, ids: &[i64]) -> Result<(), StoreError> {
         self.0.mark_sent(ids).await
     }

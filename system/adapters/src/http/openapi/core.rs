@@ -1,7 +1,9 @@
 //! Core's calls.
 
 use bankstorm_contracts::banks_api::CreditAnswer;
-use bankstorm_contracts::core_api::{Deposit, Entries, Heads, HeadsRequest, MAX_ENTRIES, Transfer, Verdict};
+use bankstorm_contracts::core_api::{
+    Deposit, Entries, Heads, HeadsRequest, MAX_ENTRIES, PURPOSE_HEADER, Purpose, Transfer, Verdict,
+};
 use bankstorm_contracts::digest::{DigestRange, Digests, MAX_DIGEST_WIDTH};
 use bankstorm_contracts::problem::ProblemKind;
 use bankstorm_contracts::{AccountNo, Head, TransferId};
@@ -45,6 +47,15 @@ pub fn document() -> Value {
     document.finish("Bankstorm core", "The one service that owns the money.")
 }
 
+impl Call<'_> {
+    /// The caller may say what it reads for.
+    fn why(self) -> Self {
+        let words: Vec<&str> = Purpose::ALL.iter().map(|purpose| purpose.as_str()).collect();
+        let schema = json!({ "type": "string", "enum": words });
+        self.header(PURPOSE_HEADER, "What the caller reads for, for the access log; any other word counts as none.", schema)
+    }
+}
+
 fn verdicts(call: Call<'_>) {
     call.answer::<Verdict>(201, "Posted by this very request.")
         .answer::<Verdict>(200, "It stood before, or is refused for good, with the reason.")
@@ -64,6 +75,7 @@ fn reads(document: &mut Document) {
         .query("after", "Serials above this one.", after)
         .query("limit", "At most this many.", limit)
         .named()
+        .why()
         .answer::<Entries>(200, "The entries; none where the account is not known.")
         .problem(ProblemKind::BadRequest, "A parameter cannot be taken; it is named.")
         .not_started()
@@ -80,6 +92,7 @@ fn reads(document: &mut Document) {
     document
         .call("post", "/v1/heads", "heads", "Several accounts' last serials and balances")
         .named()
+        .why()
         .body::<HeadsRequest>()
         .answer::<Heads>(200, "Those of the known ones, in the order asked.")
         .not_started()

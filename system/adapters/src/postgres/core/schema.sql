@@ -71,7 +71,7 @@ CREATE INDEX IF NOT EXISTS hold_open ON hold (placed_at_us, transfer) WHERE stat
 -- Entries that wait to be published. A sent row is deleted, by a commit that need not be durable: should a crash bring it back, it is
 -- sent again, which is harmless, and the table stays as small as what is in flight.
 CREATE TABLE IF NOT EXISTS outbox (
-    id            bigserial PRIMARY KEY,
+    id            bigserial PRIMARY KEY,                     -- drawn at the write: who commits late is below those seen before (R10)
     account       bigint NOT NULL,
     seq           bigint NOT NULL,
     amount        bigint NOT NULL,

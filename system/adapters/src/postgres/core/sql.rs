@@ -82,6 +82,9 @@ const HEADS_BETWEEN: &str = "\
     SELECT no, seq, balance FROM account WHERE no BETWEEN $1 AND $2 ORDER BY no LIMIT $3";
 const UNSENT: &str = "\
     SELECT id, account, seq, amount, balance_after, transfer, kind, posted_at_us FROM outbox ORDER BY id LIMIT $1";
+// For a core whose scan goes by a watermark (P11).
+const UNSENT_ABOVE: &str = "\
+    SELECT id, account, seq, amount, balance_after, transfer, kind, posted_at_us FROM outbox WHERE id > $1 ORDER BY id LIMIT $2";
 const MARK_SENT: &str = "DELETE FROM outbox WHERE id = ANY($1::bigint[])";
 
 /// The statements, prepared on one connection.
@@ -110,6 +113,7 @@ pub(super) struct CoreSql {
     pub(super) heads: Statement,
     pub(super) heads_between: Statement,
     pub(super) unsent: Statement,
+    pub(super) unsent_above: Statement,
     pub(super) mark_sent: Statement,
 }
 
@@ -140,6 +144,7 @@ impl Prepared for CoreSql {
             HEADS,
             HEADS_BETWEEN,
             UNSENT,
+            UNSENT_ABOVE,
             MARK_SENT,
         ];
         // Pipelined: connecting costs one round trip for all of them.
@@ -170,6 +175,7 @@ impl Prepared for CoreSql {
             heads: next(),
             heads_between: next(),
             unsent: next(),
+            unsent_above: next(),
             mark_sent: next(),
         })
     }

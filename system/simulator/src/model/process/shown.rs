@@ -1,14 +1,17 @@
-//! What a process shows: markers, counters, gauges, the visible log.
+//! What a process shows: markers, counters, gauges, the visible log, the access log.
 //!
-//! In: names, numbers, advances. Out: all of them to read. Elsewhere: the process (`process`), what must have been reached (`world`).
+//! In: names, numbers, advances, calls. Out: all of them to read. Elsewhere: the process (`process`), what must have been reached (`world`).
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use bankstorm_contracts::core_api::Purpose;
 use bankstorm_contracts::{AccountNo, Seq};
-use bankstorm_outside::process::{Metrics, Points, VisibleLog};
+use bankstorm_outside::process::{Access, AccessCall, AccessLog, Metrics, Points, VisibleLog};
 use tokio::time::Instant;
+
+use super::ModelScope;
 
 /// Markers and counters, kept as numbers. Clones share them.
 #[derive(Clone, Default)]
@@ -108,11 +111,83 @@ impl VisibleLog for ModelVisible {
     }
 }
 
+/// One line of core's access log.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AccessLine {
+    /// When the call began, by virtual time.
+    pub begun: Instant,
+    /// When it ended.
+    pub ended: Instant,
+    /// Who asked.
+    pub caller: String,
+    /// What.
+    pub call: AccessCall,
+    /// Of which account, where it was one.
+    pub account: Option<AccountNo>,
+    /// What for, as the caller said.
+    pub purpose: Option<Purpose>,
+    /// The HTTP status of the answer; 0 where none was given.
+    pub status: u16,
+}
+
+/// Who read from core: a file, which outlives the process. Clones share it.
+#[derive(Clone, Default)]
+pub struct ModelAccess {
+    lines: Arc<Mutex<Vec<AccessLine>>>,
+    /// Who writes; a process that was killed writes nothing any more.
+    writer: Option<ModelScope>,
+}
+
+impl ModelAccess {
+    /// The same file, as this process writes it.
+    pub fn of(&self, writer: &ModelScope) -> Self {
+        Self { writer: Some(writer.clone()), ..self.clone() }
+    }
+
+    /// Looks at every line, in order. Nobody may read from core meanwhile: what looks must not call services.
+    pub fn with<T>(&self, look: impl FnOnce(&[AccessLine]) -> T) -> T {
+        look(&self.lines.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+}
+
+impl AccessLog for ModelAccess {
+    type Begun = Instant;
+
+    fn begun(&self) -> Instant {
+        Instant::now()
+    }
+
+    fn ended(&self, begun: Instant, access: &Access<'_>) {
+        // A kill drops the calls under way; a real process logs none of them.
+        if self.writer.as_ref().is_some_and(ModelScope::is_killed) {
+            return;
+        }
+        let Access { caller, call, account, purpose, status } = *access;
+        let line =
+            AccessLine { begun, ended: Instant::now(), caller: caller.to_owned(), call, account, purpose, status };
+        self.lines.lock().unwrap_or_else(PoisonError::into_inner).push(line);
+    }
+}
+
 #[cfg(test)]
 mod tests {
-    use bankstorm_outside::process::{Metrics, Points};
+    use bankstorm_outside::process::{Access, AccessCall, AccessLog, Metrics, Points};
 
-    use super::ModelMetrics;
+    use super::{ModelAccess, ModelMetrics, ModelScope};
+
+    #[tokio::test(start_paused = true)]
+    async fn a_killed_process_logs_no_call_that_was_under_way() {
+        let (file, process) = (ModelAccess::default(), ModelScope::named("core"));
+        let access = Access { caller: "channel-0", call: AccessCall::Heads, account: None, purpose: None, status: 200 };
+        let writer = file.of(&process);
+        let begun = writer.begun();
+        writer.ended(begun, &access);
+        process.kill();
+        writer.ended(begun, &Access { status: 0, ..access });
+        file.of(&ModelScope::named("core")).ended(begun, &Access { status: 503, ..access });
+        let statuses = file.with(|lines| lines.iter().map(|line| line.status).collect::<Vec<_>>());
+        assert_eq!(statuses, [200, 503]);
+    }
 
     #[test]
     fn numbers_are_kept_by_name_whatever_order_they_came_in() {

@@ -26,7 +26,7 @@ use bankstorm_simulator::model::core_store::ModelCoreStore;
 use bankstorm_simulator::model::log::ModelLog;
 use bankstorm_simulator::model::network::Network;
 use bankstorm_simulator::model::outside::ModelCore;
-use bankstorm_simulator::model::process::{ModelMetrics, ModelScope, ModelVisible};
+use bankstorm_simulator::model::process::{ModelAccess, ModelMetrics, ModelScope, ModelVisible};
 use bankstorm_simulator::model::wall::ModelWall;
 use bankstorm_simulator::planted;
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
@@ -81,6 +81,7 @@ impl Bench {
             banks: ModelBankNetwork::new(network.link("core", "banks"), BanksEndpoint::new("banks-request")),
             scope: core_process.clone(),
             metrics: ModelMetrics::default(),
+            access: ModelAccess::default(),
         };
         let core = Core::start(core_outside, CoreConfig::default());
         for number in 0..accounts * (DEPTH - 1) {

@@ -42,6 +42,9 @@ pub(super) const fn of_core(topology: &Topology) -> Protections {
             plan::Voiding::DefiniteNo => core::Voiding::DefiniteNo,
             plan::Voiding::OnExpiry => core::Voiding::OnExpiry,
         },
+        outbox: core::Outbox::InTheBooking,
+        relay_scan: core::RelayScan::UnsentRows,
+        record_key: core::RecordKey::Account,
     }
 }
 
