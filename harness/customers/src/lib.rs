@@ -10,8 +10,9 @@ pub mod arrivals;
 pub mod behaviour;
 pub mod opening;
 pub mod plan;
+pub mod scroll;
 mod seeds;
 pub mod skew;
 pub mod users;
 
-pub use plan::{Plan, PlannedOperation, Request};
+pub use plan::{PageRead, Plan, PlannedOperation, Press, Request};

@@ -1,7 +1,8 @@
 //! The plan: every operation of a run, generated lazily and always the same for the same scenario.
 //!
 //! In: a resolved scenario. Out: [`PlannedOperation`]s in due order, their count and digest. Elsewhere: the pass over them
-//! (`plan/operations`), due times (`arrivals`), accounts (`skew`, `users`), what follows a transfer (`behaviour`), sending (`load`).
+//! (`plan/operations`), due times (`arrivals`), accounts (`skew`, `users`), what follows a transfer (`behaviour`), sessions of pages (`scroll`),
+//! sending (`load`).
 
 mod operations;
 
@@ -16,6 +17,7 @@ use sha2::{Digest, Sha256};
 
 use crate::arrivals::ArrivalStream;
 use crate::behaviour::{Follow, Followers};
+use crate::scroll::Turn;
 pub use operations::{Operations, derived_id};
 
 /// Which part of the run an operation belongs to.
@@ -44,6 +46,28 @@ pub enum Request {
     Deposit(Deposit),
     /// To a channel.
     Transfer(SubmitTransfer),
+    /// A page of history, from a channel.
+    Page(PageRead),
+    /// The button, at a channel.
+    Sync(Press),
+}
+
+/// A page of a session. Its cursor is known only once the page before was answered.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct PageRead {
+    /// An id of its own, as every operation has; nobody is sent it.
+    pub id: TransferId,
+    /// Whose turn it is, in which session, at which page.
+    pub turn: Turn,
+}
+
+/// A press of the button.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Press {
+    /// An id of its own, as every operation has; nobody is sent it.
+    pub id: TransferId,
+    /// Whose history is to be brought up to date.
+    pub account: AccountNo,
 }
 
 /// One planned operation.
@@ -67,45 +91,53 @@ pub struct PlannedOperation {
     pub request: Request,
     /// Also looked up through the history API once it is acknowledged.
     pub lookup: bool,
+    /// The customer reads his history as soon as a channel has answered (A12).
+    pub read_own: bool,
 }
 
 impl PlannedOperation {
-    /// The transfer's id.
+    /// The transfer's id; of a read, one of its own.
     pub const fn id(&self) -> TransferId {
         match &self.request {
             Request::Deposit(deposit) => deposit.id,
             Request::Transfer(transfer) => transfer.id,
+            Request::Page(page) => page.id,
+            Request::Sync(press) => press.id,
         }
     }
 
-    /// The customer's account: credited by a deposit, debited by a transfer.
+    /// The customer's account: credited by a deposit, debited by a transfer, asked about by a read.
     pub const fn account(&self) -> AccountNo {
         match &self.request {
             Request::Deposit(deposit) => deposit.account,
             Request::Transfer(transfer) => transfer.from,
+            Request::Page(page) => page.turn.account,
+            Request::Sync(press) => press.account,
         }
     }
 
-    /// The amount.
+    /// The amount; of a read, none.
     pub const fn amount(&self) -> Won {
         match &self.request {
             Request::Deposit(deposit) => deposit.amount,
             Request::Transfer(transfer) => transfer.amount,
+            Request::Page(_) | Request::Sync(_) => Won::ZERO,
         }
     }
 
-    /// The hash that binds the id to its parameters.
+    /// The hash that binds the id to its parameters; a read binds none.
     pub fn params_hash(&self) -> ParamsHash {
         match &self.request {
             Request::Deposit(deposit) => deposit.params_hash(),
             Request::Transfer(transfer) => transfer.params_hash(),
+            Request::Page(_) | Request::Sync(_) => ParamsHash::TOMBSTONE,
         }
     }
 
     /// The customer who sends a transfer.
     pub const fn user(&self) -> Option<UserNo> {
         match &self.request {
-            Request::Deposit(_) => None,
+            Request::Deposit(_) | Request::Page(_) | Request::Sync(_) => None,
             Request::Transfer(transfer) => Some(transfer.user),
         }
     }
@@ -113,7 +145,7 @@ impl PlannedOperation {
     /// Whom a transfer goes to.
     pub const fn to(&self) -> Option<&Party> {
         match &self.request {
-            Request::Deposit(_) => None,
+            Request::Deposit(_) | Request::Page(_) | Request::Sync(_) => None,
             Request::Transfer(transfer) => Some(&transfer.to),
         }
     }
@@ -203,7 +235,7 @@ impl Plan {
         for operation in self.operations() {
             hasher.update(operation.op.to_be_bytes());
             hasher.update(operation.load.to_be_bytes());
-            hasher.update([operation.phase as u8, u8::from(operation.lookup)]);
+            hasher.update([operation.phase as u8, u8::from(operation.lookup) | u8::from(operation.read_own) << 1]);
             hasher.update((operation.due.as_nanos() as u64).to_be_bytes());
             hasher.update(operation.id().0.as_bytes());
             hasher.update(operation.params_hash().0);
@@ -211,6 +243,15 @@ impl Plan {
             if let Some(user) = operation.user() {
                 hasher.update(user.0.to_be_bytes());
                 hasher.update(operation.intent.to_be_bytes());
+            }
+            // Reads have no parameters that are hashed.
+            if operation.kind.is_read() {
+                hasher.update(operation.account().get().to_be_bytes());
+            }
+            if let Request::Page(PageRead { turn, .. }) = &operation.request {
+                hasher.update(turn.session.to_be_bytes());
+                hasher.update(turn.scroller.to_be_bytes());
+                hasher.update(turn.page_no.to_be_bytes());
             }
         }
         hasher.finalize().iter().map(|byte| format!("{byte:02x}")).collect()

@@ -1,4 +1,4 @@
-//! Which account an operation touches: uniform, Zipf, or one hot account.
+//! Which account an operation touches: uniform, Zipf, one hot account, or each in turn.
 //!
 //! In: the accounts of a scenario and a stream of randomness. Out: account numbers. Elsewhere: when (`arrivals`).
 
@@ -23,6 +23,8 @@ enum Rule {
     Uniform,
     Zipf(Zipf<f64>),
     Hot(f64),
+    /// The offset of the next.
+    Each(u64),
 }
 
 impl AccountPicker {
@@ -43,6 +45,7 @@ impl AccountPicker {
                 Rule::Zipf(Zipf::new(accounts.count as f64, exponent).expect("a resolved exponent is above 0"))
             }
             Skew::Hot(share) => Rule::Hot(share),
+            Skew::Each => Rule::Each(0),
         };
         Self { count: accounts.count, rule, rng }
     }
@@ -55,12 +58,17 @@ impl AccountPicker {
 
     /// The next account.
     pub fn pick(&mut self) -> AccountNo {
-        let offset = match &self.rule {
+        let offset = match &mut self.rule {
             Rule::Uniform => self.rng.random_range(0..self.count),
             // Ranks are 1 to count; rank 1 is the first account.
             Rule::Zipf(zipf) => (zipf.sample(&mut self.rng) as u64).clamp(1, self.count) - 1,
             Rule::Hot(share) if self.count == 1 || self.rng.random::<f64>() < *share => 0,
             Rule::Hot(_) => self.rng.random_range(1..self.count),
+            Rule::Each(next) => {
+                let offset = *next;
+                *next = (offset + 1) % self.count;
+                offset
+            }
         };
         account_at(offset)
     }
@@ -103,5 +111,16 @@ mod tests {
         assert!((50..150).contains(&hits_of_first(Skew::Uniform, 10_000)));
         assert!((1_800..2_050).contains(&hits_of_first(Skew::Zipf(1.0), 10_000)));
         assert!((1_900..2_100).contains(&hits_of_first(Skew::Hot(0.2), 10_000)));
+        assert_eq!([99, 100, 101, 10_000].map(|draws| hits_of_first(Skew::Each, draws)), [1, 1, 2, 100]);
+    }
+
+    #[test]
+    fn each_account_comes_once_before_any_comes_again() {
+        let stopped = Stopped::default();
+        let accounts =
+            Accounts { count: 7, users: 7, opening_balance_won: 1, history_depth: 1, skew: Skew::Each, stopped };
+        let mut picker = AccountPicker::new(&accounts, 9, 3);
+        let drawn: Vec<_> = (0..16).map(|_| picker.pick().get() - AccountNo::FIRST_CUSTOMER).collect();
+        assert_eq!(drawn, [0, 1, 2, 3, 4, 5, 6, 0, 1, 2, 3, 4, 5, 6, 0, 1]);
     }
 }

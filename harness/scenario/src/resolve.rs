@@ -179,7 +179,7 @@ fn accounts(typed: &file::Accounts) -> Result<Accounts, Refusal> {
             1,
             OPENING_BALANCE_MAX,
         )?,
-        history_depth: count("accounts.history_depth", typed.history_depth, 10, 1, 1_000)?,
+        history_depth: count("accounts.history_depth", typed.history_depth, 10, 1, 1_000_000)?,
         skew: skew(typed.skew)?,
         stopped: stopped(typed)?,
     };

@@ -15,9 +15,10 @@ use rand::RngExt;
 use rand_xoshiro::Xoshiro256PlusPlus;
 use uuid::Builder;
 
-use super::{Phase, PlannedOperation, Request};
+use super::{PageRead, Phase, PlannedOperation, Press, Request};
 use crate::arrivals::{Arrival, ArrivalStream};
 use crate::behaviour::{Follow, Followers};
+use crate::scroll::Scrollers;
 use crate::seeds;
 use crate::skew::AccountPicker;
 use crate::users::{next_account, user_of};
@@ -53,6 +54,15 @@ struct LoadStream {
     details: Xoshiro256PlusPlus,
     followers: Followers,
     lookup: f64,
+    own: OwnReads,
+    scrollers: Option<Scrollers>,
+}
+
+/// After which transfers the customer reads his history.
+#[derive(Clone, Debug)]
+struct OwnReads {
+    share: f64,
+    rng: Xoshiro256PlusPlus,
 }
 
 impl LoadStream {
@@ -68,6 +78,8 @@ impl LoadStream {
             details: seeds::stream(*seed, "details", index),
             followers: Followers::new(load, *seed, index),
             lookup: load.lookup,
+            own: OwnReads { share: load.behaviour.read_own, rng: seeds::stream(*seed, "read_own", index) },
+            scrollers: load.scroll.as_ref().map(Scrollers::new),
         }
     }
 
@@ -133,6 +145,7 @@ impl Operations {
             follows: Some(follow),
             request: Request::Transfer(transfer),
             lookup: false,
+            read_own: false,
         }
     }
 
@@ -152,7 +165,12 @@ impl Operations {
                 let lookup = stream.details.random::<f64>() < stream.lookup;
                 (Request::Deposit(Deposit { id, account: stream.accounts.pick(), amount, from }), lookup)
             }
-            kind => {
+            Op::Scroll => {
+                let scrollers = stream.scrollers.as_mut().expect("resolved with a load that scrolls");
+                (Request::Page(PageRead { id, turn: scrollers.turn(op, &mut stream.accounts) }), false)
+            }
+            Op::Sync => (Request::Sync(Press { id, account: stream.accounts.pick() }), false),
+            kind @ (Op::Transfer | Op::Outbound) => {
                 let from = stream.accounts.pick();
                 let to = if kind == Op::Outbound {
                     stream.stranger()
@@ -195,7 +213,9 @@ impl Iterator for Operations {
         }
         let (request, lookup) = self.request(op, due, load);
         self.note_follower(op, due, load, &request);
-        Some(PlannedOperation { op, load, kind, phase, due, intent: op, follows: None, request, lookup })
+        let own = &mut self.streams[load as usize].own;
+        let read_own = kind.is_transfer() && own.rng.random::<f64>() < own.share;
+        Some(PlannedOperation { op, load, kind, phase, due, intent: op, follows: None, request, lookup, read_own })
     }
 }
 

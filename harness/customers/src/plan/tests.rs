@@ -5,12 +5,12 @@ use std::time::Duration;
 
 use bankstorm_scenario::Scenario;
 use bankstorm_scenario::resolved::{
-    Accounts, Arrivals, Banks, Behaviour, Deadline, Guard, Images, Load, Op, Phases, Retry, Skew, Stopped, System,
-    WorkerMode,
+    Accounts, Arrivals, Banks, Behaviour, Deadline, Guard, HistorySource, Images, Load, Op, Phases, ReadSync, Retry,
+    Scroll, Skew, Stopped, SyncMode, System, WorkerMode,
 };
 use proptest::prelude::*;
 
-use super::{Phase, Plan, PlannedOperation, Request};
+use super::{PageRead, Phase, Plan, PlannedOperation, Request};
 use crate::behaviour::Follow;
 use crate::users::user_of;
 
@@ -25,6 +25,7 @@ pub(crate) fn load(rate_per_s: f64, arrivals: Arrivals) -> Load {
         connections: 4,
         lookup: 0.01,
         behaviour: Behaviour::default(),
+        scroll: None,
     }
 }
 
@@ -44,6 +45,15 @@ pub(crate) fn scenario(seed: u64) -> Scenario {
             channel_instances: 2,
             workers: 100,
             worker_mode: WorkerMode::KeyedBatched,
+            channel_databases: 1,
+            sync: SyncMode::Events,
+            history_source: HistorySource::Copy,
+            read_sync: ReadSync::Pending,
+            read_budget: Duration::from_millis(300),
+            core_pulls: 8,
+            manual_every: Duration::from_secs(1),
+            dead_letter_attempts: 3,
+            sweep_every: Duration::from_secs(1),
             sync_cost: Duration::ZERO,
             kafka_brokers: 1,
             guard: Guard::User,
@@ -54,6 +64,7 @@ pub(crate) fn scenario(seed: u64) -> Scenario {
             core_slots: 4,
             core_posting_cost: Duration::ZERO,
             core_admitted: 10_000,
+            caller_max: 10_000,
             outbound_expiry: Duration::from_secs(60),
             protections: bankstorm_scenario::protections::Protections::default(),
         },
@@ -72,7 +83,10 @@ pub(crate) fn scenario(seed: u64) -> Scenario {
         slo: Vec::new(),
         recovery_slo: Vec::new(),
         overload_slo: bankstorm_scenario::resolved::OverloadObjectives::default(),
+        scroll_slo: bankstorm_scenario::resolved::ScrollObjectives::default(),
+        drain_slo: bankstorm_scenario::resolved::DrainObjectives::default(),
         markers: Vec::new(),
+        arms: Vec::new(),
     }
 }
 
@@ -111,7 +125,7 @@ fn digests_are_pinned_so_that_a_seed_keeps_its_plan() {
     hot.accounts.skew = Skew::Hot(0.2);
     let clicks = transfers(Behaviour { double_click: 0.2, reuse_key: 0.1, two_devices: 0.1, ..Behaviour::default() });
     let digests: Vec<_> =
-        [scenario(1), poisson, hot, clicks].iter().map(|scenario| Plan::new(scenario).digest()).collect();
+        [scenario(1), poisson, hot, clicks, reads(7)].iter().map(|scenario| Plan::new(scenario).digest()).collect();
     assert_eq!(
         digests,
         [
@@ -119,6 +133,7 @@ fn digests_are_pinned_so_that_a_seed_keeps_its_plan() {
             "eae76ecd858a3fe1bf66fd5bae3fb4c6478b0bf677c56d4bd9be5e8c6e4d538b",
             "4c03301366198e123422209e63c1ecce44e92710adab74d21a27aaf8c47ea612",
             "d03ff224c985b0e2bdff13d0cf19e8daad86cb3a39d43c8ea351c43f85597969",
+            "5cfe177c2fe11e7b3799999947fcb668763b5b698ebec246a701263cd1dbdbf4",
         ]
     );
 }
@@ -193,6 +208,63 @@ fn a_used_id_has_other_parameters_and_a_second_device_is_the_same_customer() {
         assert!(transfer(device).validate().is_ok(), "{device:?}");
         assert_eq!(device.intent, device.op);
     }
+}
+
+/// 40 pages and 5 presses of the button a second, beside transfers after half of which the customer looks.
+fn reads(seed: u64) -> Scenario {
+    let mut scenario = scenario(seed);
+    let scroll = Some(Scroll { readers: 6, pages: 9, page_size: 20 });
+    let behaviour = Behaviour { read_own: 0.5, ..Behaviour::default() };
+    let plain = || Load { lookup: 0.0, ..load(40.0, Arrivals::Poisson) };
+    scenario.load = vec![
+        Load { op: Op::Scroll, scroll, ..plain() },
+        Load { op: Op::Sync, rate_per_s: 5.0, ..plain() },
+        Load { op: Op::Transfer, behaviour, ..plain() },
+    ];
+    scenario
+}
+
+fn page(operation: &PlannedOperation) -> Option<PageRead> {
+    if let Request::Page(page) = operation.request { Some(page) } else { None }
+}
+
+#[test]
+fn a1_sessions_are_planned_in_due_order_whatever_else_is_due_between() {
+    let plan = Plan::new(&reads(5));
+    let operations: Vec<_> = plan.operations().collect();
+    assert_eq!(operations.len() as u64, plan.counts().total());
+    let pages: Vec<_> = operations.iter().filter_map(|operation| Some((operation, page(operation)?))).collect();
+    assert!(pages.iter().all(|(operation, _)| operation.kind == Op::Scroll && operation.load == 0));
+    for (operation, PageRead { turn, .. }) in &pages {
+        let first = &operations[usize::try_from(turn.session).expect("small")];
+        let first_turn = page(first).expect("a session begins with a page").turn;
+        assert_eq!((first_turn.page_no, first_turn.account, first_turn.scroller), (0, turn.account, turn.scroller));
+        assert!(
+            first.due <= operation.due && turn.page_no < 9 && (turn.page_no == 0) == (turn.session == operation.op)
+        );
+        assert_eq!((operation.account(), operation.amount().get(), operation.lookup), (turn.account, 0, false));
+    }
+    let in_turn: Vec<_> = pages.iter().map(|(_, page)| page.turn.scroller).collect();
+    assert!(in_turn.iter().zip(0..).all(|(scroller, number)| *scroller == number % 6));
+    let ids: BTreeSet<_> = operations.iter().map(PlannedOperation::id).collect();
+    assert_eq!(ids.len(), operations.len());
+}
+
+#[test]
+fn a12_a_share_of_the_customers_read_what_they_sent_and_the_plan_says_who() {
+    let operations: Vec<_> = Plan::new(&reads(5)).operations().collect();
+    let of = |kind| operations.iter().filter(move |operation| operation.kind == kind);
+    let own = of(Op::Transfer).filter(|operation| operation.read_own).count();
+    assert!((400..600).contains(&own), "half of about 1,000: {own}");
+    assert!(of(Op::Scroll).chain(of(Op::Sync)).all(|operation| !operation.read_own));
+    let mut patient = reads(5);
+    patient.load[2].behaviour.read_own = 0.0;
+    let without: Vec<_> = Plan::new(&patient).operations().collect();
+    assert!(without.iter().all(|operation| !operation.read_own));
+    // Who looks changes nothing else.
+    let but_looks = |operation: &PlannedOperation| PlannedOperation { read_own: false, ..operation.clone() };
+    assert!(operations.iter().map(but_looks).eq(without));
+    assert_ne!(Plan::new(&reads(5)).digest(), Plan::new(&patient).digest());
 }
 
 #[test]

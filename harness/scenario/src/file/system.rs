@@ -48,7 +48,7 @@ pub struct System {
     /// Attempts of a record before it becomes a dead letter; 3 unless given.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub dead_letter_attempts: Option<i64>,
-    /// How often a channel compares its heads with core's; 10s unless given.
+    /// Time between two looks of a channel at a stretch of its heads and core's, and at those marked dirty; 1s unless given.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub sweep_every: Option<DurationText>,
     /// Waited once per account sync, before its transaction; 0s unless given.

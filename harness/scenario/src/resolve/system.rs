@@ -12,8 +12,8 @@ use crate::units::{ShareText, duration_text};
 
 /// The longest that a late answer may take.
 const DELAY_MAX: Duration = seconds(600);
-/// How often heads are compared, unless it is said.
-const SWEEP_EVERY: Duration = seconds(10);
+/// Time between two looks of the head sweep, unless it is said.
+const SWEEP_EVERY: Duration = seconds(1);
 
 pub(super) fn system(typed: &file::System) -> Result<System, Refusal> {
     let ms = Duration::from_millis;

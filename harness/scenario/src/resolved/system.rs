@@ -33,7 +33,7 @@ pub struct System {
     pub manual_every: Duration,
     /// Attempts of a record before it becomes a dead letter (D38).
     pub dead_letter_attempts: u32,
-    /// How often a channel compares its heads with core's (D43).
+    /// Time between two looks of a channel at a stretch of its heads and core's (D43).
     pub sweep_every: Duration,
     /// Waited once per account sync, before its transaction (D42).
     pub sync_cost: Duration,

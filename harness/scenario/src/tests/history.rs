@@ -56,7 +56,7 @@ fn the_bank_follows_core_as_it_is_told() {
         "system.core_pulls=2",
         "system.manual_every=0s",
         "system.dead_letter_attempts=1",
-        "system.sweep_every=1s",
+        "system.sweep_every=7s",
         "system.caller_max=9",
         "system.channel_databases=2",
         "accounts.skew=each",
@@ -65,7 +65,7 @@ fn the_bank_follows_core_as_it_is_told() {
     let bank = scenario.system;
     assert_eq!((bank.worker_mode, bank.sync), (WorkerMode::Slots, SyncMode::Poll(Duration::from_secs(5))));
     assert_eq!((bank.history_source, bank.read_sync), (HistorySource::CoreByPeriod, ReadSync::Suspect));
-    assert_eq!((bank.manual_every, bank.sweep_every), (Duration::ZERO, Duration::from_secs(1)));
+    assert_eq!((bank.manual_every, bank.sweep_every), (Duration::ZERO, Duration::from_secs(7)));
     assert_eq!((bank.caller_max, bank.channel_databases, scenario.accounts.skew), (9, 2, Skew::Each));
 }
 

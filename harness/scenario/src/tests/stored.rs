@@ -117,7 +117,7 @@ fn a_stored_scenario_is_pleasant_to_read() {
     core_pulls = 8
     manual_every = "1s"
     dead_letter_attempts = 3
-    sweep_every = "10s"
+    sweep_every = "1s"
     sync_cost = "0s"
     kafka_brokers = 3
     guard = "user"
