@@ -5,28 +5,33 @@ use std::time::Duration;
 
 use bankstorm_adapters::access::AccessFile;
 use bankstorm_adapters::http::banks_client::BanksClient;
+use bankstorm_adapters::http::core_client::{CoreCalls, CoreClient};
 use bankstorm_adapters::http::server::{operations, serve};
 use bankstorm_adapters::postgres::core::PgCoreStore;
 use bankstorm_adapters::process::core::{CoreProcess, stopping};
 use bankstorm_adapters::process::registry::Registry;
 use bankstorm_adapters::process::scope::ProcessScope;
-use bankstorm_contracts::{AccountNo, Head, Won};
+use bankstorm_contracts::core_api::{PURPOSE_HEADER, Purpose};
+use bankstorm_contracts::{AccountNo, DigestRange, Head, Won};
 use bankstorm_core::{Core, CoreConfig};
+use bankstorm_outside::core_api::CoreApi;
 use bankstorm_outside::process::Scope;
 use futures_util::FutureExt;
 use libtest_mimic::Trial;
+use serde_json::Value;
 use tokio::net::TcpListener;
 
 use crate::Place;
 use crate::core_service::MemoryLog;
 use crate::database::{LIMIT, client, core_database, until, until_waiting};
-use crate::wire::{ask, ask_as, send};
+use crate::wire::{ask, ask_as, ask_with, send};
 
 pub(crate) fn trials(place: &Place) -> Vec<Trial> {
     vec![
         place.trial("core_front::answers_are_those_of_the_contract".to_owned(), contract),
         place.trial("core_front::a18_who_is_refused_for_want_of_room_is_told_when_to_come_again".to_owned(), full),
         place.trial("core_front::a_client_that_hangs_up_changes_nothing".to_owned(), hang_up),
+        place.trial("core_front::g1_the_access_log_tells_who_read_what_of_whom_and_what_for".to_owned(), accesses),
     ]
 }
 
@@ -37,6 +42,10 @@ struct Front {
 }
 
 async fn front(place: &Place, config: CoreConfig) -> Front {
+    front_with(place, config, AccessFile::none()).await
+}
+
+async fn front_with(place: &Place, config: CoreConfig, access: AccessFile) -> Front {
     let heads = [1_000_001, 1_000_002].map(|no| Head { account: AccountNo::new(no), seq: 0, balance: Won::ZERO });
     let database = core_database(&place.core, &heads).await;
     let store = PgCoreStore::connect(&database, 4).await.expect("the database is up");
@@ -47,7 +56,7 @@ async fn front(place: &Place, config: CoreConfig) -> Front {
         banks: BanksClient::none(),
         scope: scope.clone(),
         registry: registry.clone(),
-        access: AccessFile::none(),
+        access,
     };
     let core = Core::start(process, config);
     let router =
@@ -277,4 +286,45 @@ async fn hang_up(place: Place) {
     holder.batch_execute("ROLLBACK").await.expect("a transaction");
     until(&control, "SELECT count(*) FROM entry WHERE seq = 1", |rows| rows == 1).await;
     front.end().await;
+}
+
+/// A channel's calls through its own client, and what others say in the header.
+async fn accesses(place: Place) {
+    let file = std::env::temp_dir().join(format!("bankstorm-accesses-{}", std::process::id()));
+    let access = AccessFile::create(&file, Registry::new()).expect("a file");
+    let front = front_with(&place, patient(), access).await;
+    let calls = CoreCalls { reads: 1, transfers: 1, resolves: 1 };
+    let client = CoreClient::new(&format!("http://{}", front.address), calls, "channel-0").expect("an address");
+    let accounts = [1_000_001, 1_000_002].map(AccountNo::new);
+    assert_eq!(client.entries(accounts[0], 0, 5, Purpose::GapFill).await, Ok(vec![]));
+    assert_eq!(client.heads(&accounts[..1], Purpose::Read).await.map(|heads| heads.len()), Ok(1));
+    assert_eq!(client.heads(&accounts, Purpose::Sweep).await.map(|heads| heads.len()), Ok(2));
+    client.digests(DigestRange::ALL).await.expect("digests");
+    let line = "GET /v1/accounts/1000002/entries";
+    for word in ["history", "curiosity"] {
+        let answer = ask_with(&format!("{PURPOSE_HEADER}: {word}\r\n"), &front.address, line, "").await;
+        assert_eq!(answer.status, 200, "{word}: {}", answer.body);
+    }
+    assert_eq!(ask(&front.address, "GET /v1/accounts/1000002/entries?limit=501", "").await.status, 400);
+    front.end().await;
+    let text = std::fs::read_to_string(&file).expect("written");
+    std::fs::remove_file(&file).expect("it is there");
+    let lines: Vec<Value> = text.lines().map(|line| serde_json::from_str(line).expect("JSON")).collect();
+    let told: Vec<_> = lines
+        .iter()
+        .map(|line| {
+            assert!(line["begun_ns"].as_i64() <= line["ended_ns"].as_i64(), "{line}");
+            ["caller", "call", "account", "purpose", "status"].map(|field| line[field].to_string()).join(" ")
+        })
+        .collect();
+    let expected = [
+        r#""channel-0" "entries" 1000001 "gap_fill" 200"#,
+        r#""channel-0" "heads" 1000001 "read" 200"#,
+        r#""channel-0" "heads" null "sweep" 200"#,
+        r#""channel-0" "digests" null null 200"#,
+        r#""127.0.0.1" "entries" 1000002 "history" 200"#,
+        r#""127.0.0.1" "entries" 1000002 null 200"#,
+        r#""127.0.0.1" "entries" 1000002 null 400"#,
+    ];
+    assert_eq!(told, expected);
 }

@@ -339,8 +339,8 @@ async fn reads_beyond_their_slots_are_not_started(place: Place) {
         |request| async { timeout(LIMIT, bench.core.handle("trial", request)).await.expect("an answer to a read") };
     let beside = async {
         until_waiting(&bench.control, 1).await;
-        let entries = CoreRequest::Entries { account: account(1), after: 0, limit: 5 };
-        let refused = [ask(entries).await, ask(CoreRequest::Heads(vec![account(1)])).await];
+        let entries = CoreRequest::Entries { account: account(1), after: 0, limit: 5, purpose: None };
+        let refused = [ask(entries).await, ask(CoreRequest::Heads { accounts: vec![account(1)], purpose: None }).await];
         bench.let_go().await;
         refused
     };

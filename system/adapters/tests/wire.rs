@@ -37,7 +37,12 @@ pub(crate) async fn ask(address: &str, line: &str, body: &str) -> Answer {
 
 /// As [`ask`], from a caller that names itself.
 pub(crate) async fn ask_as(caller: &str, address: &str, line: &str, body: &str) -> Answer {
-    read(write(address, &format!("{CALLER}: {caller}\r\n"), line, body.as_bytes()).await).await
+    ask_with(&format!("{CALLER}: {caller}\r\n"), address, line, body).await
+}
+
+/// As [`ask`], with these header lines, each ended.
+pub(crate) async fn ask_with(headers: &str, address: &str, line: &str, body: &str) -> Answer {
+    read(write(address, headers, line, body.as_bytes()).await).await
 }
 
 /// As [`ask`], with a body that is called JSON, whatever it is.

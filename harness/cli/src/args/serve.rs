@@ -5,6 +5,7 @@
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
+use bankstorm_channel::config::ChannelConfig;
 use bankstorm_core::config::CoreConfig;
 use clap::{Args, Subcommand};
 
@@ -53,6 +54,9 @@ pub(crate) struct ServeCore {
     /// Milliseconds after which another bank that has not answered is asked to cancel a transfer
     #[arg(long, default_value_t = 60_000)]
     pub(crate) outbound_expiry_ms: u64,
+    /// The file that it appends to when it was read from: who read what of which account, and what for; without it no such file is written
+    #[arg(long)]
+    pub(crate) access_log: Option<PathBuf>,
     /// Switches a protection of core's off by taking a weaker arm, such as fence=plain_read; may be repeated, docs/protections.md lists all
     #[arg(long = "unsafe", value_name = "KEY=ARM")]
     pub(crate) weaker: Vec<String>,
@@ -84,12 +88,36 @@ pub(crate) struct ServeChannel {
     /// Workers per assigned partition
     #[arg(long, default_value_t = 100, value_parser = clap::value_parser!(u32).range(1..))]
     pub(crate) workers: u32,
-    /// How records are spread over workers: serial, keyed or keyed_batched
+    /// How records are spread over workers: serial, slots, keyed or keyed_batched
     #[arg(long, default_value = "keyed_batched")]
     pub(crate) worker_mode: String,
     /// Microseconds waited once per account sync
     #[arg(long, default_value_t = 0)]
     pub(crate) sync_cost_us: u64,
+    /// Milliseconds between two questions to core for the heads of all accounts; without it the copy follows core's events
+    #[arg(long, value_parser = clap::value_parser!(u64).range(1..))]
+    pub(crate) sync_poll_ms: Option<u64>,
+    /// Where pages come from: copy or core_by_period
+    #[arg(long, default_value = "copy")]
+    pub(crate) history_source: String,
+    /// When a read asks core first: pending (a transfer of the account is in progress) or suspect (and when the copy may be behind)
+    #[arg(long, default_value = "pending")]
+    pub(crate) read_sync: String,
+    /// Milliseconds that such a read waits for core at most
+    #[arg(long, default_value_t = 300, value_parser = clap::value_parser!(u64).range(1..))]
+    pub(crate) read_budget_ms: u64,
+    /// Questions to core at once of reads and the button
+    #[arg(long, default_value_t = ChannelConfig::default().core_pulls, value_parser = at_least_one)]
+    pub(crate) core_pulls: usize,
+    /// Milliseconds between two presses of the button that ask core about one account
+    #[arg(long, default_value_t = 1_000)]
+    pub(crate) manual_every_ms: u64,
+    /// How often a record that may pass is tried before it becomes a dead letter
+    #[arg(long, default_value_t = ChannelConfig::default().attempts, value_parser = clap::value_parser!(u32).range(1..))]
+    pub(crate) attempts: u32,
+    /// Milliseconds between two looks at a stretch of heads, compared with core's
+    #[arg(long, default_value_t = 1_000, value_parser = clap::value_parser!(u64).range(1..))]
+    pub(crate) sweep_every_ms: u64,
     /// Of whom one transfer at a time is taken: user or account
     #[arg(long, default_value = "user")]
     pub(crate) guard: String,
@@ -169,6 +197,9 @@ mod tests {
             ("core", "--caller-max"),
             ("channel", "--connections"),
             ("channel", "--workers"),
+            ("channel", "--sync-poll-ms"),
+            ("channel", "--core-pulls"),
+            ("channel", "--attempts"),
         ];
         for (process, option) in options {
             serve(process, &format!("{option}=5")).expect(option);

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use bankstorm_adapters::process::{banks, channel, core};
 use bankstorm_banks::BanksConfig;
-use bankstorm_channel::config::{ChannelConfig, Guard, WorkerMode};
+use bankstorm_channel::config::{ChannelConfig, Guard, HistorySource, ReadSync, SyncMode, WorkerMode};
 use bankstorm_core::config::{CoreConfig, Deadline};
 
 use crate::args::{Serve, ServeBanks, ServeChannel, ServeCore};
@@ -31,6 +31,7 @@ async fn serve_core(options: ServeCore) -> Result<u8, CliError> {
 
 /// Core with its settings. Its connections, where nobody says how many, are what these very settings use.
 fn core_of(options: ServeCore) -> Result<core::CoreServe, CliError> {
+    let (protections, producer) = protections::of_core(&options.weaker)?;
     let config = CoreConfig {
         batch_max: options.batch_max,
         posting_slots: options.posting_slots,
@@ -39,7 +40,7 @@ fn core_of(options: ServeCore) -> Result<core::CoreServe, CliError> {
         caller_max: options.caller_max,
         deadline: deadline(&options.deadline)?,
         outbound_expiry: Duration::from_millis(options.outbound_expiry_ms),
-        protections: protections::of_core(&options.weaker)?,
+        protections,
         ..CoreConfig::default()
     };
     Ok(core::CoreServe {
@@ -47,21 +48,37 @@ fn core_of(options: ServeCore) -> Result<core::CoreServe, CliError> {
         kafka: options.kafka,
         banks_url: options.banks,
         listen: options.listen,
+        producer,
+        access_log: options.access_log,
         connections: options.connections.unwrap_or_else(|| config.connections()),
         config,
     })
 }
 
 async fn serve_channel(options: ServeChannel) -> Result<u8, CliError> {
+    let serve = channel_of(options)?;
+    channel::serve_channel(serve).await.map_err(|error| CliError::Environment(format!("channel: {error}")))?;
+    Ok(0)
+}
+
+/// A channel with its settings.
+fn channel_of(options: ServeChannel) -> Result<channel::ChannelServe, CliError> {
     let config = ChannelConfig {
         worker_mode: worker_mode(&options.worker_mode)?,
         workers: usize::try_from(options.workers).expect("a machine with at least 32 bits"),
         sync_cost: Duration::from_micros(options.sync_cost_us),
+        sync: options.sync_poll_ms.map_or(SyncMode::Events, |every| SyncMode::Poll(Duration::from_millis(every))),
+        history_source: history_source(&options.history_source)?,
+        read_budget: Duration::from_millis(options.read_budget_ms),
+        core_pulls: options.core_pulls,
+        manual_every: Duration::from_millis(options.manual_every_ms),
+        attempts: options.attempts,
+        sweep_every: Duration::from_millis(options.sweep_every_ms),
         call_limit: Duration::from_millis(options.call_limit_ms),
         validity: Duration::from_millis(options.validity_ms),
-        ..protections::of_channel(&options.weaker, guard(&options.guard)?)?
+        ..protections::of_channel(&options.weaker, guard(&options.guard)?, read_sync(&options.read_sync)?)?
     };
-    let serve = channel::ChannelServe {
+    Ok(channel::ChannelServe {
         database: options.database,
         kafka: options.kafka,
         core_url: options.core,
@@ -70,9 +87,7 @@ async fn serve_channel(options: ServeChannel) -> Result<u8, CliError> {
         visible_log: options.visible_log,
         connections: options.connections,
         config,
-    };
-    channel::serve_channel(serve).await.map_err(|error| CliError::Environment(format!("channel: {error}")))?;
-    Ok(0)
+    })
 }
 
 async fn serve_banks(options: ServeBanks) -> Result<u8, CliError> {
@@ -109,9 +124,28 @@ fn guard(word: &str) -> Result<Guard, CliError> {
 fn worker_mode(word: &str) -> Result<WorkerMode, CliError> {
     match word {
         "serial" => Ok(WorkerMode::Serial),
+        "slots" => Ok(WorkerMode::Slots),
         "keyed" => Ok(WorkerMode::Keyed),
         "keyed_batched" => Ok(WorkerMode::KeyedBatched),
-        other => Err(CliError::Usage(format!("--worker-mode {other}: accepted are serial, keyed and keyed_batched"))),
+        other => {
+            Err(CliError::Usage(format!("--worker-mode {other}: accepted are serial, slots, keyed and keyed_batched")))
+        }
+    }
+}
+
+fn history_source(word: &str) -> Result<HistorySource, CliError> {
+    match word {
+        "copy" => Ok(HistorySource::Copy),
+        "core_by_period" => Ok(HistorySource::CoreByPeriod),
+        other => Err(CliError::Usage(format!("--history-source {other}: accepted are copy and core_by_period"))),
+    }
+}
+
+fn read_sync(word: &str) -> Result<ReadSync, CliError> {
+    match word {
+        "pending" => Ok(ReadSync::Pending),
+        "suspect" => Ok(ReadSync::Suspect),
+        other => Err(CliError::Usage(format!("--read-sync {other}: accepted are pending and suspect"))),
     }
 }
 
@@ -119,8 +153,45 @@ fn worker_mode(word: &str) -> Result<WorkerMode, CliError> {
 mod tests {
     use clap::Parser;
 
-    use super::core_of;
+    use std::time::Duration;
+
+    use bankstorm_channel::ChannelConfig;
+    use bankstorm_channel::config::{HistorySource, ReadSync, SyncMode, WorkerMode};
+
+    use super::{channel_of, core_of};
     use crate::args::{Cli, Command, Serve};
+    use crate::error::CliError;
+
+    fn channel(options: &[&str]) -> Result<ChannelConfig, CliError> {
+        let own = ["--database=d", "--kafka=k", "--listen=127.0.0.1:1", "--core=c", "--instance=i", "--visible-log=v"];
+        let cli = Cli::try_parse_from(["bankstorm", "serve", "channel"].iter().chain(&own).chain(options));
+        let Command::Serve { process: Serve::Channel(options) } = cli.expect("options that are there").command else {
+            panic!("serve channel was typed")
+        };
+        channel_of(options).map(|serve| serve.config)
+    }
+
+    #[test]
+    fn a_channel_without_options_has_the_settings_that_its_documentation_names() {
+        assert_eq!(channel(&[]).expect("settings that fit"), ChannelConfig::default());
+    }
+
+    #[test]
+    fn a_channels_words_are_settings_and_others_are_told_which_are_accepted() {
+        let words = ["--worker-mode=slots", "--sync-poll-ms=5000", "--history-source=core_by_period", "--read-sync=suspect"];
+        let config = channel(&words).expect("settings that fit");
+        assert_eq!(config.worker_mode, WorkerMode::Slots);
+        assert_eq!(config.sync, SyncMode::Poll(Duration::from_secs(5)));
+        assert_eq!((config.history_source, config.read_sync), (HistorySource::CoreByPeriod, ReadSync::Suspect));
+        for (word, accepted) in [
+            ("--worker-mode=all", "serial, slots, keyed and keyed_batched"),
+            ("--history-source=core", "copy and core_by_period"),
+            ("--read-sync=off", "pending and suspect"),
+        ] {
+            let refused = channel(&[word]).expect_err(word).to_string();
+            assert!(refused.contains(accepted), "{refused}");
+        }
+    }
 
     fn connections(options: &[&str]) -> usize {
         let common = ["bankstorm", "serve", "core", "--database=d", "--kafka=k", "--listen=127.0.0.1:1"];
