@@ -6,7 +6,7 @@
 //!
 //! Written as the visible log is (`visible`): one write(2) a line to an O_APPEND file. A call that is under way at a SIGKILL has no line.
 //!
-//! Metrics: `access_write_failures_total`.
+//! Metrics: `core_access_write_failures_total`.
 
 use std::fs::{File, OpenOptions};
 use std::io::{self, Write as _};
@@ -47,10 +47,10 @@ impl AccessFile {
     }
 
     /// Opens the file for appending, and makes it where it is not there yet. Lines that could not be written count in
-    /// `access_write_failures_total` of `registry`.
+    /// `core_access_write_failures_total` of `registry`.
     pub fn create(path: &Path, registry: Registry) -> io::Result<Self> {
         let file = OpenOptions::new().create(true).append(true).open(path)?;
-        registry.count("access_write_failures_total", 0);
+        registry.count("core_access_write_failures_total", 0);
         Ok(Self(Some(Arc::new(Inner { file, registry }))))
     }
 }
@@ -89,7 +89,7 @@ impl AccessLog for AccessFile {
     fn ended(&self, begun: i64, access: &Access<'_>) {
         let Some(inner) = &self.0 else { return };
         if let Err(error) = inner.append(begun, access) {
-            inner.registry.count("access_write_failures_total", 1);
+            inner.registry.count("core_access_write_failures_total", 1);
             tracing::error!(%error, ?access, "the access log was not written: this call has no line");
         }
     }
@@ -144,7 +144,7 @@ mod tests {
         let file = AccessFile::create(Path::new("/dev/full"), registry.clone()).expect("the device opens");
         file.ended(file.begun(), &ACCESS);
         let shown = registry.render();
-        assert!(shown.contains("bankstorm_access_write_failures_total 1"), "{shown}");
+        assert!(shown.contains("bankstorm_core_access_write_failures_total 1"), "{shown}");
     }
 
     #[test]
