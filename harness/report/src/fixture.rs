@@ -338,6 +338,7 @@ pub(crate) fn input(run: RunJson) -> ReportInput {
         series,
         samples: samples(),
         scenario: Some("seed = 7\n\n[phases]\nwarm_up = \"5s\"\nmeasure = \"20s\"\n\n[[load]]\nop = \"deposit\"\nrate = \"300/s\"\n".into()),
+        arms: vec![],
         missing: vec![],
     }
 }

@@ -17,7 +17,7 @@ use crate::html::facts::{facts, system};
 use crate::html::lanes::Lane;
 use crate::stored::ReportInput;
 use crate::tables::{self, TextTable};
-use crate::words::{self, Tone, clean, count, ms, span};
+use crate::words::{self, clean, count, ms, span};
 use crate::{ReportError, explain};
 
 /// The most text of a scenario that is shown; the file itself is in the run folder.
@@ -96,6 +96,7 @@ struct Page<'a> {
     invalid: bool,
     figures: Vec<Figure>,
     seen: Vec<Seen<'a>>,
+    beside: TextTable,
     load: TextTable,
     latency: TextTable,
     during: TextTable,
@@ -105,6 +106,9 @@ struct Page<'a> {
     lanes: Vec<Lane>,
     checks: Vec<Check<'a>>,
     validity: Vec<Check<'a>>,
+    spared: TextTable,
+    drain: TextTable,
+    followed: Vec<String>,
     objectives: TextTable,
     faults: TextTable,
     faults_left_out: usize,
@@ -151,6 +155,7 @@ impl<'a> Page<'a> {
             invalid: run.validity.verdict == ValidityVerdict::Invalid,
             figures: figures(run),
             seen: seen(run),
+            beside: crate::beside::table(run, &input.arms),
             load: tables::load(run),
             latency: tables::latency(run),
             during: tables::during(run),
@@ -160,6 +165,9 @@ impl<'a> Page<'a> {
             lanes,
             checks: checks(tables::guarantee_checks(run)),
             validity: checks(tables::validity_checks(run)),
+            spared: tables::spared(run),
+            drain: tables::drain(run),
+            followed: tables::followed(run),
             objectives: tables::objectives(run),
             faults,
             faults_left_out: run.faults.len() - shown.len(),
@@ -175,17 +183,6 @@ impl<'a> Page<'a> {
             scenario: input.scenario.as_ref().map(|text| text.chars().take(SCENARIO_CHARS).collect()),
             scenario_cut: input.scenario.as_ref().is_some_and(|text| text.chars().nth(SCENARIO_CHARS).is_some()),
             repeat: format!("bankstorm run scenario.toml --env {} --seed {}", clean(&run.environment), run.seed),
-        }
-    }
-}
-
-impl Tone {
-    /// Its class in the style sheet.
-    const fn class(self) -> &'static str {
-        match self {
-            Self::Good => "good",
-            Self::Warn => "warn",
-            Self::Bad => "bad",
         }
     }
 }

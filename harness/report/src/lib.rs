@@ -8,8 +8,10 @@
 //! | [`stored`] | reads a run folder, whole or broken off, into [`ReportInput`] |
 //! | [`series`] | figures per second, from operations |
 //! | `tables`, `words` | what all formats share: rows, wording, number formats |
+//! | [`beside`] | a run and its arms |
 //! | [`terminal`], [`html`], [`markdown`], [`junit`] | one format each |
 
+pub mod beside;
 mod explain;
 #[cfg(test)]
 mod fixture;
@@ -28,7 +30,7 @@ pub use junit::junit;
 pub use markdown::markdown;
 pub use series::SecondPoint;
 pub use stored::ReportInput;
-pub use terminal::summary;
+pub use terminal::{side_by_side, summary};
 pub use words::count;
 pub use write::write_all;
 

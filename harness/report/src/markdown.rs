@@ -6,6 +6,7 @@ use std::fmt::Write as _;
 
 use bankstorm_record::run_json::ValidityVerdict;
 
+use crate::beside;
 use crate::stored::ReportInput;
 use crate::tables::{self, TextTable};
 use crate::words::{self, clean};
@@ -41,6 +42,7 @@ pub fn markdown(input: &ReportInput) -> String {
             .map(|(check, seen)| format!("**{} {}** {}", cell(&check.id), cell(&check.name), cell(seen))),
     );
     list(&mut out, "Not in the run folder", input.missing.iter().map(|gap| cell(gap)));
+    table(&mut out, "Side by side with its arms", &beside::table(run, &input.arms));
     table(&mut out, "Operations, measured phase", &tables::load(run));
     if run.validity.verdict == ValidityVerdict::Invalid {
         out.push_str("\n> The run is invalid, for the reasons above. Do not quote its latencies.\n");
@@ -61,6 +63,11 @@ pub fn markdown(input: &ReportInput) -> String {
         let _ = writeln!(out, "\n{}", cell(&parts));
     }
     table(&mut out, "Core's posting, admission to commit", &tables::posting(run));
+    table(&mut out, "Core, spared", &tables::spared(run));
+    table(&mut out, "Backlog, worked off", &tables::drain(run));
+    for told in tables::followed(run) {
+        let _ = writeln!(out, "\n{}", cell(&told));
+    }
     table(&mut out, "Objectives", &tables::objectives(run));
     for note in tables::notes(run) {
         let _ = writeln!(out, "\n{}", cell(&note));
@@ -127,7 +134,7 @@ fn folded(out: &mut String, heading: &str, checks: &TextTable) {
 }
 
 fn pipes(out: &mut String, table: &TextTable) {
-    let head: Vec<_> = table.head.iter().map(|column| column.name).collect();
+    let head: Vec<_> = table.head.iter().map(|column| cell(&column.name)).collect();
     let rule: Vec<_> = table.head.iter().map(|column| if column.number { "---:" } else { "---" }).collect();
     let _ = writeln!(out, "\n| {} |\n| {} |", head.join(" | "), rule.join(" | "));
     for row in &table.rows {

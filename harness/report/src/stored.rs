@@ -19,6 +19,7 @@ use serde::de::DeserializeOwned;
 use serde_json::Value;
 
 use crate::ReportError;
+use crate::beside::{self, Beside};
 use crate::series::{self, SecondPoint};
 
 /// Everything that a report is made from.
@@ -34,6 +35,8 @@ pub struct ReportInput {
     pub samples: Vec<SampleRow>,
     /// The resolved scenario's text.
     pub scenario: Option<String>,
+    /// Its arms, in the order of the file.
+    pub arms: Vec<Beside>,
     /// What is not in the folder or could not be read, a sentence each.
     pub missing: Vec<String>,
 }
@@ -67,7 +70,8 @@ impl ReportInput {
         samples.sort_by_key(|sample| sample.at_ms);
         let scenario = text(&folder.scenario(), "scenario text", &mut missing);
         let series = operations(folder, &run, &mut missing);
-        Ok(Self { run, machine, series, samples, scenario, missing })
+        let arms = beside::read(&run, folder, &mut missing);
+        Ok(Self { run, machine, series, samples, scenario, arms, missing })
     }
 }
 

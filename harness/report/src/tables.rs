@@ -4,13 +4,17 @@
 //! format), how figures came about (`load`, `check`).
 
 mod faults;
+mod following;
 mod objectives;
 mod posting;
+
+use std::borrow::Cow;
 
 use bankstorm_record::run_json::{CheckResult, GuaranteeVerdict, Latency, RunJson};
 use serde_json::Value;
 
 pub(crate) use self::faults::{during, faults, parts, recovery};
+pub(crate) use self::following::{drain, followed, spared};
 pub(crate) use self::objectives::{notes, objectives};
 pub(crate) use self::posting::posting;
 use crate::words::{self, Tone, count, ms};
@@ -25,12 +29,19 @@ pub(crate) struct TextTable {
 }
 
 /// A column's heading.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Column {
     /// Its text.
-    pub(crate) name: &'static str,
+    pub(crate) name: Cow<'static, str>,
     /// Aligned to the right.
     pub(crate) number: bool,
+}
+
+impl Column {
+    /// A column whose name is known at run time only.
+    pub(crate) fn of(name: &str, number: bool) -> Self {
+        Self { name: Cow::Owned(name.to_owned()), number }
+    }
 }
 
 /// A row.
@@ -51,14 +62,14 @@ impl Row {
 }
 
 fn columns(names: &[(&'static str, bool)]) -> Vec<Column> {
-    names.iter().map(|&(name, number)| Column { name, number }).collect()
+    names.iter().map(|&(name, number)| Column { name: Cow::Borrowed(name), number }).collect()
 }
 
 /// Counts per operation, measured phase.
 pub(crate) fn load(run: &RunJson) -> TextTable {
     let names = ["planned", "sent", "ok", "rejected", "failed", "unknown", "unresolved", "missed"];
     let mut head = columns(&[("operation", false)]);
-    head.extend(names.map(|name| Column { name, number: true }));
+    head.extend(names.map(|name| Column { name: Cow::Borrowed(name), number: true }));
     let rows = run.load.iter().map(|(op, c)| {
         let figures = [c.planned, c.sent, c.ok, c.rejected, c.failed, c.unknown, c.unresolved, c.missed];
         Row::plain(std::iter::once(op.clone()).chain(figures.map(count)).collect())

@@ -7,6 +7,7 @@ use bankstorm_record::folder::RunFolder;
 use bankstorm_record::run_json::{RunJson, ValidityVerdict};
 use comfy_table::{Cell, CellAlignment, ContentArrangement, Table, presets};
 
+use crate::beside;
 use crate::tables::{self, TextTable};
 use crate::words::{self, Tone, clean};
 
@@ -34,6 +35,7 @@ pub fn summary(run: &RunJson, folder: &RunFolder, colour: bool) -> String {
     out.table("Latency by part of the run (steady, fault in force, recovery)", &tables::during(run));
     out.wrapped(&tables::parts(run), INDENT);
     out.table("Core's posting, admission to commit", &tables::posting(run));
+    out.following(run);
     out.table("Objectives", &tables::objectives(run));
     for note in tables::notes(run) {
         out.wrapped(&note, INDENT);
@@ -43,6 +45,24 @@ pub fn summary(run: &RunJson, folder: &RunFolder, colour: bool) -> String {
     out.table("Faults (seconds since measuring began)", &tables::faults(&run.faults, tables::measured(run)));
     out.table("Recovery (since the heal)", &tables::recovery(run));
     out.system(run);
+    out.files(folder);
+    out.text
+}
+
+/// A run and its arms side by side, whose reports lie in `folder`.
+pub fn side_by_side(run: &RunJson, folder: &RunFolder, colour: bool) -> String {
+    let mut out = Out { text: String::new(), colour };
+    let mut missing = Vec::new();
+    let arms = beside::read(run, folder, &mut missing);
+    out.table(&format!("{} and its arms, side by side", run.scenario), &beside::table(run, &arms));
+    for beside in &arms {
+        if let Some(problem) = &beside.arm.problem {
+            out.item(&format!("{}: {problem}", beside.arm.name));
+        }
+    }
+    for gap in missing {
+        out.item(&gap);
+    }
     out.files(folder);
     out.text
 }
@@ -145,7 +165,7 @@ impl Out {
             .load_style(presets::NOTHING)
             .set_content_arrangement(ContentArrangement::Dynamic)
             .set_width(WIDTH as u16 - 1);
-        drawn.set_header(table.head.iter().map(|column| column.name));
+        drawn.set_header(table.head.iter().map(|column| clean(&column.name)));
         for row in &table.rows {
             drawn.add_row(row.cells.iter().map(|cell| Cell::new(clean(cell))));
         }
@@ -169,6 +189,15 @@ impl Out {
                 }
                 None => self.line(&format!(" {line}")),
             }
+        }
+    }
+
+    /// How the channel followed core, where the run tells anything of it.
+    fn following(&mut self, run: &RunJson) {
+        self.table("Core, spared", &tables::spared(run));
+        self.table("Backlog, worked off", &tables::drain(run));
+        for told in tables::followed(run) {
+            self.wrapped(&told, INDENT);
         }
     }
 

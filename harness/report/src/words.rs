@@ -15,6 +15,17 @@ pub(crate) enum Tone {
     Bad,
 }
 
+impl Tone {
+    /// Its class in the page's style sheet.
+    pub(crate) const fn class(self) -> &'static str {
+        match self {
+            Self::Good => "good",
+            Self::Warn => "warn",
+            Self::Bad => "bad",
+        }
+    }
+}
+
 /// The word of a validity verdict, and its tone.
 pub(crate) const fn validity(verdict: ValidityVerdict) -> (&'static str, Tone) {
     match verdict {
