@@ -17,6 +17,7 @@ pub mod atomic;
 pub mod check;
 pub mod conserve;
 pub mod converge;
+pub mod core_cost;
 pub mod deadlock;
 pub mod dense;
 pub mod depth;

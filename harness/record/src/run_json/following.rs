@@ -1,6 +1,6 @@
 //! What a run shows of how the channel follows core: what core was spared, how deep pages were, how a backlog was worked off; and its arms.
 //!
-//! In: evidence and samples. Out: the records below. Elsewhere: how they are reckoned (`check::{spared, depth, drain}`), how they are shown
+//! In: evidence and samples. Out: the records below. Elsewhere: how they are reckoned (`check::{core_cost, depth, drain}`), how they are shown
 //! (`report`).
 
 use std::collections::BTreeMap;
