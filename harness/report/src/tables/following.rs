@@ -1,6 +1,6 @@
 //! How the channel followed core: what core was spared, how deep pages compare, how a backlog was worked off.
 //!
-//! In: `run.json`. Out: tables, and a sentence each. Elsewhere: how the figures are reckoned (`check::{spared, depth, drain}`).
+//! In: `run.json`. Out: tables, and a sentence each. Elsewhere: how the figures are reckoned (`check::{core_cost, depth, drain}`).
 
 use bankstorm_record::run_json::{DrainRecord, RunJson, SparedPart};
 
