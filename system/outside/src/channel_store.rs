@@ -438,8 +438,7 @@ pub trait ChannelTx: Send + 'static {
         wait: Duration,
     ) -> impl Future<Output = Result<Locked, StoreError>> + Send {
         async move {
-            let refused =
-                if fence.held.is_empty() { Vec::new() } else { self.fence(fence.topic, fence.held).await? };
+            let refused = if fence.held.is_empty() { Vec::new() } else { self.fence(fence.topic, fence.held).await? };
             let (rows, transfers) = self.lock_both(accounts, mode, transfers, wait).await?;
             Ok(Locked { refused, rows, transfers })
         }

@@ -4,11 +4,14 @@
 //! makes of these promises.
 //!
 //! Each case has accounts, transfers and guards of its own, so that a fixture may give one and the same store to all of them, also at the
-//! same time; but for the cases of what is due, each of which is alone in its store.
+//! same time; but for the cases of what is due, dirty or dead, each of which is alone in its store.
 
 mod due;
 mod guards;
+mod letters;
 mod locks;
+mod marks;
+mod owners;
 mod pages;
 mod transfers;
 mod writes;
@@ -88,6 +91,18 @@ pub fn cases<F: ChannelStoreFixture>() -> Vec<Case<F>> {
         pages::a_page_and_its_head_are_of_one_moment,
         pages::a_page_names_open_transfers_of_its_account_oldest_first,
         pages::a_page_never_lists_as_pending_what_it_shows,
+        pages::pages_by_number_count_rows,
+        owners::a_fence_refuses_lower_generations_than_the_owners,
+        owners::owning_never_lowers,
+        owners::r15_a_new_owner_waits_for_advances_under_way_and_none_comes_later,
+        owners::owning_waits_for_nobody_elses_partitions,
+        owners::a_fence_behind_a_new_owner_reads_him,
+        owners::a_fence_and_locks_are_the_first_and_then_the_second,
+        marks::marks_are_read_with_the_lock_and_on_the_page,
+        marks::marks_are_written_with_the_rest_or_not_at_all,
+        marks::marking_dirty_takes_no_hole_away_and_makes_no_row,
+        marks::marking_dirty_waits_for_whoever_holds_the_row,
+        marks::heads_of_a_stretch_come_in_order_up_to_a_limit,
         transfers::a_new_transfer_is_pending_once_it_is_committed,
         transfers::a_dropped_opening_leaves_nothing,
         transfers::an_id_that_stands_is_existing_whatever_it_comes_with,
@@ -115,6 +130,13 @@ pub fn cases<F: ChannelStoreFixture>() -> Vec<Case<F>> {
         due::a_postponed_transfer_is_due_later,
         due::terminal_ones_are_never_due,
         due::a_transfer_that_is_locked_holds_up_no_taker,
+        marks::dirty_accounts_come_in_order_from_a_number_up_to_a_limit,
+        letters::a_letter_is_kept_once_per_offset,
+        letters::letters_are_kept_with_the_rest_or_not_at_all,
+        letters::a_move_closes_what_the_account_has_reached,
+        letters::letters_are_taken_oldest_first_once_in_a_lease,
+        letters::two_takers_of_letters_never_get_the_same,
+        letters::letters_that_were_overtaken_close_and_marks_go_with_the_last_of_an_account,
     ]);
     cases
 }

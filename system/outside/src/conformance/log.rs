@@ -60,6 +60,7 @@ pub fn cases<F: LogFixture>() -> Vec<Case<F>> {
         groups::groups_do_not_see_each_others_commits,
         groups::a_reader_that_falls_behind_gets_every_record_once_and_in_order,
         groups::two_members_share_partitions_and_each_record_reaches_one,
+        groups::every_rebalance_is_told_with_its_generation_to_those_who_keep_their_partitions,
         groups::a_drain_and_commit_inside_the_revocation_holds,
         groups::a_dropped_member_loses_its_partitions,
         groups::a_commit_for_a_partition_of_another_is_refused,

@@ -33,6 +33,25 @@ pub(super) async fn pages_are_slices_by_serial<S: ChannelStore>(store: S) {
     }
 }
 
+/// P28: what lands between two pages shifts the second one.
+pub(super) async fn pages_by_number_count_rows<S: ChannelStore>(store: S) {
+    let [no, unknown] = [0, 1].map(|index| account(26, index));
+    advance(&store, &[(no, 0, 10)]).await;
+    let serials = async |skip, limit| -> Vec<Seq> {
+        let page = store.page_at(no, skip, limit).await.expect("read").expect("the account is there");
+        page.items.iter().map(|entry| entry.seq).collect()
+    };
+    assert_eq!(serials(0, 3).await, [10, 9, 8]);
+    assert_eq!(serials(3, 3).await, [7, 6, 5]);
+    assert_eq!(serials(9, 3).await, [1]);
+    assert_eq!(serials(10, 3).await, [0; 0]);
+    advance(&store, &[(no, 10, 12)]).await;
+    assert_eq!(serials(3, 3).await, [9, 8, 7], "two rows that were on the page above come again");
+    let page = store.page_at(no, 12, 3).await.expect("read").expect("the account is there");
+    assert_eq!((page.head, page.items), (head(no, 12), Vec::new()));
+    assert_eq!(store.page_at(unknown, 0, 3).await, Ok(None));
+}
+
 pub(super) async fn a_page_and_its_head_are_of_one_moment<S: ChannelStore>(store: S) {
     let no = account(23, 0);
     advance(&store, &[(no, 0, 1)]).await;

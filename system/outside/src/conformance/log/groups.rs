@@ -110,6 +110,27 @@ pub(super) async fn two_members_share_partitions_and_each_record_reaches_one<F: 
     producer.discard().await;
 }
 
+/// D36: whoever keeps its partitions hears of the new generation too, or its advances would be taken for a former owner's.
+pub(super) async fn every_rebalance_is_told_with_its_generation_to_those_who_keep_their_partitions<F: LogFixture>(
+    fixture: Arc<F>,
+) {
+    let (log, topic) = (fixture.log(), fixture.topic(1).await);
+    let mut first = Member::join(&log, &topic, &topic, OnRevoke::Acknowledge).await;
+    first.until("the partition", |member| member.owned.len() == 1).await;
+    let alone = first.generation().expect("the log tells generations");
+
+    let mut second = Member::join(&log, &topic, &topic, OnRevoke::Acknowledge).await;
+    let same = |a: &Member<_>, b: &Member<_>| a.generation() == b.generation() && a.owned.len() + b.owned.len() == 1;
+    both(&mut first, &mut second, "one generation of both", same).await;
+    let shared = first.generation().expect("the log tells generations");
+    assert!(shared > alone, "generation {shared} after {alone}");
+
+    second.consumer.close().await;
+    let left = |member: &Member<_>| member.generation() > Some(shared) && member.owned.len() == 1;
+    first.until("a generation without the one who left", left).await;
+    first.consumer.close().await;
+}
+
 pub(super) async fn a_drain_and_commit_inside_the_revocation_holds<F: LogFixture>(fixture: Arc<F>) {
     const RECORDS: usize = 80;
     let (log, topic) = (fixture.log(), fixture.topic(PARTITIONS).await);

@@ -25,6 +25,8 @@ pub(super) struct Member<C> {
     pub(super) seen: Vec<Record>,
     /// Partitions in the order in which they were revoked.
     pub(super) revoked: Vec<i32>,
+    /// The generations that it was told, one per assignment.
+    pub(super) generations: Vec<i32>,
     on_revoke: OnRevoke,
 }
 
@@ -36,13 +38,28 @@ impl<C: EventConsumer> Member<C> {
         on_revoke: OnRevoke,
     ) -> Self {
         let consumer = log.consumer(group, &[topic]).await.expect("a member can be made");
-        Self { consumer, owned: BTreeSet::new(), seen: Vec::new(), revoked: Vec::new(), on_revoke }
+        Self {
+            consumer,
+            owned: BTreeSet::new(),
+            seen: Vec::new(),
+            revoked: Vec::new(),
+            generations: Vec::new(),
+            on_revoke,
+        }
     }
 
     /// Takes one event in.
     pub(super) async fn take(&mut self, event: ConsumerEvent) {
         match event {
             ConsumerEvent::Assigned(assignment) => {
+                if let Some(generation) = assignment.generation {
+                    let before = self.generations.last().copied();
+                    assert!(
+                        before.is_none_or(|before| before < generation),
+                        "generation {generation} after {before:?}"
+                    );
+                    self.generations.push(generation);
+                }
                 for at in assignment.partitions {
                     assert!(self.owned.insert(at.partition), "partition {} was assigned twice", at.partition);
                 }
@@ -83,6 +100,11 @@ impl<C: EventConsumer> Member<C> {
             let event = next.unwrap_or_else(|_| panic!("limit of {LIMIT:?} hit while waiting for: {what}"));
             self.take(event.expect("the consumer is of use")).await;
         }
+    }
+
+    /// The generation of which it is, as far as it knows.
+    pub(super) fn generation(&self) -> Option<i32> {
+        self.generations.last().copied()
     }
 
     /// Commits everything that was seen.
