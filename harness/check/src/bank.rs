@@ -195,6 +195,7 @@ impl Bank {
             instance: format!("channel-{}", account % 2),
             txid: journal_id,
             commit: Some(journal_id),
+            committed_us: None,
         });
     }
 

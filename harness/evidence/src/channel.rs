@@ -101,6 +101,7 @@ async fn journal(database: &Database, folder: &RunFolder, evidence: &mut Evidenc
                 instance: row.try_get(9)?,
                 txid: row.try_get(10)?,
                 commit: row.try_get(11)?,
+                ..ApplyJournalRow::default()
             })
         })
         .await

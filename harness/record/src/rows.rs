@@ -211,6 +211,9 @@ pub struct ApplyJournalRow {
     pub txid: i64,
     /// The place of its commit, comparable with [`ChannelTransferRow::settled_commit`]. Absent where the database does not keep it.
     pub commit: Option<i64>,
+    /// The moment at which its commit took effect, as wall time, where it is known to the microsecond: in a model. What a server stamps
+    /// comes before a stalled commit ends.
+    pub committed_us: Option<i64>,
 }
 
 /// `evidence/visible`, sorted by (account, to_seq, at_ns): what became visible when (D44).

@@ -231,6 +231,7 @@ parquet_row!(ApplyJournalRow = "apply_journal" {
     instance: String,
     txid: i64,
     commit: Option<i64> = None,
+    committed_us: Option<i64> = None,
 });
 
 parquet_row!(VisibleRow = "visible" {

@@ -1,8 +1,9 @@
 //! What is left of a world, as the rows that checkers read.
 //!
 //! In: a bank that has come to rest, what customers know. Out: a [`MemorySource`], sorted as `record::rows` says. Elsewhere: rows of
-//! transfers (`evidence::transfers`), the same rows of real runs (`harness/evidence`), the checkers (`check`).
+//! transfers (`evidence::transfers`) and of how copies follow core (`evidence::following`), the same rows of real runs (`harness/evidence`), the checkers (`check`).
 
+mod following;
 mod transfers;
 
 use bankstorm_contracts::event::{self, ENTRIES_TOPIC};
@@ -28,7 +29,12 @@ pub(crate) fn collect(bank: &Bank, ledger: &Ledger, born: Instant, deadlocks: [u
     channel(bank, &mut source);
     source.channel_transfers = transfers::in_channel(bank);
     source.bank_network = transfers::abroad(bank);
-    source.topic = topic(bank);
+    source.core_access = following::core_access(bank, born);
+    source.syncs = ledger.syncs();
+    source.dead_letters = following::dead_letters(bank);
+    source.dead_letter_topic = following::dead_letter_topic(bank, born);
+    source.group_commits = following::group_commits(bank, born);
+    source.topic = topic(bank, born);
     source.visible = visible(bank, born);
     source.databases = databases(bank, ledger.now_ns(), deadlocks);
     source
@@ -128,16 +134,17 @@ fn core_entry(leg: &Leg) -> CoreEntryRow {
 
 fn channel(bank: &Bank, source: &mut MemorySource) {
     bank.channel_store.with(|data| {
-        source.channel_entries = data.entries.values().map(channel_entry).collect();
+        source.channel_entries = data.entries.values().chain(&data.doubled).map(channel_entry).collect();
         let accounts = data.heads.values().map(|head| ChannelAccountRow {
             account: head.account.get(),
             last_seq: head.seq,
             balance: head.balance.get(),
-            dirty: false,
+            dirty: data.marks_of(head.account).dirty,
         });
         source.channel_accounts = accounts.collect();
         source.apply_journal = data.journal.iter().zip(1..).map(journal_row).collect();
     });
+    source.channel_entries.sort_by_key(|row| (row.account, row.seq));
     source.apply_journal.sort_by_key(|row| (row.account, row.journal_id));
 }
 
@@ -157,6 +164,7 @@ fn journal_row((StoredLine { line, stored_by, commit }, journal_id): (&StoredLin
         instance: "channel".to_owned(),
         txid: number(*stored_by),
         commit: Some(number(*commit)),
+        ..ApplyJournalRow::default()
     }
 }
 
@@ -172,9 +180,9 @@ fn channel_entry(entry: &Entry) -> ChannelEntryRow {
     }
 }
 
-fn topic(bank: &Bank) -> Vec<TopicRow> {
+fn topic(bank: &Bank, born: Instant) -> Vec<TopicRow> {
     let mut rows = Vec::new();
-    for record in bank.log.records(ENTRIES_TOPIC) {
+    for (record, at) in bank.log.records(ENTRIES_TOPIC).into_iter().zip(bank.log.appended_at(ENTRIES_TOPIC)) {
         // What core publishes can be read, or it is a bug that T1 sees as a lost record.
         let Ok(entry) = event::decode(&record.value) else { continue };
         rows.push(TopicRow {
@@ -186,7 +194,7 @@ fn topic(bank: &Bank) -> Vec<TopicRow> {
             transfer: entry.transfer.0.as_u128(),
             amount: entry.amount.get(),
             balance_after: entry.balance_after.get(),
-            timestamp_us: 0,
+            timestamp_us: following::wall_us(born, at),
         });
     }
     rows.sort_by_key(|row| (row.partition, row.record_offset));

@@ -221,6 +221,7 @@ fn rows_of_the_channel_and_the_topic_come_back() {
         instance: word(),
         txid: any::<i64>(),
         commit: of(any::<i64>()),
+        committed_us: of(any::<i64>()),
     }));
     check(rows_of!(TopicRow {
         partition: any::<i32>(),
