@@ -150,12 +150,13 @@ pub enum Skew {
 #[derive(Clone, Debug, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Fault {
-    /// What is done: `node.kill`, `node.pause` or `node.restart`.
+    /// What is done: `node.kill`, `node.pause`, `node.restart`, or `node.storm`, which stands for many of these at random.
     #[schemars(schema_with = "crate::schema::fault_kind")]
     pub kind: String,
-    /// To which node: `core`, `channel-0`, `banks`, `postgres-core`, `postgres-channel`, `kafka-1` ..
+    /// To which node: `core`, `channel-0`, `banks`, `postgres-core`, `postgres-channel`, `kafka-1` .. A storm's are several: `channel-*`.
     pub place: String,
-    /// When: this long after the measured phase began, a second at least. Exactly one of `at` and `nth` is given.
+    /// When: this long after the measured phase began, a second at least. Exactly one of `at` and `nth` is given; a storm begins after
+    /// `every` without it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub at: Option<DurationText>,
     /// When: once this many operations were sent, warm-up included; not before the measured phase is a second old.
@@ -164,6 +165,9 @@ pub struct Fault {
     /// For how long, and until load ends at most: `node.pause` needs it, `node.kill` lasts until the heal phase without it, `node.restart` refuses it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub lasts: Option<DurationText>,
+    /// Of a storm: from one strike to the next.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub every: Option<DurationText>,
 }
 
 /// Images of the containers, each `name:tag`; the environment's own unless given. Without containers they are not used.

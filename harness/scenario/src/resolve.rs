@@ -6,6 +6,7 @@
 mod faults;
 mod load;
 mod objectives;
+mod storm;
 mod system;
 
 use std::time::Duration;
@@ -57,11 +58,12 @@ pub fn resolve(file: &File, stem: &str, seed: Option<u64>) -> Result<Scenario, R
     let system = system::system(&file.system)?;
     let accounts = accounts(&file.accounts)?;
     receivers(&accounts, &load)?;
-    let faults = faults::resolve(&file.fault, &phases, &load, &system)?;
+    let seed = seed_of(seed, file.seed)?;
+    let faults = faults::resolve(&file.fault, &phases, &load, &system, seed)?;
     Ok(Scenario {
         name,
         about: file.about.clone().unwrap_or_default(),
-        seed: seed_of(seed, file.seed)?,
+        seed,
         banks: system::banks(&file.banks)?,
         accounts,
         images: images(&file.images)?,

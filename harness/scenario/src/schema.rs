@@ -27,8 +27,9 @@ pub(crate) fn arm_set(_: &mut SchemaGenerator) -> Schema {
 
 /// The words of the catalogue.
 pub(crate) fn fault_kind(_: &mut SchemaGenerator) -> Schema {
-    let kinds: Vec<Value> =
-        Kind::ALL.iter().map(|kind| json!({ "const": kind.word(), "description": kind.entry().about })).collect();
+    let kind = |word: &str, about: &str| json!({ "const": word, "description": about });
+    let storm = kind("node.storm", "many kills, pauses and restarts of random nodes, drawn from the seed");
+    let kinds: Vec<Value> = Kind::ALL.iter().map(|one| kind(one.word(), one.entry().about)).chain([storm]).collect();
     json_schema!({ "type": "string", "oneOf": kinds })
 }
 

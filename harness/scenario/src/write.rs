@@ -186,6 +186,7 @@ fn fault_of(fault: &Fault) -> file::Fault {
         at,
         nth,
         lasts: fault.lasts.map(DurationText),
+        every: None,
     }
 }
 

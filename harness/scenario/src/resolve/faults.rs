@@ -9,7 +9,7 @@ use bankstorm_faults::catalogue::Lasts;
 use bankstorm_faults::plan::{Fault, Kind, Trigger};
 
 use super::load::planned_operations;
-use super::{Refusal, seconds, span};
+use super::{Refusal, seconds, span, storm};
 use crate::error::nearest;
 use crate::file;
 use crate::resolved::{Load, Phases, System};
@@ -36,28 +36,47 @@ pub(super) fn resolve(
     phases: &Phases,
     load: &[Load],
     system: &System,
+    seed: u64,
 ) -> Result<Vec<Fault>, Refusal> {
-    if typed.len() > FAULTS_MAX {
-        let message = format!("has {} entries; accepted are {FAULTS_MAX} at most", typed.len());
-        return Err(Refusal::new("fault", message));
-    }
     let around = Around {
         phases: phases.clone(),
         rate_per_s: load.iter().filter(|load| load.window.is_none()).map(|load| load.rate_per_s).sum(),
         operations: planned_operations(load, phases),
         places: system.places(),
     };
-    let faults: Vec<Fault> =
-        typed.iter().enumerate().map(|(index, typed)| fault(index, typed, &around)).collect::<Result<_, _>>()?;
-    overlaps(&faults)?;
+    let mut spread: Vec<(usize, file::Fault)> = Vec::new();
+    for (index, one) in typed.iter().enumerate() {
+        if storm::is_storm(one) {
+            let drawn = storm::faults(index, one, &around.places, around.phases.measure, seed)?;
+            spread.extend(drawn.into_iter().map(|fault| (index, fault)));
+        } else {
+            spread.push((index, one.clone()));
+        }
+    }
+    if spread.len() > FAULTS_MAX {
+        let message =
+            format!("has {} entries, those of storms included; accepted are {FAULTS_MAX} at most", spread.len());
+        return Err(Refusal::new("fault", message));
+    }
+    let faults = spread.iter().enumerate().map(|(number, (index, typed))| {
+        let fault = fault(*index, typed, &around)?;
+        Ok(Fault { id: format!("fault-{number}"), ..fault })
+    });
+    let faults: Vec<Fault> = faults.collect::<Result<_, Refusal>>()?;
+    let indices: Vec<usize> = spread.iter().map(|(index, _)| *index).collect();
+    overlaps(&faults, &indices)?;
     Ok(faults)
 }
 
 fn fault(index: usize, typed: &file::Fault, around: &Around) -> Result<Fault, Refusal> {
     let kind = Kind::from_word(&typed.kind).ok_or_else(|| Refusal {
-        help: Some(nearest(&typed.kind, &Kind::ALL.map(Kind::word))),
+        help: Some(nearest(&typed.kind, &words())),
         ..Refusal::new(format!("fault.{index}.kind"), format!("is \"{}\"", typed.kind))
     })?;
+    if typed.every.is_some() {
+        let message = format!("is not accepted by {}, which strikes once: leave it out", typed.kind);
+        return Err(Refusal::new(format!("fault.{index}.every"), message));
+    }
     if !around.places.contains(&typed.place) {
         let places: Vec<&str> = around.places.iter().map(String::as_str).collect();
         let message = format!("is \"{}\", which this scenario does not have", typed.place);
@@ -73,6 +92,11 @@ fn fault(index: usize, typed: &file::Fault, around: &Around) -> Result<Fault, Re
     };
     ends_under_load(index, &fault, around.phases.measure)?;
     Ok(fault)
+}
+
+/// Every kind that may be typed.
+fn words() -> Vec<&'static str> {
+    Kind::ALL.into_iter().map(Kind::word).chain([storm::KIND]).collect()
 }
 
 fn trigger(index: usize, typed: &file::Fault, around: &Around) -> Result<Trigger, Refusal> {
@@ -152,14 +176,15 @@ fn lasts(index: usize, typed: &file::Fault, kind: Kind) -> Result<Option<Duratio
     }
 }
 
-/// A place takes one fault at a time. Only what is known before the run can be refused: when an `nth` fires is not.
-fn overlaps(faults: &[Fault]) -> Result<(), Refusal> {
+/// A place takes one fault at a time; `indices` are the faults' places in the file. Only what is known before the run can be refused: when an `nth` fires is not.
+fn overlaps(faults: &[Fault], indices: &[usize]) -> Result<(), Refusal> {
     for (index, later) in faults.iter().enumerate() {
         for (before, earlier) in faults[..index].iter().enumerate().filter(|(_, earlier)| earlier.place == later.place)
         {
             let (Trigger::At(a), Trigger::At(b)) = (earlier.trigger, later.trigger) else { continue };
             let apart = if a < b { end(earlier, a) <= b } else { b < a && end(later, b) <= a };
             if !apart {
+                let [index, before] = [indices[index], indices[before]];
                 let message = format!(
                     "({}) overlaps fault.{before} ({}) on {}; accepted is one after the other",
                     window(later, b),

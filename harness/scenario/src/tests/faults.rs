@@ -47,7 +47,7 @@ fn unknown_kinds_and_places_are_listed() {
        |
     15 | kind = "node.kil"
        |        ^^^^^^^^^^
-    help: did you mean `node.kill`? accepted here: `node.kill`, `node.pause`, `node.restart`
+    help: did you mean `node.kill`? accepted here: `node.kill`, `node.pause`, `node.restart`, `node.storm`
     "#);
     assert_snapshot!(refused(&with(&[KILL]), &["fault.0.place=channel-2"]), @r#"
     --set fault.0.place=channel-2: fault.0.place is "channel-2", which this scenario does not have
@@ -159,4 +159,71 @@ fn a_place_takes_one_fault_after_the_other() {
     }
     let elsewhere = KILL.replace("channel-0", "channel-1");
     assert_eq!(accepted(&with(&[KILL, &elsewhere]), &[]).faults.len(), 2);
+}
+
+const STORM: &str = "kind = \"node.storm\"\nplace = \"channel-*\"\nevery = \"2s\"";
+
+/// Four channels and a minute.
+fn storm(sets: &[&str]) -> crate::Scenario {
+    let sets: Vec<&str> =
+        ["system.channel_instances=4", "phases.measure=1m"].into_iter().chain(sets.iter().copied()).collect();
+    accepted(&with(&[STORM]), &sets)
+}
+
+#[test]
+fn a_storm_is_many_faults_that_its_seed_draws() {
+    let drawn = storm(&[]).faults;
+    assert!(drawn.len() >= 15, "{drawn:#?}");
+    assert_eq!(storm(&[]).faults, drawn, "the same seed draws the same");
+    assert_ne!(storm(&["seed=99"]).faults, drawn);
+    assert!(Kind::ALL.into_iter().all(|kind| drawn.iter().any(|fault| fault.kind == kind)), "{drawn:#?}");
+    let ids: Vec<String> = (0..drawn.len()).map(|n| format!("fault-{n}")).collect();
+    assert!(drawn.iter().map(|fault| &fault.id).eq(&ids), "{drawn:#?}");
+}
+
+#[test]
+fn a_storm_leaves_half_of_its_nodes_alone_and_each_the_time_to_come_back() {
+    for seed in 0..50 {
+        let drawn = storm(&[&format!("seed={seed}")]).faults;
+        let spans: Vec<(Duration, Duration, &str)> = drawn
+            .iter()
+            .map(|fault| {
+                let Trigger::At(at) = fault.trigger else { panic!("{fault:?}") };
+                (
+                    at,
+                    at + fault.lasts.map_or(Duration::from_secs(5), |lasts| lasts + Duration::from_secs(3)),
+                    &*fault.place,
+                )
+            })
+            .collect();
+        for (at, end, place) in &spans {
+            assert!(place.starts_with("channel-") && *end <= Duration::from_secs(60), "{drawn:#?}");
+            let away = spans.iter().filter(|(from, until, _)| from <= at && at < until).count();
+            assert!(away <= 2, "seed {seed}: {away} away at {at:?}: {drawn:#?}");
+            let same = spans.iter().filter(|(from, until, other)| from <= at && at < until && other == place).count();
+            assert_eq!(same, 1, "seed {seed}: {drawn:#?}");
+        }
+    }
+}
+
+#[test]
+fn a_stored_storm_is_the_faults_that_it_drew() {
+    let scenario = storm(&[]);
+    let again = crate::parse("t.toml", &scenario.to_toml(), &[], None).unwrap_or_else(|error| panic!("{error}"));
+    assert_eq!(again.faults, scenario.faults);
+}
+
+#[test]
+fn a_storm_that_cannot_be_says_why() {
+    for (lines, said) in [
+        ("kind = \"node.storm\"\nplace = \"channel-*\"", "has no `every`"),
+        ("kind = \"node.storm\"\nplace = \"core\"\nevery = \"2s\"", "means 1 of the scenario's nodes"),
+        ("kind = \"node.storm\"\nplace = \"channel-*\"\nevery = \"1ms\"", "accepted are \"1s\" to \"10m\""),
+        ("kind = \"node.storm\"\nplace = \"channel-*\"\nevery = \"2s\"\nlasts = \"1s\"", "draws its own"),
+        ("kind = \"node.storm\"\nplace = \"channel-*\"\nevery = \"9s\"", "never strikes"),
+        ("kind = \"node.kill\"\nplace = \"channel-0\"\nat = \"2s\"\nevery = \"1s\"", "which strikes once"),
+    ] {
+        let refused = crate::parse("t.toml", &with(&[lines]), &[], None).expect_err(lines).to_string();
+        assert!(refused.contains(said), "{lines}: {refused}");
+    }
 }
