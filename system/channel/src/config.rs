@@ -2,105 +2,18 @@
 //!
 //! In: a scenario's `[system]` values. Out: [`ChannelConfig`]. Elsewhere: pool sizes and addresses (`adapters::process`).
 
+mod copying;
+mod transfers;
+
 use std::time::Duration;
 
-use bankstorm_contracts::channel_api::SubmitTransfer;
 use bankstorm_contracts::core_api::VALIDITY_MS;
-use bankstorm_outside::channel_store::Clock;
-use bankstorm_outside::process::WallClock;
 
-/// How a partition's records are worked off.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum WorkerMode {
-    /// One record after the other, one transaction each: the talk's start.
-    Serial,
-    /// A queue per account; a worker drains one account's queue into one transaction.
-    Keyed,
-    /// As `Keyed`, and what is ready across accounts while all transactions are busy shares the next one. Nobody waits for a batch to
-    /// fill.
-    KeyedBatched,
-}
-
-/// What may have one transfer in progress only (A5, D8), and what sees to it (P7).
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Guard {
-    /// A customer, whatever account of his pays: by a unique index.
-    #[default]
-    User,
-    /// An account: by the same index.
-    Account,
-    /// P7 off: nothing may; transfers do not stand in each other's way.
-    None,
-    /// P7 off, second arm: an account, by a look at its open transfers before the insert. Two that look at the same moment both see none.
-    CheckThenInsert,
-}
-
-impl Guard {
-    /// The key that no other open transfer may have; `None` guards nothing. The one place that decides it (P7).
-    pub const fn key(self, submit: &SubmitTransfer) -> Option<i64> {
-        match self {
-            Self::User => Some(submit.user.0),
-            Self::Account => Some(submit.from.get()),
-            Self::None | Self::CheckThenInsert => None,
-        }
-    }
-
-    /// Whether open transfers are looked at before one is stored.
-    pub const fn looks(self) -> bool {
-        matches!(self, Self::CheckThenInsert)
-    }
-}
-
-/// Who asks core about transfers without a verdict (P8).
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Polling {
-    /// Every instance.
-    #[default]
-    On,
-    /// P8 off: nobody. What neither its answer nor its event settles stays open.
-    Off,
-}
-
-/// How a transfer is completed in the copy (A6). Decided in `advance` (P31).
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Settling {
-    /// In the transaction that stores its row.
-    #[default]
-    OneTransaction,
-    /// P31 off: in one of its own; its row is stored in the next.
-    Two,
-}
-
-/// By whose clock it is decided when the poller may ask for a transfer.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum DueClock {
-    /// The channel's database's: one for all instances, and it survives their restarts (D31).
-    #[default]
-    Database,
-    /// P29 off: this process's, of which every instance has another, and which may be set.
-    Process,
-}
-
-impl DueClock {
-    /// What the store is told; `wall` is this process's clock. The one place that decides it (P29).
-    pub fn now(self, wall: &impl WallClock) -> Clock {
-        match self {
-            Self::Database => Clock::Database,
-            Self::Process => Clock::Given(wall.now()),
-        }
-    }
-}
-
-/// What core's answer "not started" makes of a transfer (D41). A request that never went out has failed in any case.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum NotStarted {
-    /// It has failed, for good, and the customer may send anew at once. Right as long as nothing on the way to core repeats requests: the
-    /// other copy may be posted.
-    Final,
-    /// Nothing: the transfer stays open until core has fenced it off (D32). Right on any network; the customer waits for the poller.
-    #[default]
-    Fenced,
-}
+pub use copying::{
+    Applying, Cursor, DeadLetters, Gaps, GenerationFence, HistorySource, HoleMarker, Offsets, ReadSync, Redriving, Retrying,
+    SlotHash, Sweeping, SyncMode, SyncWrites, WorkerMode,
+};
+pub use transfers::{DueClock, Guard, NotStarted, Polling, Settling};
 
 /// A channel's settings.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -109,8 +22,10 @@ pub struct ChannelConfig {
     pub group: String,
     /// How records are worked off. Default [`WorkerMode::KeyedBatched`].
     pub worker_mode: WorkerMode,
-    /// Accounts in work at once per assigned partition (D42). Default 100; `Serial` always has one.
+    /// Accounts (or slots) in work at once per assigned partition (D42). Default 100; `Serial` always has one.
     pub workers: usize,
+    /// Which slot an account has, in [`WorkerMode::Slots`]. Default [`SlotHash::Independent`].
+    pub slot_hash: SlotHash,
     /// Waited once per account sync, before the transaction, holding neither connection nor lock (D42). Default 0.
     pub sync_cost: Duration,
     /// Advance transactions open at once in this process (D15). Must leave the pool connections for reads. At most half of them, and
@@ -183,6 +98,71 @@ pub struct ChannelConfig {
     pub poll_retry_first: Duration,
     /// Longest such pause. Default 5 s.
     pub poll_retry_most: Duration,
+    /// Where pages come from. Default [`HistorySource::Copy`].
+    pub history_source: HistorySource,
+    /// How the copy hears of news. Default [`SyncMode::Events`].
+    pub sync: SyncMode,
+    /// When a read asks core first. Default [`ReadSync::Pending`].
+    pub read_sync: ReadSync,
+    /// Whether the button asks core. Default true.
+    pub manual_sync: bool,
+    /// How a page goes on. Default [`Cursor::Keyset`].
+    pub cursor: Cursor,
+    /// Longest wait of a read for core before it answers with what it has. Default 300 ms.
+    pub read_budget: Duration,
+    /// Time for one pull from core, over however many chunks; what was pulled by then stands. Each call has a limit of its own beside it, so
+    /// that a pull may end a call later. Default 2 s.
+    pub pull_limit: Duration,
+    /// Pulls in a row that core gave no answer after which none is begun for a while (D4). Default 5.
+    pub breaker_after: u32,
+    /// How long none is begun then; after it one is, and the others when that one was answered. Default 1 s.
+    pub breaker_rest: Duration,
+    /// Longest wait of somebody who pressed the button. Default 1 s.
+    pub manual_budget: Duration,
+    /// Pulls for reads and the button at once in this process; a read that finds no place answers with what it has. Default 8.
+    pub core_pulls: usize,
+    /// Shortest time between two syncs of one account by hand in this process. Default 1 s.
+    pub manual_every: Duration,
+    /// Whether copies are compared with core though nothing says that they are behind. Default [`Sweeping::On`].
+    pub sweeping: Sweeping,
+    /// Time between the sweep's looks, each at one stretch of accounts and at those marked dirty. Default 1 s.
+    pub sweep_every: Duration,
+    /// What tells this instance's sweep from others': they begin at different accounts. 0, the default, begins at the first.
+    pub sweep_salt: u64,
+    /// Most accounts of one look, and most that it pulls. Default 1,000.
+    pub sweep_accounts: u32,
+    /// What a record above the next serial means. Default [`Gaps::Fill`].
+    pub gaps: Gaps,
+    /// Whether the copy's serial decides what is appended. Default [`Applying::SeqConditional`].
+    pub applying: Applying,
+    /// Against which head pulled entries are planned. Default [`SyncWrites::CompareAndSet`].
+    pub sync_writes: SyncWrites,
+    /// Which offset is committed. Default [`Offsets::LowWatermark`].
+    pub offsets: Offsets,
+    /// Whether a consumer that was replaced may still write. Default [`GenerationFence::On`].
+    pub generation_fence: GenerationFence,
+    /// Whether what failed is tried again. Default [`Retrying::InPlace`].
+    pub retrying: Retrying,
+    /// How often a record that may pass is tried before it becomes a dead letter. Default 3; at least 1 (D1).
+    pub attempts: u32,
+    /// The time over which these attempts are spread, each pause twice the one before, jittered. Default 5 s (D1).
+    pub attempts_for: Duration,
+    /// What becomes of a record that cannot be applied. Default [`DeadLetters::Topic`].
+    pub dead_letters: DeadLetters,
+    /// Longest wait for the log to take a letter; then its producer is replaced. Default 5 s.
+    pub letter_limit: Duration,
+    /// Whether an account with an open letter says from which serial on. Default [`HoleMarker::On`].
+    pub hole_marker: HoleMarker,
+    /// Who drives dead letters again. Default [`Redriving::Automatic`].
+    pub redriving: Redriving,
+    /// Time between looks at the letters. Default 5 s.
+    pub redrive_every: Duration,
+    /// Most letters driven in one look. Default 100.
+    pub redrive_batch: u32,
+    /// How often a letter is driven before only the command drives it. Default 5.
+    pub redrive_most: u32,
+    /// How long nobody else takes a letter that is being driven. Default 30 s.
+    pub redrive_lease: Duration,
 }
 
 impl Default for ChannelConfig {
@@ -191,6 +171,7 @@ impl Default for ChannelConfig {
             group: "channel".to_owned(),
             worker_mode: WorkerMode::KeyedBatched,
             workers: 100,
+            slot_hash: SlotHash::default(),
             sync_cost: Duration::ZERO,
             transactions: 4,
             batch_accounts: 100,
@@ -223,6 +204,38 @@ impl Default for ChannelConfig {
             resolve_limit: Duration::from_secs(2),
             poll_retry_first: Duration::from_millis(500),
             poll_retry_most: Duration::from_secs(5),
+            history_source: HistorySource::default(),
+            sync: SyncMode::default(),
+            read_sync: ReadSync::default(),
+            manual_sync: true,
+            cursor: Cursor::default(),
+            read_budget: Duration::from_millis(300),
+            pull_limit: Duration::from_secs(2),
+            breaker_after: 5,
+            breaker_rest: Duration::from_secs(1),
+            manual_budget: Duration::from_secs(1),
+            core_pulls: 8,
+            manual_every: Duration::from_secs(1),
+            sweeping: Sweeping::default(),
+            sweep_every: Duration::from_secs(1),
+            sweep_salt: 0,
+            sweep_accounts: 1_000,
+            gaps: Gaps::default(),
+            applying: Applying::default(),
+            sync_writes: SyncWrites::default(),
+            offsets: Offsets::default(),
+            generation_fence: GenerationFence::default(),
+            retrying: Retrying::default(),
+            attempts: 3,
+            attempts_for: Duration::from_secs(5),
+            dead_letters: DeadLetters::default(),
+            letter_limit: Duration::from_secs(5),
+            hole_marker: HoleMarker::default(),
+            redriving: Redriving::default(),
+            redrive_every: Duration::from_secs(5),
+            redrive_batch: 100,
+            redrive_most: 5,
+            redrive_lease: Duration::from_secs(30),
         }
     }
 }
@@ -237,6 +250,16 @@ impl ChannelConfig {
     /// As [`ChannelConfig::pause`], before the poller asks again.
     pub(crate) fn poll_pause(&self, attempt: u32, salt: u64) -> Duration {
         back_off(self.poll_retry_first, self.poll_retry_most, attempt, salt)
+    }
+
+    /// The pause after the `tried`th failed attempt (from 1) at a record that may pass: each twice the one before, all of them together at
+    /// most `attempts_for`, the last quarter of each spread by `salt` (D1).
+    pub(crate) fn attempt_pause(&self, tried: u32, salt: u64) -> Duration {
+        let pauses = self.attempts.saturating_sub(1).clamp(1, 16);
+        let share = 2u32.pow(tried.clamp(1, pauses) - 1);
+        let whole = self.attempts_for.saturating_mul(share) / (2u32.pow(pauses) - 1);
+        let spread = u64::try_from((whole / 4).as_micros()).unwrap_or(u64::MAX);
+        whole - whole / 4 + Duration::from_micros(scatter(salt.wrapping_add(u64::from(tried))) % spread.saturating_add(1))
     }
 
     /// The validity as core is told it.
@@ -258,7 +281,7 @@ fn back_off(first: Duration, most: Duration, attempt: u32, salt: u64) -> Duratio
 }
 
 /// SplitMix64's finaliser: neighbouring numbers land far apart.
-const fn scatter(number: u64) -> u64 {
+pub(crate) const fn scatter(number: u64) -> u64 {
     let z = number.wrapping_add(0x9e37_79b9_7f4a_7c15);
     let z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
     let z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
@@ -290,6 +313,19 @@ mod tests {
             for salt in 0..50 {
                 let pause = config.pause(attempt, salt);
                 assert!(pause >= whole / 2 && pause <= whole, "attempt {attempt} salt {salt}: {pause:?}");
+            }
+        }
+    }
+    #[test]
+    fn d1_attempts_at_a_record_are_spread_over_their_time() {
+        for attempts in 1..8 {
+            let config = ChannelConfig { attempts, ..ChannelConfig::default() };
+            for salt in 0..50 {
+                let pauses: Vec<_> = (1..attempts).map(|tried| config.attempt_pause(tried, salt)).collect();
+                let whole: Duration = pauses.iter().sum();
+                assert!(whole <= config.attempts_for, "{pauses:?}");
+                assert!(attempts < 2 || whole >= config.attempts_for * 3 / 4 - Duration::from_millis(1), "{pauses:?}");
+                assert!(pauses.is_sorted());
             }
         }
     }

@@ -1,7 +1,7 @@
 //! The consumer: the loop between the log and the workers.
 //!
 //! In: events of the log, completions, the request to stop. Out: jobs, pauses, commits of watermarks. Elsewhere: what is known of each
-//! partition (`partitions`), the work (`workers`).
+//! partition (`partitions`), the work (`workers`), what the store is told of a new generation (`ownership`).
 //!
 //! Order of the select: stop, completions, the end of an offset commit, what is due, new events last. Revocations and offset commits are
 //! states, not places in the code: while partitions drain and while a commit waits for its answer, everything else goes on. Only a drain
@@ -17,7 +17,12 @@
 //! | `channel_drain_limit_total` | drains that met their limit |
 //! | `channel_drain_uncommitted_total` | drains that ended while an offset commit had no answer |
 //! | `channel_consumer_restarts_total` | consumers replaced after a fatal error |
-//! | `channel_in_work` (gauge), `channel_partitions` (gauge) | jobs that workers have; partitions assigned |
+//! | `channel_generation_unknown_total` | assignments without a generation: nothing of them is fenced (D36) |
+//! | `channel_own_retries_total` | attempts to own partitions that the store refused |
+//! | `channel_partitions_fenced_total` | partitions given up because the store knows a newer owner |
+//! | `channel_in_work`, `channel_busy_workers` (gauges) | jobs that workers have |
+//! | `channel_slots_used` (gauge) | over the partitions assigned: slots that ever had work; without slots, the most accounts at once |
+//! | `channel_partitions` (gauge) | partitions assigned |
 
 use std::sync::Arc;
 
@@ -25,24 +30,30 @@ use bankstorm_contracts::event::ENTRIES_TOPIC;
 use bankstorm_outside::bundle::ChannelOutside;
 use bankstorm_outside::log::{ConsumerEvent, EventConsumer, EventLog, LogError, TopicPartition};
 use bankstorm_outside::process::{Metrics, Points, Scope};
-use tokio::sync::mpsc::{self, UnboundedReceiver};
+use tokio::sync::mpsc::{self, UnboundedReceiver, UnboundedSender};
 use tokio::sync::oneshot;
 use tokio::time::{Instant, sleep_until, timeout};
 
 use crate::advance::Advancer;
 use crate::commits::{Commits, Ended};
-use crate::config::ChannelConfig;
+use crate::config::{ChannelConfig, GenerationFence};
+use crate::letters::Letters;
 use crate::markers;
+use crate::ownership::{Owned, tell_store};
 use crate::partitions::{Completion, Delivery, Epoch, Partitions};
 use crate::workers::Workers;
 
 /// Consumes until the scope is asked to stop. A consumer that fails for good is replaced.
 pub(crate) async fn run<O: ChannelOutside>(outside: O, config: ChannelConfig, advancer: Arc<Advancer<O>>) {
     let (sender, completions) = mpsc::unbounded_channel();
-    let workers = Workers::new(outside.clone(), config.clone(), advancer, sender);
+    let letters = Letters::new(outside.clone(), config.clone(), Arc::clone(&advancer));
+    let workers = Workers::new(outside.clone(), config.clone(), advancer, letters, sender);
+    let (owner, owned) = mpsc::unbounded_channel();
     let partitions = Partitions::new(&config);
     let (drains, commits) = (Vec::new(), Commits::default());
-    let mut member = Member { outside: outside.clone(), config, workers, partitions, completions, drains, commits };
+    let outside_too = outside.clone();
+    let mut member =
+        Member { outside: outside_too, config, workers, partitions, completions, owner, owned, drains, commits };
     let mut failures = 0;
     while !outside.scope().is_stopping() {
         if let Err(error) = member.session(&mut failures).await {
@@ -81,6 +92,7 @@ enum Stage {
 enum Wake {
     Stop,
     Completed(Completion),
+    Owned(Owned),
     Committed(Ended),
     Due,
     Event(Result<ConsumerEvent, LogError>),
@@ -92,6 +104,8 @@ struct Member<O: ChannelOutside> {
     workers: Arc<Workers<O>>,
     partitions: Partitions,
     completions: UnboundedReceiver<Completion>,
+    owner: UnboundedSender<Owned>,
+    owned: UnboundedReceiver<Owned>,
     drains: Vec<Drain>,
     commits: Commits,
 }
@@ -128,6 +142,7 @@ impl<O: ChannelOutside> Member<O> {
                 biased;
                 () = self.outside.scope().stopping() => Wake::Stop,
                 Some(completion) = self.completions.recv() => Wake::Completed(completion),
+                Some(owned) = self.owned.recv() => Wake::Owned(owned),
                 ended = self.commits.ended() => Wake::Committed(ended),
                 () = sleep_until(due) => Wake::Due,
                 event = consumer.next() => Wake::Event(event),
@@ -135,6 +150,10 @@ impl<O: ChannelOutside> Member<O> {
             match wake {
                 Wake::Stop => return Ok(()),
                 Wake::Completed(completion) => self.complete_all(&completion),
+                Wake::Owned(Owned { claim, refused }) => {
+                    let lost = self.partitions.adopt(&claim, &refused);
+                    self.fenced(&lost);
+                }
                 Wake::Committed(ended) => self.commit_ended(ended),
                 Wake::Due => {}
                 Wake::Event(event) => {
@@ -163,7 +182,14 @@ impl<O: ChannelOutside> Member<O> {
         match event {
             ConsumerEvent::Assigned(assignment) => {
                 tracing::info!(partitions = ?numbers(&assignment.partitions), generation = assignment.generation, "assigned");
-                self.partitions.assign(assignment);
+                if assignment.generation.is_none() && self.config.generation_fence == GenerationFence::On {
+                    self.outside.metrics().count("channel_generation_unknown_total", 1);
+                }
+                if let Some(claim) = self.partitions.assign(assignment) {
+                    let telling =
+                        tell_store(self.outside.clone(), self.config.clone(), claim, self.owner.clone());
+                    self.outside.scope().spawn("channel-own", telling);
+                }
             }
             ConsumerEvent::Revoked { partitions, done } => {
                 tracing::info!(partitions = ?numbers(&partitions), "revoked: draining");
@@ -175,10 +201,7 @@ impl<O: ChannelOutside> Member<O> {
             ConsumerEvent::Lost(partitions) => {
                 tracing::warn!(partitions = ?numbers(&partitions), "lost");
                 self.partitions.lose(&partitions);
-                if self.commits.touches(&partitions) {
-                    // It would be refused, or be taken for a later assignment of the same partition.
-                    self.forget_commit("partitions of it were lost");
-                }
+                self.forget_commit_of(&partitions);
             }
             ConsumerEvent::Record(record) => {
                 let counter = match self.partitions.deliver(record) {
@@ -202,6 +225,27 @@ impl<O: ChannelOutside> Member<O> {
     fn complete(&mut self, completion: &Completion) {
         if !self.partitions.complete(completion) {
             self.outside.metrics().count("channel_late_completions_total", 1);
+            self.outside.points().reached(markers::LATE_COMPLETION);
+        } else if let Some(lost) = completion.lost() {
+            self.fenced(std::slice::from_ref(lost));
+        }
+    }
+
+    /// Partitions that the store says are somebody else's: lost, though the log has not told so yet (D36).
+    fn fenced(&mut self, lost: &[TopicPartition]) {
+        if lost.is_empty() {
+            return;
+        }
+        self.outside.metrics().count("channel_partitions_fenced_total", lost.len() as u64);
+        self.outside.points().reached(markers::FENCED);
+        tracing::error!(partitions = ?numbers(lost), "a newer generation owns them: given up");
+        self.forget_commit_of(lost);
+    }
+
+    /// A commit under way that is about these partitions would be refused, or be taken for a later assignment of them.
+    fn forget_commit_of(&mut self, partitions: &[TopicPartition]) {
+        if self.commits.touches(partitions) {
+            self.forget_commit("partitions of it were lost");
         }
     }
 
@@ -225,8 +269,15 @@ impl<O: ChannelOutside> Member<O> {
 
     fn gauge(&self) {
         let metrics = self.outside.metrics();
-        metrics.gauge("channel_in_work", i64::try_from(self.partitions.in_work()).unwrap_or(i64::MAX));
-        metrics.gauge("channel_partitions", i64::try_from(self.partitions.len()).unwrap_or(i64::MAX));
+        let gauges = [
+            ("channel_in_work", self.partitions.in_work()),
+            ("channel_busy_workers", self.partitions.in_work()),
+            ("channel_slots_used", self.partitions.slots_used()),
+            ("channel_partitions", self.partitions.len()),
+        ];
+        for (name, value) in gauges {
+            metrics.gauge(name, i64::try_from(value).unwrap_or(i64::MAX));
+        }
     }
 
     /// Moves the drains on: workers through, commit begun, commit ended, partitions forgotten and acknowledged.

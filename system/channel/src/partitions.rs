@@ -1,118 +1,27 @@
 //! What one member of the group knows of its partitions: pure bookkeeping, no IO.
 //!
 //! In: assignments, records, completions. Out: jobs for the workers, offsets that may be committed, what to pause and resume. Elsewhere:
-//! the loop that feeds it (`consumer`), the work (`workers`), the two structures that it is made of (`keys`, `watermark`).
+//! the loop that feeds it (`consumer`), the work (`workers`), the two structures that it is made of (`keys`, `watermark`), what the store
+//! is told of it (`ownership`).
 //!
 //! An assignment of a partition begins an epoch. Jobs carry it, so that what finishes after the partition went away is told apart from
 //! what belongs to a later assignment of the same partition.
 
-use std::collections::BTreeMap;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicU8, Ordering};
+mod job;
 
-use bankstorm_contracts::{AccountNo, Entry, event};
-use bankstorm_outside::channel_store::Source;
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
 use bankstorm_outside::log::{Assignment, Record, TopicPartition};
 
-use crate::advance::{Move, Origin};
-use crate::config::{ChannelConfig, WorkerMode};
+use crate::config::{ChannelConfig, GenerationFence, Offsets, SlotHash, WorkerMode};
 use crate::keys::KeyQueues;
+use crate::ownership::Claim;
+use crate::slots::slot;
 use crate::watermark::Watermark;
 
-/// One assignment of one partition.
-#[derive(Debug)]
-pub(crate) struct Epoch {
-    /// The partition.
-    pub(crate) at: TopicPartition,
-    number: u64,
-    stage: AtomicU8,
-}
-
-const LIVE: u8 = 0;
-const DRAINING: u8 = 1;
-const ENDED: u8 = 2;
-
-impl Epoch {
-    /// Whether failed attempts may be tried again.
-    pub(crate) fn is_live(&self) -> bool {
-        self.stage.load(Ordering::SeqCst) == LIVE
-    }
-
-    /// Whether the partition is gone: nothing of it is begun any more.
-    pub(crate) fn has_ended(&self) -> bool {
-        self.stage.load(Ordering::SeqCst) == ENDED
-    }
-
-    fn enter(&self, stage: u8) {
-        self.stage.fetch_max(stage, Ordering::SeqCst);
-    }
-}
-
-/// What is worked one at a time.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) enum Lane {
-    /// The whole partition.
-    Partition,
-    /// One account.
-    Account(AccountNo),
-    /// A record that names no account.
-    Nameless(i64),
-}
-
-/// A record, as far as it could be read.
-#[derive(Clone, Debug)]
-enum Content {
-    Entry(Entry),
-    Unreadable { account: Option<AccountNo>, why: String },
-}
-
-#[derive(Clone, Debug)]
-struct Item {
-    offset: i64,
-    content: Content,
-}
-
-/// A record that could not be read.
-#[derive(Clone, Debug)]
-pub(crate) struct Unreadable {
-    /// Its offset.
-    pub(crate) offset: i64,
-    /// Whether its key names an account that can be repaired.
-    pub(crate) repairable: bool,
-    /// What was wrong.
-    pub(crate) why: String,
-}
-
-/// Records of one lane that a worker has.
-#[derive(Debug)]
-pub(crate) struct Job {
-    /// The assignment that it belongs to.
-    pub(crate) epoch: Arc<Epoch>,
-    /// What it occupies.
-    pub(crate) lane: Lane,
-    /// The offsets that are done when it is.
-    pub(crate) offsets: Vec<i64>,
-    /// What it brings to the account.
-    pub(crate) mv: Move,
-    /// The last record of the account that could not be read.
-    pub(crate) unreadable: Option<Unreadable>,
-}
-
-/// A worker is through with a job.
-#[derive(Debug)]
-pub(crate) struct Completion {
-    epoch: Arc<Epoch>,
-    lane: Lane,
-    offsets: Vec<i64>,
-    done: bool,
-}
-
-impl Job {
-    /// `done` says that everything is durable; otherwise the job was given up, which only happens to partitions that go away.
-    pub(crate) fn complete(self, done: bool) -> Completion {
-        Completion { epoch: self.epoch, lane: self.lane, offsets: self.offsets, done }
-    }
-}
+use job::{Content, Item};
+pub(crate) use job::{Completion, End, Epoch, Job, Lane, Step};
 
 #[derive(Debug)]
 struct Partition {
@@ -123,6 +32,12 @@ struct Partition {
     committed: Option<i64>,
     /// Whether its fetching is paused, as far as is known.
     paused: bool,
+    /// Whether the store knows that it is this member's: nothing of it is begun before (D36).
+    owned: bool,
+    /// Slots that ever had work.
+    slots: BTreeSet<usize>,
+    /// The most lanes in work at once.
+    peak: usize,
 }
 
 /// A member's partitions.
@@ -130,9 +45,11 @@ struct Partition {
 pub(crate) struct Partitions {
     mode: WorkerMode,
     workers: usize,
+    slot_hash: SlotHash,
     most_records: usize,
     span: i64,
-    generation: Option<i32>,
+    offsets: Offsets,
+    fence: GenerationFence,
     epochs: u64,
     map: BTreeMap<TopicPartition, Partition>,
 }
@@ -151,25 +68,29 @@ pub(crate) enum Delivery {
 impl Partitions {
     pub(crate) fn new(config: &ChannelConfig) -> Self {
         let serial = config.worker_mode == WorkerMode::Serial;
+        let one_by_one = serial || config.worker_mode == WorkerMode::Slots;
         Self {
             mode: config.worker_mode,
             workers: if serial { 1 } else { config.workers.max(1) },
-            most_records: if serial { 1 } else { config.batch_records.max(1) },
+            slot_hash: config.slot_hash,
+            most_records: if one_by_one { 1 } else { config.batch_records.max(1) },
             span: config.span.max(1),
-            generation: None,
+            offsets: config.offsets,
+            fence: config.generation_fence,
             epochs: 0,
             map: BTreeMap::new(),
         }
     }
 
-    /// New partitions begin afresh; the generation holds for the retained ones too.
-    pub(crate) fn assign(&mut self, assignment: Assignment) {
-        self.generation = assignment.generation;
+    /// New partitions begin afresh; the generation holds for the retained ones too. Gives what the store has to be told before records of
+    /// the new ones are begun and the retained ones adopt it, if anything.
+    pub(crate) fn assign(&mut self, assignment: Assignment) -> Option<Claim> {
+        let fenced = self.fence == GenerationFence::On && assignment.generation.is_some();
         self.lose(&assignment.partitions);
         for at in assignment.partitions {
             self.epochs += 1;
             let partition = Partition {
-                epoch: Arc::new(Epoch { at: at.clone(), number: self.epochs, stage: AtomicU8::new(LIVE) }),
+                epoch: Epoch::new(at.clone(), self.epochs, assignment.generation),
                 topic: at.topic.as_str().into(),
                 watermark: Watermark::default(),
                 queues: KeyQueues::default(),
@@ -177,9 +98,39 @@ impl Partitions {
                 // A pause that was meant for the assignment before may have met this one, whose news was still on its way. So it is
                 // resumed first of all, which changes nothing where it was not paused.
                 paused: true,
+                owned: !fenced,
+                slots: BTreeSet::new(),
+                peak: 0,
             };
             self.map.insert(at, partition);
         }
+        let generation = assignment.generation?;
+        let live = self.map.values().map(|partition| &partition.epoch).filter(|epoch| epoch.is_live());
+        let epochs: Vec<_> = live.cloned().collect();
+        if !fenced {
+            epochs.iter().for_each(|epoch| epoch.holding.adopt(generation));
+            return None;
+        }
+        epochs.iter().for_each(|epoch| epoch.holding.claim(generation));
+        (!epochs.is_empty()).then_some(Claim { generation, epochs })
+    }
+
+    /// The store has answered a claim: what it did not refuse may begin, or goes on under the new generation. Gives what somebody newer
+    /// owns: that is lost.
+    pub(crate) fn adopt(&mut self, claim: &Claim, refused: &[i32]) -> Vec<TopicPartition> {
+        let mut lost = Vec::new();
+        for epoch in &claim.epochs {
+            if !refused.contains(&epoch.at.partition) {
+                epoch.holding.adopt(claim.generation);
+                if let Some(partition) = self.current_mut(epoch) {
+                    partition.owned = true;
+                }
+            } else if epoch.holding.claims(claim.generation) && self.current(epoch).is_some() {
+                lost.push(epoch.at.clone());
+            }
+        }
+        self.lose(&lost);
+        lost
     }
 
     /// Partitions go away: what no worker has is dropped, the rest may finish. Gives their epochs.
@@ -187,7 +138,7 @@ impl Partitions {
         let mut epochs = Vec::new();
         for at in partitions {
             if let Some(partition) = self.map.get_mut(at) {
-                partition.epoch.enter(DRAINING);
+                partition.epoch.drain();
                 partition.queues.clear_waiting();
                 epochs.push(Arc::clone(&partition.epoch));
             }
@@ -203,7 +154,7 @@ impl Partitions {
     /// Forgets these epochs, unless their partitions were assigned anew.
     pub(crate) fn forget(&mut self, epochs: &[Arc<Epoch>]) {
         for epoch in epochs {
-            epoch.enter(ENDED);
+            epoch.end();
             if self.current(epoch).is_some() {
                 self.map.remove(&epoch.at);
             }
@@ -214,7 +165,7 @@ impl Partitions {
     pub(crate) fn lose(&mut self, partitions: &[TopicPartition]) {
         for at in partitions {
             if let Some(partition) = self.map.remove(at) {
-                partition.epoch.enter(ENDED);
+                partition.epoch.end();
             }
         }
     }
@@ -232,45 +183,53 @@ impl Partitions {
         if !partition.watermark.deliver(record.offset) {
             return Delivery::Again;
         }
-        let item = Item { offset: record.offset, content: read(&record) };
-        let lane = match (&item.content, self.mode) {
+        let content = Content::read(&record);
+        let lane = match (content.account(), self.mode) {
             (_, WorkerMode::Serial) => Lane::Partition,
-            (Content::Entry(entry), _) => Lane::Account(entry.account),
-            (Content::Unreadable { account: Some(account), .. }, _) => Lane::Account(*account),
-            (Content::Unreadable { account: None, .. }, _) => Lane::Nameless(item.offset),
+            (None, _) => Lane::Nameless(record.offset),
+            (Some(account), WorkerMode::Slots) => Lane::Slot(slot(self.slot_hash, account, self.workers)),
+            (Some(account), WorkerMode::Keyed | WorkerMode::KeyedBatched) => Lane::Account(account),
         };
-        partition.queues.push(lane, item);
+        let Record { offset, key, value, .. } = record;
+        partition.queues.push(lane, Item { offset, content, key, value });
         Delivery::Queued
     }
 
     /// The next job for which a worker is free.
     pub(crate) fn next_job(&mut self) -> Option<Job> {
-        let workers = self.workers;
-        let (most, generation) = (self.most_records, self.generation);
-        self.map.values_mut().filter(|partition| partition.queues.busy() < workers).find_map(|partition| {
+        let (workers, most) = (self.workers, self.most_records);
+        let free = |partition: &&mut Partition| partition.owned && partition.queues.busy() < workers;
+        self.map.values_mut().filter(free).find_map(|partition| {
             let (lane, items) = partition.queues.take(most)?;
-            Some(job(partition, lane, items, generation))
+            partition.peak = partition.peak.max(partition.queues.busy());
+            if let Lane::Slot(slot) = lane {
+                partition.slots.insert(slot);
+            }
+            Some(Job::new(Arc::clone(&partition.epoch), &partition.topic, lane, items))
         })
     }
 
-    /// A worker is through with a job; `false` when its partition has gone away meanwhile.
+    /// A worker is through with a job; `false` when its partition has gone away meanwhile. One that was fenced loses its partition.
     pub(crate) fn complete(&mut self, completion: &Completion) -> bool {
-        let Some(partition) = self.map.get_mut(&completion.epoch.at) else { return false };
-        if partition.epoch.number != completion.epoch.number {
-            return false;
-        }
+        let Some(partition) = self.current_mut(&completion.epoch) else { return false };
         partition.queues.release(&completion.lane);
-        if completion.done {
-            completion.offsets.iter().for_each(|offset| partition.watermark.done(*offset));
+        match completion.end {
+            End::Done => completion.offsets.iter().for_each(|offset| partition.watermark.done(*offset)),
+            End::GivenUp => {}
+            End::Fenced => self.lose(std::slice::from_ref(&completion.epoch.at)),
         }
         true
     }
 
-    /// Watermarks that moved since they were committed last.
+    /// Offsets to commit that moved since they were committed last: the low watermarks. The one place that decides it (P20, P21).
     pub(crate) fn committable(&self) -> Vec<(TopicPartition, i64)> {
         let moved = self.map.iter().filter_map(|(at, partition)| {
-            let low = partition.watermark.low().filter(|low| Some(*low) != partition.committed)?;
-            Some((at.clone(), low))
+            let offset = match self.offsets {
+                Offsets::LowWatermark => partition.watermark.low(),
+                Offsets::OnPoll => partition.watermark.end(),
+                Offsets::HighestDone => partition.watermark.highest_done(),
+            };
+            Some((at.clone(), offset.filter(|offset| Some(*offset) != partition.committed)?))
         });
         moved.collect()
     }
@@ -312,44 +271,22 @@ impl Partitions {
         self.map.len()
     }
 
+    /// Workers that ever had work, over the partitions assigned: distinct slots, or the most lanes at once where there are none.
+    pub(crate) fn slots_used(&self) -> usize {
+        self.map.values().map(|partition| partition.slots.len().max(if self.has_slots() { 0 } else { partition.peak })).sum()
+    }
+
+    const fn has_slots(&self) -> bool {
+        matches!(self.mode, WorkerMode::Slots)
+    }
+
     fn current(&self, epoch: &Epoch) -> Option<&Partition> {
         self.map.get(&epoch.at).filter(|partition| partition.epoch.number == epoch.number)
     }
-}
 
-fn read(record: &Record) -> Content {
-    let why = match event::decode(&record.value) {
-        Ok(entry) if entry.seq >= 1 => return Content::Entry(entry),
-        Ok(entry) => format!("serial {} is below 1", entry.seq),
-        Err(error) => error.to_string(),
-    };
-    let number = std::str::from_utf8(&record.key).ok().and_then(|key| key.parse::<i64>().ok());
-    Content::Unreadable { account: number.map(AccountNo::new), why }
-}
-
-fn job(partition: &Partition, lane: Lane, items: Vec<Item>, generation: Option<i32>) -> Job {
-    let epoch = Arc::clone(&partition.epoch);
-    let origin = Origin::Record { topic: Arc::clone(&partition.topic), partition: epoch.at.partition, generation };
-    let offsets = items.iter().map(|item| item.offset).collect();
-    let mut account = None;
-    let mut unreadable = None;
-    let mut records = Vec::with_capacity(items.len());
-    for Item { offset, content } in items {
-        match content {
-            Content::Entry(entry) => {
-                account = Some(entry.account);
-                records.push((offset, entry));
-            }
-            Content::Unreadable { account: named, why } => {
-                account = account.or(named);
-                unreadable = Some(Unreadable { offset, repairable: named.is_some(), why });
-            }
-        }
+    fn current_mut(&mut self, epoch: &Epoch) -> Option<&mut Partition> {
+        self.map.get_mut(&epoch.at).filter(|partition| partition.epoch.number == epoch.number)
     }
-    // A record without an account is alone in its job, and its job touches none.
-    let account = account.unwrap_or(AccountNo::new(0));
-    let mv = Move { account, records, source: Source::Event, origin, unsure: None, found: None, stands: None };
-    Job { epoch, lane, offsets, mv, unreadable }
 }
 
 #[cfg(test)]

@@ -12,6 +12,7 @@ use std::collections::BTreeSet;
 pub struct Watermark {
     open: BTreeSet<i64>,
     end: Option<i64>,
+    highest: Option<i64>,
 }
 
 impl Watermark {
@@ -28,6 +29,17 @@ impl Watermark {
     /// A record is durably done.
     pub fn done(&mut self, offset: i64) {
         self.open.remove(&offset);
+        self.highest = self.highest.max(Some(offset));
+    }
+
+    /// The offset after the highest delivered record, done or not; `None` before the first delivery.
+    pub const fn end(&self) -> Option<i64> {
+        self.end
+    }
+
+    /// The offset after the highest record that is done, whatever lies below.
+    pub fn highest_done(&self) -> Option<i64> {
+        self.highest.map(|offset| offset + 1)
     }
 
     /// Every delivered record below this offset is done; `None` before the first delivery.
@@ -58,6 +70,7 @@ mod tests {
             assert!(watermark.deliver(offset));
         }
         watermark.done(9);
+        assert_eq!((watermark.end(), watermark.highest_done()), (Some(10), Some(10)), "what P20 and P21 off commit");
         watermark.done(6);
         assert_eq!((watermark.low(), watermark.span()), (Some(5), 5));
         watermark.done(5);

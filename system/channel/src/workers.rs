@@ -1,19 +1,27 @@
 //! Workers: jobs into transactions, and what is tried again.
 //!
-//! In: jobs (one account's records each). Out: completions. Elsewhere: which job may start (`partitions`), the transaction (`advance`).
+//! In: jobs (one account's records each). Out: completions. Elsewhere: which job may start (`partitions`), the transaction (`advance`), a job
+//! by itself (`alone`).
 //!
-//! In `keyed_batched` mode jobs gather while all transactions are busy, and the next transaction takes what is there; nobody waits for a
-//! window. An account whose row is held elsewhere, that has a gap, or that was in a transaction that failed, leaves the batch and is
-//! advanced alone (D37). An outage of the store keeps the batch and is waited out; it is nobody's attempt (D38).
+//! In `keyed_batched` and `slots` mode jobs gather while all transactions are busy, and the next transaction takes what is there; nobody
+//! waits for a window. An account whose row is held elsewhere, that has a gap, or that was in a transaction that failed, leaves the batch and
+//! is advanced alone (D37). An outage of the store keeps the batch and is waited out; it is nobody's attempt (D38).
+//!
+//! A record that fails by its own fault is tried `attempts` times, or once where that cannot help, and then parked (`letters`): with several
+//! records in work they go on one by one first, so that it is known which one fails. Its offset is done when its letter is durable.
 //!
 //! | counter | counts |
 //! |---|---|
+//! | `channel_coalesced_total` | records that shared an account sync with one before them |
 //! | `channel_poison_total` | failed attempts that are the record's or its account's own fault |
-//! | `channel_unreadable_total` | attempts at records that could not be read |
-//! | `channel_outage_retries_total` | attempts ended by an outage of store or core |
+//! | `channel_unreadable_total` | records that could not be read |
+//! | `channel_outage_retries_total` | attempts ended by an outage of store, log or core |
 //! | `channel_contention_retries_total` | attempts ended by another transaction's lock |
 //! | `channel_lock_skips_total` | accounts that left a batch because their row was held |
 //! | `channel_given_up_total` | jobs given up because their partition went away |
+//! | `channel_fenced_total` | of these, jobs that the store refused because a newer generation owns the partition (D36) |
+
+mod alone;
 
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -25,8 +33,9 @@ use bankstorm_outside::process::{Metrics, Scope};
 use tokio::sync::mpsc::UnboundedSender;
 
 use crate::advance::{AdvanceError, Advancer, Fault, Moved, Next};
-use crate::config::{ChannelConfig, WorkerMode};
-use crate::partitions::{Completion, Job};
+use crate::config::{ChannelConfig, Retrying, WorkerMode};
+use crate::letters::Letters;
+use crate::partitions::{Completion, End, Job};
 
 /// Jobs that wait for a transaction.
 #[derive(Debug, Default)]
@@ -36,11 +45,11 @@ struct Gathered {
 }
 
 /// The workers of one process.
-#[derive(Debug)]
-pub(crate) struct Workers<O> {
+pub(crate) struct Workers<O: ChannelOutside> {
     outside: O,
     config: ChannelConfig,
     advancer: Arc<Advancer<O>>,
+    letters: Letters<O>,
     gathered: Mutex<Gathered>,
     completions: UnboundedSender<Completion>,
 }
@@ -51,13 +60,18 @@ impl<O: ChannelOutside> Workers<O> {
         outside: O,
         config: ChannelConfig,
         advancer: Arc<Advancer<O>>,
+        letters: Letters<O>,
         completions: UnboundedSender<Completion>,
     ) -> Arc<Self> {
-        Arc::new(Self { outside, config, advancer, gathered: Mutex::default(), completions })
+        Arc::new(Self { outside, config, advancer, letters, gathered: Mutex::default(), completions })
     }
 
     /// Starts a job. It ends with exactly one completion.
     pub(crate) fn submit(self: &Arc<Self>, job: Job) {
+        let coalesced = job.mv.records.len().saturating_sub(1) as u64;
+        if coalesced > 0 {
+            self.outside.metrics().count("channel_coalesced_total", coalesced);
+        }
         if self.config.sync_cost.is_zero() {
             self.begin(job);
         } else {
@@ -70,7 +84,8 @@ impl<O: ChannelOutside> Workers<O> {
     }
 
     fn begin(self: &Arc<Self>, job: Job) {
-        if self.config.worker_mode != WorkerMode::KeyedBatched || job.unreadable.is_some() {
+        let batched = matches!(self.config.worker_mode, WorkerMode::KeyedBatched | WorkerMode::Slots);
+        if !batched || job.mv.records.is_empty() {
             self.leave(job);
             return;
         }
@@ -123,14 +138,14 @@ impl<O: ChannelOutside> Workers<O> {
                 .into_iter()
                 .partition(|(_, job)| if attempt == 0 { job.epoch.has_ended() } else { !job.epoch.is_live() });
             for job in gone.into_values() {
-                self.give_up(job).await;
+                self.give_up(job, End::GivenUp).await;
             }
             batch = here;
             let Some(salt) = batch.keys().next().map(|account| account.get().cast_unsigned()) else { return };
             let mut moves: Vec<_> = batch.values_mut().map(|job| &mut job.mv).collect();
             match self.advancer.transact(&mut moves, LockMode::SkipLocked).await {
                 Ok(moved) => return self.sort_out(batch, &moved),
-                Err(error @ AdvanceError::Store(_)) if error.fault() == Fault::Outage => {
+                Err(error @ AdvanceError::Store(_)) if error.fault() == Fault::Outage && self.waits_out() => {
                     self.tell(&error, attempt, "a batch");
                     tokio::time::sleep(self.config.pause(attempt, salt)).await;
                 }
@@ -146,8 +161,9 @@ impl<O: ChannelOutside> Workers<O> {
     fn sort_out(self: &Arc<Self>, batch: BTreeMap<AccountNo, Job>, moved: &[Moved]) {
         for (job, moved) in batch.into_values().zip(moved) {
             match moved {
-                Moved::Locked { next: Next::Complete, .. } => self.complete(job, true),
-                Moved::Locked { next: Next::Pull { .. }, .. } => self.leave(job),
+                Moved::Locked { next: Next::Complete, .. } if !job.has_more() => self.complete(job, End::Done),
+                Moved::Locked { .. } => self.leave(job),
+                Moved::Fenced => self.leave_fenced(job),
                 Moved::Held => {
                     self.outside.metrics().count("channel_lock_skips_total", 1);
                     self.leave(job);
@@ -156,73 +172,59 @@ impl<O: ChannelOutside> Workers<O> {
         }
     }
 
+    /// Whether outages and locks are waited out: the one place that decides it (P17).
+    fn waits_out(&self) -> bool {
+        self.config.retrying == Retrying::InPlace
+    }
+
+    /// The job is somebody else's now.
+    fn leave_fenced(self: &Arc<Self>, job: Job) {
+        self.tell(&AdvanceError::Fenced(job.mv.account), 0, "a batch");
+        let workers = Arc::clone(self);
+        self.outside.scope().spawn("channel-fenced", async move { workers.give_up(job, End::Fenced).await });
+    }
+
     /// The job goes on alone.
     fn leave(self: &Arc<Self>, job: Job) {
         let workers = Arc::clone(self);
         self.outside.scope().spawn("channel-account", async move { workers.run_alone(job).await });
     }
 
-    async fn run_alone(&self, mut job: Job) {
-        for attempt in 0.. {
-            if job.epoch.has_ended() || (attempt > 0 && !job.epoch.is_live()) {
-                return self.give_up(job).await;
-            }
-            match self.advance_alone(&mut job).await {
-                Ok(()) => return self.complete(job, true),
-                Err(error) => {
-                    self.tell(&error, attempt, &format!("account {} of {:?}", job.mv.account, job.epoch.at));
-                    tokio::time::sleep(self.config.pause(attempt, job.mv.account.get().cast_unsigned())).await;
-                }
-            }
-        }
-    }
-
-    async fn advance_alone(&self, job: &mut Job) -> Result<(), AdvanceError> {
-        if let Some(unreadable) = &job.unreadable {
-            self.outside.metrics().count("channel_unreadable_total", 1);
-            tracing::error!(at = ?job.epoch.at, offset = unreadable.offset, why = unreadable.why, "unreadable record");
-            if !unreadable.repairable {
-                return Err(AdvanceError::Unreadable(unreadable.why.clone()));
-            }
-        }
-        if !job.mv.records.is_empty() {
-            self.advancer.advance_alone(&mut job.mv, None).await?;
-        }
-        match &job.unreadable {
-            Some(unreadable) => self.advancer.advance_to_core(&mut job.mv, unreadable.offset).await,
-            None => Ok(()),
-        }
-    }
-
     fn tell(&self, error: &AdvanceError, attempt: u32, whose: &str) {
         let (counter, what) = match error.fault() {
             Fault::Outage => ("channel_outage_retries_total", "outage"),
             Fault::Contention => ("channel_contention_retries_total", "contention"),
-            Fault::Record => ("channel_poison_total", "the record cannot be applied"),
+            Fault::Record(_) => ("channel_poison_total", "the record cannot be applied"),
+            Fault::Fenced => ("channel_fenced_total", "fenced"),
         };
         self.outside.metrics().count(counter, 1);
         // Every attempt is counted; the log hears of the 1st, 2nd, 4th, 8th ...
         if (attempt + 1).is_power_of_two() {
-            if error.fault() == Fault::Record {
-                tracing::error!(%error, attempt, whose, "{what}: tried again");
-            } else {
+            if error.fault().passes() {
                 tracing::warn!(%error, attempt, whose, "{what}: tried again");
+            } else {
+                tracing::error!(%error, attempt, whose, "{what}");
             }
         }
     }
 
-    async fn give_up(&self, mut job: Job) {
+    async fn give_up(&self, mut job: Job, end: End) {
         self.outside.metrics().count("channel_given_up_total", 1);
+        self.find_out(&mut job).await;
+        self.complete(job, end);
+    }
+
+    /// What a commit without an answer did, where there was one.
+    async fn find_out(&self, job: &mut Job) {
         if job.mv.unsure.is_some() {
             let tell = |error: &AdvanceError, attempt| self.tell(error, attempt, "a commit without an answer");
             self.advancer.find_out(&mut job.mv, &self.config, tell).await;
         }
-        self.complete(job, false);
     }
 
-    fn complete(&self, job: Job, done: bool) {
+    fn complete(&self, job: Job, end: End) {
         // Nobody listens once the consumer has ended, and then nobody needs to.
-        let _ = self.completions.send(job.complete(done));
+        let _ = self.completions.send(job.complete(end));
     }
 
     fn gathered(&self) -> std::sync::MutexGuard<'_, Gathered> {

@@ -1,7 +1,9 @@
 //! Why an advance did not happen, and what that says about the record.
 //!
-//! In: errors of store and core, findings. Out: [`AdvanceError`] and its judgement by D38. Elsewhere: the pauses (`workers`).
+//! In: errors of store and core, findings. Out: [`AdvanceError`] and its judgement by D38. Elsewhere: the pauses (`workers`), what becomes of
+//! a record that does not pass (`letters`).
 
+use bankstorm_contracts::dead_letter::Class;
 use bankstorm_contracts::{AccountNo, Seq};
 use bankstorm_outside::StoreError;
 use bankstorm_outside::core_api::CallError;
@@ -46,6 +48,20 @@ pub enum AdvanceError {
         /// The serial that does not follow.
         seq: Seq,
     },
+    /// Serials are missing before a record, and nothing may be pulled for it.
+    #[error("account {account}: entry {seq} is missing, and is not asked for")]
+    GapStands {
+        /// The account.
+        account: AccountNo,
+        /// The lowest serial that is missing.
+        seq: Seq,
+    },
+    /// The partition of its record has another owner.
+    #[error("account {0}: the partition of its record has another owner")]
+    Fenced(AccountNo),
+    /// The log did not take a dead letter.
+    #[error("dead letter: {0}")]
+    Letter(String),
     /// Time was up, or the process is to stop, before everything was pulled from core. What was pulled stands.
     #[error("account {account}: pulled up to {have} of {target} when time was up")]
     PullEnded {
@@ -56,39 +72,76 @@ pub enum AdvanceError {
         /// The serial that was to be reached.
         target: Seq,
     },
-    /// A record that cannot be read names an account that core does not know.
+    /// An account that core does not know.
     #[error("account {0} is unknown to core")]
     UnknownToCore(AccountNo),
-    /// A record whose value and key both cannot be read.
-    #[error("neither value nor key of the record can be read: {0}")]
+    /// A record whose value cannot be read.
+    #[error("the record cannot be read: {0}")]
     Unreadable(String),
 }
 
 /// Who is at fault.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Fault {
-    /// Store or core as a whole: not an attempt (D38).
+    /// Store, log or core as a whole: not an attempt (D38).
     Outage,
     /// Another transaction: not an attempt either.
     Contention,
+    /// Nobody's: the work is somebody else's now.
+    Fenced,
     /// The record or its account.
-    Record,
+    Record(Class),
+}
+
+impl Fault {
+    /// Whether it passes by itself.
+    pub(crate) const fn passes(self) -> bool {
+        matches!(self, Self::Outage | Self::Contention)
+    }
 }
 
 impl AdvanceError {
-    /// Who is at fault.
+    /// Who is at fault: the one place that says what counts as an attempt (D38) and what does not pass (D1).
     pub(crate) const fn fault(&self) -> Fault {
         match self {
-            Self::Store(StoreError::Unavailable(_)) | Self::Core(_) | Self::CommitUnknown(_) => Fault::Outage,
+            Self::Store(StoreError::Unavailable(_)) | Self::Core(_) | Self::CommitUnknown(_) | Self::Letter(_) => {
+                Fault::Outage
+            }
             Self::Store(StoreError::LockTimeout | StoreError::Deadlock) | Self::Held(_) | Self::PullEnded { .. } => {
                 Fault::Contention
             }
-            Self::Store(StoreError::Data { .. } | StoreError::Other(_))
+            Self::Fenced(_) => Fault::Fenced,
+            Self::Store(StoreError::Data { .. }) | Self::UnknownToCore(_) | Self::Unreadable(_) => {
+                Fault::Record(Class::Permanent)
+            }
+            Self::Store(StoreError::Other(_))
             | Self::CoreBehind { .. }
             | Self::CoreOutOfLine { .. }
-            | Self::ChainBroken { .. }
-            | Self::UnknownToCore(_)
-            | Self::Unreadable(_) => Fault::Record,
+            | Self::GapStands { .. }
+            | Self::ChainBroken { .. } => Fault::Record(Class::Transient),
+        }
+    }
+
+    /// What failed, in a word, as a dead letter says it: the SQLSTATE where the database refused the rows.
+    pub(crate) fn code(&self) -> &str {
+        match self {
+            Self::Store(StoreError::Data { sqlstate, .. }) => sqlstate,
+            Self::Store(StoreError::Unavailable(_)) => "store_unavailable",
+            Self::Store(StoreError::LockTimeout) => "lock_timeout",
+            Self::Store(StoreError::Deadlock) => "deadlock",
+            Self::Store(StoreError::Other(_)) => "store_error",
+            Self::CommitUnknown(_) => "commit_unknown",
+            Self::Core(_) => "core_unavailable",
+            Self::Held(_) => "held",
+            Self::CoreBehind { .. } => "core_behind",
+            Self::CoreOutOfLine { .. } => "core_out_of_line",
+            Self::ChainBroken { .. } => "chain_break",
+            Self::GapStands { .. } => "gap",
+            Self::Fenced(_) => "fenced",
+            Self::Letter(_) => "letter",
+            Self::PullEnded { .. } => "pull_ended",
+            Self::UnknownToCore(_) => "unknown_to_core",
+            Self::Unreadable(_) => "unreadable",
         }
     }
 }

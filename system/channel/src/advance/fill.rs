@@ -4,7 +4,7 @@
 //! missing (`plan`), each chunk's transaction (`advance`).
 
 use bankstorm_contracts::core_api::MAX_ENTRIES;
-use bankstorm_contracts::{AccountNo, Entry, Seq};
+use bankstorm_contracts::{AccountNo, Entry, Head, Seq};
 use bankstorm_outside::bundle::ChannelOutside;
 use bankstorm_outside::core_api::CoreApi;
 use bankstorm_outside::process::{Metrics, Points, Scope};
@@ -14,16 +14,17 @@ use super::{AdvanceError, Advancer, Move, Moved, Next};
 use crate::markers;
 
 impl<O: ChannelOutside> Advancer<O> {
-    /// Pulls serials `have + 1 ..= target` from core, in chunks that are one transaction each (D34).
+    /// Pulls what is above `head` up to `target` from core, in chunks that are one transaction each (D34). The copy's head then.
     pub(super) async fn fill(
         &self,
         mv: &mut Move,
         offset: i64,
-        (mut have, target): (Seq, Seq),
+        (mut head, target): (Head, Seq),
         until: Option<Instant>,
-    ) -> Result<(), AdvanceError> {
-        let first = have;
-        while have < target {
+    ) -> Result<Head, AdvanceError> {
+        let first = head.seq;
+        while head.seq < target {
+            let have = head.seq;
             if until
                 .is_some_and(|until| have > first && (Instant::now() >= until || self.outside.scope().is_stopping()))
             {
@@ -31,16 +32,15 @@ impl<O: ChannelOutside> Advancer<O> {
             }
             let limit = u32::try_from(target - have).unwrap_or(MAX_ENTRIES).min(MAX_ENTRIES);
             self.outside.metrics().count("channel_core_calls_total", 1);
-            let pulled = self.outside.core().entries(mv.account, have, limit).await?;
+            let pulled = self.outside.core().entries(mv.account, have, limit, mv.origin.purpose()).await?;
             check_pulled(mv.account, have, &pulled)?;
+            let records = pulled.into_iter().map(|entry| (offset, entry)).collect();
             let mut chunk = Move {
-                account: mv.account,
-                records: pulled.into_iter().map(|entry| (offset, entry)).collect(),
-                source: mv.origin.pulled(),
-                origin: mv.origin.clone(),
+                pulled: true,
+                clears: mv.clears,
                 unsure: mv.unsure.take(),
-                found: None,
                 stands: mv.stands,
+                ..Move::new(mv.account, mv.origin.pulled(), mv.origin.clone(), records)
             };
             let moved = self.transact_alone(&mut chunk).await;
             (mv.unsure, mv.stands) = (chunk.unsure, chunk.stands);
@@ -50,14 +50,17 @@ impl<O: ChannelOutside> Advancer<O> {
             if before.seq != have {
                 self.outside.metrics().count("channel_cas_lost_total", 1);
                 self.outside.points().reached(markers::CAS_LOST);
+                if mv.origin.syncs() {
+                    self.outside.points().reached(markers::SYNC_OVERTAKEN);
+                }
             }
             if next != Next::Complete {
                 return Err(AdvanceError::ChainBroken { account: mv.account, seq: after.seq + 1 });
             }
-            have = after.seq;
+            head = after;
             self.outside.points().reached(markers::GAP_FILLED);
         }
-        Ok(())
+        Ok(head)
     }
 }
 

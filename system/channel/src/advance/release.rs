@@ -18,9 +18,9 @@ impl<O: ChannelOutside> Advancer<O> {
             return Ok(());
         }
         let mut tx = self.outside.store().begin().await?;
-        let (heads, transfers) = self.lock(&mut tx, &moves, mode).await?;
+        let (locked, _) = self.lock(&mut tx, &moves, mode).await?;
         // What an advance without an answer did is found out, and told, by the transaction that stores the rows.
-        let staged = stage::stage(&mut moves, heads, transfers, |_| ());
+        let staged = stage::stage(&self.rule, &mut moves, locked.rows, locked.transfers, |_| ());
         if staged.settled.is_empty() {
             return Ok(());
         }

@@ -1,14 +1,14 @@
 //! From moves and locked rows to the rows of one transaction.
 //!
-//! In: moves in account order, the heads and the transfers that were locked. Out: [`Staged`]: writes, what each account came to, which
+//! In: moves in account order, the sync rows and the transfers that were locked. Out: [`Staged`]: writes, what each account came to, which
 //! transfers it completes. Elsewhere: the rules (`plan`, `transfer::rules`), the transaction (`advance`).
 
 use std::collections::BTreeMap;
 
 use bankstorm_contracts::{AccountNo, Entry, Head, Seq, TransferId};
-use bankstorm_outside::channel_store::{AdvanceWrites, JournalLine, Source, TransferRow};
+use bankstorm_outside::channel_store::{AdvanceWrites, JournalLine, Mark, Source, SyncRow, TransferRow};
 
-use super::plan::{Step, plan};
+use super::plan::{Rule, Step, plan_by};
 use super::{Move, Moved, Origin};
 use crate::transfer::rules::{Settles, settles, stand};
 
@@ -49,6 +49,8 @@ pub(super) enum By {
     Event,
     /// What was pulled for another event.
     GapFill,
+    /// What was pulled for a read, the button, the sweep or a dead letter.
+    Pull,
     /// Core's answer.
     Answer,
     /// The poller.
@@ -61,20 +63,28 @@ impl By {
             (Origin::Answer(_), _) => Self::Answer,
             (Origin::Poller(_), _) => Self::Poller,
             (Origin::Record { .. }, Source::GapFill) => Self::GapFill,
-            (Origin::Record { .. }, Source::Event | Source::Answer) => Self::Event,
+            (Origin::Record { .. }, _) => Self::Event,
+            (Origin::Read | Origin::Manual | Origin::Sweep | Origin::Redrive, _) => Self::Pull,
         }
     }
 }
 
 impl Staged {
-    /// (account, from, to) of every account that moves.
+    /// (account, from, to) of everything that becomes visible, a line for each run of serials.
     pub(super) fn advances(&self) -> Vec<(AccountNo, Seq, Seq)> {
-        self.writes.heads.iter().map(|(from, head)| (head.account, *from, head.seq)).collect()
+        let mut advances: Vec<(AccountNo, Seq, Seq)> = Vec::new();
+        for entry in &self.writes.entries {
+            match advances.last_mut() {
+                Some((account, _, to)) if *account == entry.account && *to + 1 == entry.seq => *to = entry.seq,
+                _ => advances.push((entry.account, entry.seq - 1, entry.seq)),
+            }
+        }
+        advances
     }
 
     /// Whether there is nothing to write.
     pub(super) fn is_empty(&self) -> bool {
-        self.writes.heads.is_empty() && self.writes.transfers.is_empty()
+        self.writes == AdvanceWrites::default()
     }
 
     fn held(&mut self) {
@@ -82,19 +92,36 @@ impl Staged {
         self.taken.push(0);
     }
 
-    fn locked(&mut self, mv: &Move, before: Head, step: &Step) {
+    fn locked(&mut self, mv: &Move, row: SyncRow, step: &Step) {
+        let before = row.head;
         if mv.source == Source::Event {
             self.duplicates += step.duplicates as u64;
         }
-        if let Some(&last) = step.append.last() {
-            let cause = mv.origin.cause(mv.records[last].0);
+        if before != step.head || !step.append.is_empty() {
+            let last = step.append.last().copied().or(step.taken.checked_sub(1));
+            let cause = last.and_then(|last| mv.origin.cause(mv.records[last].0));
             self.writes.entries.extend(step.append.iter().map(|index| mv.records[*index].1.clone()));
             self.writes.heads.push((before.seq, step.head));
             let (from_seq, to_seq) = (before.seq, step.head.seq);
             self.writes.journal.push(JournalLine { account: mv.account, from_seq, to_seq, source: mv.source, cause });
         }
+        self.heal(mv, row, step.head.seq);
         self.moved.push(Moved::Locked { before, after: step.head, next: step.next });
         self.taken.push(step.taken);
+    }
+
+    /// An account that passes its hole has no use for the letters below any more (D2), and one that has all that core had is not dirty
+    /// any more.
+    fn heal(&mut self, mv: &Move, row: SyncRow, now: Seq) {
+        let hole = row.hole.filter(|hole| *hole > now);
+        let passed = row.hole.is_some() && hole.is_none();
+        let reached = hole.is_none() && mv.clears.is_some_and(|all| now >= all);
+        if passed {
+            self.writes.closes.push((mv.account, now));
+        }
+        if passed || (row.dirty && reached) {
+            self.writes.marks.push(Mark { account: mv.account, dirty: false, hole });
+        }
     }
 
     /// Every debit that stands in the copy once this transaction is durable has its transfer completed by then, by this transaction if by
@@ -138,18 +165,20 @@ pub(super) fn debits<'a>(moves: impl IntoIterator<Item = &'a Move>) -> Vec<Trans
 
 /// Plans every move whose row was locked. `settled` hears of an unsure advance that turns out to stand.
 pub(super) fn stage(
+    rule: &Rule,
     moves: &mut [&mut Move],
-    heads: Vec<Head>,
+    rows: Vec<SyncRow>,
     transfers: Vec<TransferRow>,
     settled: impl Fn((AccountNo, Seq, Seq)),
 ) -> Staged {
     let mut staged = Staged::default();
-    let mut heads = heads.into_iter().peekable();
+    let mut synced = rows.into_iter().peekable();
     let mut rows: BTreeMap<_, _> = transfers.into_iter().map(|row| (row.id, row)).collect();
     for mv in moves {
-        match heads.next_if(|head| head.account == mv.account) {
+        match synced.next_if(|row| row.head.account == mv.account) {
             None => staged.held(),
-            Some(head) => {
+            Some(row) => {
+                let head = row.head;
                 // Taken before what is known to stand is dropped: its transfers are looked at all the same.
                 let debits: Vec<Entry> = mv
                     .records
@@ -158,8 +187,8 @@ pub(super) fn stage(
                     .map(|(_, entry)| entry.clone())
                     .collect();
                 settle(mv, head, &settled);
-                let step = plan(head, mv.records.iter().map(|(_, entry)| entry));
-                staged.locked(mv, head, &step);
+                let step = plan_by(rule, row, mv.pulled, mv.records.iter().map(|(_, entry)| entry));
+                staged.locked(mv, row, &step);
                 staged.complete(mv, (head, step.head), &debits, &mut rows);
             }
         }

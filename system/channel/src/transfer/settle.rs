@@ -19,7 +19,7 @@ use tokio::sync::SemaphorePermit;
 use tokio::time::{Instant, timeout, timeout_at};
 
 use super::{Transfers, rules};
-use crate::advance::{AdvanceError, Fault, Move, Origin};
+use crate::advance::{AdvanceError, Move, Origin};
 use crate::config::ChannelConfig;
 use crate::markers;
 
@@ -74,7 +74,7 @@ impl<O: ChannelOutside> Transfers<O> {
             Settler::Poller => Origin::Poller(id),
         };
         let (source, records) = (Source::Answer, vec![(0, entry.clone())]);
-        let mut mv = Move { account, records, source, origin, unsure: None, found: None, stands: None };
+        let mut mv = Move::new(account, source, origin, records);
         let mut unsure = false;
         for attempt in 0.. {
             let error = match self.advancer.advance_alone(&mut mv, Some(patience.pull_until)).await {
@@ -208,7 +208,7 @@ impl<O: ChannelOutside> Transfers<O> {
     pub(super) async fn tried_again(&self, patience: &Patience, error: &AdvanceError, attempt: u32) -> bool {
         self.tell(error, attempt);
         let pause = self.config.pause(attempt, patience.salt);
-        let passes = error.fault() != Fault::Record && Instant::now() + pause < patience.until;
+        let passes = error.fault().passes() && Instant::now() + pause < patience.until;
         let rested = passes && self.rest(pause).await;
         if rested {
             self.outside.metrics().count("channel_settle_retries_total", 1);

@@ -140,7 +140,7 @@ impl<O: ChannelOutside> Transfers<O> {
             return Ok(Some(Opened::Existing(row)));
         }
         let open = store.page(submit.from, None, 1).await?.map(|page| page.pending);
-        Ok(open.unwrap_or_default().first().copied().map(Opened::Guarded))
+        Ok(open.unwrap_or_default().first().map(|pending| Opened::Guarded(pending.id)))
     }
 
     /// The id stood before.

@@ -1,16 +1,28 @@
 //! What a transaction makes of accounts and of the transfers whose debits it stores.
 
 use std::cell::RefCell;
+use std::sync::Arc;
 
 use bankstorm_contracts::channel_api::TransferStage;
 use bankstorm_contracts::core_api::Party;
 use bankstorm_contracts::{AccountNo, Entry, EntryKind, Head, Seq, TransferId, WallMicros, Won};
 use bankstorm_contracts::{ParamsHash, UserNo};
-use bankstorm_outside::channel_store::{Source, TransferRow};
+use bankstorm_outside::channel_store::{Source, SyncRow, TransferRow};
 
-use super::super::plan::{Next, Why};
+use super::super::plan::{Next, Rule, Why};
 use super::super::{Move, Moved, Origin};
-use super::{By, Staged, debits, stage};
+use super::{By, Staged, debits};
+use crate::ownership::Holding;
+
+/// By the safe rule, with rows that nothing is marked on.
+fn stage(
+    moves: &mut [&mut Move],
+    heads: Vec<Head>,
+    transfers: Vec<TransferRow>,
+    settled: impl Fn((AccountNo, Seq, Seq)),
+) -> Staged {
+    super::stage(&Rule::default(), moves, heads.into_iter().map(SyncRow::clean).collect(), transfers, settled)
+}
 
 fn head(account: i64, seq: Seq) -> Head {
     Head { account: AccountNo::new(account), seq, balance: Won::new(10 * seq) }
@@ -27,15 +39,9 @@ fn coming(account: i64, serials: &[Seq]) -> Move {
         kind: EntryKind::Deposit,
         posted_at: WallMicros(0),
     };
-    Move {
-        account: AccountNo::new(account),
-        records: serials.iter().map(|seq| (100 + seq, entry(*seq))).collect(),
-        source: Source::Event,
-        origin: Origin::Record { topic: "t".into(), partition: 3, generation: Some(7) },
-        unsure: None,
-        found: None,
-        stands: None,
-    }
+    let origin = Origin::Record { topic: "t".into(), partition: 3, holding: Arc::new(Holding::new(Some(7))) };
+    let records = serials.iter().map(|seq| (100 + seq, entry(*seq))).collect();
+    Move::new(AccountNo::new(account), Source::Event, origin, records)
 }
 
 #[test]

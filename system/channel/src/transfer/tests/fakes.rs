@@ -1,34 +1,34 @@
 //! A channel's outside in memory: one transaction at a time, core by a script, a log that plays what a test sends.
 //!
 //! In: answers, verdicts, events, how commits end. Out: what was stored, asked and counted. Elsewhere: models that wait, stall and
-//! crash as the real things do (`simulator`); what a process lends its services (`process`).
+//! crash as the real things do (`simulator`); what a process lends its services (`process`), transactions (`tx`).
 
 mod process;
+mod tx;
 
 use std::collections::{BTreeMap, VecDeque};
 use std::future::Future;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use bankstorm_contracts::core_api::{Transfer, Verdict};
+use bankstorm_contracts::channel_api::{IN_PROGRESS, PendingTransfer, TransferStage};
+use bankstorm_contracts::core_api::{Purpose, Transfer, Verdict};
 use bankstorm_contracts::{AccountNo, DigestRange, Digests, Entry, Head, Seq, TransferId, WallMicros, Won};
 use bankstorm_outside::channel_store::{
-    AdvanceWrites, ChannelStore, ChannelTx, Clock, NewTransfer, Opened, StoredPage, TransferRow,
+    AdvanceWrites, ChannelStore, Clock, Letter, OpenLetters, StoredPage, Take, TakenLetter, TransferRow,
 };
 use bankstorm_outside::core_api::{CallError, CoreApi, Submitted};
 use bankstorm_outside::log::{
     ConsumerEvent, Delivered, EventConsumer, EventLog, EventProducer, LogError, Outgoing, TopicPartition,
 };
-use bankstorm_outside::{CommitOutcome, LockMode, StoreError};
+use bankstorm_outside::StoreError;
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
-use tokio::sync::{Mutex as Turn, Notify, OwnedMutexGuard};
+use tokio::sync::{Mutex as Turn, Notify};
 use tokio::time::{Instant, sleep};
-
-use bankstorm_contracts::channel_api::TransferStage;
 
 /// How a commit ends.
 #[derive(Clone, Copy, Debug)]
-pub(super) enum End {
+pub(crate) enum End {
     Ok,
     Failed,
     /// Without an answer, and it stands.
@@ -39,90 +39,123 @@ pub(super) enum End {
 
 /// What opening a transfer meets out of turn.
 #[derive(Clone, Debug)]
-pub(super) enum Met {
+pub(crate) enum Met {
     Error(StoreError),
     Guarded(TransferId),
 }
 
 /// What is stored, and what will happen.
 #[derive(Default)]
-pub(super) struct Data {
-    pub(super) heads: BTreeMap<AccountNo, Head>,
-    pub(super) entries: Vec<Entry>,
-    pub(super) transfers: BTreeMap<TransferId, TransferRow>,
+pub(crate) struct Data {
+    pub(crate) heads: BTreeMap<AccountNo, Head>,
+    pub(crate) entries: Vec<Entry>,
+    pub(crate) transfers: BTreeMap<TransferId, TransferRow>,
     due: BTreeMap<TransferId, (Option<i64>, Instant)>,
     /// Everything that was committed.
-    pub(super) commits: Vec<AdvanceWrites>,
+    pub(crate) commits: Vec<AdvanceWrites>,
     /// How the next commits with writes end; then well.
-    pub(super) ends: VecDeque<End>,
+    pub(crate) ends: VecDeque<End>,
     /// How much longer the next commits with writes take.
-    pub(super) slow: VecDeque<Duration>,
+    pub(crate) slow: VecDeque<Duration>,
     /// What the next transfers meet when they are opened.
-    pub(super) met: VecDeque<Met>,
+    pub(crate) met: VecDeque<Met>,
     /// How long core takes for entries.
-    pub(super) pull_takes: Duration,
+    pub(crate) pull_takes: Duration,
     /// Core's next answers, and how long each takes.
-    pub(super) answers: VecDeque<(Duration, Result<Submitted, CallError>)>,
+    pub(crate) answers: VecDeque<(Duration, Result<Submitted, CallError>)>,
     /// What core was asked to post.
-    pub(super) asked: Vec<Transfer>,
+    pub(crate) asked: Vec<Transfer>,
     /// How the store stood when core was asked.
-    pub(super) stood: Vec<TransferStage>,
+    pub(crate) stood: Vec<TransferStage>,
     /// Core's verdicts; none is no answer.
-    pub(super) verdicts: BTreeMap<TransferId, Verdict>,
+    pub(crate) verdicts: BTreeMap<TransferId, Verdict>,
     /// When core was asked for verdicts.
-    pub(super) resolved: Vec<Instant>,
+    pub(crate) resolved: Vec<Instant>,
     /// Core's entries.
-    pub(super) booked: Vec<Entry>,
-    pub(super) counts: BTreeMap<&'static str, u64>,
-    pub(super) visible: Vec<(AccountNo, Seq, Seq)>,
+    pub(crate) booked: Vec<Entry>,
+    pub(crate) counts: BTreeMap<&'static str, u64>,
+    pub(crate) visible: Vec<(AccountNo, Seq, Seq)>,
     /// By which clocks due times were set and judged.
-    pub(super) clocks: Vec<Clock>,
+    pub(crate) clocks: Vec<Clock>,
     /// What the machine's clock says.
-    pub(super) wall_us: i64,
+    pub(crate) wall_us: i64,
+    /// Accounts that are marked: dirty, and from which serial on something is missing.
+    pub(crate) marks: BTreeMap<AccountNo, (bool, Option<Seq>)>,
+    /// Letters as stored.
+    pub(crate) letters: Vec<Stored>,
+    /// Who owns which partition.
+    pub(crate) owners: BTreeMap<i32, i32>,
+    /// What was claimed: partitions and generation.
+    pub(crate) claims: Vec<(Vec<i32>, i32)>,
+    /// How many claims the store refuses from now on.
+    pub(crate) own_fails: u32,
+    /// Whether every step of the store fails.
+    pub(crate) store_down: bool,
+    /// Whether core gives no answer to questions about entries and heads.
+    pub(crate) core_down: bool,
+    /// The database does not take these entries.
+    pub(crate) poison: BTreeMap<(AccountNo, Seq), StoreError>,
+    /// What was produced.
+    pub(crate) produced: Vec<Outgoing>,
+    /// How many letters the log refuses from now on.
+    pub(crate) log_fails: u32,
+    /// What was done, in order, where it matters.
+    pub(crate) steps: Vec<&'static str>,
+    /// Offsets as committed.
+    pub(crate) committed: Vec<(TopicPartition, i64)>,
+    /// Why core was asked for entries and heads.
+    pub(crate) purposes: Vec<Purpose>,
     stopping: bool,
+}
+
+/// A letter, as stored.
+#[derive(Clone, Debug)]
+pub(crate) struct Stored {
+    pub(crate) letter: Letter,
+    pub(crate) open: bool,
+    pub(crate) redrives: u32,
 }
 
 /// Everything at once.
 #[derive(Clone)]
-pub(super) struct Fake {
+pub(crate) struct Fake {
     data: Arc<Mutex<Data>>,
     turn: Arc<Turn<()>>,
     stop: Arc<Notify>,
     events: Arc<Mutex<Option<UnboundedReceiver<ConsumerEvent>>>>,
-    pub(super) log: UnboundedSender<ConsumerEvent>,
+    pub(crate) log: UnboundedSender<ConsumerEvent>,
 }
 
 impl Fake {
-    pub(super) fn new() -> Self {
+    pub(crate) fn new() -> Self {
         let (log, events) = unbounded_channel();
         let events = Arc::new(Mutex::new(Some(events)));
         Self { data: Arc::default(), turn: Arc::default(), stop: Arc::default(), events, log }
     }
 
-    pub(super) fn data(&self) -> MutexGuard<'_, Data> {
+    pub(crate) fn data(&self) -> MutexGuard<'_, Data> {
         self.data.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    pub(super) fn count(&self, name: &'static str) -> u64 {
+    pub(crate) fn count(&self, name: &'static str) -> u64 {
         self.data().counts.get(name).copied().unwrap_or(0)
     }
 
-    pub(super) fn stage(&self, id: TransferId) -> Option<TransferStage> {
+    pub(crate) fn stage(&self, id: TransferId) -> Option<TransferStage> {
         self.data().transfers.get(&id).map(|row| row.stage)
     }
 
-    pub(super) fn stop(&self) {
+    pub(crate) fn up(&self) -> Result<(), StoreError> {
+        if self.data().store_down { Err(StoreError::Unavailable("planned".to_owned())) } else { Ok(()) }
+    }
+
+    pub(crate) fn stop(&self) {
         self.data().stopping = true;
         self.stop.notify_waiters();
     }
 }
 
-pub(super) struct Tx {
-    fake: Fake,
-    _turn: OwnedMutexGuard<()>,
-    opened: Option<(TransferRow, Option<i64>, Instant)>,
-    writes: AdvanceWrites,
-}
+pub(crate) use tx::Tx;
 
 impl ChannelStore for Fake {
     type Tx = Tx;
@@ -131,7 +164,8 @@ impl ChannelStore for Fake {
         let turn = Arc::clone(&self.turn).lock_owned().await;
         // A transaction takes a while.
         sleep(Duration::from_millis(1)).await;
-        Ok(Tx { fake: self.clone(), _turn: turn, opened: None, writes: AdvanceWrites::default() })
+        self.up()?;
+        Ok(Tx::new(self.clone(), turn))
     }
 
     async fn page(&self, account: AccountNo, _: Option<Seq>, _: u32) -> Result<Option<StoredPage>, StoreError> {
@@ -139,8 +173,98 @@ impl ChannelStore for Fake {
         let mut items: Vec<_> = data.entries.iter().filter(|entry| entry.account == account).cloned().collect();
         items.reverse();
         let open = data.transfers.values().filter(|row| row.from == account && !row.stage.is_terminal());
-        let pending = open.map(|row| row.id).collect();
-        Ok(data.heads.get(&account).map(|head| StoredPage { items, head: *head, pending }))
+        let pending = |row: &TransferRow| PendingTransfer {
+            id: row.id,
+            state: row.stage,
+            amount: row.amount,
+            to: row.to.clone(),
+            message: IN_PROGRESS.to_owned(),
+        };
+        let pending = open.map(pending).collect();
+        let dirty = data.marks.get(&account).is_some_and(|mark| mark.0);
+        Ok(data.heads.get(&account).map(|head| StoredPage { items, head: *head, dirty, pending }))
+    }
+
+    async fn page_at(&self, account: AccountNo, _: u32, limit: u32) -> Result<Option<StoredPage>, StoreError> {
+        self.page(account, None, limit).await
+    }
+
+    async fn own(&self, _: &str, partitions: &[i32], generation: i32) -> Result<Vec<i32>, StoreError> {
+        self.up()?;
+        let mut data = self.data();
+        if data.own_fails > 0 {
+            data.own_fails -= 1;
+            return Err(StoreError::Unavailable("planned".to_owned()));
+        }
+        data.claims.push((partitions.to_vec(), generation));
+        let owned = |partition: &i32| data.owners.get(partition).is_some_and(|owner| *owner > generation);
+        let (refused, taken): (Vec<i32>, Vec<i32>) = partitions.iter().copied().partition(owned);
+        data.owners.extend(taken.into_iter().map(|partition| (partition, generation)));
+        Ok(refused)
+    }
+
+    async fn mark_dirty(&self, accounts: &[AccountNo]) -> Result<(), StoreError> {
+        self.up()?;
+        let mut data = self.data();
+        for account in accounts {
+            data.marks.entry(*account).or_default().0 = true;
+        }
+        Ok(())
+    }
+
+    async fn dirty(&self, from: AccountNo, limit: u32) -> Result<Vec<AccountNo>, StoreError> {
+        self.up()?;
+        let data = self.data();
+        let dirty = data.marks.range(from..).filter(|(_, mark)| mark.0).map(|(account, _)| *account);
+        Ok(dirty.take(limit as usize).collect())
+    }
+
+    async fn heads_between(&self, from: AccountNo, to: AccountNo, limit: u32) -> Result<Vec<Head>, StoreError> {
+        self.up()?;
+        Ok(self.data().heads.range(from..to).map(|(_, head)| *head).take(limit as usize).collect())
+    }
+
+    async fn take_letters(&self, take: Take) -> Result<Vec<TakenLetter>, StoreError> {
+        self.up()?;
+        let mut data = self.data();
+        let letters = data.letters.iter_mut().enumerate().filter(|(_, stored)| {
+            stored.open
+                && stored.letter.account.is_some()
+                && take.redriven_below.is_none_or(|most| stored.redrives < most)
+        });
+        let take_one = |(index, stored): (usize, &mut Stored)| {
+            stored.redrives += 1;
+            let (id, account) = (i64::try_from(index).expect("few"), stored.letter.account.expect("it was just seen"));
+            TakenLetter { id, account, seq: stored.letter.seq, redrives: stored.redrives }
+        };
+        Ok(letters.take(take.limit as usize).map(take_one).collect())
+    }
+
+    async fn close_overtaken(&self) -> Result<u32, StoreError> {
+        self.up()?;
+        let mut data = self.data();
+        let Data { letters, heads, .. } = &mut *data;
+        let head = |letter: &Letter| letter.account.and_then(|account| heads.get(&account)).map_or(0, |head| head.seq);
+        let mut closed = 0;
+        for stored in letters.iter_mut().filter(|stored| stored.open) {
+            if stored.letter.seq.is_some_and(|seq| head(&stored.letter) >= seq) {
+                stored.open = false;
+                closed += 1;
+            }
+        }
+        Ok(closed)
+    }
+
+    async fn close_letter(&self, id: i64) -> Result<(), StoreError> {
+        self.up()?;
+        self.data().letters[usize::try_from(id).expect("an index")].open = false;
+        Ok(())
+    }
+
+    async fn open_letters(&self) -> Result<OpenLetters, StoreError> {
+        self.up()?;
+        let open = self.data().letters.iter().filter(|stored| stored.open).count() as u64;
+        Ok(OpenLetters { open, oldest: (open > 0).then_some(Duration::from_secs(1)) })
     }
 
     async fn transfer(&self, id: TransferId) -> Result<Option<TransferRow>, StoreError> {
@@ -169,114 +293,36 @@ impl ChannelStore for Fake {
     }
 }
 
-impl ChannelTx for Tx {
-    async fn lock(&mut self, accounts: &[AccountNo], _: LockMode) -> Result<Vec<Head>, StoreError> {
-        let data = self.fake.data();
-        let head = |account: &AccountNo| {
-            data.heads.get(account).copied().unwrap_or(Head { account: *account, seq: 0, balance: Won::ZERO })
-        };
-        Ok(accounts.iter().map(head).collect())
-    }
-
-    async fn open(&mut self, new: &NewTransfer, _: Duration) -> Result<Opened, StoreError> {
-        let mut data = self.fake.data();
-        data.clocks.push(new.clock);
-        match data.met.pop_front() {
-            Some(Met::Error(error)) => return Err(error),
-            Some(Met::Guarded(id)) => return Ok(Opened::Guarded(id)),
-            None => {}
-        }
-        if let Some(row) = data.transfers.get(&new.id) {
-            return Ok(Opened::Existing(row.clone()));
-        }
-        let open = |id: &TransferId| !data.transfers[id].stage.is_terminal();
-        let held = data.due.iter().find(|(id, (guard, _))| guard.is_some() && *guard == new.guard && open(id));
-        if let Some((id, _)) = held {
-            return Ok(Opened::Guarded(*id));
-        }
-        let created_at = WallMicros(77);
-        let NewTransfer { id, user, from, to, amount, params_hash, .. } = new.clone();
-        let (stage, attempts) = (TransferStage::Pending, 0);
-        let row = TransferRow {
-            id,
-            user,
-            from,
-            to,
-            amount,
-            params_hash,
-            stage,
-            reason: None,
-            seq: None,
-            created_at,
-            attempts,
-        };
-        drop(data);
-        self.opened = Some((row, new.guard, Instant::now() + new.due_in));
-        Ok(Opened::New(created_at))
-    }
-
-    async fn lock_transfers(&mut self, ids: &[TransferId], _: Duration) -> Result<Vec<TransferRow>, StoreError> {
-        let data = self.fake.data();
-        Ok(ids.iter().filter_map(|id| data.transfers.get(id).cloned()).collect())
-    }
-
-    async fn write(&mut self, writes: &AdvanceWrites) -> Result<(), StoreError> {
-        self.writes = writes.clone();
-        Ok(())
-    }
-
-    async fn commit(self) -> CommitOutcome {
-        let nothing = self.opened.is_none() && self.writes == AdvanceWrites::default();
-        let slow = if nothing { None } else { self.fake.data().slow.pop_front() };
-        sleep(Duration::from_millis(1) + slow.unwrap_or_default()).await;
-        let mut data = self.fake.data();
-        let end = if nothing { End::Ok } else { data.ends.pop_front().unwrap_or(End::Ok) };
-        if matches!(end, End::Ok | End::UnknownDone) && !nothing {
-            data.store(self.opened, self.writes);
-        }
-        match end {
-            End::Ok => CommitOutcome::Ok,
-            End::Failed => CommitOutcome::Failed(StoreError::Unavailable("planned".to_owned())),
-            End::UnknownDone | End::UnknownLost => CommitOutcome::Unknown("planned".to_owned()),
-        }
-    }
-}
-
-impl Data {
-    fn store(&mut self, opened: Option<(TransferRow, Option<i64>, Instant)>, writes: AdvanceWrites) {
-        if let Some((row, guard, due)) = opened {
-            self.due.insert(row.id, (guard, due));
-            self.transfers.insert(row.id, row);
-        }
-        for (from, head) in &writes.heads {
-            let stood = self.heads.insert(head.account, *head).map_or(0, |head| head.seq);
-            assert_eq!(stood, *from, "the compare-and-set of account {}", head.account);
-        }
-        for moved in &writes.transfers {
-            let row = self.transfers.get_mut(&moved.id).expect("it is stored");
-            assert!(row.stage.may_become(moved.stage), "{:?} to {:?}", row.stage, moved.stage);
-            (row.stage, row.reason, row.seq) = (moved.stage, moved.reason, moved.seq);
-        }
-        self.entries.extend(writes.entries.iter().cloned());
-        self.commits.push(writes);
-    }
-}
-
 impl CoreApi for Fake {
-    async fn entries(&self, account: AccountNo, after: Seq, limit: u32) -> Result<Vec<Entry>, CallError> {
+    async fn entries(
+        &self,
+        account: AccountNo,
+        after: Seq,
+        limit: u32,
+        purpose: Purpose,
+    ) -> Result<Vec<Entry>, CallError> {
         let takes = self.data().pull_takes;
         sleep(takes).await;
-        let data = self.data();
+        let mut data = self.data();
+        data.purposes.push(purpose);
+        data.core_up()?;
         let booked = data.booked.iter().filter(|entry| entry.account == account && entry.seq > after);
         Ok(booked.take(limit as usize).cloned().collect())
     }
 
-    async fn heads(&self, _: &[AccountNo]) -> Result<Vec<Head>, CallError> {
-        Err(CallError::Unavailable("not in these tests".to_owned()))
+    async fn heads(&self, accounts: &[AccountNo], purpose: Purpose) -> Result<Vec<Head>, CallError> {
+        let mut data = self.data();
+        data.purposes.push(purpose);
+        data.core_up()?;
+        let heads = data.core_heads();
+        Ok(accounts.iter().filter_map(|account| heads.get(account).copied()).collect())
     }
 
-    async fn digests(&self, _: DigestRange) -> Result<Digests, CallError> {
-        Err(CallError::Unavailable("not in these tests".to_owned()))
+    async fn digests(&self, range: DigestRange) -> Result<Digests, CallError> {
+        let data = self.data();
+        data.core_up()?;
+        let heads: Vec<Head> = data.core_heads().into_values().collect();
+        Ok(Digests { parts: range.parts(&heads), next: None })
     }
 
     async fn transfer(&self, transfer: &Transfer, limit: Duration) -> Result<Submitted, CallError> {
@@ -302,30 +348,42 @@ impl CoreApi for Fake {
     }
 }
 
-pub(super) struct Member(UnboundedReceiver<ConsumerEvent>);
+pub(crate) struct Member(UnboundedReceiver<ConsumerEvent>, Fake);
 
-pub(super) struct NoProducer;
+pub(crate) struct Producer(Fake);
 
 impl EventLog for Fake {
-    type Producer = NoProducer;
+    type Producer = Producer;
     type Consumer = Member;
 
-    async fn producer(&self) -> Result<NoProducer, LogError> {
-        Err(LogError::Other("a channel produces nothing".to_owned()))
+    async fn producer(&self) -> Result<Producer, LogError> {
+        self.data().steps.push("producer");
+        Ok(Producer(self.clone()))
     }
 
     async fn consumer(&self, _: &str, _: &[&str]) -> Result<Member, LogError> {
         let events = self.events.lock().unwrap_or_else(PoisonError::into_inner).take();
-        events.map(Member).ok_or_else(|| LogError::Other("taken".to_owned()))
+        events.map(|events| Member(events, self.clone())).ok_or_else(|| LogError::Other("taken".to_owned()))
     }
 }
 
-impl EventProducer for NoProducer {
-    fn produce(&self, _: Outgoing) -> impl Future<Output = Result<Delivered, LogError>> + Send + 'static {
-        std::future::ready(Err(LogError::Other("a channel produces nothing".to_owned())))
+impl EventProducer for Producer {
+    fn produce(&self, record: Outgoing) -> impl Future<Output = Result<Delivered, LogError>> + Send + 'static {
+        let mut data = self.0.data();
+        let acknowledged = if data.log_fails > 0 {
+            data.log_fails -= 1;
+            Err(LogError::NotDelivered("planned".to_owned()))
+        } else {
+            data.steps.push("letter sent");
+            data.produced.push(record);
+            Ok(Delivered { partition: 0, offset: 0 })
+        };
+        std::future::ready(acknowledged)
     }
 
-    async fn discard(self) {}
+    async fn discard(self) {
+        self.0.data().steps.push("producer discarded");
+    }
 }
 
 impl EventConsumer for Member {
@@ -333,7 +391,10 @@ impl EventConsumer for Member {
         self.0.recv().await.ok_or_else(|| LogError::Other("the script has ended".to_owned()))
     }
 
-    fn commit(&self, _: &[(TopicPartition, i64)]) -> impl Future<Output = Result<(), LogError>> + Send + 'static {
+    fn commit(&self, offsets: &[(TopicPartition, i64)]) -> impl Future<Output = Result<(), LogError>> + Send + 'static {
+        let mut data = self.1.data();
+        data.steps.push("offsets committed");
+        data.committed.extend_from_slice(offsets);
         std::future::ready(Ok(()))
     }
 
