@@ -60,7 +60,7 @@ fn unknown_kinds_and_places_are_listed() {
        |
     18 | last = "2s"
        | ^^^^
-    help: did you mean `lasts`? accepted here: `kind`, `place`, `at`, `nth`, `lasts`
+    help: did you mean `lasts`? accepted here: `kind`, `place`, `at`, `nth`, `lasts`, `every`
     "#);
 }
 
