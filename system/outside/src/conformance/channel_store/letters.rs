@@ -7,7 +7,7 @@ use bankstorm_contracts::dead_letter::Class;
 use bankstorm_contracts::{AccountNo, Seq};
 use futures_util::join;
 
-use super::{account, advance, begin, head, lock, moves};
+use super::{LONG, account, advance, begin, head, lock, moves};
 use crate::channel_store::{AdvanceWrites, ChannelStore, ChannelTx, Letter, Mark, SyncRow, Take, TakenLetter};
 use crate::store::{CommitOutcome, LockMode, StoreError};
 
@@ -60,9 +60,9 @@ fn seqs(taken: &[TakenLetter]) -> Vec<Option<Seq>> {
 
 async fn row<S: ChannelStore>(store: &S, account: AccountNo) -> SyncRow {
     let mut tx = begin(store).await;
-    let rows = tx.lock(&[account], LockMode::SkipLocked).await.expect("locked");
+    let rows = tx.lock(&[account], LockMode::Wait(LONG)).await.expect("locked");
     assert_eq!(tx.commit().await, CommitOutcome::Ok);
-    *rows.first().expect("the row is free")
+    *rows.first().expect("its row is there")
 }
 
 pub(super) async fn a_letter_is_kept_once_per_offset<S: ChannelStore>(store: S) {

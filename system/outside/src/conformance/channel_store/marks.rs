@@ -5,7 +5,7 @@ use std::time::Duration;
 use futures_util::join;
 use tokio::time::timeout;
 
-use super::{account, advance, begin, head, lock, moves, none};
+use super::{LONG, account, advance, begin, head, lock, moves, none};
 use crate::channel_store::{AdvanceWrites, ChannelStore, ChannelTx, Mark, SyncRow};
 use crate::store::{CommitOutcome, LockMode};
 use bankstorm_contracts::{AccountNo, Seq};
@@ -22,9 +22,9 @@ async fn mark<S: ChannelStore>(store: &S, marks: &[Mark]) {
 
 async fn marks_of<S: ChannelStore>(store: &S, account: AccountNo) -> (bool, Option<Seq>) {
     let mut tx = begin(store).await;
-    let rows = tx.lock(&[account], LockMode::SkipLocked).await.expect("locked");
+    let rows = tx.lock(&[account], LockMode::Wait(LONG)).await.expect("locked");
     assert_eq!(tx.commit().await, CommitOutcome::Ok);
-    rows.first().map(|row| (row.dirty, row.hole)).expect("the row is free")
+    rows.first().map(|row| (row.dirty, row.hole)).expect("its row is there")
 }
 
 pub(super) async fn marks_are_read_with_the_lock_and_on_the_page<S: ChannelStore>(store: S) {

@@ -103,14 +103,15 @@ pub(super) async fn a_fence_behind_a_new_owner_reads_him<S: ChannelStore>(store:
 
 pub(super) async fn a_fence_and_locks_are_the_first_and_then_the_second<S: ChannelStore>(store: S) {
     let topic = "owners-76";
-    let [old, fresh] = [0, 1].map(|index| account(76, index));
+    let old = account(76, 0);
     advance(&store, &[(old, 0, 2)]).await;
     let row = store_new(&store, &new(76, 0)).await;
     assert_eq!(store.own(topic, &[1, 2], 5).await, Ok(Vec::new()));
     let held = [(2, 4), (1, 5)];
     let fence = Fence { topic, held: &held };
-    for mode in [LockMode::SkipLocked, LockMode::Wait(LONG)] {
-        for ids in [&[][..], &[row.id]] {
+    let both = [row.id];
+    for (index, mode) in [(1, LockMode::SkipLocked), (3, LockMode::Wait(LONG))] {
+        for (ids, fresh) in [(&[][..], account(76, index)), (&both, account(76, index + 1))] {
             let mut tx = begin(&store).await;
             let locked = tx.fence_and_lock(fence, &[fresh, old], mode, ids, LONG).await;
             let transfers = ids.iter().map(|_| row.clone()).collect();
@@ -119,7 +120,7 @@ pub(super) async fn a_fence_and_locks_are_the_first_and_then_the_second<S: Chann
             // It keeps the owner as a fence of its own does, also where the row had to be made.
             let mut owning = Box::pin(store.own(topic, &[1], 5));
             assert!(timeout(STILL, owning.as_mut()).await.is_err(), "{mode:?} {ids:?}: an advance is under way");
-            drop(tx);
+            assert_eq!(tx.commit().await, CommitOutcome::Ok);
             assert_eq!(owning.await, Ok(Vec::new()));
         }
     }
