@@ -1,0 +1,76 @@
+//! What the copy replaces: every page goes through to core (A19).
+//!
+//! In: what is wanted. Out: a page of core's own entries. Elsewhere: pages of the copy (`page`).
+//!
+//! The newest page asks for core's head and then for the entries up to it. Those further down know where they end: head and entries are
+//! asked for at once. There is neither cap nor breaker: this arm is there to show what readers cost core. When core gives no answer there
+//! is none, for the copy is not consulted; only which transfers are in progress comes from the channel's store, as it alone knows.
+
+use bankstorm_contracts::channel_api::{HistoryPage, PendingTransfer};
+use bankstorm_contracts::core_api::Purpose;
+use bankstorm_contracts::problem::ProblemKind;
+use bankstorm_contracts::{AccountNo, Entry, Head, Problem, Seq};
+use bankstorm_outside::bundle::ChannelOutside;
+use bankstorm_outside::channel_store::ChannelStore;
+use bankstorm_outside::core_api::{CallError, CoreApi};
+use bankstorm_outside::process::Metrics;
+
+use super::page::Wanted;
+use super::{Reads, refusal};
+
+impl<O: ChannelOutside> Reads<O> {
+    pub(super) async fn by_period(&self, wanted: &Wanted) -> Result<HistoryPage, Problem> {
+        let Wanted { account, cursor, limit } = *wanted;
+        let mut pending = self.in_progress(account).await?;
+        let (head, mut items) = match cursor {
+            None => {
+                let head = self.core_head(account).await?;
+                (head, self.core_entries(account, head.seq, limit).await?)
+            }
+            Some(cursor) => {
+                let entries = self.core_entries(account, cursor - 1, limit);
+                let (head, items) = tokio::join!(biased; self.core_head(account), entries);
+                (head?, items?)
+            }
+        };
+        items.reverse();
+        // Read before core was asked: what core shows as a row is in progress no more.
+        pending.retain(|transfer| !items.iter().any(|entry| entry.transfer == transfer.id));
+        let next_cursor = items.last().map(|entry| entry.seq).filter(|seq| *seq > 1);
+        Ok(HistoryPage { items, next_cursor, as_of_seq: head.seq, stale: false, pending })
+    }
+
+    /// An account that the channel does not know has nothing in progress here.
+    async fn in_progress(&self, account: AccountNo) -> Result<Vec<PendingTransfer>, Problem> {
+        let page = self.outside.store().page(account, None, 1).await.map_err(|error| refusal(&error))?;
+        Ok(page.map(|page| page.pending).unwrap_or_default())
+    }
+
+    async fn core_head(&self, account: AccountNo) -> Result<Head, Problem> {
+        self.outside.metrics().count("channel_core_calls_total", 1);
+        let heads = self.outside.core().heads(&[account], Purpose::History).await.map_err(|error| no_answer(&error))?;
+        let head = heads.into_iter().find(|head| head.account == account);
+        head.ok_or_else(|| Problem::new(ProblemKind::NotFound, format!("core does not know account {account}")))
+    }
+
+    /// At most `limit` entries that end with serial `last`, in rising order.
+    async fn core_entries(&self, account: AccountNo, last: Seq, limit: u32) -> Result<Vec<Entry>, Problem> {
+        let after = (last - Seq::from(limit)).max(0);
+        let Some(count) = u32::try_from(last - after).ok().filter(|count| *count > 0) else { return Ok(Vec::new()) };
+        self.outside.metrics().count("channel_core_calls_total", 1);
+        let entries = self.outside.core().entries(account, after, count, Purpose::History).await;
+        let entries = entries.map_err(|error| no_answer(&error))?;
+        let in_line = (after + 1..).zip(&entries).all(|(seq, entry)| entry.seq == seq && entry.account == account);
+        if in_line {
+            return Ok(entries);
+        }
+        tracing::error!(%account, after, "core's entries are not in line");
+        Err(Problem::new(ProblemKind::Unknown, "core's answer is not in line"))
+    }
+}
+
+/// A read has no effect, so whatever became of the question nothing was begun.
+fn no_answer(error: &CallError) -> Problem {
+    tracing::warn!(%error, "history not read from core");
+    Problem::new(ProblemKind::NotStarted, "core gave no answer")
+}
