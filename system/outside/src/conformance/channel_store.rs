@@ -59,17 +59,26 @@ pub struct Case<F> {
     pub run: fn(Arc<F>) -> Running,
 }
 
+macro_rules! list {
+    ($make:ident: $($room:ident::$case:ident),* $(,)?) => {
+        vec![$(Case {
+            name: stringify!($case),
+            run: |fixture: Arc<F>| Box::pin(async move { $room::$case(fixture.$make().await).await }),
+        }),*]
+    };
+}
+
 /// The list.
 pub fn cases<F: ChannelStoreFixture>() -> Vec<Case<F>> {
-    macro_rules! list {
-        ($make:ident: $($room:ident::$case:ident),* $(,)?) => {
-            vec![$(Case {
-                name: stringify!($case),
-                run: |fixture: Arc<F>| Box::pin(async move { $room::$case(fixture.$make().await).await }),
-            }),*]
-        };
-    }
-    let mut cases = list![
+    let mut cases = of_the_copy();
+    cases.extend(of_owners_and_marks());
+    cases.extend(of_transfers());
+    cases.extend(alone());
+    cases
+}
+
+fn of_the_copy<F: ChannelStoreFixture>() -> Vec<Case<F>> {
+    list![
         fresh:
         locks::a_row_is_made_for_an_account_that_has_none,
         locks::rows_come_in_account_order_whatever_the_order_asked,
@@ -92,6 +101,12 @@ pub fn cases<F: ChannelStoreFixture>() -> Vec<Case<F>> {
         pages::a_page_names_open_transfers_of_its_account_oldest_first,
         pages::a_page_never_lists_as_pending_what_it_shows,
         pages::pages_by_number_count_rows,
+    ]
+}
+
+fn of_owners_and_marks<F: ChannelStoreFixture>() -> Vec<Case<F>> {
+    list![
+        fresh:
         owners::a_fence_refuses_lower_generations_than_the_owners,
         owners::owning_never_lowers,
         owners::r15_a_new_owner_waits_for_advances_under_way_and_none_comes_later,
@@ -103,6 +118,12 @@ pub fn cases<F: ChannelStoreFixture>() -> Vec<Case<F>> {
         marks::marking_dirty_takes_no_hole_away_and_makes_no_row,
         marks::marking_dirty_waits_for_whoever_holds_the_row,
         marks::heads_of_a_stretch_come_in_order_up_to_a_limit,
+    ]
+}
+
+fn of_transfers<F: ChannelStoreFixture>() -> Vec<Case<F>> {
+    list![
+        fresh:
         transfers::a_new_transfer_is_pending_once_it_is_committed,
         transfers::a_dropped_opening_leaves_nothing,
         transfers::an_id_that_stands_is_existing_whatever_it_comes_with,
@@ -121,8 +142,11 @@ pub fn cases<F: ChannelStoreFixture>() -> Vec<Case<F>> {
         guards::opening_under_a_guard_that_is_being_taken_waits_for_its_end,
         guards::a_locked_transfer_guards_without_a_wait,
         guards::opening_waits_for_whoever_settles_the_guarding_one,
-    ];
-    cases.extend::<Vec<Case<F>>>(list![
+    ]
+}
+
+fn alone<F: ChannelStoreFixture>() -> Vec<Case<F>> {
+    list![
         alone:
         due::due_ones_come_oldest_first_up_to_a_limit_and_once_in_a_lease,
         due::two_takers_never_get_the_same,
@@ -137,8 +161,7 @@ pub fn cases<F: ChannelStoreFixture>() -> Vec<Case<F>> {
         letters::letters_are_taken_oldest_first_once_in_a_lease,
         letters::two_takers_of_letters_never_get_the_same,
         letters::letters_that_were_overtaken_close_and_marks_go_with_the_last_of_an_account,
-    ]);
-    cases
+    ]
 }
 
 /// An account of a case of its own: `case` tells the cases apart, `index` the accounts of one.
