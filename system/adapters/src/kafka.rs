@@ -39,6 +39,9 @@ pub const DISCARD_LIMIT: Duration = Duration::from_secs(15);
 pub const CLOSE_LIMIT: Duration = Duration::from_secs(5);
 /// After this long without a heartbeat the group goes on without a member (D36).
 pub const SESSION_TIMEOUT: Duration = Duration::from_secs(3);
+/// How often a client asks which partitions a topic has: partitions that are added under load are read this soon (A17). librdkafka's own
+/// five minutes would leave their records lying for so long.
+pub const METADATA_REFRESH: Duration = Duration::from_secs(5);
 
 /// A Kafka cluster, as one client process sees it.
 #[derive(Clone, Debug)]
@@ -79,6 +82,7 @@ impl KafkaLog {
             .set("client.id", &self.client_id)
             .set("reconnect.backoff.ms", "50")
             .set("reconnect.backoff.max.ms", "1000")
+            .set("topic.metadata.refresh.interval.ms", METADATA_REFRESH.as_millis().to_string())
             .set("socket.nagle.disable", "true");
         config
     }

@@ -4,12 +4,16 @@
 //!
 //! Rebalances happen inside `poll`: a revocation is queued, and the callback waits for its acknowledgement while librdkafka's own
 //! threads keep the heartbeats going; only then are the partitions given up.
+//!
+//! Every rebalance ends with an assignment, of what is new: with none where a member keeps what it has. It is told all the same, since the
+//! group's generation is another one (D36).
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use bankstorm_outside::log::{Assignment, ConsumerEvent, LogError, Record, TopicPartition};
 use rdkafka::ClientContext;
+use rdkafka::bindings;
 use rdkafka::config::RDKafkaLogLevel;
 use rdkafka::consumer::{BaseConsumer, Consumer, ConsumerContext, Rebalance};
 use rdkafka::error::KafkaError;
@@ -67,10 +71,7 @@ impl ConsumerContext for Callbacks {
         match rebalance {
             Rebalance::Assign(list) => {
                 let partitions = partitions(list);
-                if partitions.is_empty() {
-                    return;
-                }
-                {
+                if !partitions.is_empty() {
                     let _taps = self.queue.taps();
                     if self.queue.assign(&partitions) {
                         report("pause", consumer.pause(list));
@@ -79,12 +80,31 @@ impl ConsumerContext for Callbacks {
                         report("resume", consumer.resume(list));
                     }
                 }
-                self.queue.push(ConsumerEvent::Assigned(Assignment { partitions, generation: None }));
+                let generation = generation(consumer);
+                self.queue.push(ConsumerEvent::Assigned(Assignment { partitions, generation }));
             }
             Rebalance::Revoke(_) => {}
             Rebalance::Error(error) => tracing::warn!(%error, "rebalance failed; the group tries again"),
         }
     }
+}
+
+/// The generation of which the member is now; none while it is of none.
+#[expect(unsafe_code, reason = "librdkafka tells a group's generation by no call that rdkafka wraps")]
+fn generation(consumer: &BaseConsumer<Callbacks>) -> Option<i32> {
+    let client = consumer.client().native_ptr();
+    // SAFETY: the client lives as long as `consumer`. What is asked for is a copy of the caller's own, or null; it is freed once and read
+    // before.
+    let generation = unsafe {
+        let metadata = bindings::rd_kafka_consumer_group_metadata(client);
+        if metadata.is_null() {
+            return None;
+        }
+        let generation = bindings::rd_kafka_consumer_group_metadata_generation_id(metadata);
+        bindings::rd_kafka_consumer_group_metadata_destroy(metadata);
+        generation
+    };
+    (generation >= 0).then_some(generation)
 }
 
 /// However polling ends, by a panic too, the handle hears of it.

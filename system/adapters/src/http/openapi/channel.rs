@@ -1,6 +1,8 @@
 //! A channel's calls.
 
-use bankstorm_contracts::channel_api::{DEFAULT_PAGE, HistoryPage, MAX_PAGE, SubmitTransfer, TransferView};
+use bankstorm_contracts::channel_api::{
+    DEFAULT_PAGE, HistoryPage, MAX_PAGE, RedriveAnswer, RedriveRequest, SubmitTransfer, SyncAnswer, TransferView,
+};
 use bankstorm_contracts::problem::ProblemKind;
 use bankstorm_contracts::{AccountNo, TransferId};
 use serde_json::{Value, json};
@@ -45,5 +47,28 @@ pub fn document() -> Value {
         .problem(ProblemKind::Unknown, "It could not be read, and the store is there.")
         .not_started()
         .done();
+    copies(&mut document);
     document.finish("Bankstorm channel", "Serves customers from its own copy of core's history.")
+}
+
+fn copies(document: &mut Document) {
+    document
+        .call("post", "/v1/accounts/{no}/sync", "sync", "The button: bring the account's copy to where core is now")
+        .path_parameter::<AccountNo>("no", "The account.")
+        .answer::<SyncAnswer>(200, "What it came to; the copy is never behind where it was before.")
+        .problem(ProblemKind::BadRequest, "The number is no account's.")
+        .problem(ProblemKind::NotFound, "There is no such account.")
+        .effects()
+        .done();
+    document
+        .call(
+            "post",
+            "/v1/dead-letters/redrive",
+            "redrive",
+            "Try dead letters again, oldest first, and close those overtaken",
+        )
+        .body::<RedriveRequest>()
+        .answer::<RedriveAnswer>(200, "What became of them; those that failed again stay open.")
+        .effects()
+        .done();
 }
