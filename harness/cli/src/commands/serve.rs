@@ -178,7 +178,8 @@ mod tests {
 
     #[test]
     fn a_channels_words_are_settings_and_others_are_told_which_are_accepted() {
-        let words = ["--worker-mode=slots", "--sync-poll-ms=5000", "--history-source=core_by_period", "--read-sync=suspect"];
+        let words =
+            ["--worker-mode=slots", "--sync-poll-ms=5000", "--history-source=core_by_period", "--read-sync=suspect"];
         let config = channel(&words).expect("settings that fit");
         assert_eq!(config.worker_mode, WorkerMode::Slots);
         assert_eq!(config.sync, SyncMode::Poll(Duration::from_secs(5)));

@@ -193,8 +193,8 @@ fn read(given: &[String], process: &'static str) -> Result<words::Protections, C
 mod tests {
     use bankstorm_adapters::kafka::Producer;
     use bankstorm_channel::config::{
-        Applying, ChannelConfig, Cursor, DeadLetters, Gaps, GenerationFence, Guard, HoleMarker, Offsets, ReadSync, Redriving,
-        Retrying, Settling, SlotHash, Sweeping, SyncWrites,
+        Applying, ChannelConfig, Cursor, DeadLetters, Gaps, GenerationFence, Guard, HoleMarker, Offsets, ReadSync,
+        Redriving, Retrying, Settling, SlotHash, Sweeping, SyncWrites,
     };
     use bankstorm_core::config::{Fence, Outbox, Protections, RecordKey, RelayScan};
 
@@ -219,11 +219,15 @@ mod tests {
         let (outbox, relay_scan, record_key) = (Outbox::DirectProduce, RelayScan::IdWatermark, RecordKey::Random);
         assert_eq!(core, Protections { outbox, relay_scan, record_key, ..Protections::default() });
         assert_eq!(producer, Producer::Plain);
-        let channel = of_channel(&words(&["settling=two", "guard=none"]), Guard::User, ReadSync::Pending).expect("a channel's");
+        let channel =
+            of_channel(&words(&["settling=two", "guard=none"]), Guard::User, ReadSync::Pending).expect("a channel's");
         assert_eq!((channel.settling, channel.guard), (Settling::Two, Guard::None));
         for (said, expected) in [
             (of_core(&words(&["settling=two"])).map(drop), "core does not decide it; channel does"),
-            (of_channel(&words(&["fence=plain_read"]), Guard::User, ReadSync::Pending).map(drop), "channel does not decide it; core does"),
+            (
+                of_channel(&words(&["fence=plain_read"]), Guard::User, ReadSync::Pending).map(drop),
+                "channel does not decide it; core does",
+            ),
             (of_core(&words(&["fence"])).map(drop), "accepted is KEY=ARM"),
             (of_core(&words(&["fence=read"])).map(drop), "fence has no arm \"read\""),
         ] {
