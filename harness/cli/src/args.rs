@@ -7,6 +7,7 @@ mod simulation;
 
 use std::path::{Path, PathBuf};
 
+use bankstorm_contracts::channel_api::MAX_REDRIVE;
 use bankstorm_environment::EnvironmentKind;
 use bankstorm_scenario::Scenario;
 use clap::{Args, Parser, Subcommand, ValueEnum};
@@ -66,6 +67,8 @@ pub(crate) enum Command {
     Report(RunFolderArgs),
     /// Says what is installed and where, what is missing, and the command that installs it
     Doctor(DoctorArgs),
+    /// Has a channel try its dead letters again, and prints what became of them
+    Redrive(RedriveArgs),
     /// Lists the scenarios of a folder with what each shows
     Scenarios(ScenariosArgs),
     /// Lists the checks with what each proves
@@ -111,6 +114,22 @@ pub(crate) struct RunArgs {
     /// The folder in which the run's own folder is made
     #[arg(long, value_name = "DIR", default_value = "runs")]
     pub(crate) out: PathBuf,
+    /// After the scenario as it stands plays only this arm of it; may be repeated. Without it all are played
+    #[arg(long = "arm", value_name = "NAME", conflicts_with = "no_arms")]
+    pub(crate) arms: Vec<String>,
+    /// Plays the scenario as it stands, and none of its arms
+    #[arg(long)]
+    pub(crate) no_arms: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct RedriveArgs {
+    /// The channel's base URL, for example http://127.0.0.1:7101; `up` prints it
+    #[arg(long, value_name = "URL")]
+    pub(crate) channel: String,
+    /// The most letters to try
+    #[arg(long, default_value_t = MAX_REDRIVE, value_parser = clap::value_parser!(u32).range(1..=i64::from(MAX_REDRIVE)))]
+    pub(crate) limit: u32,
 }
 
 #[derive(Debug, Args)]

@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use bankstorm_adapters::postgres;
 use bankstorm_adapters::postgres::bulk::LoadedAccount;
-use bankstorm_contracts::event::ENTRIES_TOPIC;
+use bankstorm_contracts::event::{DEAD_LETTERS_TOPIC, ENTRIES_TOPIC};
 use bankstorm_environment::{
     Death, Environment, EnvironmentError, EnvironmentKind, HARNESS, Images, Needs, Topic, Witness,
 };
@@ -21,6 +21,7 @@ use bankstorm_load::run::ChannelAddress;
 use bankstorm_record::folder::RunFolder;
 use bankstorm_scenario::Scenario;
 use bankstorm_scenario::protections::AccountLock;
+use bankstorm_scenario::resolved::SyncMode;
 use tokio::sync::mpsc::UnboundedReceiver;
 
 use crate::error::CliError;
@@ -118,7 +119,10 @@ impl Bank {
         environment.start_services(specs).await.map_err(lost)?;
         let channels: Vec<(String, String)> =
             channels.iter().map(|name| (name.clone(), environment.url(name, HARNESS))).collect();
-        until_assigned(&channels, scenario.system.partitions, display).await?;
+        // Channels that poll core belong to no group.
+        if scenario.system.sync == SyncMode::Events {
+            until_assigned(&channels, scenario.system.partitions, display).await?;
+        }
         let kafka = environment.kafka(HARNESS);
         let [core_url, banks_url] = ["core", specs::BANKS].map(|service| environment.url(service, HARNESS));
         Ok(Addresses { core_database, channel_database, kafka, core_url, banks_url, channels })
@@ -148,6 +152,11 @@ impl Bank {
     /// The book of the other banks.
     pub(crate) fn bank_book(&self) -> PathBuf {
         specs::bank_book(&self.exchange)
+    }
+
+    /// The file that core appends to when a channel read from it.
+    pub(crate) fn access_log(&self) -> PathBuf {
+        specs::access_log(&self.exchange)
     }
 
     /// Directed links by name, `channel-0->core`, and how each goes.
@@ -213,13 +222,18 @@ fn needs(scenario: &Scenario, folder: Option<&RunFolder>, channels: &[String]) -
         databases: vec!["core".to_owned(), "channel".to_owned()],
         brokers: scenario.system.kafka_brokers,
         kafka_clients,
-        topics: vec![Topic { name: ENTRIES_TOPIC.to_owned(), partitions: scenario.system.partitions }],
+        topics: [ENTRIES_TOPIC, DEAD_LETTERS_TOPIC].map(|name| topic(name, scenario)).into(),
         // Nothing of the bank uses it yet.
         redis: false,
         services,
         exchange: folder.map(stamps).transpose()?,
         images: images(scenario),
     })
+}
+
+/// Dead letters lie on the partition of the record that they are of.
+fn topic(name: &str, scenario: &Scenario) -> Topic {
+    Topic { name: name.to_owned(), partitions: scenario.system.partitions }
 }
 
 /// The run's folder of visible stamps and of the other banks' book, under a path that holds for every process.

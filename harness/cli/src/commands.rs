@@ -7,6 +7,7 @@ pub(crate) mod check;
 pub(crate) mod checks;
 pub(crate) mod doctor;
 pub(crate) mod health;
+pub(crate) mod redrive;
 pub(crate) mod replay;
 pub(crate) mod report;
 pub(crate) mod scenarios;

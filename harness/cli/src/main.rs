@@ -52,6 +52,7 @@ async fn dispatch(command: Command) -> Result<u8, CliError> {
         Command::Shrink(args) => commands::shrink::run(args).await,
         Command::Check(args) => commands::check::run(&args),
         Command::Report(args) => commands::report::run(&args),
+        Command::Redrive(args) => commands::redrive::run(&args).await,
         Command::Doctor(args) => commands::doctor::run(&args),
         Command::Scenarios(args) => commands::scenarios::run(&args),
         Command::Checks => commands::checks::run(),

@@ -1,14 +1,16 @@
 //! The way of a run: load the scenario, bring up the bank, drive it while faults strike, heal, resolve, converge, collect, stop, check,
-//! report.
+//! report; then the same for each arm (`arms`).
 //!
 //! In: `run SCENARIO`. Out: a run folder and an exit code. Elsewhere: every step itself; this is the table of contents.
 //!
 //! The folder is written in three moments: at the start, when load has ended, after the checks. A crash leaves what was there.
 
+mod arms;
 mod collect;
 mod databases;
 mod facts;
 mod faults;
+mod following;
 mod load;
 pub(crate) mod open;
 mod phases;
@@ -25,6 +27,7 @@ use bankstorm_check::exit;
 use bankstorm_environment::EnvironmentKind;
 use bankstorm_evidence::sampler::Sampler;
 use bankstorm_faults::conductor::{Conductor, FaultState};
+use bankstorm_scenario::Scenario;
 
 use crate::args::RunArgs;
 use crate::bank::Bank;
@@ -36,7 +39,7 @@ use crate::stop::Interrupt;
 use self::databases::Databases;
 use self::facts::Findings;
 use self::faults::Notes;
-use self::open::OpenRun;
+use self::open::{OpenRun, Place};
 use self::watch::Watch;
 use self::watchdog::Watchdog;
 
@@ -47,27 +50,46 @@ const SAMPLED_BY: Duration = Duration::from_secs(5);
 const COLLECTED_BY: Duration = Duration::from_millis(6_500);
 const STOPPED_BY: Duration = Duration::from_millis(8_500);
 
-/// Runs a scenario to its verdict.
+/// Runs a scenario to its verdict, then its arms to theirs.
 pub(crate) async fn run(args: RunArgs) -> Result<u8, CliError> {
     let scenario = args.options.load(&args.file)?;
+    let chosen = arms::chosen(&scenario, &args)?;
     let display = Display::new(args.options.live);
     let stop = Interrupt::listen()?;
-    let mut open = OpenRun::create(scenario, &args)?;
+    let kind = args.options.env.kind();
+    let place = Place::of_run(&scenario, &args.out);
+    let (open, code) = play(scenario, place, kind, &display, &stop).await?;
+    if chosen.is_empty() {
+        return Ok(code);
+    }
+    arms::play(open, code, chosen, kind, &display, &stop).await
+}
+
+/// One run, from its folder to its report.
+async fn play(
+    scenario: Scenario,
+    place: Place,
+    kind: EnvironmentKind,
+    display: &Display,
+    stop: &Interrupt,
+) -> Result<(OpenRun, u8), CliError> {
+    let mut open = OpenRun::create(scenario, place, kind)?;
     display.line(&format!("run {}", open.json.run_id));
     display.line(&format!("plan digest {}", open.json.digests.plan));
     if !open.json.digests.faults.is_empty() {
         display.line(&format!("faults digest {}", open.json.digests.faults));
     }
 
-    let bank = bring_up(&mut open, args.options.env.kind(), &display, &stop).await?;
-    let measured = measure(&mut open, &bank, &display, &stop).await;
+    let bank = bring_up(&mut open, kind, display, stop).await?;
+    let measured = measure(&mut open, &bank, display, stop).await;
     // Past the limit the bank is dropped, and the reaper ends it without manners.
-    let stopped = stop.within(STOPPED_BY, stop_bank(bank, &display)).await.unwrap_or(Ok(()));
+    let stopped = stop.within(STOPPED_BY, stop_bank(bank, display)).await.unwrap_or(Ok(()));
     let mut findings = measured.map_err(|error| open.ended_early(error))?;
     findings.collected.problems.extend(stopped.err().map(|error| error.to_string()));
 
-    let code = facts::judge(&mut open, &findings, &display).map_err(|error| open.ended_early(error))?;
-    Ok(report(&open, code))
+    let code = facts::judge(&mut open, &findings, display).map_err(|error| open.ended_early(error))?;
+    let code = report(&open, code);
+    Ok((open, code))
 }
 
 /// The bank of the run; Ctrl-C meanwhile ends the run, and the reaper removes what was started.

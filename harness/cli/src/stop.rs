@@ -4,7 +4,7 @@
 //! reaper, which cleans up after either end (`environment::reaper`).
 
 use std::future::Future;
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, Mutex, OnceLock};
 use std::time::Duration;
 
 use bankstorm_load::Stop;
@@ -23,12 +23,16 @@ pub(crate) struct Interrupt {
     pub(crate) load: Arc<Stop>,
     user: Arc<Stop>,
     at: Arc<OnceLock<Instant>>,
+    /// The cell that the next signal raises: that of the load which runs.
+    current: Arc<Mutex<Arc<Stop>>>,
 }
 
 impl Interrupt {
     /// Listens for SIGINT, SIGTERM and SIGHUP (a closed terminal) from now on.
     pub(crate) fn listen() -> Result<Self, CliError> {
-        let interrupt = Self { load: Arc::new(Stop::new()), user: Arc::new(Stop::new()), at: Arc::default() };
+        let load = Arc::new(Stop::new());
+        let current = Arc::new(Mutex::new(Arc::clone(&load)));
+        let interrupt = Self { load, user: Arc::new(Stop::new()), at: Arc::default(), current };
         let cannot = |error| CliError::Environment(format!("cannot listen for signals: {error}"));
         let mut interrupted = signal(SignalKind::interrupt()).map_err(cannot)?;
         let mut terminated = signal(SignalKind::terminate()).map_err(cannot)?;
@@ -58,7 +62,20 @@ impl Interrupt {
             "interrupt: ending; what happened is kept, everything is stopped (once more to leave at once)",
         );
         self.user.raise();
-        self.load.raise();
+        self.current.lock().expect("no panic while raising").raise();
+    }
+
+    /// The same wish, for another run with a load of its own: what ended the load before says nothing of this one.
+    pub(crate) fn renewed(&self) -> Self {
+        let load = Arc::new(Stop::new());
+        let mut current = self.current.lock().expect("no panic while raising");
+        // Under the lock: a signal either finds the new cell, or was raised before this look.
+        if self.is_asked() {
+            load.raise();
+        }
+        *current = Arc::clone(&load);
+        drop(current);
+        Self { load, ..self.clone() }
     }
 
     /// Whether the user asked to stop.

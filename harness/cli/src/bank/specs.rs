@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use bankstorm_environment::{Environment, ServiceSpec};
 use bankstorm_scenario::Scenario;
-use bankstorm_scenario::resolved::{System, WorkerMode};
+use bankstorm_scenario::resolved::{SyncMode, System};
 
 /// The name of the other banks' process.
 pub(super) const BANKS: &str = "banks";
@@ -19,6 +19,11 @@ pub(super) fn visible_log(exchange: &Path, channel: &str) -> PathBuf {
 /// The other banks' book.
 pub(super) fn bank_book(exchange: &Path) -> PathBuf {
     exchange.join("banks.book")
+}
+
+/// The file that core appends to when a channel read from it.
+pub(super) fn access_log(exchange: &Path) -> PathBuf {
+    exchange.join("core.access")
 }
 
 /// The other banks.
@@ -60,6 +65,8 @@ pub(super) fn core(environment: &dyn Environment, scenario: &Scenario) -> Servic
         format!("--posting-slots={}", system.core_slots),
         format!("--posting-cost-us={}", system.core_posting_cost.as_micros()),
         format!("--admitted-max={}", system.core_admitted),
+        format!("--caller-max={}", system.caller_max),
+        format!("--access-log={}", access_log(environment.exchange()).display()),
         format!("--deadline={}", system.deadline.as_str()),
         format!("--outbound-expiry-ms={}", system.outbound_expiry.as_millis()),
     ];
@@ -75,11 +82,7 @@ fn weaker(system: &System, process: &'static str) -> impl Iterator<Item = String
 /// The channel `name`.
 pub(super) fn channel(environment: &dyn Environment, scenario: &Scenario, name: &str) -> ServiceSpec {
     let system = &scenario.system;
-    let mode = match system.worker_mode {
-        WorkerMode::Serial => "serial",
-        WorkerMode::Keyed => "keyed",
-        WorkerMode::KeyedBatched => "keyed_batched",
-    };
+    let mode = system.worker_mode.as_str();
     let args = [
         "serve".to_owned(),
         "channel".to_owned(),
@@ -95,6 +98,17 @@ pub(super) fn channel(environment: &dyn Environment, scenario: &Scenario, name: 
         format!("--guard={}", system.guard.as_str()),
         format!("--call-limit-ms={}", system.call_timeout.as_millis()),
         format!("--validity-ms={}", system.validity.as_millis()),
+        format!("--history-source={}", system.history_source.as_str()),
+        format!("--read-sync={}", system.read_sync.as_str()),
+        format!("--read-budget-ms={}", system.read_budget.as_millis()),
+        format!("--core-pulls={}", system.core_pulls),
+        format!("--manual-every-ms={}", system.manual_every.as_millis()),
+        format!("--attempts={}", system.dead_letter_attempts),
+        format!("--sweep-every-ms={}", system.sweep_every.as_millis()),
     ];
-    ServiceSpec::new(name, args.into_iter().chain(weaker(system, "channel")).collect())
+    let poll = match system.sync {
+        SyncMode::Events => None,
+        SyncMode::Poll(every) => Some(format!("--sync-poll-ms={}", every.as_millis())),
+    };
+    ServiceSpec::new(name, args.into_iter().chain(poll).chain(weaker(system, "channel")).collect())
 }

@@ -3,9 +3,11 @@
 //! In: a run folder. Out: every check's verdict on standard output, and the exit code of the run as it stands now. Elsewhere: how a run
 //! is judged (`judge`). Nothing in the folder is changed.
 
+use bankstorm_check::exit;
 use bankstorm_record::folder::RunFolder;
-use bankstorm_record::run_json::{CheckResult, GuaranteeVerdict};
+use bankstorm_record::run_json::{ArmRecord, CheckResult, GuaranteeVerdict};
 use bankstorm_record::save::read_run_json;
+use bankstorm_scenario::resolved::Expect;
 
 use crate::args::RunFolderArgs;
 use crate::error::{CliError, unusable};
@@ -27,7 +29,20 @@ pub(crate) fn run(args: &RunFolderArgs) -> Result<u8, CliError> {
     }
     let (validity, guarantees, slo) = (json.validity.verdict, json.guarantees.verdict, json.slo.verdict);
     say(&format!("validity {validity:?}, guarantees {guarantees:?}, objectives {slo:?}: exit code {code}"));
+    let code = with_arms(code, &json.arms);
     Ok(u8::try_from(code).expect("exit codes are small"))
+}
+
+/// Arms are runs of their own: what was found of them counts as it stands, and `check` on their folders looks again.
+fn with_arms(own: i32, arms: &[ArmRecord]) -> i32 {
+    let mut codes = vec![own];
+    for ArmRecord { name, expect, exit_code, shown, folder, .. } in arms {
+        let shown = if *shown { "shown" } else { "not shown" };
+        say(&format!("arm {name}: expected {expect}, {shown}, exit code {}; {folder}", exit_code.unwrap_or(4)));
+        let expects_violation = expect == Expect::Violated.as_str();
+        codes.push(exit::of_arm(expects_violation, exit_code.unwrap_or(exit::NOT_CONCLUSIVE)).1);
+    }
+    exit::worst(codes)
 }
 
 fn read_facts(folder: &RunFolder) -> Result<StoredFacts, CliError> {

@@ -15,6 +15,9 @@ pub(crate) fn run(args: &RunFolderArgs) -> Result<u8, CliError> {
     let run = bankstorm_record::save::read_run_json(&folder).map_err(|error| unusable(&args.run, error))?;
     let written = bankstorm_report::write_all(&folder).map_err(|error| unusable(&args.run, error))?;
     say(&bankstorm_report::terminal::summary(&run, &folder, false));
+    if !run.arms.is_empty() {
+        say(&bankstorm_report::side_by_side(&run, &folder, false));
+    }
     for path in written {
         say(&format!("written: {}", path.display()));
     }

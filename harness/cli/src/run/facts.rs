@@ -6,6 +6,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
+use bankstorm_check::depth::DEEPEST_OF_FIRST;
+use bankstorm_check::drain::DRAIN;
 use bankstorm_check::objectives::RECOVERY;
 use bankstorm_check::overload::{OVERLOAD, overload};
 use bankstorm_check::recover::{self, During, Measured, Windows};
@@ -31,7 +33,7 @@ use super::collect::Collected;
 use super::load::Loaded;
 use super::open::{OpenRun, rfc3339};
 use super::watchdog::Seen;
-use super::{plan, posting};
+use super::{following, plan, posting};
 
 /// What a bank without faults needs to settle a transfer that can be posted no more: the poller's margin, its longest pause, its lease.
 const SETTLED_IN: Duration = Duration::from_secs(15);
@@ -65,6 +67,7 @@ pub(crate) fn judge(open: &mut OpenRun, findings: &Findings, display: &Display) 
         let operations = &findings.loaded.drive.operations;
         overload(operations, &open.json.posting, &posting::offers(&open.scenario.load), measured)
     });
+    following::reckon(open, &samples);
     open.json.digests.history = sha256_file(open.folder.operations()).unwrap_or_default();
     open.json.slo.objectives = asked(open);
     keep_priority(open, &findings.loaded.drive.generator)?;
@@ -157,6 +160,8 @@ fn may_move(scenario: &Scenario, kind: &str, waited: Duration) -> bool {
         Some(Op::Transfer) => waited <= system.validity + SETTLED_IN,
         Some(Op::Outbound) => waited <= system.validity + system.outbound_expiry + SETTLED_IN,
         Some(Op::Deposit) | None => true,
+        // What was read is told at once or never.
+        Some(Op::Scroll | Op::Sync) => false,
     }
 }
 
@@ -167,7 +172,7 @@ fn figures_of_load(open: &mut OpenRun, loaded: &Loaded) {
     let of = |op: Op| drive.operations.iter().filter(move |row| row.kind == op.as_str());
     for op in &ops {
         open.json.load.insert(op.as_str().to_owned(), figures::counts(of(*op)));
-        open.json.latency_us.insert(op.as_str().to_owned(), latencies(|_| of(*op), &cut_offs));
+        open.json.latency_us.insert(op.as_str().to_owned(), latencies(*op, |_| of(*op), &cut_offs));
     }
     let Some(measured) = Measured::of(&open.phases.spans()) else { return };
     open.json.recovery = recover::recover(&drive.operations, &open.json.faults, measured);
@@ -181,18 +186,19 @@ fn figures_of_load(open: &mut OpenRun, loaded: &Loaded) {
                 let (windows, kind) = (&windows, figures::recorded(kind));
                 of(*op).filter(move |row| windows.part_of(row, kind) == during)
             };
-            (op.as_str().to_owned(), latencies(rows, &cut_offs))
+            (op.as_str().to_owned(), latencies(*op, rows, &cut_offs))
         });
         open.json.latency_during_us.insert(during.as_str().to_owned(), of_op.collect());
     }
 }
 
-/// Every latency, each of its own rows.
+/// Every latency that the operation has, each of its own rows.
 fn latencies<'a, Rows: Iterator<Item = &'a OperationRow>>(
+    op: Op,
     rows: impl Fn(LatencyKind) -> Rows,
     cut_offs: &CutOffs,
 ) -> BTreeMap<String, Latency> {
-    let kinds = LatencyKind::ALL.into_iter();
+    let kinds = op.latencies().iter().copied();
     kinds.map(|kind| (kind.as_str().to_owned(), figures::latency(rows(kind), kind, cut_offs))).collect()
 }
 
@@ -217,7 +223,9 @@ fn facts(open: &OpenRun, findings: &Findings, measured: &SamplerSummary) -> Resu
         sent: count(|row| row.sent_ns.is_some()),
         missed: count(|row| row.outcome.is_none()),
         unresolved: count(|row| row.outcome.is_some() && row.resolved.is_none()),
-        missing_visible: count(|row| row.resolved.as_deref() == Some("ok") && row.visible_ns.is_none()),
+        missing_visible: count(|row| {
+            row.resolved.as_deref() == Some("ok") && row.visible_ns.is_none() && !is_read(row)
+        }),
         send_lag_p99_us: send_lags.map(send_lag_p99).max(),
         tightest_response_limit_us: response.map(|objective| micros(objective.limit)).min(),
         generator_cpu_share: Some(findings.loaded.drive.generator.cpu_share_max),
@@ -248,6 +256,11 @@ fn facts(open: &OpenRun, findings: &Findings, measured: &SamplerSummary) -> Resu
         connections: Some(open.scenario.load.iter().map(|load| u64::from(load.connections)).sum()),
         fault_problems: plan::problems(open, findings.interrupted),
     })
+}
+
+/// Whether it only looks: nothing of it becomes visible.
+fn is_read(row: &OperationRow) -> bool {
+    Op::ALL.into_iter().any(|op| op.is_read() && op.as_str() == row.kind)
 }
 
 fn is_steady(windows: &Windows, row: &OperationRow, kind: Kind) -> bool {
@@ -317,7 +330,13 @@ fn asked(open: &OpenRun) -> Vec<ObjectiveResult> {
         greater.recovery.map(|limit| time("overload.recovery", limit, OVERLOAD)),
         greater.unrefused.map(|limit| asked("overload.unrefused", limit, OVERLOAD, Unit::Count)),
     ];
-    latencies.chain(recovery).chain(under_overload.into_iter().flatten()).collect()
+    let depth = open.scenario.scroll_slo.deepest_of_first;
+    let share = open.scenario.drain_slo.of_predicted.map(|share| (share * 1_000.0).round() as u64);
+    let followed = [
+        depth.map(|limit| asked(&format!("scroll.{DEEPEST_OF_FIRST}"), limit, "scroll", Unit::Permille)),
+        share.map(|limit| asked("drain.of_predicted", limit, DRAIN, Unit::Permille)),
+    ];
+    latencies.chain(recovery).chain(under_overload.into_iter().chain(followed).flatten()).collect()
 }
 
 #[cfg(test)]

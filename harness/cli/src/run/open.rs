@@ -4,9 +4,11 @@
 //! (`load`, `collect`, `verdict`).
 
 use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use bankstorm_customers::Plan;
+use bankstorm_environment::EnvironmentKind;
 use bankstorm_record::clock::{Origin, wall_us};
 use bankstorm_record::folder::RunFolder;
 use bankstorm_record::machine::{Machine, write_machine};
@@ -17,7 +19,6 @@ use bankstorm_record::run_json::{
 use bankstorm_record::save::{write_atomically, write_json, write_run_json};
 use bankstorm_scenario::Scenario;
 
-use crate::args::RunArgs;
 use crate::bank::Bank;
 use crate::error::{CliError, unusable};
 
@@ -42,20 +43,44 @@ pub(crate) struct OpenRun {
     pub(crate) lost: Option<String>,
 }
 
+/// Where a run is kept, and what it is called.
+pub(crate) struct Place {
+    run_id: String,
+    folder: PathBuf,
+}
+
+impl Place {
+    /// A folder of its own below `out`.
+    pub(crate) fn of_run(scenario: &Scenario, out: &Path) -> Self {
+        let run_id = format!("{}-{}-{}", stamp(wall_us()), scenario.name, std::process::id());
+        Self { folder: out.join(&run_id), run_id }
+    }
+
+    /// The folder of an arm, below that of its run.
+    pub(crate) fn of_arm(run: &RunJson, root: &Path, arm: &str) -> Self {
+        Self { run_id: format!("{}-{arm}", run.run_id), folder: root.join(below(arm)) }
+    }
+}
+
+/// The folder of an arm, as seen from its run's.
+pub(crate) fn below(arm: &str) -> String {
+    format!("arms/{arm}")
+}
+
 impl OpenRun {
     /// Makes the folder and writes its first moment.
-    pub(crate) fn create(scenario: Scenario, args: &RunArgs) -> Result<Self, CliError> {
+    pub(crate) fn create(scenario: Scenario, place: Place, kind: EnvironmentKind) -> Result<Self, CliError> {
         known_markers(&scenario)?;
         let origin = Origin::now();
         let plan = Plan::new(&scenario);
-        let run_id = format!("{}-{}-{}", stamp(origin.wall_us), scenario.name, std::process::id());
-        let folder = RunFolder::new(args.out.join(&run_id));
+        let Place { run_id, folder } = place;
+        let folder = RunFolder::new(folder);
         std::fs::create_dir_all(folder.evidence()).map_err(|error| unusable(folder.root(), error))?;
         std::fs::create_dir_all(folder.logs()).map_err(|error| unusable(folder.root(), error))?;
         write_atomically(folder.scenario(), scenario.to_toml().as_bytes())
             .map_err(|error| unusable(folder.root(), error))?;
         let machine = write_machine(&folder).map_err(|error| unusable(folder.root(), error))?;
-        let json = first_moment(&scenario, &plan, run_id, origin, args.options.env.kind().as_str());
+        let json = first_moment(&scenario, &plan, run_id, origin, kind.as_str());
         write_run_json(&folder, &json).map_err(|error| unusable(folder.root(), error))?;
         let phases = Phases::default();
         Ok(Self { scenario, plan: Arc::new(plan), folder, json, phases, machine, lost: None })
@@ -96,7 +121,7 @@ impl OpenRun {
 }
 
 /// A marker that no protocol has would make every run vacuous.
-fn known_markers(scenario: &Scenario) -> Result<(), CliError> {
+pub(crate) fn known_markers(scenario: &Scenario) -> Result<(), CliError> {
     let known: Vec<&str> =
         [bankstorm_core::markers::ALL, bankstorm_channel::markers::ALL, bankstorm_banks::markers::ALL].concat();
     match scenario.markers.iter().find(|marker| !known.contains(&marker.as_str())) {
@@ -148,7 +173,7 @@ fn first_moment(scenario: &Scenario, plan: &Plan, run_id: String, origin: Origin
         system: SystemFacts {
             partitions: system.partitions,
             workers: system.workers,
-            workers_total: system.partitions * system.workers,
+            workers_total: super::following::workers_total(scenario),
             channel_instances: system.channel_instances,
             accounts: scenario.accounts.count,
             ..SystemFacts::default()

@@ -1,5 +1,8 @@
 //! Help texts, lists, and mistakes of the user: exit code 2, the file, the line, the value, and what would be accepted.
 
+use std::io::{Read, Write};
+use std::net::TcpListener;
+
 use crate::support::{Case, bankstorm, code, output, root, text};
 
 pub(crate) fn cases() -> Vec<Case> {
@@ -9,6 +12,9 @@ pub(crate) fn cases() -> Vec<Case> {
         ("a_mistake_in_a_scenario_is_exit_2_with_its_place", a_mistake_in_a_scenario_is_exit_2_with_its_place),
         ("a_mistake_on_the_command_line_is_exit_2", a_mistake_on_the_command_line_is_exit_2),
         ("a_weaker_protection_that_is_not_allowed_is_exit_2", a_weaker_protection_that_is_not_allowed_is_exit_2),
+        ("an_arm_that_is_not_there_is_exit_2", an_arm_that_is_not_there_is_exit_2),
+        ("redrive_prints_what_became_of_the_letters", redrive_prints_what_became_of_the_letters),
+        ("redrive_without_a_channel_is_exit_3_and_without_an_address_2", redrive_without_a_channel),
         ("a_folder_that_is_no_run_is_exit_2", a_folder_that_is_no_run_is_exit_2),
         ("the_map_names_every_room_and_no_path_that_is_not_there", the_map_names_every_room),
     ]
@@ -28,6 +34,7 @@ fn help_names_every_command() {
         "shrink",
         "check",
         "report",
+        "redrive",
         "doctor",
         "scenarios",
         "checks",
@@ -157,5 +164,67 @@ fn the_map_names_every_room() {
             let is_room = room.join("Cargo.toml").is_file();
             assert!(!is_room || named.contains(&name.as_str()), "ARCHITECTURE.md does not name {name}");
         }
+    }
+}
+
+fn an_arm_that_is_not_there_is_exit_2() {
+    let refused = output(&["run", "scenarios/scroll-deep.toml", "--arm", "keyset", "--live=off"]);
+    assert_eq!(code(&refused), 2, "{}", text(&refused));
+    assert!(text(&refused).contains("no such arm; it has offset"), "{}", text(&refused));
+    let both = output(&["run", "scenarios/scroll-deep.toml", "--arm", "offset", "--no-arms"]);
+    assert_eq!(code(&both), 2, "{}", text(&both));
+}
+
+/// Answers one request, and gives back what was asked.
+fn stub(answer: &'static str) -> (String, std::thread::JoinHandle<String>) {
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
+    let address = listener.local_addr().expect("bound");
+    #[expect(clippy::disallowed_methods, reason = "a stand-in for a channel, which ends with its one request")]
+    let served = std::thread::spawn(move || {
+        let (mut stream, _) = listener.accept().expect("a caller");
+        let mut asked = Vec::new();
+        let mut part = [0; 1_024];
+        while !asked.ends_with(b"}") {
+            let read = stream.read(&mut part).expect("a request");
+            asked.extend(&part[..read]);
+        }
+        stream.write_all(answer.as_bytes()).expect("answered");
+        String::from_utf8(asked).expect("text")
+    });
+    (format!("http://{address}"), served)
+}
+
+fn redrive_prints_what_became_of_the_letters() {
+    let answer = "HTTP/1.0 200 OK\r\ncontent-type: application/json\r\n\r\n\
+                  {\"taken\": 3, \"closed\": 2, \"failed\": 1, \"open\": 4, \"oldest_ms\": 61500}";
+    let (url, served) = stub(answer);
+    let redriven = output(&["redrive", "--channel", &url, "--limit", "3"]);
+    assert_eq!(code(&redriven), 0, "{}", text(&redriven));
+    let asked = served.join().expect("it answered");
+    assert!(asked.starts_with("POST /v1/dead-letters/redrive ") && asked.ends_with("{\"limit\":3}"), "{asked}");
+    let said = text(&redriven);
+    assert!(said.contains("taken 3, closed 2, failed again 1"), "{said}");
+    assert!(said.contains("still open 4, the oldest for 61.5 s"), "{said}");
+
+    let (url, served) = stub("HTTP/1.0 503 Service Unavailable\r\n\r\n{\"title\": \"the store is away\"}");
+    let refused = output(&["redrive", "--channel", &url]);
+    served.join().expect("it answered");
+    assert_eq!(code(&refused), 3, "{}", text(&refused));
+    assert!(text(&refused).contains("status 503: {\"title\": \"the store is away\"}"), "{}", text(&refused));
+}
+
+fn redrive_without_a_channel() {
+    // Bound and given back: nobody listens there now.
+    let port = TcpListener::bind("127.0.0.1:0").and_then(|listener| listener.local_addr()).expect("a port").port();
+    let nobody = output(&["redrive", "--channel", &format!("http://127.0.0.1:{port}")]);
+    assert_eq!(code(&nobody), 3, "{}", text(&nobody));
+    for args in [
+        &["redrive", "--channel", "127.0.0.1:7101"][..],
+        &["redrive", "--channel", "http://h:1/v1/dead-letters"],
+        &["redrive", "--channel", "http://h:1", "--limit", "0"],
+        &["redrive"],
+    ] {
+        let refused = output(args);
+        assert_eq!(code(&refused), 2, "{args:?}: {}", text(&refused));
     }
 }
