@@ -137,8 +137,13 @@ mod tests {
     /// Which of them loses order or records on real brokers waits for a proxy before Kafka.
     #[test]
     fn the_safe_arm_is_idempotent_and_the_weaker_one_is_not_p13() {
-        let keys =
-            ["enable.idempotence", "acks", "enable.gapless.guarantee", "max.in.flight.requests.per.connection", "retries"];
+        let keys = [
+            "enable.idempotence",
+            "acks",
+            "enable.gapless.guarantee",
+            "max.in.flight.requests.per.connection",
+            "retries",
+        ];
         let set = |log: KafkaLog| keys.map(|key| log.producer_config().get(key).map(ToOwned::to_owned));
         let words = |words: [Option<&str>; 5]| words.map(|word| word.map(ToOwned::to_owned));
         let safe = words([Some("true"), Some("all"), Some("true"), None, None]);

@@ -73,7 +73,9 @@ async fn d43_a_sweep_finds_the_one_head_that_differs(place: Place) {
     assert_eq!(unequal, [part]);
     let numbers: Vec<_> = (part.0.get()..=part.1.get()).map(AccountNo::new).collect();
     assert_eq!(numbers.len(), MAX_DIGEST_WIDTH as usize, "one question for heads takes them all");
-    let CoreResponse::Heads(answer) = bench.core.handle("trial", CoreRequest::Heads { accounts: numbers, purpose: None }).await else {
+    let CoreResponse::Heads(answer) =
+        bench.core.handle("trial", CoreRequest::Heads { accounts: numbers, purpose: None }).await
+    else {
         panic!("heads")
     };
     let differ: Vec<_> = answer.heads.into_iter().filter(|head| !copy.contains(head)).collect();
