@@ -15,15 +15,40 @@ use std::collections::BTreeMap;
 use std::ops::Range;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use crate::plan::{Plan, Topology};
+use crate::plan::{Plan, Repair, Topology};
 use crate::world::{self, Options, Violation};
 
-pub use rows::ROWS;
+pub use rows::rows;
 
 use provoke::Stage;
 
 /// A check and the name of what it finds.
 pub type Finding = (&'static str, &'static str);
+
+/// Keeps nothing that mends copies where it is off.
+const NOTHING: fn(&mut Repair) = |_| {};
+
+/// What mends copies besides their events.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Setting {
+    /// All of it: gap fill, reads, the button, the sweep, letters driven again.
+    Repaired,
+    /// Nothing, but for what the row itself is about.
+    Bare,
+}
+
+impl Setting {
+    /// Both.
+    pub const ALL: [Self; 2] = [Self::Repaired, Self::Bare];
+
+    /// The word on the screen and in file names.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Repaired => "repaired",
+            Self::Bare => "bare",
+        }
+    }
+}
 
 /// A protection, one way to take it off, and what must see it.
 pub struct Row {
@@ -39,6 +64,8 @@ pub struct Row {
     off: fn(&mut Topology),
     /// What is off with it: alone, this must not be enough.
     beside: Option<fn(&mut Topology)>,
+    /// What stays of what mends copies where everything else of it is off: that which the row is about.
+    keeps: fn(&mut Repair),
     /// What shows it missing.
     provoke: fn(&mut Stage),
 }
@@ -80,23 +107,28 @@ impl Tried {
 
 impl Row {
     /// The plan of a seed, without the protection.
-    pub fn without(&self, seed: u64) -> Plan {
-        let mut plan = self.with(seed);
+    pub fn without(&self, seed: u64, setting: Setting) -> Plan {
+        let mut plan = self.with(seed, setting);
         (self.off)(&mut plan.topology);
         plan
     }
 
     /// The same plan with every protection.
-    pub fn with(&self, seed: u64) -> Plan {
+    pub fn with(&self, seed: u64, setting: Setting) -> Plan {
         let mut stage = Stage::new(seed, self.protection);
         (self.provoke)(&mut stage);
-        stage.plan()
+        let mut plan = stage.plan();
+        if setting == Setting::Bare {
+            plan.topology.repair = Repair::OFF;
+            (self.keeps)(&mut plan.topology.repair);
+        }
+        plan
     }
 
     /// The same plan with the protection, and without what is off beside it.
-    fn with_it_alone(&self, seed: u64) -> Option<Plan> {
+    fn with_it_alone(&self, seed: u64, setting: Setting) -> Option<Plan> {
         self.beside.map(|beside| {
-            let mut plan = self.with(seed);
+            let mut plan = self.with(seed, setting);
             beside(&mut plan.topology);
             plan
         })
@@ -108,19 +140,19 @@ impl Row {
 }
 
 /// Tries seeds in their order, until `most` of them count, all were tried, or `stop` is raised.
-pub fn ablate(row: &Row, seeds: Range<u64>, most: u64, stop: &AtomicBool) -> Tried {
+pub fn ablate(row: &Row, setting: Setting, seeds: Range<u64>, most: u64, stop: &AtomicBool) -> Tried {
     let mut tried = Tried::default();
     for seed in seeds {
         if tried.hits >= most || stop.load(Ordering::Relaxed) {
             break;
         }
         tried.seeds += 1;
-        let found = violations(&row.without(seed));
+        let found = violations(&row.without(seed, setting));
         for violation in &found {
             *tried.found.entry(name_of(violation)).or_default() += 1;
         }
         let Some(violation) = found.iter().find(|violation| row.expects(violation)).cloned() else { continue };
-        if !tried.is_only_without(row, seed) {
+        if !tried.is_only_without(row, seed, setting) {
             tried.found_with_it += 1;
             continue;
         }
@@ -133,11 +165,13 @@ pub fn ablate(row: &Row, seeds: Range<u64>, most: u64, stop: &AtomicBool) -> Tri
 
 impl Tried {
     /// Whether what must be found is not found in the same plan with the protection.
-    fn is_only_without(&mut self, row: &Row, seed: u64) -> bool {
-        let safe = violations(&row.with(seed));
-        let alone = row.with_it_alone(seed).map(|plan| violations(&plan)).unwrap_or_default();
+    fn is_only_without(&mut self, row: &Row, seed: u64, setting: Setting) -> bool {
+        let safe = violations(&row.with(seed, setting));
+        let alone = row.with_it_alone(seed, setting).map(|plan| violations(&plan)).unwrap_or_default();
         let is_clean = !safe.iter().chain(&alone).any(|violation| row.expects(violation));
-        self.false_alarms.extend(safe.into_iter().next().map(|violation| (seed, violation)));
+        if setting == Setting::Repaired {
+            self.false_alarms.extend(safe.into_iter().next().map(|violation| (seed, violation)));
+        }
         is_clean
     }
 }
@@ -152,33 +186,39 @@ fn name_of(violation: &Violation) -> (String, String) {
 
 #[cfg(test)]
 mod tests {
-    use super::ROWS;
+    use super::{Row, Setting, rows};
     use crate::plan::{Guard, check, read, write};
 
     #[test]
     fn every_row_draws_plans_that_can_be_carried_out_and_takes_something_off() {
-        for row in ROWS {
+        for row in rows() {
             for seed in 0..20 {
-                let (with, without) = (row.with(seed), row.without(seed));
-                assert_eq!(check(&with), Ok(()), "{} {} seed {seed}", row.protection, row.arm);
-                assert_eq!(read(&write(&without)).as_ref(), Ok(&without));
-                assert_eq!(row.with(seed), with, "the same for the same seed");
-                let is_guarded = matches!(with.topology.transfers.guard, Guard::User | Guard::Account);
-                assert!(with.topology.protections.is_safe() && is_guarded);
-                assert_ne!(with.topology, without.topology);
-                assert_eq!((with.operations, with.faults), (without.operations, without.faults));
-                let alone = row.with_it_alone(seed);
-                assert!(alone.is_none_or(|plan| plan.topology != with.topology && plan.topology != without.topology));
+                Setting::ALL.into_iter().for_each(|setting| carries_out(row, seed, setting));
             }
         }
     }
 
+    fn carries_out(row: &Row, seed: u64, setting: Setting) {
+        let (with, without) = (row.with(seed, setting), row.without(seed, setting));
+        assert_eq!(check(&with), Ok(()), "{} {} seed {seed}", row.protection, row.arm);
+        assert_eq!(read(&write(&without)).as_ref(), Ok(&without));
+        assert_eq!(row.with(seed, setting), with, "the same for the same seed");
+        let is_guarded = matches!(with.topology.transfers.guard, Guard::User | Guard::Account);
+        assert!(with.topology.protections.is_safe() && is_guarded);
+        assert_eq!(with.topology.repair.is_on(), setting == Setting::Repaired);
+        assert_ne!(with.topology, without.topology);
+        assert_eq!((with.operations, with.faults), (without.operations, without.faults));
+        let alone = row.with_it_alone(seed, setting);
+        assert!(alone.is_none_or(|plan| plan.topology != with.topology && plan.topology != without.topology));
+    }
+
     #[test]
     fn rows_have_names_of_their_own_and_name_what_must_be_found() {
-        let mut names: Vec<_> = ROWS.iter().map(|row| (row.protection, row.arm)).collect();
+        let mut names: Vec<_> = rows().map(|row| (row.protection, row.arm)).collect();
+        let count = names.len();
         names.sort_unstable();
         names.dedup();
-        assert_eq!(names.len(), ROWS.len());
-        assert!(ROWS.iter().all(|row| !row.fires.is_empty()));
+        assert_eq!(names.len(), count);
+        assert!(rows().all(|row| !row.fires.is_empty()));
     }
 }

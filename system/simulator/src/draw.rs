@@ -12,7 +12,9 @@ mod terms;
 use rand::{Rng, SeedableRng};
 use rand_xoshiro::Xoshiro256PlusPlus;
 
-use crate::plan::{NotStarted, Plan, Protections, SCHEMA, Topology, WorkerMode, repeats_transfers};
+use crate::plan::{
+    Following, NotStarted, Plan, Protections, ReadSyncWhen, Repair, SCHEMA, Topology, WorkerMode, repeats_transfers,
+};
 
 /// Draws a plan: the same for the same seed, on every machine.
 pub fn draw(seed: u64) -> Plan {
@@ -44,6 +46,7 @@ fn topology(dice: &mut Dice) -> Topology {
         relay_rows: dice.one_of(&[1, 5, 50, 1_000, 1_000]),
         worker_mode: dice.one_of(&[
             WorkerMode::Serial,
+            WorkerMode::Slots,
             WorkerMode::Keyed,
             WorkerMode::KeyedBatched,
             WorkerMode::KeyedBatched,
@@ -56,7 +59,27 @@ fn topology(dice: &mut Dice) -> Topology {
         sync_cost_ms: dice.one_of(&[0, 0, 0, 20]),
         tight_limits: dice.percent(15),
         transfers: terms::draw(dice, accounts),
+        following: following(dice, accounts),
+        repair: Repair::ON,
         protections: Protections::default(),
+    }
+}
+
+/// Tight settings as often as ample ones; nothing is looked at so often that worlds take long.
+fn following(dice: &mut Dice, accounts: u32) -> Following {
+    // A round over all accounts must end well within what the world waits for the copy.
+    let least = if accounts > 20 { 100 } else { 7 };
+    Following {
+        read_sync: dice.one_of(&[ReadSyncWhen::Pending, ReadSyncWhen::Pending, ReadSyncWhen::Suspect]),
+        read_budget_ms: dice.one_of(&[50, 300, 300, 2_000]),
+        core_pulls: dice.one_of(&[1, 2, 8, 8]),
+        manual_every_ms: dice.one_of(&[200, 1_000]),
+        sweep_every_ms: dice.one_of(&[5_000, 5_000, 10_000]),
+        sweep_accounts: dice.one_of(&[least, 100, 1_000]),
+        attempts: dice.one_of(&[1, 2, 3, 3]),
+        attempts_for_ms: dice.one_of(&[200, 1_000, 5_000]),
+        redrive_every_ms: dice.one_of(&[5_000, 10_000]),
+        redrive_most: dice.one_of(&[0, 2, 5]),
     }
 }
 

@@ -6,7 +6,9 @@
 //! A plan names every operation and every fault, so a stored one means the same however drawing changes later. Only the fine order of
 //! things inside the models is drawn while it runs, from [`Plan::chance`].
 
+mod copying;
 mod file;
+mod following;
 mod kind;
 mod payment;
 mod protections;
@@ -14,8 +16,13 @@ mod terms;
 
 use serde::{Deserialize, Serialize};
 
+pub use copying::{
+    Applying, Cursor, DeadLetters, Gaps, GenerationFence, HoleMarker, Offsets, Outbox, ReadSync, RecordKey, RelayScan,
+    Retrying, SlotHash, Sweep, SyncWrites,
+};
 pub(crate) use file::repeats_transfers;
 pub use file::{PlanError, check, read, write};
+pub use following::{Following, ReadSyncWhen, Repair};
 pub use kind::{Kind, Needs, places_in};
 pub use payment::{Payment, Twice};
 pub use protections::{
@@ -95,6 +102,12 @@ pub struct Topology {
     /// What it promises about transfers.
     #[serde(default)]
     pub transfers: Terms,
+    /// How its copies follow core.
+    #[serde(default)]
+    pub following: Following,
+    /// What mends its copies besides events; all of it in real simulations.
+    #[serde(default, skip_serializing_if = "Repair::is_on")]
+    pub repair: Repair,
     /// Which protections it has; all of them in real simulations.
     #[serde(default, skip_serializing_if = "Protections::is_safe")]
     pub protections: Protections,
@@ -106,6 +119,8 @@ pub struct Topology {
 pub enum WorkerMode {
     /// One record after the other.
     Serial,
+    /// Fixed slots, one record a job.
+    Slots,
     /// A queue per account.
     Keyed,
     /// Several accounts in one transaction.
@@ -194,6 +209,18 @@ pub enum Action {
         /// Entries on a page.
         limit: u32,
     },
+    /// A customer presses the button.
+    Sync {
+        /// Which channel is asked, from 0.
+        channel: u32,
+    },
+    /// Somebody has dead letters driven again; the account says nothing.
+    Redrive {
+        /// Which channel is asked, from 0.
+        channel: u32,
+        /// At most so many letters.
+        limit: u32,
+    },
 }
 
 /// What else comes with a deposit's id.
@@ -213,7 +240,7 @@ impl Action {
     pub const fn payment(&self) -> Option<&Payment> {
         match self {
             Self::Transfer { pay, .. } | Self::Outbound { pay } => Some(pay),
-            Self::Deposit { .. } | Self::Scroll { .. } => None,
+            Self::Deposit { .. } | Self::Scroll { .. } | Self::Sync { .. } | Self::Redrive { .. } => None,
         }
     }
 
@@ -221,7 +248,7 @@ impl Action {
     pub const fn payment_mut(&mut self) -> Option<&mut Payment> {
         match self {
             Self::Transfer { pay, .. } | Self::Outbound { pay } => Some(pay),
-            Self::Deposit { .. } | Self::Scroll { .. } => None,
+            Self::Deposit { .. } | Self::Scroll { .. } | Self::Sync { .. } | Self::Redrive { .. } => None,
         }
     }
 }

@@ -89,7 +89,8 @@ impl Stage {
         let (again, elsewhere, resubmit) = (None, None, false);
         let user = FIRST_USER + u32::try_from(self.next_op).expect("operations are few");
         let (won, channel, patience_ms) = (self.won(), self.channel(), 3_000);
-        let mut pay = Payment { user, won, channel, patience_ms, retries: 0, elsewhere, again, resubmit, reads: 5 };
+        let mut pay =
+            Payment { user, won, channel, patience_ms, retries: 0, elsewhere, again, resubmit, reads: 5, looks: 0 };
         change(&mut pay);
         pay
     }
@@ -98,7 +99,8 @@ impl Stage {
         i64::try_from(self.dice.between(1, 1_000)).expect("a small amount")
     }
 
-    fn operate(&mut self, at_ms: u64, account: u32, action: Action) {
+    /// Anything.
+    pub(super) fn operate(&mut self, at_ms: u64, account: u32, action: Action) {
         let op = self.next_op;
         self.next_op += 1;
         self.plan.operations.push(Operation { op, at_ms, account, action });

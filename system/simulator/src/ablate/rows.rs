@@ -1,12 +1,15 @@
 //! The table: protections, the ways to take them off, what shows each missing, and which check must see it.
 //!
-//! In: nothing. Out: [`ROWS`]. Elsewhere: running them (`ablate`), the stories (docs/protections.md).
+//! In: nothing. Out: [`rows`]. Elsewhere: those about the way to the copies (`rows::copying`), running them (`ablate`), the stories
+//! (docs/protections.md).
 //!
 //! What provokes comes on top of a drawn world, many times in it: most of what could show a protection missing meets something else. The
 //! two rows about validities have a world of their own: what only the fence (P6) would stop must not happen in it.
 
+mod copying;
+
 use super::provoke::Stage;
-use super::{Finding, Row};
+use super::{Finding, NOTHING, Row};
 use crate::plan::{
     AccountLock, Again, Binding, DeadlineCheck, DueClock, Fence, Guard, KeyClaim, Kind, LockOrder, Polling, Settling,
     Topology, Twice, Voiding,
@@ -14,8 +17,13 @@ use crate::plan::{
 
 const LATE: &[Finding] = &[("O6", "late-commit"), ("O3", "phantom-booking")];
 
-/// Every protection that a world can show missing.
-pub const ROWS: &[Row] = &[
+/// Every protection that a world can show missing, in the order of their numbers as far as rooms allow.
+pub fn rows() -> impl Iterator<Item = &'static Row> {
+    POSTING.iter().chain(copying::ROWS)
+}
+
+/// Those of postings and transfers.
+const POSTING: &[Row] = &[
     Row {
         protection: "P1",
         arm: "none",
@@ -23,6 +31,7 @@ pub const ROWS: &[Row] = &[
         fires: &[("O1", "dup-key")],
         off: |topology| topology.protections.key = KeyClaim::None,
         beside: None,
+        keeps: NOTHING,
         provoke: lost_answers,
     },
     Row {
@@ -32,6 +41,7 @@ pub const ROWS: &[Row] = &[
         fires: &[("O2", "lost-ack")],
         off: |topology| topology.protections.key = KeyClaim::BeforeTheBooking,
         beside: None,
+        keeps: NOTHING,
         provoke: core_dies,
     },
     Row {
@@ -41,6 +51,7 @@ pub const ROWS: &[Row] = &[
         fires: &[("O3", "phantom-booking"), ("O1", "dup-key")],
         off: |topology| topology.protections.key = KeyClaim::AfterTheBooking,
         beside: None,
+        keeps: NOTHING,
         provoke: core_dies,
     },
     Row {
@@ -50,6 +61,7 @@ pub const ROWS: &[Row] = &[
         fires: &[("O7", "param-drift")],
         off: |topology| topology.protections.binding = Binding::IdAlone,
         beside: None,
+        keeps: NOTHING,
         provoke: other_amounts,
     },
     Row {
@@ -62,6 +74,7 @@ pub const ROWS: &[Row] = &[
             topology.protections.fence = Fence::PlainRead;
         },
         beside: Some(|topology| topology.protections.fence = Fence::PlainRead),
+        keeps: NOTHING,
         provoke: rows_that_outlast_validities,
     },
     Row {
@@ -74,6 +87,7 @@ pub const ROWS: &[Row] = &[
             topology.protections.fence = Fence::PlainRead;
         },
         beside: Some(|topology| topology.protections.fence = Fence::PlainRead),
+        keeps: NOTHING,
         provoke: rows_that_outlast_validities,
     },
     Row {
@@ -83,6 +97,7 @@ pub const ROWS: &[Row] = &[
         fires: &[("O4", "verdict-flip"), ("O3", "phantom-booking")],
         off: |topology| topology.protections.fence = Fence::PlainRead,
         beside: None,
+        keeps: NOTHING,
         provoke: stalled_commits,
     },
     Row {
@@ -92,6 +107,7 @@ pub const ROWS: &[Row] = &[
         fires: &[("O1", "dup-intent"), ("O1", "dup-open")],
         off: |topology| topology.transfers.guard = Guard::None,
         beside: None,
+        keeps: NOTHING,
         provoke: two_devices,
     },
     Row {
@@ -101,6 +117,7 @@ pub const ROWS: &[Row] = &[
         fires: &[("O1", "dup-intent"), ("O1", "dup-open")],
         off: |topology| topology.transfers.guard = Guard::CheckThenInsert,
         beside: None,
+        keeps: NOTHING,
         provoke: two_devices,
     },
     Row {
@@ -110,6 +127,7 @@ pub const ROWS: &[Row] = &[
         fires: &[("O5", "stuck-pending")],
         off: |topology| topology.protections.polling = Polling::Off,
         beside: None,
+        keeps: NOTHING,
         provoke: lost_requests,
     },
     Row {
@@ -119,6 +137,7 @@ pub const ROWS: &[Row] = &[
         fires: &[("L2", "overdraft"), ("L3", "serial-dup"), ("L3", "serial-gap"), ("L3", "chain-break")],
         off: |topology| topology.protections.account_lock = AccountLock::None,
         beside: None,
+        keeps: NOTHING,
         provoke: hot_account,
     },
     Row {
@@ -128,6 +147,7 @@ pub const ROWS: &[Row] = &[
         fires: &[("V1", "deadlock")],
         off: |topology| topology.protections.lock_order = LockOrder::PayerFirst,
         beside: None,
+        keeps: NOTHING,
         provoke: opposite_transfers,
     },
     Row {
@@ -137,6 +157,7 @@ pub const ROWS: &[Row] = &[
         fires: &[("O6", "early-expiry")],
         off: own_clocks,
         beside: None,
+        keeps: NOTHING,
         provoke: |stage| clocks(stage, Way::Forward),
     },
     Row {
@@ -146,6 +167,7 @@ pub const ROWS: &[Row] = &[
         fires: &[("O5", "stuck-pending")],
         off: own_clocks,
         beside: None,
+        keeps: NOTHING,
         provoke: |stage| clocks(stage, Way::Back),
     },
     Row {
@@ -155,6 +177,7 @@ pub const ROWS: &[Row] = &[
         fires: &[("O8", "released-early")],
         off: |topology| topology.protections.settling = Settling::Two,
         beside: None,
+        keeps: NOTHING,
         provoke: some_transfers,
     },
     Row {
@@ -164,6 +187,7 @@ pub const ROWS: &[Row] = &[
         fires: &[("L6", "nostro-break")],
         off: |topology| topology.protections.voiding = Voiding::OnExpiry,
         beside: None,
+        keeps: NOTHING,
         provoke: late_banks,
     },
 ];

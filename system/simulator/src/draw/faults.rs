@@ -42,7 +42,55 @@ pub(super) fn draw(dice: &mut Dice, topology: &Topology) -> Vec<Fault> {
     if dice.percent(ABROAD_PERCENT) {
         abroad(dice, &mut faults);
     }
+    if dice.percent(POISON_PERCENT) {
+        poison(dice, topology, &mut faults);
+    }
+    if dice.percent(LATE_SYNC_PERCENT) {
+        late_sync(dice, topology, &mut faults);
+    }
     faults
+}
+
+/// In so many plans of a hundred, accounts cannot be written to for a while, and channels are killed meanwhile (R16, R17).
+const POISON_PERCENT: u64 = 8;
+/// In so many, core's entries come late to channels, past what events brought meanwhile (R12, R13).
+const LATE_SYNC_PERCENT: u64 = 10;
+
+/// Records that cannot be applied, and channels that end between a letter and what follows it.
+fn poison(dice: &mut Dice, topology: &Topology, faults: &mut Vec<Fault>) {
+    let from = dice.below(topology.load_ms / 2);
+    let strike = |kind, place: &str, at, lasts_ms, amount| Fault {
+        kind,
+        place: place.to_owned(),
+        trigger: Trigger::AtMs(at),
+        lasts_ms,
+        amount,
+    };
+    let other = i64::try_from(dice.below(u64::from(topology.accounts))).expect("accounts are few");
+    for amount in BTreeSet::from([0, other]) {
+        faults.push(strike(Kind::AccountRefused, "postgres-channel", from, dice.between(2_000, 20_000), amount));
+    }
+    for channel in 0..topology.channels {
+        let at = from + dice.between(200, 6_000);
+        faults.push(strike(Kind::NodeKill, &format!("channel-{channel}"), at, 300, 0));
+    }
+    for _ in 0..4 {
+        let trigger = Trigger::Nth(dice.between(1, 200));
+        let place = "postgres-channel".to_owned();
+        faults.push(Fault { kind: Kind::StepRefused, place, trigger, lasts_ms: 0, amount: 3 });
+        let (trigger, amount) = (Trigger::Nth(dice.between(1, 300)), i64::from(dice.percent(50)));
+        faults.push(Fault { kind: Kind::RecordDamaged, place: "kafka".to_owned(), trigger, lasts_ms: 0, amount });
+    }
+}
+
+/// Core's answers about entries come late.
+fn late_sync(dice: &mut Dice, topology: &Topology, faults: &mut Vec<Fault>) {
+    for channel in 0..topology.channels {
+        for nth in 1..=4 {
+            let lasts_ms = dice.between(50, 2_500);
+            faults.push(of_message(Kind::AnswerHeld, format!("channel-{channel}>core:entries"), nth, lasts_ms));
+        }
+    }
 }
 
 /// In so many plans of a hundred, requests and answers about transfers are lost, late and doubled on purpose, and rows are held for about
@@ -139,6 +187,7 @@ fn nth(dice: &mut Dice, kind: Kind, place: &str) -> u64 {
         // Channels ask core for entries only to fill gaps, customers scroll seldom, and most transfers get their answer.
         _ if place.ends_with(":entries") || place.ends_with(":heads") => dice.up_to(4),
         _ if place.ends_with(":resolve") || place.ends_with(":cancel") => dice.up_to(10),
+        _ if place.ends_with(":digests") || place.ends_with(":sync") => dice.up_to(10),
         _ if place.ends_with(":history") || place.contains("banks") => dice.up_to(20),
         _ if place.starts_with("channel") || place.starts_with("customers>channel") => dice.up_to(60),
         Kind::OffsetsRefused | Kind::OffsetsUnanswered => dice.up_to(60),
@@ -159,8 +208,10 @@ const fn longest(kind: Kind) -> u64 {
 
 fn amount(dice: &mut Dice, topology: &Topology, kind: Kind) -> i64 {
     let drawn = match kind {
-        Kind::StepRefused | Kind::LinkCut => dice.below(3),
-        Kind::RowHeld => dice.below(u64::from(topology.accounts)),
+        Kind::LinkCut => dice.below(3),
+        Kind::StepRefused => dice.below(4),
+        Kind::PartitionsAdded => dice.between(1, 4),
+        Kind::RowHeld | Kind::AccountRefused => dice.below(u64::from(topology.accounts)),
         // Half of the time all of them, or nobody would ever miss any.
         Kind::ConnectionsTaken if dice.percent(50) => u64::from(topology.connections),
         Kind::ConnectionsTaken => dice.between(1, u64::from(topology.connections)),

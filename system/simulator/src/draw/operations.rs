@@ -28,6 +28,12 @@ struct Habits {
     devices: u64,
     resubmit: u64,
     reads: u64,
+    /// How often payers look at their newest page right after their first answer, at most.
+    looks: u64,
+    /// Of scrolls, so many of a hundred are uses of the button instead.
+    buttons: u64,
+    /// Of a thousand operations, so many have dead letters driven again.
+    redrives: u64,
 }
 
 /// Draws the operations.
@@ -49,7 +55,7 @@ fn habits(dice: &mut Dice, topology: &Topology) -> Habits {
     let accounts = u64::from(topology.accounts);
     let opening = topology.opening_won.unsigned_abs();
     Habits {
-        scrolls: dice.one_of(&[0, 5, 15]),
+        scrolls: dice.one_of(&[0, 5, 15, 30]),
         hot: dice.one_of(&[0, 0, 20, 60]),
         impatient: dice.one_of(&[0, 5, 30]),
         retries: dice.one_of(&[0, 3, 3]),
@@ -66,13 +72,22 @@ fn habits(dice: &mut Dice, topology: &Topology) -> Habits {
         devices: dice.one_of(&[0, 5, 20]),
         resubmit: dice.one_of(&[0, 20, 60]),
         reads: dice.one_of(&[0, 2, 5]),
+        looks: dice.one_of(&[0, 1, 3]),
+        buttons: dice.one_of(&[0, 20, 50]),
+        redrives: dice.one_of(&[0, 0, 4]),
     }
 }
 
 fn operation(dice: &mut Dice, topology: &Topology, habits: &Habits, op: u64, at_ms: u64) -> Operation {
     let account = account(dice, topology, habits);
-    let action = if dice.percent(habits.scrolls) {
-        scroll(dice, topology)
+    let action = if dice.below(1_000) < habits.redrives {
+        Action::Redrive { channel: channel(dice, topology), limit: 100 }
+    } else if dice.percent(habits.scrolls) {
+        if dice.percent(habits.buttons) {
+            Action::Sync { channel: channel(dice, topology) }
+        } else {
+            scroll(dice, topology)
+        }
     } else if dice.percent(habits.transfers) {
         transfer(dice, topology, habits, account)
     } else {
@@ -91,8 +106,8 @@ fn account(dice: &mut Dice, topology: &Topology, habits: &Habits) -> u32 {
 
 fn scroll(dice: &mut Dice, topology: &Topology) -> Action {
     let channel = channel(dice, topology);
-    let [pages, limit] =
-        [dice.between(1, 3), dice.one_of(&[2, 10, 100])].map(|number| u32::try_from(number).expect("a small number"));
+    let [pages, limit] = [dice.one_of(&[1, 2, 3, 12]), dice.one_of(&[1, 2, 10, 100])]
+        .map(|number| u32::try_from(number).expect("a small number"));
     Action::Scroll { channel, pages, limit }
 }
 
@@ -134,6 +149,7 @@ fn payment(dice: &mut Dice, topology: &Topology, habits: &Habits) -> Payment {
         again,
         resubmit: dice.percent(habits.resubmit),
         reads: u32::try_from(dice.between(0, habits.reads)).expect("a small number"),
+        looks: u32::try_from(dice.between(0, habits.looks)).expect("a small number"),
     }
 }
 

@@ -1,9 +1,10 @@
 //! A model of the channel's PostgreSQL.
 //!
 //! In: a seed. Out: [`ModelChannelStore`], a `ChannelStore` on virtual time. Elsewhere: the steps of a transaction (`tx`), when transfers
-//! are due (`due`), the server (`database`).
+//! are due (`due`), letters, marks and owners (`letters`), the server (`database`).
 
 mod due;
+mod letters;
 mod told;
 mod tx;
 
@@ -11,13 +12,18 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use bankstorm_contracts::channel_api::{IN_PROGRESS, PendingTransfer};
 use bankstorm_contracts::{AccountNo, Entry, Head, Seq, TransferId, WallMicros};
 use bankstorm_outside::StoreError;
-use bankstorm_outside::channel_store::{ChannelStore, Clock, JournalLine, StoredPage, TransferMove, TransferRow};
+use bankstorm_outside::channel_store::{
+    ChannelStore, Clock, JournalLine, OpenLetters, StoredPage, SyncRow, Take, TakenLetter, TransferMove, TransferRow,
+};
+use tokio::time::Instant;
 
 use super::database::{CONNECTIONS, CommitFault, ModelDatabase, Setting, StepFault};
 use super::hook::Hook;
 
+pub use letters::{Marks, StoredLetter};
 pub use tx::ModelChannelTx;
 
 use tx::Staged;
@@ -34,8 +40,16 @@ const IDLE_LIMIT: Duration = Duration::from_secs(2);
 pub struct ChannelData {
     /// The copies' heads.
     pub heads: BTreeMap<AccountNo, Head>,
+    /// What is known to be wrong with a copy; absent where nothing is.
+    pub marks: BTreeMap<AccountNo, Marks>,
     /// The copied entries.
     pub entries: BTreeMap<(AccountNo, Seq), Entry>,
+    /// Entries whose serial stood already, in the order of commits: none unless serials are free (P14).
+    pub doubled: Vec<Entry>,
+    /// Dead letters, in the order of commits; the first one's number is 1.
+    pub letters: Vec<StoredLetter>,
+    /// Which generation owns which partition of a topic.
+    pub owners: BTreeMap<(String, i32), i32>,
     /// The apply journal, in the order of commits.
     pub journal: Vec<StoredLine>,
     /// Transfers by id.
@@ -57,6 +71,8 @@ pub struct StoredLine {
     pub stored_by: u64,
     /// The place among all commits of the one that stored it.
     pub commit: u64,
+    /// When that one took effect, by virtual time.
+    pub at: Instant,
 }
 
 /// A transfer with what the port does not show.
@@ -81,6 +97,10 @@ pub struct StoredTransfer {
 pub struct ModelChannelStore {
     database: ModelDatabase,
     data: Arc<Mutex<ChannelData>>,
+    /// Accounts whose entries are refused, each until then.
+    refused: Arc<Mutex<BTreeMap<AccountNo, Instant>>>,
+    /// Nothing keeps serials unique.
+    free_copy: bool,
 }
 
 impl ModelChannelStore {
@@ -100,12 +120,19 @@ impl ModelChannelStore {
                 locked(&data).lose_due_times();
             }
         });
-        Self { database, data }
+        Self { database, data, refused: Arc::default(), free_copy: false }
+    }
+
+    /// The same without unique (account, seq) in the copy (P14 off).
+    #[must_use]
+    pub fn with_free_copy(mut self) -> Self {
+        self.free_copy = true;
+        self
     }
 
     /// The same database, as one more process sees it: with connections of its own.
     pub fn of_process(&self) -> Self {
-        Self { database: self.database.of_process(), data: Arc::clone(&self.data) }
+        Self { database: self.database.of_process(), ..self.clone() }
     }
 
     /// Puts an account's entries in, as the bulk load does: serials from 1 without holes.
@@ -125,6 +152,21 @@ impl ModelChannelStore {
     /// Somebody else locks an account's row, in turn, and keeps it for `lasts`.
     pub fn hold_row(&self, account: AccountNo, lasts: Duration) {
         self.database.hold_row(account, lasts);
+    }
+
+    /// Entries of an account are refused from now on for `lasts`, as if each were at fault itself.
+    pub fn refuse_account(&self, account: AccountNo, lasts: Duration) {
+        self.refused.lock().unwrap_or_else(PoisonError::into_inner).insert(account, Instant::now() + lasts);
+    }
+
+    /// Nothing is refused any more.
+    pub fn accept_all(&self) {
+        self.refused.lock().unwrap_or_else(PoisonError::into_inner).clear();
+    }
+
+    fn is_refused(&self, account: AccountNo) -> bool {
+        let refused = self.refused.lock().unwrap_or_else(PoisonError::into_inner);
+        refused.get(&account).is_some_and(|until| Instant::now() < *until)
     }
 
     /// What is committed now, to keep. [`Self::with`] looks at it where it is.
@@ -153,6 +195,7 @@ impl ModelChannelStore {
 
     /// The moment of a commit.
     fn apply(&self, staged: Staged, number: u64) {
+        let now = self.database.now();
         let mut data = self.data();
         data.unflushed.clear();
         data.commits += 1;
@@ -165,8 +208,22 @@ impl ModelChannelStore {
             data.make(step, number);
         }
         data.heads.extend(staged.heads);
-        data.entries.extend(staged.entries.into_iter().map(|entry| ((entry.account, entry.seq), entry)));
-        let lines = staged.journal.into_iter().map(|line| StoredLine { line, stored_by: number, commit });
+        data.owners.extend(staged.owns);
+        for entry in staged.entries {
+            let key = (entry.account, entry.seq);
+            if self.free_copy && data.entries.contains_key(&key) {
+                data.doubled.push(entry);
+            } else {
+                data.entries.insert(key, entry);
+            }
+        }
+        data.mark(staged.marks);
+        data.park(staged.letters, now);
+        for (account, seq) in staged.closes {
+            data.overtake(account, seq, now);
+        }
+        let lines =
+            staged.journal.into_iter().map(|line| StoredLine { line, stored_by: number, commit, at: Instant::now() });
         data.journal.extend(lines);
     }
 }
@@ -195,11 +252,44 @@ impl ChannelData {
     }
 
     /// Open transfers that this account pays, oldest first.
-    fn pending(&self, account: AccountNo) -> Vec<TransferId> {
+    fn pending(&self, account: AccountNo) -> Vec<PendingTransfer> {
         let rows = self.open.iter().filter_map(|id| self.transfers.get(id)).map(|stored| &stored.row);
-        let mut pending: Vec<_> = rows.filter(|row| row.from == account).map(|row| (row.created_at, row.id)).collect();
-        pending.sort_unstable();
-        pending.into_iter().map(|(_, id)| id).collect()
+        let mut pending: Vec<_> = rows.filter(|row| row.from == account).collect();
+        pending.sort_unstable_by_key(|row| (row.created_at, row.id));
+        let shown = pending.into_iter().map(|row| PendingTransfer {
+            id: row.id,
+            state: row.stage,
+            amount: row.amount,
+            to: row.to.clone(),
+            message: IN_PROGRESS.to_owned(),
+        });
+        shown.collect()
+    }
+
+    /// A page's rows, newest first.
+    fn rows(&self, account: AccountNo, before: Option<Seq>, skip: u32, limit: u32) -> Vec<Entry> {
+        let below = before.unwrap_or(Seq::MAX);
+        let falling = self.entries.range((account, Seq::MIN)..(account, below)).rev().map(|(_, entry)| entry);
+        let (skip, limit) = (skip as usize, limit as usize);
+        if self.doubled.is_empty() {
+            return falling.skip(skip).take(limit).cloned().collect();
+        }
+        let doubled = self.doubled.iter().filter(|entry| entry.account == account && entry.seq < below);
+        let mut all: Vec<_> = falling.chain(doubled).cloned().collect();
+        all.sort_by_key(|entry| std::cmp::Reverse(entry.seq));
+        all.into_iter().skip(skip).take(limit).collect()
+    }
+
+    fn page(&self, account: AccountNo, before: Option<Seq>, skip: u32, limit: u32) -> Option<StoredPage> {
+        let head = *self.heads.get(&account)?;
+        let items = self.rows(account, before, skip, limit);
+        Some(StoredPage { items, head, dirty: self.marks_of(account).dirty, pending: self.pending(account) })
+    }
+
+    /// The sync row of an account.
+    fn sync_row(&self, head: Head) -> SyncRow {
+        let Marks { dirty, hole } = self.marks_of(head.account);
+        SyncRow { head, dirty, hole }
     }
 }
 
@@ -229,16 +319,55 @@ impl ChannelStore for ModelChannelStore {
         before: Option<Seq>,
         limit: u32,
     ) -> Result<Option<StoredPage>, StoreError> {
-        let read = || {
-            self.with(|data| {
-                let head = *data.heads.get(&account)?;
-                let below = (account, before.unwrap_or(Seq::MAX));
-                let falling = data.entries.range((account, Seq::MIN)..below).rev();
-                let items = falling.take(limit as usize).map(|(_, entry)| entry.clone()).collect();
-                Some(StoredPage { items, head, pending: data.pending(account) })
-            })
+        self.database.ask(|| self.with(|data| data.page(account, before, 0, limit))).await
+    }
+
+    async fn page_at(&self, account: AccountNo, skip: u32, limit: u32) -> Result<Option<StoredPage>, StoreError> {
+        self.database.ask(|| self.with(|data| data.page(account, None, skip, limit))).await
+    }
+
+    async fn own(&self, topic: &str, partitions: &[i32], generation: i32) -> Result<Vec<i32>, StoreError> {
+        self.own_now(topic, partitions, generation).await
+    }
+
+    async fn mark_dirty(&self, accounts: &[AccountNo]) -> Result<(), StoreError> {
+        self.mark_dirty_now(accounts).await
+    }
+
+    async fn dirty(&self, from: AccountNo, limit: u32) -> Result<Vec<AccountNo>, StoreError> {
+        let dirty = |data: &ChannelData| {
+            let marked = data.marks.range(from..).filter(|(_, marks)| marks.dirty);
+            marked.map(|(account, _)| *account).take(limit as usize).collect()
         };
-        self.database.ask(read).await
+        self.database.ask(|| self.with(dirty)).await
+    }
+
+    async fn heads_between(&self, from: AccountNo, to: AccountNo, limit: u32) -> Result<Vec<Head>, StoreError> {
+        let heads = |data: &ChannelData| {
+            // A range that runs backwards has nothing in it.
+            let heads = (from < to).then(|| data.heads.range(from..to)).into_iter().flatten();
+            heads.map(|(_, head)| *head).take(limit as usize).collect()
+        };
+        self.database.ask(|| self.with(heads)).await
+    }
+
+    async fn take_letters(&self, take: Take) -> Result<Vec<TakenLetter>, StoreError> {
+        let store = self.clone();
+        self.database.execute(move || store.take_letters_now(take)).await
+    }
+
+    async fn close_overtaken(&self) -> Result<u32, StoreError> {
+        let store = self.clone();
+        self.database.execute(move || store.close_overtaken_now()).await
+    }
+
+    async fn close_letter(&self, id: i64) -> Result<(), StoreError> {
+        let store = self.clone();
+        self.database.execute(move || store.close_letter_now(id)).await
+    }
+
+    async fn open_letters(&self) -> Result<OpenLetters, StoreError> {
+        self.database.ask(|| self.open_letters_now()).await
     }
 
     async fn transfer(&self, id: TransferId) -> Result<Option<TransferRow>, StoreError> {

@@ -4,7 +4,7 @@
 
 use std::time::Duration;
 
-use bankstorm_contracts::core_api::{CoreRequest, CoreResponse, Transfer, Verdict};
+use bankstorm_contracts::core_api::{CoreRequest, CoreResponse, Purpose, Transfer, Verdict};
 use bankstorm_contracts::problem::{Problem, ProblemKind};
 use bankstorm_contracts::{AccountNo, DigestRange, Digests, Entry, Head, Seq, TransferId, TransferState};
 use bankstorm_core::Core;
@@ -53,15 +53,23 @@ impl ModelCoreApi {
 }
 
 impl CoreApi for ModelCoreApi {
-    async fn entries(&self, account: AccountNo, after: Seq, limit: u32) -> Result<Vec<Entry>, CallError> {
-        match self.call(CoreRequest::Entries { account, after, limit }, CALL_LIMIT).await? {
+    async fn entries(
+        &self,
+        account: AccountNo,
+        after: Seq,
+        limit: u32,
+        purpose: Purpose,
+    ) -> Result<Vec<Entry>, CallError> {
+        let request = CoreRequest::Entries { account, after, limit, purpose: Some(purpose) };
+        match self.call(request, CALL_LIMIT).await? {
             CoreResponse::Entries(answer) => Ok(answer.entries),
             other => Err(refused(&other)),
         }
     }
 
-    async fn heads(&self, accounts: &[AccountNo]) -> Result<Vec<Head>, CallError> {
-        match self.call(CoreRequest::Heads(accounts.to_vec()), CALL_LIMIT).await? {
+    async fn heads(&self, accounts: &[AccountNo], purpose: Purpose) -> Result<Vec<Head>, CallError> {
+        let request = CoreRequest::Heads { accounts: accounts.to_vec(), purpose: Some(purpose) };
+        match self.call(request, CALL_LIMIT).await? {
             CoreResponse::Heads(answer) => Ok(answer.heads),
             other => Err(refused(&other)),
         }

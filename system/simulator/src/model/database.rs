@@ -51,7 +51,7 @@ pub const DEADLOCK_TIMEOUT: Duration = Duration::from_secs(1);
 /// Connections of a store for which nobody chose.
 pub const CONNECTIONS: usize = 8;
 /// The server's clock at the start of virtual time.
-pub(super) const EPOCH: WallMicros = WallMicros(1_700_000_000_000_000);
+pub(crate) const EPOCH: WallMicros = WallMicros(1_700_000_000_000_000);
 
 struct Inner {
     name: &'static str,

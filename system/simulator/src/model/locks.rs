@@ -6,7 +6,7 @@
 //! A lock goes to waiters in the order in which they came, and back when its owner's transaction ends, as in PostgreSQL. A waiter whose
 //! client has gone takes it too, and goes on to the rest of its statement: only after that is it seen that nobody listens.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::Duration;
 
 use bankstorm_contracts::{AccountNo, Seq, TransferId};
@@ -32,12 +32,20 @@ pub(super) enum Key {
     Change(TransferId),
     /// A guard in its unique index, from the insertion of its transfer on.
     Guard(i64),
+    /// Who owns a partition: its topic's hash, its number.
+    Partition(u64, i32),
     /// An entry's serial in its unique index, from its insertion on: only of accounts whose row was not locked, since a row's lock covers its
     /// serials.
     Serial(AccountNo, Seq),
 }
 
 impl Key {
+    /// The owner of a topic's partition.
+    pub(super) fn owner(topic: &str, partition: i32) -> Self {
+        let hash = |sum: u64, byte: u8| (sum ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3);
+        Self::Partition(topic.bytes().fold(0xcbf2_9ce4_8422_2325, hash), partition)
+    }
+
     /// For people.
     pub(super) fn told(self) -> String {
         match self {
@@ -46,6 +54,7 @@ impl Key {
             Self::Transfer(id) => format!("the row of {}", told::transfer(id)),
             Self::Change(id) => format!("what becomes of {}", told::transfer(id)),
             Self::Guard(guard) => format!("guard {guard}"),
+            Self::Partition(_, partition) => format!("the owner of partition {partition}"),
             Self::Serial(account, seq) => format!("serial {seq} of {}", told::account(account)),
         }
     }
@@ -91,14 +100,32 @@ struct Waiter {
     until: Option<Instant>,
     grant: oneshot::Sender<()>,
     rest: Rest,
+    wants: Wants,
+}
+
+/// What a waiter does when its turn comes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Wants {
+    /// It takes the lock for itself.
+    Alone,
+    /// It takes the lock beside others who share it.
+    Shared,
     /// It waits for the holder's end, and takes nothing.
-    outwaits: bool,
+    Nothing,
 }
 
 #[derive(Debug)]
 struct Lock {
-    holder: Owner,
+    /// One, or those who share it.
+    holders: Vec<Owner>,
+    shared: bool,
     waiting: VecDeque<Waiter>,
+}
+
+impl Lock {
+    fn of(holder: Owner, shared: bool) -> Self {
+        Self { holders: vec![holder], shared, waiting: VecDeque::new() }
+    }
 }
 
 #[derive(Debug, Default)]
@@ -116,14 +143,19 @@ pub(super) struct Locks {
 }
 
 impl Locks {
-    /// Whether `owner` holds the lock.
+    /// Whether `owner` holds the lock, alone or beside others.
     pub(super) fn is_held_by(&self, owner: Owner, key: Key) -> bool {
-        self.holder(key) == Some(owner)
+        self.holders(key).contains(&owner)
     }
 
-    /// Who holds the lock.
+    /// Who holds the lock; the first of those who share it.
     pub(super) fn holder(&self, key: Key) -> Option<Owner> {
-        self.locks.get(&key).map(|lock| lock.holder)
+        self.holders(key).first().copied()
+    }
+
+    /// Who holds the lock, all of them.
+    pub(super) fn holders(&self, key: Key) -> &[Owner] {
+        self.locks.get(&key).map_or(&[], |lock| &lock.holders)
     }
 
     /// How many wait at this moment.
@@ -138,29 +170,60 @@ impl Locks {
 
     /// Whether `owner` waits, directly or through others, for itself.
     pub(super) fn in_cycle(&self, owner: Owner) -> bool {
-        let mut at = owner;
-        // Each owner waits for one lock at most, so a walk longer than there are owners runs in a circle that `owner` is not on.
-        for _ in 0..self.owners.len() {
-            let Some((key, _)) = self.owners.get(&at).and_then(|standing| standing.wait) else { return false };
-            let Some(holder) = self.holder(key) else { return false };
-            if holder == owner {
-                return true;
+        let (mut met, mut open) = (BTreeSet::new(), vec![owner]);
+        while let Some(at) = open.pop() {
+            let Some((key, _)) = self.owners.get(&at).and_then(|standing| standing.wait) else { continue };
+            for holder in self.holders(key) {
+                if *holder == owner {
+                    return true;
+                }
+                if met.insert(*holder) {
+                    open.push(*holder);
+                }
             }
-            at = holder;
         }
         false
     }
 
     /// Takes the lock if nobody else holds it.
     pub(super) fn try_acquire(&mut self, owner: Owner, key: Key) -> bool {
-        match self.holder(key) {
-            Some(holder) => holder == owner,
+        match self.locks.get_mut(&key) {
+            Some(lock) => {
+                let is_own = lock.holders == [owner];
+                lock.shared &= !is_own;
+                is_own
+            }
             None => {
-                self.locks.insert(key, Lock { holder: owner, waiting: VecDeque::new() });
+                self.locks.insert(key, Lock::of(owner, false));
                 self.owners.entry(owner).or_default().held.push(key);
                 true
             }
         }
+    }
+
+    /// Takes the lock beside those who share it, unless somebody waits for it.
+    fn try_share(&mut self, owner: Owner, key: Key) -> bool {
+        let free = || Lock { shared: true, holders: Vec::new(), waiting: VecDeque::new() };
+        let lock = self.locks.entry(key).or_insert_with(free);
+        if lock.holders.contains(&owner) {
+            return true;
+        }
+        let may = lock.shared && lock.waiting.is_empty();
+        if may {
+            lock.holders.push(owner);
+            self.owners.entry(owner).or_default().held.push(key);
+        }
+        may
+    }
+
+    /// Takes the lock beside others, or a place in its queue behind whoever has it or wants it alone.
+    pub(super) fn share(&mut self, owner: Owner, key: Key, until: Option<Instant>) -> Asked {
+        if self.try_share(owner, key) {
+            return Asked::Held;
+        }
+        let (grant, granted) = oneshot::channel();
+        self.queue(key, Waiter { owner, until, grant, rest: Rest::default(), wants: Wants::Shared });
+        Asked::Waits(granted)
     }
 
     /// Takes the lock, or a place in its queue. A wait that is not over when its turn comes after `until` is passed over. `rest` is looked
@@ -176,18 +239,18 @@ impl Locks {
             return Asked::Held;
         }
         let (grant, granted) = oneshot::channel();
-        self.queue(key, Waiter { owner, until, grant, rest: rest(), outwaits: false });
+        self.queue(key, Waiter { owner, until, grant, rest: rest(), wants: Wants::Alone });
         Asked::Waits(granted)
     }
 
     /// Waits until whoever else holds the lock has given it back, and takes nothing: all who wait so learn of it at once, as those do who
     /// wait in a unique index for a transaction's end.
     pub(super) fn outwait(&mut self, owner: Owner, key: Key, until: Option<Instant>) -> Asked {
-        if self.holder(key).is_none_or(|holder| holder == owner) {
+        if self.holders(key).iter().all(|holder| *holder == owner) {
             return Asked::Held;
         }
         let (grant, granted) = oneshot::channel();
-        self.queue(key, Waiter { owner, until, grant, rest: Rest::default(), outwaits: true });
+        self.queue(key, Waiter { owner, until, grant, rest: Rest::default(), wants: Wants::Nothing });
         Asked::Waits(granted)
     }
 
@@ -202,7 +265,7 @@ impl Locks {
         let Some(place) = standing.held.iter().position(|held| *held == key) else { return };
         standing.held.swap_remove(place);
         let mut leaving = Vec::new();
-        self.hand_on(key, now, &mut leaving);
+        self.hand_on(owner, key, now, &mut leaving);
         self.leave(leaving, now);
     }
 
@@ -228,24 +291,43 @@ impl Locks {
                 && let Some(lock) = self.locks.get_mut(&key)
             {
                 lock.waiting.retain(|waiter| waiter.owner != owner);
+                if lock.shared {
+                    // Others may have waited behind it alone.
+                    self.grant(key, now, &mut leaving);
+                }
             }
             for key in standing.held {
-                self.hand_on(key, now, &mut leaving);
+                self.hand_on(owner, key, now, &mut leaving);
             }
         }
     }
 
-    /// Gives a lock to the next one in its queue who still wants it; those passed over are done for.
-    fn hand_on(&mut self, key: Key, now: Instant, leaving: &mut Vec<Owner>) {
+    /// An owner gives a lock back.
+    fn hand_on(&mut self, owner: Owner, key: Key, now: Instant, leaving: &mut Vec<Owner>) {
         let Some(lock) = self.locks.get_mut(&key) else { return };
-        while let Some(Waiter { owner, until, grant, rest, outwaits }) = lock.waiting.pop_front() {
+        lock.holders.retain(|holder| *holder != owner);
+        if lock.holders.is_empty() {
+            lock.shared = false;
+            self.grant(key, now, leaving);
+        }
+    }
+
+    /// Gives a lock that is free to the next one in its queue who still wants it, and one that is shared to all next ones who share it; those
+    /// passed over are done for.
+    fn grant(&mut self, key: Key, now: Instant, leaving: &mut Vec<Owner>) {
+        let Some(lock) = self.locks.get_mut(&key) else { return };
+        while let Some(next) = lock.waiting.front() {
+            if lock.shared && next.wants != Wants::Shared {
+                return;
+            }
+            let Some(Waiter { owner, until, grant, rest, wants }) = lock.waiting.pop_front() else { return };
             let standing = self.owners.entry(owner).or_default();
             standing.wait = None;
             // Granted in the very moment of the limit counts as granted.
             let in_time = until.is_none_or(|until| now <= until);
             if grant.is_closed() {
-                if in_time && !rest.rows.is_empty() {
-                    lock.holder = owner;
+                if in_time && !rest.rows.is_empty() && !lock.shared {
+                    lock.holders.push(owner);
                     standing.held.push(key);
                     self.go_on(owner, grant, rest, now, leaving);
                     return;
@@ -253,16 +335,22 @@ impl Locks {
                 self.news.push((owner, News::Ended));
             } else if in_time && grant.send(()).is_ok() {
                 self.news.push((owner, News::Granted));
-                if outwaits {
+                if wants == Wants::Nothing {
                     continue;
                 }
-                lock.holder = owner;
+                lock.holders.push(owner);
                 standing.held.push(key);
-                return;
+                if wants == Wants::Alone {
+                    return;
+                }
+                lock.shared = true;
+                continue;
             }
             leaving.push(owner);
         }
-        self.locks.remove(&key);
+        if lock.holders.is_empty() {
+            self.locks.remove(&key);
+        }
     }
 
     /// A statement to which nobody listens locks the rest of its rows, up to one for which it has to wait.
@@ -277,7 +365,7 @@ impl Locks {
         while let Some(key) = rest.rows.pop() {
             if !self.try_acquire(owner, key) {
                 let until = Some(now + rest.limit);
-                self.queue(key, Waiter { owner, until, grant, rest, outwaits: false });
+                self.queue(key, Waiter { owner, until, grant, rest, wants: Wants::Alone });
                 return;
             }
         }
@@ -343,6 +431,28 @@ mod tests {
         assert_eq!((second.try_recv(), third.try_recv()), (Ok(()), Ok(())));
         assert_eq!((locks.holder(guard), locks.wait_of(2), locks.wait_of(3)), (None, None, None));
         assert!(locks.try_acquire(3, guard), "whoever comes first has it");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn those_who_share_come_at_once_and_behind_whoever_waits_to_be_alone() {
+        let (mut locks, now, key) = (Locks::default(), Instant::now(), Key::Partition(1, 3));
+        let share = |locks: &mut Locks, owner| locks.share(owner, key, None);
+        assert!(matches!((share(&mut locks, 1), share(&mut locks, 2)), (Asked::Held, Asked::Held)));
+        let mut alone = waits(acquire(&mut locks, 3, key, None));
+        let mut behind = waits(share(&mut locks, 4));
+        locks.release_all(1, now);
+        assert_eq!((alone.try_recv(), locks.holders(key)), (Err(TryRecvError::Empty), &[2][..]));
+        locks.release_all(2, now);
+        assert_eq!((alone.try_recv(), behind.try_recv()), (Ok(()), Err(TryRecvError::Empty)));
+        let mut both = [5, 6].map(|owner| waits(share(&mut locks, owner)));
+        let mut next = waits(acquire(&mut locks, 7, key, None));
+        assert!(!locks.in_cycle(5), "it waits for one who waits for nobody");
+        locks.release_all(3, now);
+        assert!(both.iter_mut().all(|granted| granted.try_recv() == Ok(())), "both at once");
+        assert_eq!((locks.holders(key), next.try_recv()), (&[4, 5, 6][..], Err(TryRecvError::Empty)));
+        let mut last = waits(share(&mut locks, 8));
+        locks.release_all(7, now);
+        assert_eq!(last.try_recv(), Ok(()), "whoever it waited behind has gone");
     }
 
     #[test]

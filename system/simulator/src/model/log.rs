@@ -28,12 +28,15 @@ use std::time::Duration;
 
 use bankstorm_outside::log::{EventLog, LogError, Record, TopicPartition};
 use tokio::sync::Notify;
+use tokio::time::Instant;
 
 use super::chance::Chance;
 use super::hook::Hook;
 use broker::{Broker, Client};
 use group::Group;
 use partitions::{Partitions, Slot};
+
+use crate::trace::note_of;
 
 pub use consumer::ModelConsumer;
 pub use faults::{Damage, OffsetCommitFault, ProduceFault, RecordFault};
@@ -141,6 +144,31 @@ impl ModelLog {
         state.groups.iter_mut().for_each(Group::changed);
     }
 
+    /// Gives a topic more partitions: producers and groups learn of it at once, and keys are spread anew.
+    pub fn add_partitions(&self, topic: &str, more: u32) {
+        note_of("kafka", || format!("{topic} gets {more} partitions more"));
+        let mut state = self.state();
+        self.advance_all(&mut state);
+        if state.partitions.add(topic, more as usize) {
+            state.groups.iter_mut().for_each(Group::regroup);
+        }
+    }
+
+    /// When each record of a topic was appended, as [`Self::records`] lists them.
+    pub fn appended_at(&self, topic: &str) -> Vec<Instant> {
+        let state = self.state();
+        let of = |slot| (0..state.partitions.end(slot)).map(move |offset| (slot, offset));
+        let all = state.partitions.slots_of(topic).iter().copied().flat_map(of);
+        all.map(|(slot, offset)| state.partitions.appended_at(slot, offset)).collect()
+    }
+
+    /// What a group has committed and when, in the order of its commits.
+    pub fn commits_of(&self, group: &str) -> Vec<(TopicPartition, i64, Instant)> {
+        let state = self.state();
+        let commits = state.group(group).map(|group| group.commits.as_slice()).unwrap_or_default();
+        commits.iter().map(|(slot, offset, at)| (state.partitions.at(*slot), *offset, *at)).collect()
+    }
+
     /// Every record of a topic as it lies there: by partition, in offset order.
     pub fn records(&self, topic: &str) -> Vec<Record> {
         self.state().partitions.records(topic)
@@ -161,10 +189,10 @@ impl ModelLog {
     pub fn caught_up(&self, group: &str, topic: &str) -> bool {
         let state = self.state();
         let committed = |slot| state.group(group).and_then(|group| group.committed(slot)).unwrap_or(0);
-        state.partitions.slots_of(topic).all(|slot| committed(slot) >= state.partitions.seen_end(slot))
+        state.partitions.slots_of(topic).iter().all(|slot| committed(*slot) >= state.partitions.seen_end(*slot))
     }
 
-    /// How often membership of a group changed.
+    /// How often a group was rebalanced.
     pub fn generation(&self, group: &str) -> i32 {
         self.state().group(group).map_or(0, |group| group.generation)
     }

@@ -148,13 +148,34 @@ const COMMON: [&str; 4] = ["op", "at_ms", "account", "action"];
 fn fields_of(action: &str) -> Option<&'static [&'static str]> {
     match action {
         "deposit" => Some(&["won", "patience_ms", "retries", "again"]),
-        "transfer" => {
-            Some(&["to", "user", "won", "channel", "patience_ms", "retries", "elsewhere", "again", "resubmit", "reads"])
-        }
-        "outbound" => {
-            Some(&["user", "won", "channel", "patience_ms", "retries", "elsewhere", "again", "resubmit", "reads"])
-        }
+        "transfer" => Some(&[
+            "to",
+            "user",
+            "won",
+            "channel",
+            "patience_ms",
+            "retries",
+            "elsewhere",
+            "again",
+            "resubmit",
+            "reads",
+            "looks",
+        ]),
+        "outbound" => Some(&[
+            "user",
+            "won",
+            "channel",
+            "patience_ms",
+            "retries",
+            "elsewhere",
+            "again",
+            "resubmit",
+            "reads",
+            "looks",
+        ]),
         "scroll" => Some(&["channel", "pages", "limit"]),
+        "sync" => Some(&["channel"]),
+        "redrive" => Some(&["channel", "limit"]),
         _ => None,
     }
 }

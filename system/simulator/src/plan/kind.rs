@@ -58,8 +58,9 @@ kinds! {
     CommitUnanswered "pg.commit_unanswered" false false "" "The connection breaks after the nth commit happened: all was written, and nobody can tell.";
     CommitStalled "pg.commit_stalled" false true "" "The nth commit takes `lasts_ms`, its locks held meanwhile, whether anybody still waits for it or not.";
     StepDropped "pg.step_dropped" false false "" "The connection breaks at the nth step of a transaction.";
-    StepRefused "pg.step_refused" false false "0 data error, 1 deadlock, 2 out of resources" "The nth write of a transaction is refused.";
+    StepRefused "pg.step_refused" false false "0 data error, 1 deadlock, 2 out of resources, 3 something else" "The nth write of a transaction is refused.";
     RowHeld "pg.row_held" true true "the account's index" "Somebody else holds an account's row for `lasts_ms`.";
+    AccountRefused "pg.account_refused" true true "the account's index" "Every write about an account is refused for `lasts_ms`, as if its row were at fault.";
     ConnectionsTaken "pg.connections_taken" true true "how many" "Connections are not to be had for `lasts_ms`.";
     ClockStep "clock.step" true false "milliseconds, either way" "The clock of a database, or of a channel's machine, is set.";
     ProduceRefused "kafka.produce_refused" false false "" "The nth record is not appended, and its producer has failed.";
@@ -71,6 +72,8 @@ kinds! {
     FetchStalled "kafka.fetch_stalled" true true "" "A channel gets no records for `lasts_ms`, its session alive.";
     RecordLost "kafka.record_lost" false false "" "The nth appended record is never seen by any consumer.";
     RecordDamaged "kafka.record_damaged" false false "0 unreadable, 1 a wrong balance" "The nth appended record reaches consumers damaged.";
+    RecordDoubled "kafka.record_doubled" false false "" "The nth appended record lies there twice.";
+    PartitionsAdded "kafka.partitions_added" true false "how many" "The entries topic gets more partitions: keys are spread anew.";
     ClientFailed "kafka.client_failed" true false "" "A process's Kafka client fails for good: a channel's consumer, core's producer.";
     RequestDropped "req.drop" false false "" "The nth request of a link, or of one kind on it, never arrives.";
     RequestHeld "req.hold" false true "" "The nth request of a link, or of one kind on it, arrives `lasts_ms` late, whether anybody still waits or not.";
@@ -110,9 +113,10 @@ pub fn places_in(kind: Kind, topology: &Topology) -> Vec<String> {
     let one = |word: &str| std::iter::once(word.to_owned());
     // Who calls whom, and what for.
     let links = || {
-        let customers = channels().map(|channel| (format!("customers>{channel}"), &["history", "submit", "state"][..]));
-        let core =
-            channels().map(|channel| (format!("{channel}>core"), &["entries", "heads", "transfer", "resolve"][..]));
+        let customers =
+            channels().map(|channel| (format!("customers>{channel}"), &["history", "submit", "state", "sync"][..]));
+        let core = channels()
+            .map(|channel| (format!("{channel}>core"), &["entries", "heads", "digests", "transfer", "resolve"][..]));
         let banks = [("core>banks".to_owned(), &["credit", "cancel"][..]), ("banks>core".to_owned(), &["outcome"][..])];
         let deposits = std::iter::once(("customers>core".to_owned(), &["deposit", "resolve"][..]));
         deposits.chain(customers).chain(core).chain(banks)
@@ -121,6 +125,7 @@ pub fn places_in(kind: Kind, topology: &Topology) -> Vec<String> {
     match kind.word().split_once('.').map_or("", |(family, _)| family) {
         "node" if kind == Kind::NodeRestart => one("core").chain(channels()).chain(one("banks")).collect(),
         "node" => one("core").chain(channels()).chain(one("banks")).chain(databases()).chain(one("kafka")).collect(),
+        "pg" if kind == Kind::AccountRefused => one("postgres-channel").collect(),
         "pg" => databases().collect(),
         "clock" => databases().chain(channels()).collect(),
         "kafka" if kind == Kind::FetchStalled => channels().collect(),
@@ -169,9 +174,11 @@ mod tests {
             "customers>channel-0:history",
             "customers>channel-0:submit",
             "customers>channel-0:state",
+            "customers>channel-0:sync",
             "channel-0>core",
             "channel-0>core:entries",
             "channel-0>core:heads",
+            "channel-0>core:digests",
             "channel-0>core:transfer",
             "channel-0>core:resolve",
             "core>banks",

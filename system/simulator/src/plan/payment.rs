@@ -30,6 +30,9 @@ pub struct Payment {
     /// How often he asks afterwards where it stands, until it is settled.
     #[serde(default, skip_serializing_if = "super::is_none_at_all")]
     pub reads: u32,
+    /// How often he looks at his newest page right after his first answer.
+    #[serde(default, skip_serializing_if = "super::is_none_at_all")]
+    pub looks: u32,
 }
 
 /// What else comes beside a payment's first try.

@@ -7,6 +7,11 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::copying::{
+    Applying, Cursor, DeadLetters, Gaps, GenerationFence, HoleMarker, Offsets, Outbox, ReadSync, RecordKey, RelayScan,
+    Retrying, SlotHash, Sweep, SyncWrites,
+};
+
 /// Which protections a bank has.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
@@ -31,6 +36,36 @@ pub struct Protections {
     pub settling: Settling,
     /// P32.
     pub voiding: Voiding,
+    /// P9, P10.
+    pub outbox: Outbox,
+    /// P11.
+    pub relay_scan: RelayScan,
+    /// P12.
+    pub record_key: RecordKey,
+    /// P14. Without it copies have no unique (account, seq) either.
+    pub applying: Applying,
+    /// P15.
+    pub gaps: Gaps,
+    /// P16.
+    pub sweep: Sweep,
+    /// P17.
+    pub retrying: Retrying,
+    /// P18.
+    pub dead_letters: DeadLetters,
+    /// P19.
+    pub hole_marker: HoleMarker,
+    /// P20, P21.
+    pub offsets: Offsets,
+    /// P22.
+    pub generation_fence: GenerationFence,
+    /// P23.
+    pub read_sync: ReadSync,
+    /// P24.
+    pub sync_writes: SyncWrites,
+    /// P28.
+    pub cursor: Cursor,
+    /// D14.
+    pub slot_hash: SlotHash,
 }
 
 impl Protections {

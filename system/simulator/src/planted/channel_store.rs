@@ -6,7 +6,8 @@ use std::time::Duration;
 
 use bankstorm_contracts::{AccountNo, Head, Seq, TransferId};
 use bankstorm_outside::channel_store::{
-    self as port, AdvanceWrites, Clock, NewTransfer, Opened, StoredPage, TransferRow,
+    self as port, AdvanceWrites, Clock, Fence, Locked, NewTransfer, OpenLetters, Opened, StoredPage, SyncRow, Take,
+    TakenLetter, TransferRow,
 };
 use bankstorm_outside::{CommitOutcome, LockMode, StoreError};
 
@@ -51,6 +52,42 @@ impl port::ChannelStore for ChannelStore {
         }
     }
 
+    async fn page_at(&self, account: AccountNo, skip: u32, limit: u32) -> Result<Option<StoredPage>, StoreError> {
+        self.inner.page_at(account, skip, limit).await
+    }
+
+    async fn own(&self, topic: &str, partitions: &[i32], generation: i32) -> Result<Vec<i32>, StoreError> {
+        self.inner.own(topic, partitions, generation).await
+    }
+
+    async fn mark_dirty(&self, accounts: &[AccountNo]) -> Result<(), StoreError> {
+        self.inner.mark_dirty(accounts).await
+    }
+
+    async fn dirty(&self, from: AccountNo, limit: u32) -> Result<Vec<AccountNo>, StoreError> {
+        self.inner.dirty(from, limit).await
+    }
+
+    async fn heads_between(&self, from: AccountNo, to: AccountNo, limit: u32) -> Result<Vec<Head>, StoreError> {
+        self.inner.heads_between(from, to, limit).await
+    }
+
+    async fn take_letters(&self, take: Take) -> Result<Vec<TakenLetter>, StoreError> {
+        self.inner.take_letters(take).await
+    }
+
+    async fn close_overtaken(&self) -> Result<u32, StoreError> {
+        self.inner.close_overtaken().await
+    }
+
+    async fn close_letter(&self, id: i64) -> Result<(), StoreError> {
+        self.inner.close_letter(id).await
+    }
+
+    async fn open_letters(&self) -> Result<OpenLetters, StoreError> {
+        self.inner.open_letters().await
+    }
+
     async fn transfer(&self, id: TransferId) -> Result<Option<TransferRow>, StoreError> {
         self.inner.transfer(id).await
     }
@@ -71,7 +108,11 @@ pub struct ChannelTx {
 }
 
 impl port::ChannelTx for ChannelTx {
-    async fn lock(&mut self, accounts: &[AccountNo], mode: LockMode) -> Result<Vec<Head>, StoreError> {
+    async fn fence(&mut self, topic: &str, held: &[(i32, i32)]) -> Result<Vec<i32>, StoreError> {
+        self.inner.fence(topic, held).await
+    }
+
+    async fn lock(&mut self, accounts: &[AccountNo], mode: LockMode) -> Result<Vec<SyncRow>, StoreError> {
         match self.planted {
             Some(Planted::UnlockedAdvance) => unlocked_advance::read(&mut self.inner, accounts).await,
             _ => self.inner.lock(accounts, mode).await,
@@ -92,13 +133,29 @@ impl port::ChannelTx for ChannelTx {
         mode: LockMode,
         transfers: &[TransferId],
         wait: Duration,
-    ) -> Result<(Vec<Head>, Vec<TransferRow>), StoreError> {
+    ) -> Result<(Vec<SyncRow>, Vec<TransferRow>), StoreError> {
         if self.planted != Some(Planted::UnlockedAdvance) {
             return self.inner.lock_both(accounts, mode, transfers, wait).await;
         }
-        let heads = self.lock(accounts, mode).await?;
+        let synced = self.lock(accounts, mode).await?;
         let rows = if transfers.is_empty() { Vec::new() } else { self.lock_transfers(transfers, wait).await? };
-        Ok((heads, rows))
+        Ok((synced, rows))
+    }
+
+    async fn fence_and_lock(
+        &mut self,
+        fence: Fence<'_>,
+        accounts: &[AccountNo],
+        mode: LockMode,
+        transfers: &[TransferId],
+        wait: Duration,
+    ) -> Result<Locked, StoreError> {
+        if self.planted != Some(Planted::UnlockedAdvance) {
+            return self.inner.fence_and_lock(fence, accounts, mode, transfers, wait).await;
+        }
+        // Nobody is kept out.
+        let (rows, transfers) = self.lock_both(accounts, mode, transfers, wait).await?;
+        Ok(Locked { refused: Vec::new(), rows, transfers })
     }
 
     async fn write(&mut self, writes: &AdvanceWrites) -> Result<(), StoreError> {

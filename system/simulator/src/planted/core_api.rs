@@ -4,7 +4,7 @@
 
 use std::time::Duration;
 
-use bankstorm_contracts::core_api::{Transfer, Verdict};
+use bankstorm_contracts::core_api::{Purpose, Transfer, Verdict};
 use bankstorm_contracts::{AccountNo, DigestRange, Digests, Entry, Head, Seq, TransferId};
 use bankstorm_outside::core_api::{self as port, CallError, Submitted};
 
@@ -30,8 +30,14 @@ impl<C> CoreApi<C> {
 }
 
 impl<C: port::CoreApi> port::CoreApi for CoreApi<C> {
-    async fn entries(&self, account: AccountNo, after: Seq, limit: u32) -> Result<Vec<Entry>, CallError> {
-        let mut entries = self.inner.entries(account, after, limit).await?;
+    async fn entries(
+        &self,
+        account: AccountNo,
+        after: Seq,
+        limit: u32,
+        purpose: Purpose,
+    ) -> Result<Vec<Entry>, CallError> {
+        let mut entries = self.inner.entries(account, after, limit, purpose).await?;
         if self.planted == Some(Planted::CoreAnswersShort) {
             // "Up to and without" where "up to" was meant: whoever asks for one entry gets none.
             entries.pop();
@@ -39,8 +45,8 @@ impl<C: port::CoreApi> port::CoreApi for CoreApi<C> {
         Ok(entries)
     }
 
-    async fn heads(&self, accounts: &[AccountNo]) -> Result<Vec<Head>, CallError> {
-        self.inner.heads(accounts).await
+    async fn heads(&self, accounts: &[AccountNo], purpose: Purpose) -> Result<Vec<Head>, CallError> {
+        self.inner.heads(accounts, purpose).await
     }
 
     async fn digests(&self, range: DigestRange) -> Result<Digests, CallError> {

@@ -2,14 +2,14 @@
 //!
 //! People do this by trusting that a partition has one owner, or by a gap fill beside the consumer.
 
-use bankstorm_contracts::{AccountNo, Head};
+use bankstorm_contracts::AccountNo;
 use bankstorm_outside::StoreError;
-use bankstorm_outside::channel_store::AdvanceWrites;
+use bankstorm_outside::channel_store::{AdvanceWrites, SyncRow};
 
 use crate::model::channel_store::ModelChannelTx;
 
 /// Reads the sync rows, and locks nothing.
-pub(super) async fn read(inner: &mut ModelChannelTx, accounts: &[AccountNo]) -> Result<Vec<Head>, StoreError> {
+pub(super) async fn read(inner: &mut ModelChannelTx, accounts: &[AccountNo]) -> Result<Vec<SyncRow>, StoreError> {
     inner.read_unlocked(accounts).await
 }
 

@@ -6,8 +6,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::plan::{
-    Action, Again, Fault, Kind, NotStarted, Operation, Payment, Plan, Terms, Topology, Trigger, Twice, WorkerMode,
-    repeats_transfers,
+    Action, Again, Fault, Following, Kind, NotStarted, Operation, Payment, Plan, Terms, Topology, Trigger, Twice,
+    WorkerMode, repeats_transfers,
 };
 
 /// Smaller numbers, the smallest first: powers of ten, the half, this number with fewer digits that are not 0, one less.
@@ -35,7 +35,7 @@ pub(super) fn faults(fault: &Fault) -> Vec<Fault> {
     if fault.kind.needs().lasts {
         found.extend(shorter(fault.lasts_ms, 1).into_iter().map(|lasts_ms| Fault { lasts_ms, ..fault.clone() }));
     }
-    let least = u64::from(matches!(fault.kind, Kind::ConnectionsTaken | Kind::LinkSlow));
+    let least = u64::from(matches!(fault.kind, Kind::ConnectionsTaken | Kind::LinkSlow | Kind::PartitionsAdded));
     for amount in shorter(fault.amount.unsigned_abs(), least) {
         let amount = i64::try_from(amount).unwrap_or(i64::MAX) * fault.amount.signum();
         found.push(Fault { amount, ..fault.clone() });
@@ -50,7 +50,7 @@ pub(super) const OF_ALL: &[fn(&Operation) -> Operation] = &[
     |operation| with(operation, |_, _, _, again| *again = Frill::None),
     |operation| with(operation, |won, _, _, _| *won = 1),
     |operation| with(operation, |_, patience, _, _| *patience = PATIENCE_MS),
-    |operation| paying(operation, |pay| (pay.resubmit, pay.reads) = (false, 0)),
+    |operation| paying(operation, |pay| (pay.resubmit, pay.reads, pay.looks) = (false, 0, 0)),
     |operation| paying(operation, |pay| (pay.channel, pay.elsewhere) = (0, None)),
 ];
 
@@ -61,7 +61,7 @@ fn without_frills(operation: &Operation) -> Operation {
     let operation = with(operation, |won, patience, retries, again| {
         (*won, *patience, *retries, *again) = (1, PATIENCE_MS, 0, Frill::None);
     });
-    paying(&operation, |pay| (pay.channel, pay.elsewhere, pay.resubmit, pay.reads) = (0, None, false, 0))
+    paying(&operation, |pay| (pay.channel, pay.elsewhere, pay.resubmit, pay.reads, pay.looks) = (0, None, false, 0, 0))
 }
 
 /// What else comes with a deposit's id, or beside a payment.
@@ -86,7 +86,7 @@ fn with(operation: &Operation, change: impl Fn(&mut i64, &mut u64, &mut u32, &mu
             change(&mut pay.won, &mut pay.patience_ms, &mut pay.retries, &mut frill);
             pay.again = if let Frill::Payment(again) = frill { Some(again) } else { None };
         }
-        Action::Scroll { .. } => {}
+        Action::Scroll { .. } | Action::Sync { .. } | Action::Redrive { .. } => {}
     }
     operation
 }
@@ -125,6 +125,14 @@ pub(super) fn operations(operation: &Operation) -> Vec<Operation> {
                 }
             }
         }
+        Action::Sync { channel } => {
+            let first = Operation { action: Action::Sync { channel: 0 }, ..operation.clone() };
+            found.extend((*channel > 0).then_some(first));
+        }
+        Action::Redrive { channel, limit } => {
+            let first = Operation { action: Action::Redrive { channel: 0, limit: *limit }, ..operation.clone() };
+            found.extend((*channel > 0).then_some(first));
+        }
     }
     found.extend(shorter(operation.at_ms, 0).into_iter().map(|at_ms| Operation { at_ms, ..operation.clone() }));
     found
@@ -142,6 +150,8 @@ fn payments(operation: &Operation, pay: &Payment) -> Vec<Operation> {
         paying(operation, |pay| pay.resubmit = false),
         paying(operation, |pay| pay.reads = 0),
         paying(operation, |pay| pay.reads /= 2),
+        paying(operation, |pay| pay.looks = 0),
+        paying(operation, |pay| pay.looks /= 2),
         paying(operation, |pay| pay.elsewhere = None),
         paying(operation, |pay| pay.user = 1),
     ];
@@ -208,6 +218,7 @@ fn plain(topology: &Topology) -> Topology {
         sync_cost_ms: 0,
         tight_limits: false,
         transfers: Terms::default(),
+        following: Following::default(),
         ..topology.clone()
     }
 }
@@ -228,6 +239,7 @@ pub(super) fn topologies(plan: &Plan) -> Vec<Plan> {
         Topology { batch_accounts: plain.batch_accounts, ..now.clone() },
         Topology { sync_cost_ms: plain.sync_cost_ms, ..now.clone() },
         Topology { tight_limits: plain.tight_limits, ..now.clone() },
+        Topology { following: plain.following, ..now.clone() },
     ];
     let fields = fields
         .into_iter()
@@ -286,7 +298,9 @@ fn with_channels(plan: &Plan, channels: u32) -> Plan {
     for operation in &mut plan.operations {
         let fewer = |channel: &mut u32| *channel = if *channel < channels { *channel } else { 0 };
         match &mut operation.action {
-            Action::Scroll { channel, .. } => fewer(channel),
+            Action::Scroll { channel, .. } | Action::Sync { channel } | Action::Redrive { channel, .. } => {
+                fewer(channel)
+            }
             Action::Transfer { pay, .. } | Action::Outbound { pay } => {
                 fewer(&mut pay.channel);
                 pay.elsewhere.iter_mut().for_each(fewer);
@@ -363,7 +377,7 @@ fn with_accounts(plan: &Plan, to: &dyn Fn(u32) -> u32) -> Plan {
     let statuses = &mut plan.topology.transfers.statuses;
     statuses.iter_mut().for_each(|status| status.account = to(status.account));
     statuses.retain(|status| status.account <= most);
-    for fault in plan.faults.iter_mut().filter(|fault| fault.kind == Kind::RowHeld) {
+    for fault in plan.faults.iter_mut().filter(|fault| matches!(fault.kind, Kind::RowHeld | Kind::AccountRefused)) {
         fault.amount = u32::try_from(fault.amount).map_or(0, |account| i64::from(to(account).min(most)));
     }
     plan

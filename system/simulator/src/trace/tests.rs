@@ -6,7 +6,7 @@ use tokio::time::{Instant, sleep};
 
 use super::{acting, install, note, note_at, plan_faults, strikes, take};
 use crate::draw::draw;
-use crate::plan::{Action, Fault, Kind, Operation, Plan, SCHEMA, Topology, Trigger, WorkerMode};
+use crate::plan::{Action, Fault, Following, Kind, Operation, Plan, Repair, SCHEMA, Topology, Trigger, WorkerMode};
 use crate::world::{Options, Outcome, run};
 
 fn shown() -> Vec<String> {
@@ -103,6 +103,8 @@ fn tiny() -> Plan {
         commit_every_ms: 500,
         sync_cost_ms: 0,
         tight_limits: false,
+        following: Following::default(),
+        repair: Repair::ON,
         transfers: crate::plan::Terms::default(),
         protections: crate::plan::Protections::default(),
     };

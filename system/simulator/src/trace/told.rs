@@ -8,8 +8,10 @@
 use std::time::Duration;
 
 use bankstorm_contracts::banks_api::{BanksRequest, BanksResponse, CreditAnswer};
-use bankstorm_contracts::channel_api::{ChannelRequest, ChannelResponse, HistoryPage, TransferView};
-use bankstorm_contracts::core_api::{CoreRequest, CoreResponse, Destination, Party, Verdict};
+use bankstorm_contracts::channel_api::{
+    ChannelRequest, ChannelResponse, HistoryPage, RedriveAnswer, SyncAnswer, TransferView,
+};
+use bankstorm_contracts::core_api::{CoreRequest, CoreResponse, Destination, Party, Purpose, Verdict};
 use bankstorm_contracts::{AccountNo, Entry, Head, Problem, TransferId, event};
 
 use crate::plan::Fault;
@@ -120,9 +122,24 @@ fn page(page: &HistoryPage) -> String {
     let stale = if page.stale { ", stale" } else { "" };
     let pending = match &page.pending[..] {
         [] => String::new(),
-        ids => format!(", pending {}", listed(ids.iter().map(|id| transfer(*id)))),
+        shown => format!(", pending {}", listed(shown.iter().map(|shown| transfer(shown.id)))),
     };
     format!("{shown}, as of {}{stale}{pending}", page.as_of_seq)
+}
+
+/// What for, where it was said.
+fn told_purpose(purpose: Option<Purpose>) -> String {
+    purpose.map_or_else(String::new, |purpose| format!(" ({})", purpose.as_str()))
+}
+
+fn synced(answer: &SyncAnswer) -> String {
+    let again = answer.retry_after_ms.map_or_else(String::new, |millis| format!(", again in {millis} ms"));
+    format!("{}, as of {}{again}", answer.result.as_str(), answer.as_of_seq)
+}
+
+fn redriven(answer: &RedriveAnswer) -> String {
+    let RedriveAnswer { taken, closed, failed, open, .. } = answer;
+    format!("letters: {taken} taken, {closed} closed, {failed} failed, {open} open")
 }
 
 fn problem(problem: &Problem) -> String {
@@ -145,11 +162,13 @@ impl Told for CoreRequest {
             }
             Self::Resolve(id) => format!("resolve {}", transfer(*id)),
             Self::BankOutcome(answer) => format!("outcome {}", outcome(answer)),
-            Self::Entries { account: no, after, limit } => {
-                format!("entries of {} after {after}, at most {limit}", account(*no))
+            Self::Entries { account: no, after, limit, purpose } => {
+                format!("entries of {} after {after}, at most {limit}{}", account(*no), told_purpose(*purpose))
             }
             Self::Head(no) => format!("head of {}", account(*no)),
-            Self::Heads(accounts) => format!("heads of {}", listed(accounts.iter().map(|no| account(*no)))),
+            Self::Heads { accounts, purpose } => {
+                format!("heads of {}{}", listed(accounts.iter().map(|no| account(*no))), told_purpose(*purpose))
+            }
             Self::Digests(range) => {
                 format!("digests of {} to {}, {} each", account(range.from), account(range.to), range.width)
             }
@@ -166,7 +185,7 @@ impl Kinded for CoreRequest {
             Self::Resolve(_) => "resolve",
             Self::Entries { .. } => "entries",
             Self::Head(_) => "head",
-            Self::Heads(_) => "heads",
+            Self::Heads { .. } => "heads",
             Self::Digests(_) => "digests",
         }
     }
@@ -210,6 +229,8 @@ impl Told for ChannelRequest {
                 format!("submit {id} of {} won from {from} to {to}, user {user}", asked.amount.get())
             }
             Self::Transfer(id) => format!("state of {}", transfer(*id)),
+            Self::Sync(no) => format!("sync of {}", account(*no)),
+            Self::Redrive(asked) => format!("redrive of {} letters", asked.limit),
         }
     }
 }
@@ -220,6 +241,8 @@ impl Kinded for ChannelRequest {
             Self::History { .. } => "history",
             Self::Submit(_) => "submit",
             Self::Transfer(_) => "state",
+            Self::Sync(_) => "sync",
+            Self::Redrive(_) => "redrive",
         }
     }
 }
@@ -231,6 +254,8 @@ impl Told for ChannelResponse {
             Self::Created(answer) => format!("created: {}", view(answer)),
             Self::Accepted(answer) => format!("accepted: {}", view(answer)),
             Self::Transfer(answer) => format!("stands: {}", view(answer)),
+            Self::Synced(answer) => synced(answer),
+            Self::Redriven(answer) => redriven(answer),
             Self::Problem(no) => problem(no),
         }
     }

@@ -14,7 +14,7 @@ use bankstorm_channel::Channel;
 use bankstorm_contracts::banks_api::{BanksRequest, BanksResponse};
 use bankstorm_contracts::channel_api::{ChannelRequest, ChannelResponse};
 use bankstorm_contracts::core_api::{CoreRequest, CoreResponse};
-use bankstorm_contracts::event::ENTRIES_TOPIC;
+use bankstorm_contracts::event::{DEAD_LETTERS_TOPIC, ENTRIES_TOPIC};
 use bankstorm_contracts::{AccountNo, Won};
 use bankstorm_core::Core;
 use tokio::time::{sleep, timeout};
@@ -29,7 +29,7 @@ use crate::model::network::{Endpoint, Network};
 use crate::model::outside::{ModelBanks, ModelChannel, ModelCore};
 use crate::model::process::{ModelAccess, ModelMetrics, ModelScope, ModelVisible};
 use crate::model::wall::ModelWall;
-use crate::plan::{AccountLock, Plan, Topology};
+use crate::plan::{AccountLock, Applying, Plan, Topology};
 use crate::planted::{self, Planted};
 use crate::trace;
 
@@ -156,8 +156,14 @@ impl Bank {
             AccountLock::None => core_store.with_free_serials(),
         };
         let channel_store = ModelChannelStore::paced(seed, pace, connections);
+        let channel_store = match topology.protections.applying {
+            Applying::SeqConditional => channel_store,
+            // As above: behind the condition stands a unique index, which would hide that it is off (P14).
+            Applying::Unconditional => channel_store.with_free_copy(),
+        };
         let log = ModelLog::paced(seed, pace);
         log.create_topic(ENTRIES_TOPIC, topology.partitions);
+        log.create_topic(DEAD_LETTERS_TOPIC, topology.partitions);
         for index in 0..topology.accounts {
             core_store.open(account(index), Won::new(topology.opening_won));
         }

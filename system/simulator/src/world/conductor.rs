@@ -12,6 +12,7 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use bankstorm_contracts::event::ENTRIES_TOPIC;
 use tokio::sync::{Mutex as Turn, Notify};
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep, sleep_until};
@@ -87,6 +88,7 @@ impl Conductor {
             database.steps().cancel();
             database.writes().cancel();
         }
+        bank.channel_store.accept_all();
         bank.log.produces().cancel();
         bank.log.offset_commits().cancel();
         bank.log.appends().cancel();
@@ -161,6 +163,7 @@ impl Conductor {
             Kind::OffsetsUnanswered => into(log.offset_commits(), nth, OffsetCommitFault::Late(lasts), tag),
             Kind::RecordLost => into(log.appends(), nth, RecordFault::Lost, tag),
             Kind::RecordDamaged => into(log.appends(), nth, RecordFault::damaged(fault.amount), tag),
+            Kind::RecordDoubled => into(log.appends(), nth, RecordFault::Doubled, tag),
             Kind::RequestDropped => requests(RequestFault::Dropped),
             Kind::RequestHeld => requests(RequestFault::Held(lasts)),
             Kind::RequestDoubled => requests(RequestFault::Doubled(lasts)),
@@ -170,6 +173,8 @@ impl Conductor {
             | Kind::NodePause
             | Kind::NodeRestart
             | Kind::RowHeld
+            | Kind::AccountRefused
+            | Kind::PartitionsAdded
             | Kind::ConnectionsTaken
             | Kind::ClockStep
             | Kind::Rebalance
@@ -272,6 +277,10 @@ impl Conductor {
                     bank.channel_store.hold_row(account, lasts);
                 }
             }
+            Kind::AccountRefused => {
+                bank.channel_store.refuse_account(account(u32::try_from(fault.amount).unwrap_or(0)), lasts);
+            }
+            Kind::PartitionsAdded => bank.log.add_partitions(ENTRIES_TOPIC, u32::try_from(fault.amount).unwrap_or(0)),
             Kind::ConnectionsTaken => self.database(&fault.place).take_connections(count, lasts),
             Kind::ClockStep => match bank.channel_of(&fault.place) {
                 Some(index) => bank.channels[index].wall.step(fault.amount),

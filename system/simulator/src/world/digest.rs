@@ -24,6 +24,7 @@ pub(crate) fn digest(
     books(&mut hash, source);
     copies(&mut hash, source);
     transfers(&mut hash, source);
+    following(&mut hash, source);
     for (marker, count) in markers {
         hash.texts([Some(marker)]);
         hash.all([count.cast_signed()]);
@@ -95,7 +96,7 @@ fn copies(hash: &mut Fields, source: &MemorySource) {
     for row in &source.pages {
         hash.all([row.account, row.invoked_ns, row.completed_ns, row.top_seq, row.bottom_seq, row.as_of_seq]);
         hash.all([row.rows_hash.cast_signed(), i64::from(row.count), i64::from(row.contiguous), i64::from(row.stale)]);
-        hash.some([row.cursor]);
+        hash.some([row.cursor, row.next_cursor, row.page_no.map(i64::from)]);
         hash.bytes(&row.pending);
         hash.texts([Some(&row.outcome), Some(&row.instance)]);
     }
@@ -135,6 +136,35 @@ fn transfers(hash: &mut Fields, source: &MemorySource) {
         hash.all([row.invoked_ns, row.completed_ns]);
         hash.some([row.seq]);
         hash.texts([Some(&row.instance), Some(&row.outcome), row.stage.as_deref(), row.reason.as_deref()]);
+    }
+}
+
+/// How copies followed core.
+fn following(hash: &mut Fields, source: &MemorySource) {
+    hash.lengths([source.core_access.len(), source.syncs.len(), source.dead_letters.len()]);
+    hash.lengths([source.dead_letter_topic.len(), source.group_commits.len()]);
+    for row in &source.core_access {
+        hash.all([row.begun_ns, row.ended_ns, row.status.into()]);
+        hash.some([row.account]);
+        hash.texts([Some(&row.caller), Some(&row.call), row.purpose.as_deref()]);
+    }
+    for row in &source.syncs {
+        hash.all([row.account, row.invoked_ns, row.completed_ns, row.as_of_seq]);
+        hash.texts([Some(&row.instance), Some(&row.outcome), row.result.as_deref()]);
+    }
+    for row in &source.dead_letters {
+        hash.all([row.partition.into(), row.record_offset, row.attempts, row.redrives, row.parked_us]);
+        hash.some([row.account, row.seq, row.closed_us]);
+        hash.texts([Some(&row.class), row.code.as_deref(), row.detail.as_deref(), row.closed_by.as_deref()]);
+    }
+    for row in &source.dead_letter_topic {
+        hash.all([row.partition.into(), row.record_offset, row.dlt_partition.into(), row.dlt_offset]);
+        hash.all([row.attempts, row.timestamp_us]);
+        hash.some([row.account, row.seq]);
+        hash.texts([Some(&row.class), row.code.as_deref()]);
+    }
+    for row in &source.group_commits {
+        hash.all([row.partition.into(), row.committed_offset, row.at_us]);
     }
 }
 

@@ -26,7 +26,7 @@ pub(crate) fn collect(bank: &Bank, ledger: &Ledger, born: Instant, deadlocks: [u
     let (operations, pages, transfer_reads) = ledger.rows();
     let mut source = MemorySource { operations, pages, transfer_reads, ..MemorySource::default() };
     core(bank, &mut source);
-    channel(bank, &mut source);
+    channel(bank, born, &mut source);
     source.channel_transfers = transfers::in_channel(bank);
     source.bank_network = transfers::abroad(bank);
     source.core_access = following::core_access(bank, born);
@@ -132,7 +132,7 @@ fn core_entry(leg: &Leg) -> CoreEntryRow {
     }
 }
 
-fn channel(bank: &Bank, source: &mut MemorySource) {
+fn channel(bank: &Bank, born: Instant, source: &mut MemorySource) {
     bank.channel_store.with(|data| {
         source.channel_entries = data.entries.values().chain(&data.doubled).map(channel_entry).collect();
         let accounts = data.heads.values().map(|head| ChannelAccountRow {
@@ -142,13 +142,16 @@ fn channel(bank: &Bank, source: &mut MemorySource) {
             dirty: data.marks_of(head.account).dirty,
         });
         source.channel_accounts = accounts.collect();
-        source.apply_journal = data.journal.iter().zip(1..).map(journal_row).collect();
+        source.apply_journal = data.journal.iter().zip(1..).map(|line| journal_row(born, line)).collect();
     });
     source.channel_entries.sort_by_key(|row| (row.account, row.seq));
     source.apply_journal.sort_by_key(|row| (row.account, row.journal_id));
 }
 
-fn journal_row((StoredLine { line, stored_by, commit }, journal_id): (&StoredLine, i64)) -> ApplyJournalRow {
+fn journal_row(
+    born: Instant,
+    (StoredLine { line, stored_by, commit, at }, journal_id): (&StoredLine, i64),
+) -> ApplyJournalRow {
     let number = |number: u64| i64::try_from(number).unwrap_or(i64::MAX);
     let cause = line.cause.as_ref();
     ApplyJournalRow {
@@ -164,6 +167,7 @@ fn journal_row((StoredLine { line, stored_by, commit }, journal_id): (&StoredLin
         instance: "channel".to_owned(),
         txid: number(*stored_by),
         commit: Some(number(*commit)),
+        committed_us: Some(following::wall_us(born, *at)),
         ..ApplyJournalRow::default()
     }
 }

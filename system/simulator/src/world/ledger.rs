@@ -16,7 +16,7 @@ use std::time::Duration;
 use bankstorm_contracts::channel_api::SubmitTransfer;
 use bankstorm_contracts::core_api::{Deposit, OWN_BANK};
 use bankstorm_contracts::{Outcome, TransferId};
-use bankstorm_record::rows::{OperationRow, PageRow, TransferReadRow};
+use bankstorm_record::rows::{OperationRow, PageRow, SyncRow, TransferReadRow};
 use tokio::time::Instant;
 
 use super::watch::Told;
@@ -35,6 +35,7 @@ pub(crate) struct Ledger {
 struct Book {
     keys: Vec<Key>,
     pages: Vec<PageRow>,
+    syncs: Vec<SyncRow>,
     reads: Vec<TransferReadRow>,
 }
 
@@ -176,6 +177,18 @@ impl Ledger {
     /// A page was read, or not.
     pub(crate) fn page(&self, row: PageRow) {
         self.book().pages.push(row);
+    }
+
+    /// The button was pressed.
+    pub(crate) fn sync(&self, row: SyncRow) {
+        self.book().syncs.push(row);
+    }
+
+    /// Uses of the button, by account and time.
+    pub(crate) fn syncs(&self) -> Vec<SyncRow> {
+        let mut syncs = self.book().syncs.clone();
+        syncs.sort_by_key(|row| (row.account, row.invoked_ns));
+        syncs
     }
 
     /// The rows: operations by number, pages by account and time, answers by id and time.

@@ -1,15 +1,16 @@
 //! Protections taken off, one at a time: the check that docs/protections.md names sees each missing, and sees nothing where it is not.
 //!
-//! In: the table (`ablate::ROWS`). Out: a trial a row, and the table. Elsewhere: what provokes each, and what counts (`ablate`); as many
+//! In: the table (`ablate::rows`). Out: a trial a row and setting, and the table. Elsewhere: what provokes each, and what counts (`ablate`); as many
 //! seeds as one likes (`bankstorm ablate`).
 //!
 //! Seeds are tried from 0 on, and the first few that count are enough.
 
-use std::sync::OnceLock;
+use std::collections::BTreeMap;
 use std::sync::atomic::AtomicBool;
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
-use bankstorm_simulator::ablate::{ROWS, Row, Tried, ablate};
+use bankstorm_simulator::ablate::{Row, Setting, Tried, ablate, rows};
 use bankstorm_simulator::plan::{Action, Plan};
 use bankstorm_simulator::world::{Options, run};
 use libtest_mimic::{Failed, Trial};
@@ -26,13 +27,14 @@ const HITS: u64 = 3;
 const FALSE_ALARMS: [u64; 2] = [16, 46];
 
 pub(crate) fn trials() -> Vec<Trial> {
-    let each = ROWS.iter().enumerate().map(|(index, row)| {
-        Trial::test(format!("ablation::{}_{}", row.protection.to_lowercase(), row.arm), move || judge(row, index))
+    let each = rows().flat_map(|row| Setting::ALL.map(|setting| (row, setting))).map(|(row, setting)| {
+        let name = format!("ablation::{}_{}_{}", row.protection.to_lowercase(), row.arm, setting.as_str());
+        Trial::test(name, move || judge(row, setting))
     });
     let once = Trial::test("ablation::p6_seeds_that_once_gave_a_false_alarm_hold_with_every_protection", || {
-        let row = ROWS.iter().find(|row| row.protection == "P6").ok_or("there is no row P6")?;
+        let row = rows().find(|row| row.protection == "P6").ok_or("there is no row P6")?;
         FALSE_ALARMS.iter().try_for_each(|seed| {
-            let outcome = run(&row.with(*seed), &Options::default());
+            let outcome = run(&row.with(*seed, Setting::Repaired), &Options::default());
             outcome.violations.first().map_or(Ok(()), |violation| Err(format!("seed {seed}: {violation:?}").into()))
         })
     });
@@ -42,7 +44,7 @@ pub(crate) fn trials() -> Vec<Trial> {
 
 /// Without second devices and payments sent anew, only payments that have nothing to do with each other are left to overlap.
 fn two_intents() -> Result<(), Failed> {
-    for row in ROWS.iter().filter(|row| row.protection == "P7") {
+    for row in rows().filter(|row| row.protection == "P7") {
         let found = |mut plan: Plan| {
             for operation in &mut plan.operations {
                 if let Action::Transfer { pay, .. } | Action::Outbound { pay } = &mut operation.action {
@@ -51,29 +53,34 @@ fn two_intents() -> Result<(), Failed> {
             }
             run(&plan, &Options::default()).violations
         };
-        let without = found(row.without(0));
+        let without = found(row.without(0, Setting::Repaired));
         if !matches!(&without[..], [only] if only.check == "O1" && only.name == "dup-open") {
             return Err(format!("{}: {without:?}", row.arm).into());
         }
-        if let [violation, ..] = &found(row.with(0))[..] {
+        if let [violation, ..] = &found(row.with(0, Setting::Repaired))[..] {
             return Err(format!("with the guard: {violation:?}").into());
         }
     }
     Ok(())
 }
 
-/// Each row is tried once, whichever trial asks first; others wait.
-fn tried(index: usize) -> &'static (Tried, Duration) {
-    static TRIED: [OnceLock<(Tried, Duration)>; ROWS.len()] = [const { OnceLock::new() }; ROWS.len()];
-    TRIED[index].get_or_init(|| {
+/// Each row is tried once at each setting, whichever trial asks first; others wait.
+fn tried(row: &Row, setting: Setting) -> Arc<(Tried, Duration)> {
+    type Once = Arc<OnceLock<Arc<(Tried, Duration)>>>;
+    static TRIED: Mutex<BTreeMap<(&'static str, &'static str, Setting), Once>> = Mutex::new(BTreeMap::new());
+    let once = {
+        let mut tried = TRIED.lock().unwrap_or_else(PoisonError::into_inner);
+        Arc::clone(tried.entry((row.protection, row.arm, setting)).or_default())
+    };
+    Arc::clone(once.get_or_init(|| {
         let begun = Instant::now();
         let range = if std::env::var_os(SEEDS_VARIABLE).is_some() { seeds() } else { 0..SEEDS };
-        (ablate(&ROWS[index], range, HITS, &AtomicBool::new(false)), begun.elapsed())
-    })
+        Arc::new((ablate(row, setting, range, HITS, &AtomicBool::new(false)), begun.elapsed()))
+    }))
 }
 
-fn judge(row: &Row, index: usize) -> Result<(), Failed> {
-    let (tried, _) = tried(index);
+fn judge(row: &Row, setting: Setting) -> Result<(), Failed> {
+    let (tried, _) = &*tried(row, setting);
     if let Some((seed, violation)) = tried.false_alarms.first() {
         return Err(format!("seed {seed} does not hold with every protection: {violation:?}").into());
     }
@@ -90,15 +97,15 @@ fn judge(row: &Row, index: usize) -> Result<(), Failed> {
 
 /// The table, for people: on the screen only.
 fn table() -> Result<(), Failed> {
-    println!("protection, arm: found by, first seed, after, what else was found");
-    for (index, row) in ROWS.iter().enumerate() {
-        let (tried, took) = tried(index);
+    println!("protection, arm, copies: found by, first seed, after, what else was found");
+    for (row, setting) in rows().flat_map(|row| Setting::ALL.map(|setting| (row, setting))) {
+        let (tried, took) = &*tried(row, setting);
         let told = tried.first.as_ref().map_or("nothing".to_owned(), |hit| {
             let also: Vec<_> = hit.also.iter().map(|(check, name)| format!("{check} {name}")).collect();
             let (check, name) = (&hit.violation.check, &hit.violation.name);
             format!("{check} {name}, seed {}, {:.1} s, {}", hit.seed, took.as_secs_f64(), also.join(", "))
         });
-        println!("{}, {}: {told}", row.protection, row.arm);
+        println!("{}, {}, {}: {told}", row.protection, row.arm, setting.as_str());
     }
     Ok(())
 }

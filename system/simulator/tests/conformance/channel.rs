@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use bankstorm_channel::ChannelConfig;
 use bankstorm_contracts::channel_api::{ChannelResponse, TransferStage};
+use bankstorm_contracts::core_api::Purpose;
 use bankstorm_contracts::{DigestRange, Digests, TransferId};
 use bankstorm_outside::LockMode;
 use bankstorm_outside::channel_store::{ChannelStore, ChannelTx};
@@ -153,11 +154,11 @@ async fn a2_an_id_that_stands_for_a_deposit_is_rejected_although_the_refusal_is_
 async fn a_killed_core_answers_nothing(seed: u64) {
     let bench = Bench::open(seed, ChannelConfig::default(), 1).await;
     let core = &bench.outside.core;
-    let heads = core.heads(&[account(0)]).await.expect("core is there");
+    let heads = core.heads(&[account(0)], Purpose::Sweep).await.expect("core is there");
     let digests = core.digests(DigestRange::ALL).await.expect("core is there");
     assert_eq!(digests, Digests { parts: DigestRange::ALL.parts(&heads), next: None });
     bench.core_process.kill();
-    assert!(core.heads(&[account(0)]).await.is_err());
+    assert!(core.heads(&[account(0)], Purpose::Sweep).await.is_err());
     assert!(core.digests(DigestRange::ALL).await.is_err());
-    assert!(core.entries(account(0), 0, 9).await.is_err());
+    assert!(core.entries(account(0), 0, 9, Purpose::GapFill).await.is_err());
 }

@@ -5,7 +5,7 @@
 use std::time::Duration;
 
 use bankstorm_contracts::banks_api::{BanksRequest, BanksResponse, Credit, CreditAnswer, CreditState};
-use bankstorm_contracts::core_api::{CoreRequest, CoreResponse, Party, Transfer, Verdict};
+use bankstorm_contracts::core_api::{CoreRequest, CoreResponse, Party, Purpose, Transfer, Verdict};
 use bankstorm_contracts::problem::{Problem, ProblemKind};
 use bankstorm_contracts::{AccountNo, DigestRange, TransferId, TransferState, WallMicros, Won};
 use bankstorm_outside::bank_network::{BankBook, BankNetwork, CreditReply, OutcomeSink};
@@ -105,7 +105,7 @@ async fn where_nobody_listens_nothing_is_begun(seed: u64) {
     let channel = ModelCoreApi::new(network.link("channel-0", "core"), CoreEndpoint::new("core-request"));
     assert!(not_sent(&channel.transfer(&transfer(), LIMIT).await));
     assert!(not_sent(&channel.resolve(id()).await));
-    assert!(not_sent(&channel.heads(&[]).await));
+    assert!(not_sent(&channel.heads(&[], Purpose::Sweep).await));
     assert!(not_sent(&channel.digests(DigestRange::ALL).await));
     let core = ModelBankNetwork::new(network.link("core", "banks"), BanksEndpoint::new("banks-request"));
     assert!(not_sent(&core.credit(&credit()).await) && not_sent(&core.cancel(id()).await));

@@ -12,6 +12,8 @@ use libtest_mimic::Trial;
 mod clocks;
 #[path = "worlds/core_down.rs"]
 mod core_down;
+#[path = "worlds/following.rs"]
+mod following;
 #[path = "worlds/races.rs"]
 mod races;
 #[path = "worlds/silence.rs"]
@@ -23,6 +25,7 @@ use crate::{over_seeds, seeds};
 
 pub(crate) fn trials() -> Vec<Trial> {
     let mut trials = races::trials();
+    trials.extend(following::trials());
     trials.extend(silence::trials());
     trials.extend(core_down::trials());
     trials.extend(clocks::trials());

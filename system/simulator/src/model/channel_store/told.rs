@@ -2,7 +2,7 @@
 //!
 //! In: what it had staged. Out: text for the trace. Elsewhere: when it is told (`database::session`), names of things (`trace::told`).
 
-use bankstorm_outside::channel_store::{JournalLine, TransferMove};
+use bankstorm_outside::channel_store::{JournalLine, Letter, Mark, TransferMove};
 
 use super::tx::Staged;
 use crate::trace::Told;
@@ -22,6 +22,22 @@ fn step(step: &TransferMove) -> String {
     format!("{} {}{reason}", transfer(step.id), step.stage.as_str())
 }
 
+fn mark(mark: &Mark) -> String {
+    let what = match (mark.dirty, mark.hole) {
+        (false, None) => "clean".to_owned(),
+        (true, None) => "dirty".to_owned(),
+        (false, Some(seq)) => format!("hole at {seq}"),
+        (true, Some(seq)) => format!("dirty, hole at {seq}"),
+    };
+    format!("{} {what}", account(mark.account))
+}
+
+fn letter(letter: &Letter) -> String {
+    let of = letter.account.map_or_else(String::new, |no| format!(" of {}", account(no)));
+    let (topic, partition, offset, class) = (&letter.topic, letter.partition, letter.offset, letter.class.as_str());
+    format!("{topic}/{partition}@{offset}{of} ({class}, {}, {} attempts)", letter.code, letter.attempts)
+}
+
 impl Told for Staged {
     fn told(&self) -> String {
         let mut told = Vec::new();
@@ -33,6 +49,20 @@ impl Told for Staged {
         }
         if !self.moves.is_empty() {
             told.push(format!("makes {}", listed(self.moves.iter().map(step))));
+        }
+        if !self.marks.is_empty() {
+            told.push(format!("marks {}", listed(self.marks.values().map(mark))));
+        }
+        if !self.letters.is_empty() {
+            told.push(format!("parks {}", listed(self.letters.iter().map(letter))));
+        }
+        if !self.closes.is_empty() {
+            let closes = self.closes.iter().map(|(no, seq)| format!("{} up to {seq}", account(*no)));
+            told.push(format!("closes letters of {}", listed(closes)));
+        }
+        if !self.owns.is_empty() {
+            let owns = self.owns.iter().map(|((topic, partition), by)| format!("{topic}/{partition} by {by}"));
+            told.push(format!("owns {}", listed(owns)));
         }
         match (told.is_empty(), self.entries.len()) {
             (false, _) => told.join("; "),

@@ -10,13 +10,14 @@ use std::time::Duration;
 use bankstorm_contracts::channel_api::TransferStage;
 use bankstorm_contracts::{AccountNo, Entry, Head, Seq, TransferId, Won};
 use bankstorm_outside::channel_store::{
-    AdvanceWrites, ChannelTx, JournalLine, NewTransfer, Opened, TransferMove, TransferRow,
+    AdvanceWrites, ChannelTx, Fence, JournalLine, Letter, Locked, Mark, NewTransfer, Opened, SyncRow, TransferMove,
+    TransferRow,
 };
 use bankstorm_outside::{CommitOutcome, LockMode, StoreError};
 
 use super::due::later;
-use super::{Make, ModelChannelStore, StoredTransfer};
-use crate::model::database::{Session, Step};
+use super::{ChannelData, Make, ModelChannelStore, StoredTransfer};
+use crate::model::database::{STEP_LIMIT, Session, Step};
 use crate::model::locks::Key;
 
 /// A transaction.
@@ -36,7 +37,12 @@ pub(super) struct Staged {
     pub(super) journal: Vec<JournalLine>,
     pub(super) opened: BTreeMap<TransferId, StoredTransfer>,
     pub(super) moves: Vec<TransferMove>,
-    serials: BTreeSet<(AccountNo, Seq)>,
+    pub(super) marks: BTreeMap<AccountNo, Mark>,
+    pub(super) letters: Vec<Letter>,
+    pub(super) closes: Vec<(AccountNo, Seq)>,
+    /// New owners of partitions.
+    pub(super) owns: BTreeMap<(String, i32), i32>,
+    pub(super) serials: BTreeSet<(AccountNo, Seq)>,
 }
 
 impl ModelChannelTx {
@@ -45,13 +51,13 @@ impl ModelChannelTx {
     }
 
     /// Rows that are there are locked first, then the missing ones are made; each in account order.
-    async fn lock_all(&mut self, accounts: &[AccountNo], mode: LockMode) -> Result<Vec<Head>, StoreError> {
+    async fn lock_all(&mut self, accounts: &[AccountNo], mode: LockMode) -> Result<Vec<SyncRow>, StoreError> {
         let mut accounts = accounts.to_vec();
         let standing = self.store.with(|data| {
             accounts.sort_unstable_by_key(|no| (!data.heads.contains_key(no), *no));
             accounts.partition_point(|no| data.heads.contains_key(no))
         });
-        let mut heads = Vec::with_capacity(accounts.len());
+        let mut rows = Vec::with_capacity(accounts.len());
         for (place, account) in accounts.iter().copied().enumerate() {
             let locked = match mode {
                 LockMode::SkipLocked => self.session.try_lock(Key::Row(account)).await?,
@@ -65,11 +71,27 @@ impl ModelChannelTx {
                 let head = self.staged.head(&self.store, account);
                 // A row is made for an account that has none; it stays when this transaction commits.
                 self.staged.heads.insert(account, head);
-                heads.push(head);
+                rows.push(self.staged.sync_row(&self.store, head));
             }
         }
-        heads.sort_unstable_by_key(|head| head.account);
-        Ok(heads)
+        rows.sort_unstable_by_key(|row| row.head.account);
+        Ok(rows)
+    }
+
+    /// Who owns these partitions, kept from changing until this transaction ends; those that a higher generation owns.
+    async fn share_owners(&mut self, topic: &str, held: &[(i32, i32)]) -> Result<Vec<i32>, StoreError> {
+        for (partition, _) in held {
+            self.session.share(Key::owner(topic, *partition), STEP_LIMIT).await?;
+        }
+        // Read once they are kept: whoever had them alone may have changed them.
+        let owner = |data: &ChannelData, partition: i32| data.owners.get(&(topic.to_owned(), partition)).copied();
+        let mut refused: Vec<_> = self.store.with(|data| {
+            let newer =
+                |(partition, generation): &&(i32, i32)| owner(data, *partition).is_some_and(|by| by > *generation);
+            held.iter().filter(newer).map(|(partition, _)| *partition).collect()
+        });
+        refused.sort_unstable();
+        Ok(refused)
     }
 
     /// Inserts, or says what is in the way. As in PostgreSQL the look at the unique indexes, the ids' first, waits for whoever has not
@@ -179,21 +201,40 @@ impl Staged {
         own.or_else(committed).unwrap_or(Head { account, seq: 0, balance: Won::ZERO })
     }
 
+    /// A sync row as this transaction sees it.
+    fn sync_row(&self, store: &ModelChannelStore, head: Head) -> SyncRow {
+        match self.marks.get(&head.account) {
+            Some(Mark { dirty, hole, .. }) => SyncRow { head, dirty: *dirty, hole: *hole },
+            None => store.with(|data| data.sync_row(head)),
+        }
+    }
+
     /// Checks and takes rows.
     fn take(&mut self, store: &ModelChannelStore, session: &Session, writes: &AdvanceWrites) -> Result<(), StoreError> {
         for entry in &writes.entries {
             let key = (entry.account, entry.seq);
-            if !self.serials.insert(key) || store.with(|data| data.entries.contains_key(&key)) {
+            if store.is_refused(entry.account) {
+                let detail = format!("entry ({}, {}): numeric value out of range", entry.account, entry.seq);
+                return Err(StoreError::Data { sqlstate: "22003".to_owned(), detail });
+            }
+            let stands = !self.serials.insert(key) || store.with(|data| data.entries.contains_key(&key));
+            if stands && !store.free_copy {
                 let detail = format!("entry ({}, {}) stands already", entry.account, entry.seq);
                 return Err(StoreError::Data { sqlstate: "23505".to_owned(), detail });
             }
         }
         self.entries.extend(writes.entries.iter().cloned());
-        for (expected, head) in &writes.heads {
-            let account = head.account;
+        let of_heads = writes.heads.iter().map(|(_, head)| head.account);
+        let of_marks = writes.marks.iter().map(|mark| mark.account);
+        let of_letters = writes.letters.iter().filter_map(|letter| letter.account);
+        let of_closes = writes.closes.iter().map(|(account, _)| *account);
+        for account in of_heads.chain(of_marks).chain(of_letters).chain(of_closes) {
             if !session.holds(Key::Row(account)) {
                 return Err(StoreError::Other(format!("account {account} is not locked by this transaction")));
             }
+        }
+        for (expected, head) in &writes.heads {
+            let account = head.account;
             let found = self.head(store, account).seq;
             if found != *expected {
                 let detail = format!("account {account}: last serial is {found}, and {expected} was expected");
@@ -207,16 +248,26 @@ impl Staged {
             session.take(Key::Change(step.id));
         }
         self.moves.extend(writes.transfers.iter().copied());
+        self.marks.extend(writes.marks.iter().map(|mark| (mark.account, *mark)));
+        self.letters.extend(writes.letters.iter().cloned());
+        self.closes.extend(writes.closes.iter().copied());
         Ok(())
     }
 }
 
 impl ChannelTx for ModelChannelTx {
-    async fn lock(&mut self, accounts: &[AccountNo], mode: LockMode) -> Result<Vec<Head>, StoreError> {
+    async fn fence(&mut self, topic: &str, held: &[(i32, i32)]) -> Result<Vec<i32>, StoreError> {
         self.session.step(Step::Locks).await?;
-        let heads = self.lock_all(accounts, mode).await?;
+        let refused = self.share_owners(topic, held).await?;
         self.session.answered().await?;
-        Ok(heads)
+        Ok(refused)
+    }
+
+    async fn lock(&mut self, accounts: &[AccountNo], mode: LockMode) -> Result<Vec<SyncRow>, StoreError> {
+        self.session.step(Step::Locks).await?;
+        let rows = self.lock_all(accounts, mode).await?;
+        self.session.answered().await?;
+        Ok(rows)
     }
 
     async fn open(&mut self, transfer: &NewTransfer, wait: Duration) -> Result<Opened, StoreError> {
@@ -239,16 +290,41 @@ impl ChannelTx for ModelChannelTx {
         mode: LockMode,
         transfers: &[TransferId],
         wait: Duration,
-    ) -> Result<(Vec<Head>, Vec<TransferRow>), StoreError> {
+    ) -> Result<(Vec<SyncRow>, Vec<TransferRow>), StoreError> {
         self.session.step(Step::Locks).await?;
-        let heads = self.lock_all(accounts, mode).await?;
+        let synced = self.lock_all(accounts, mode).await?;
         let mut rows = Vec::new();
         if !transfers.is_empty() {
             self.session.next_statement().await;
             rows = self.lock_all_transfers(transfers, wait).await?;
         }
         self.session.answered().await?;
-        Ok((heads, rows))
+        Ok((synced, rows))
+    }
+
+    async fn fence_and_lock(
+        &mut self,
+        fence: Fence<'_>,
+        accounts: &[AccountNo],
+        mode: LockMode,
+        transfers: &[TransferId],
+        wait: Duration,
+    ) -> Result<Locked, StoreError> {
+        if fence.held.is_empty() {
+            let (rows, transfers) = self.lock_both(accounts, mode, transfers, wait).await?;
+            return Ok(Locked { refused: Vec::new(), rows, transfers });
+        }
+        self.session.step(Step::Locks).await?;
+        let refused = self.share_owners(fence.topic, fence.held).await?;
+        self.session.next_statement().await;
+        let rows = self.lock_all(accounts, mode).await?;
+        let mut moved = Vec::new();
+        if !transfers.is_empty() {
+            self.session.next_statement().await;
+            moved = self.lock_all_transfers(transfers, wait).await?;
+        }
+        self.session.answered().await?;
+        Ok(Locked { refused, rows, transfers: moved })
     }
 
     async fn write(&mut self, writes: &AdvanceWrites) -> Result<(), StoreError> {

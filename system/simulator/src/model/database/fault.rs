@@ -37,14 +37,17 @@ pub enum Refusal {
     Deadlock,
     /// The server is out of something (class 53).
     Resources,
+    /// Something that is neither the row's fault nor the server's state.
+    Other,
 }
 
 impl StepFault {
-    /// A refusal by its number in plans: 0 data error, 1 deadlock, anything else out of resources.
+    /// A refusal by its number in plans: 0 data error, 1 deadlock, 3 something else, any other out of resources.
     pub const fn refused(number: i64) -> Self {
         Self::Refused(match number {
             0 => Refusal::Data,
             1 => Refusal::Deadlock,
+            3 => Refusal::Other,
             _ => Refusal::Resources,
         })
     }
@@ -57,6 +60,7 @@ impl Refusal {
                 StoreError::Data { sqlstate: "22003".to_owned(), detail: "numeric value out of range".to_owned() }
             }
             Self::Deadlock => StoreError::Deadlock,
+            Self::Other => StoreError::Other("XX000 something went wrong".to_owned()),
             Self::Resources => StoreError::Unavailable("53200 out of memory".to_owned()),
         }
     }

@@ -186,9 +186,11 @@ impl Server {
 
     /// Ends whoever else holds a lock, if the server has enough of it by now.
     pub(super) fn outlive(&mut self, key: Key, owner: Owner, now: Instant) {
-        if let Some(holder) = self.locks.holder(key).filter(|holder| *holder != owner) {
-            self.expire(holder, now);
-        }
+        let is_up = |holder: &&Owner| **holder != owner && self.expiry(**holder).is_some_and(|expiry| expiry <= now);
+        let Some(first) = self.locks.holders(key).iter().find(is_up).copied() else { return };
+        self.expire(first, now);
+        // Others may share it.
+        self.outlive(key, owner, now);
     }
 
     /// Ends every session whose time is up.

@@ -203,7 +203,7 @@ impl Owner {
             return Err(refused);
         }
         for (slot, offset) in offsets {
-            group.commit(*slot, *offset);
+            group.commit(*slot, *offset, moment.now);
         }
         note_of(self.log.who, || {
             let shown = offsets.iter().map(|(slot, offset)| format!("{}@{offset}", partitions.number(*slot)));

@@ -36,6 +36,8 @@ pub enum RecordFault {
     Lost,
     /// Consumers see a damaged value.
     Damaged(Damage),
+    /// It lies there twice, and consumers see both: what a producer without idempotence leaves that sent it again.
+    Doubled,
 }
 
 impl RecordFault {

@@ -44,6 +44,8 @@ pub(super) struct Member {
     pub(super) frozen: bool,
     /// Its handle is gone.
     pub(super) dropped: bool,
+    /// The generation that it was told last.
+    told: i32,
     /// What it is to the group.
     pub(super) standing: Standing,
 }
@@ -52,7 +54,18 @@ impl Member {
     pub(super) fn new(client: usize, who: &'static str, bell: Arc<Notify>) -> Self {
         let standing = Standing::Out { back: None, ghost: false };
         let (events, reading) = (VecDeque::new(), BTreeMap::new());
-        Self { client, who, events, telling: Vec::new(), reading, bell, frozen: false, dropped: false, standing }
+        Self {
+            client,
+            who,
+            events,
+            telling: Vec::new(),
+            reading,
+            bell,
+            frozen: false,
+            dropped: false,
+            told: 0,
+            standing,
+        }
     }
 
     /// Whether its handle is still to hear that a partition was lost or assigned: until then what it asks for is meant for the assignment
@@ -96,6 +109,8 @@ pub(super) struct Group {
     topics: Vec<String>,
     /// By slot; missing ones have none.
     committed: Vec<Option<i64>>,
+    /// Every commit, with its moment.
+    pub(super) commits: Vec<(Slot, i64, Instant)>,
     /// By slot; missing ones have none.
     owners: Vec<Option<MemberId>>,
     /// The owners before everybody lost everything, until partitions are shared again.
@@ -113,6 +128,7 @@ impl Group {
             dirty: false,
             topics: Vec::new(),
             committed: Vec::new(),
+            commits: Vec::new(),
             owners: Vec::new(),
             lost_by: None,
         }
@@ -136,6 +152,12 @@ impl Group {
     pub(super) fn changed(&mut self) {
         self.dirty = true;
         self.wake_all();
+    }
+
+    /// Its members join again: there is something else to share.
+    pub(super) fn regroup(&mut self) {
+        self.generation += 1;
+        self.changed();
     }
 
     /// Its members read these topics too.
@@ -169,7 +191,8 @@ impl Group {
     }
 
     /// Commits an offset.
-    pub(super) fn commit(&mut self, slot: Slot, offset: i64) {
+    pub(super) fn commit(&mut self, slot: Slot, offset: i64, now: Instant) {
+        self.commits.push((slot, offset, now));
         *entry(&mut self.committed, slot) = Some(offset);
     }
 
@@ -225,13 +248,14 @@ impl Group {
             for slot in &revocation.slots {
                 *entry(&mut self.owners, *slot) = None;
             }
-            self.changed();
+            // Whoever gave something up joins again.
+            self.regroup();
         }
         self.revocations = waiting;
     }
 
     fn rebalance(&mut self, now: Instant, partitions: &Partitions) {
-        let slots: Vec<Slot> = self.topics.iter().flat_map(|topic| partitions.slots_of(topic)).collect();
+        let slots: Vec<Slot> = self.topics.iter().flat_map(|topic| partitions.slots_of(topic)).copied().collect();
         let live: Vec<_> =
             self.members.iter().filter(|(_, member)| member.standing.is_in()).map(|(id, _)| *id).collect();
         let after = |owner: MemberId| live.iter().find(|id| **id > owner).or(live.first()).copied();
@@ -241,6 +265,23 @@ impl Group {
         let target = share(&slots, &live, passed_on.as_ref().unwrap_or(&self.owners));
         self.give(&target, partitions);
         self.take_away(&target, now, partitions);
+        self.tell_generation(&live);
+    }
+
+    /// Members to whom a rebalance gave nothing new hear of its generation alone; those that are being asked for something back hear of the
+    /// next one.
+    fn tell_generation(&mut self, live: &[MemberId]) {
+        let generation = self.generation;
+        for id in live {
+            let is_asked = self.revocations.iter().any(|revocation| revocation.member == *id);
+            let Some(member) = self.members.get_mut(id).filter(|member| member.told != generation && !is_asked) else {
+                continue;
+            };
+            member.told = generation;
+            let assignment = Assignment { partitions: Vec::new(), generation: Some(generation) };
+            member.events.push_back(ConsumerEvent::Assigned(assignment));
+            member.bell.notify_one();
+        }
     }
 
     /// Partitions without an owner go to whom they are meant for.
@@ -261,8 +302,9 @@ impl Group {
             let generation = self.generation;
             note_of(member.who, || format!("kafka: assigned {} in generation {generation}", named(partitions, &slots)));
             let partitions = slots.iter().map(|slot| partitions.at(*slot)).collect();
-            // The real client does not say the generation.
-            member.events.push_back(ConsumerEvent::Assigned(Assignment { partitions, generation: None }));
+            member.told = generation;
+            let assignment = Assignment { partitions, generation: Some(generation) };
+            member.events.push_back(ConsumerEvent::Assigned(assignment));
             member.bell.notify_one();
         }
     }

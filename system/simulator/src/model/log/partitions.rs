@@ -5,9 +5,8 @@
 //!
 //! Inside the model a partition is a number over all topics, its [`Slot`]; a topic's name is spelt out at the edge only.
 
-use std::ops::Range;
-
 use bankstorm_outside::log::{Record, TopicPartition};
+use tokio::time::Instant;
 
 /// A partition's number over all topics.
 pub(super) type Slot = usize;
@@ -27,11 +26,12 @@ struct Stored {
     key: Vec<u8>,
     value: Vec<u8>,
     fate: Fate,
+    at: Instant,
 }
 
 struct Topic {
     name: String,
-    slots: Range<Slot>,
+    slots: Vec<Slot>,
 }
 
 struct Partition {
@@ -55,27 +55,30 @@ impl Partitions {
         if self.topics.iter().any(|topic| topic.name == name) {
             return false;
         }
-        let (topic, first) = (self.topics.len(), self.all.len());
-        self.all.extend((0..partitions).map(|number| Partition {
-            topic,
-            number: i32::try_from(number).expect("a small number"),
-            records: Vec::new(),
-            seen_end: 0,
-        }));
-        self.topics.push(Topic { name: name.to_owned(), slots: first..self.all.len() });
+        self.topics.push(Topic { name: name.to_owned(), slots: Vec::new() });
+        self.add(name, partitions)
+    }
+
+    /// Adds partitions to a topic; false when there is none of this name.
+    pub(super) fn add(&mut self, name: &str, partitions: usize) -> bool {
+        let Some(topic) = self.topics.iter().position(|topic| topic.name == name) else { return false };
+        for _ in 0..partitions {
+            let slots = &mut self.topics[topic].slots;
+            let number = i32::try_from(slots.len()).expect("a small number");
+            slots.push(self.all.len());
+            self.all.push(Partition { topic, number, records: Vec::new(), seen_end: 0 });
+        }
         true
     }
 
     /// A topic's partitions; none when there is no such topic.
-    pub(super) fn slots_of(&self, topic: &str) -> Range<Slot> {
-        self.topics.iter().find(|known| known.name == topic).map_or(0..0, |topic| topic.slots.clone())
+    pub(super) fn slots_of(&self, topic: &str) -> &[Slot] {
+        self.topics.iter().find(|known| known.name == topic).map_or(&[], |topic| &topic.slots)
     }
 
     /// The number of a partition.
     pub(super) fn slot(&self, at: &TopicPartition) -> Option<Slot> {
-        let slots = self.slots_of(&at.topic);
-        let slot = slots.start + usize::try_from(at.partition).ok()?;
-        slots.contains(&slot).then_some(slot)
+        self.slots_of(&at.topic).get(usize::try_from(at.partition).ok()?).copied()
     }
 
     /// The name of a partition.
@@ -106,7 +109,7 @@ impl Partitions {
         if fate != Fate::Lost {
             partition.seen_end = offset + 1;
         }
-        partition.records.push(Stored { key, value, fate });
+        partition.records.push(Stored { key, value, fate, at: Instant::now() });
         offset
     }
 
@@ -124,7 +127,12 @@ impl Partitions {
 
     /// A topic's records as they lie there.
     pub(super) fn records(&self, topic: &str) -> Vec<Record> {
-        self.collect(self.slots_of(topic), |_| true)
+        self.collect(self.slots_of(topic).iter().copied(), |_| true)
+    }
+
+    /// When a record was appended.
+    pub(super) fn appended_at(&self, slot: Slot, offset: i64) -> Instant {
+        self.stored(slot, offset).at
     }
 
     /// Records that no consumer sees.
@@ -132,7 +140,7 @@ impl Partitions {
         self.collect(0..self.all.len(), |stored| stored.fate == Fate::Lost)
     }
 
-    fn collect(&self, slots: Range<Slot>, wanted: impl Fn(&Stored) -> bool) -> Vec<Record> {
+    fn collect(&self, slots: impl Iterator<Item = Slot>, wanted: impl Fn(&Stored) -> bool) -> Vec<Record> {
         let mut records = Vec::new();
         for slot in slots {
             for (offset, stored) in (0..).zip(&self.all[slot].records) {

@@ -12,6 +12,7 @@ use std::future::Future;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use bankstorm_contracts::event::DEAD_LETTERS_TOPIC;
 use bankstorm_outside::log::{Delivered, EventProducer, LogError, Outgoing};
 use tokio::sync::{Notify, oneshot};
 use tokio::time::{Instant, sleep, sleep_until, timeout};
@@ -200,14 +201,17 @@ impl Network {
             self.failed = true;
             return Err(not_delivered("there is no such topic"));
         }
-        let slot = slots.start + partition_of(&record.key, slots.len());
+        let slot = slots[partition_of(&record.key, slots.len())];
         let partition = state.partitions.number(slot);
         if fault == Some(ProduceFault::Swallowed) {
             note_of(self.log.who, || "kafka: a record is swallowed".to_owned());
             return Ok(Delivered { partition, offset: state.partitions.end(slot) });
         }
-        let fate = match self.log.inner.appends.call() {
-            None => Fate::Whole,
+        // Nobody consumes letters, so nothing can be wrong with them.
+        let is_letter = record.topic == DEAD_LETTERS_TOPIC;
+        let fault_of_record = if is_letter { None } else { self.log.inner.appends.call() };
+        let fate = match fault_of_record {
+            None | Some(RecordFault::Doubled) => Fate::Whole,
             Some(RecordFault::Lost) => Fate::Lost,
             Some(RecordFault::Damaged(damage)) => Fate::Damaged(damage.of(&record.value)),
         };
@@ -217,6 +221,12 @@ impl Network {
             Fate::Damaged(_) => ", and consumers will see it damaged",
         };
         let what = trace::text(&Value(&record.value));
+        if fault_of_record == Some(RecordFault::Doubled) {
+            note_of(self.log.who, || {
+                format!("kafka: appended twice, first {}/{partition}@{}", record.topic, state.partitions.end(slot))
+            });
+            state.partitions.append(slot, record.key.clone(), record.value.clone(), Fate::Whole);
+        }
         let offset = state.partitions.append(slot, record.key, record.value, fate);
         state.wake_readers(slot);
         drop(state);

@@ -5,9 +5,12 @@
 use std::collections::BTreeSet;
 use std::ops::RangeInclusive;
 
+use bankstorm_contracts::channel_api::MAX_REDRIVE;
+
 use super::{PlanError, refuse};
 use crate::plan::{
-    Action, Again, Fault, Kind, NotStarted, Operation, Payment, Plan, SCHEMA, Terms, Topology, Trigger, places_in,
+    Action, Again, Fault, Following, Kind, NotStarted, Operation, Payment, Plan, SCHEMA, Terms, Topology, Trigger,
+    places_in,
 };
 use crate::world::MOST_CHANNELS;
 
@@ -91,7 +94,33 @@ fn check_topology(topology: &Topology) -> Result<(), PlanError> {
         within(&format!("topology.{name}"), value, least..=LONGEST_MS)?;
     }
     within("topology.opening_won", topology.opening_won, 0..=WON)?;
+    check_following(&topology.following)?;
     check_terms(&topology.transfers, topology.accounts)
+}
+
+fn check_following(following: &Following) -> Result<(), PlanError> {
+    let place = "topology.following";
+    // What is behind at the heal must be found and mended within the world's patience.
+    let times = [
+        ("read_budget_ms", following.read_budget_ms, LONGEST_FAULT_MS),
+        ("manual_every_ms", following.manual_every_ms, LONGEST_FAULT_MS),
+        ("sweep_every_ms", following.sweep_every_ms, 20_000),
+        ("attempts_for_ms", following.attempts_for_ms, 20_000),
+        ("redrive_every_ms", following.redrive_every_ms, 20_000),
+    ];
+    for (name, value, most) in times {
+        within(&format!("{place}.{name}"), value, 1..=most)?;
+    }
+    let counts = [
+        ("core_pulls", following.core_pulls, 1, 1_000),
+        ("sweep_accounts", following.sweep_accounts, 1, 10_000),
+        ("attempts", following.attempts, 1, 100),
+        ("redrive_most", following.redrive_most, 0, 1_000),
+    ];
+    for (name, value, least, most) in counts {
+        within(&format!("{place}.{name}"), value, least..=most)?;
+    }
+    Ok(())
 }
 
 fn check_terms(terms: &Terms, accounts: u32) -> Result<(), PlanError> {
@@ -163,9 +192,11 @@ pub(crate) fn repeats_transfers(fault: &Fault) -> bool {
 fn amounts(kind: Kind, topology: &Topology) -> RangeInclusive<i64> {
     const DAY_MS: i64 = 86_400_000;
     match kind {
-        Kind::StepRefused | Kind::LinkCut => 0..=2,
+        Kind::LinkCut => 0..=2,
+        Kind::StepRefused => 0..=3,
         Kind::RecordDamaged => 0..=1,
-        Kind::RowHeld => 0..=i64::from(topology.accounts) - 1,
+        Kind::PartitionsAdded => 1..=100,
+        Kind::RowHeld | Kind::AccountRefused => 0..=i64::from(topology.accounts) - 1,
         Kind::ConnectionsTaken => 1..=i64::from(topology.connections),
         Kind::ClockStep => -DAY_MS..=DAY_MS,
         Kind::LinkSlow => 1..=LONGEST_MS.cast_signed(),
@@ -201,6 +232,11 @@ fn check_operation(place: &str, operation: &Operation, topology: &Topology) -> R
             within(&format!("{place}.pages"), *pages, 1..=10_000)?;
             within(&format!("{place}.limit"), *limit, 1..=100)
         }
+        Action::Sync { channel } => within(&format!("{place}.channel"), *channel, 0..=topology.channels - 1),
+        Action::Redrive { channel, limit } => {
+            within(&format!("{place}.channel"), *channel, 0..=topology.channels - 1)?;
+            within(&format!("{place}.limit"), *limit, 1..=MAX_REDRIVE)
+        }
     }
 }
 
@@ -214,6 +250,7 @@ fn check_payment(place: &str, pay: &Payment, topology: &Topology) -> Result<(), 
     within(&format!("{place}.retries"), pay.retries, 0..=1_000)?;
     within(&format!("{place}.patience_ms"), pay.patience_ms, 1..=LONGEST_MS / (u64::from(pay.retries) + 1))?;
     within(&format!("{place}.reads"), pay.reads, 0..=1_000)?;
+    within(&format!("{place}.looks"), pay.looks, 0..=1_000)?;
     match pay.again {
         None => Ok(()),
         Some(twice) => within(&format!("{place}.again.{}", twice.word()), twice.after_ms(), 0..=LONGEST_MS),

@@ -6,8 +6,8 @@ use proptest::prelude::{any, proptest};
 use super::{COMMON, PlanError, fields_of, read, write};
 use crate::draw::draw;
 use crate::plan::{
-    Action, Again, Fault, Fence, Kind, NotStarted, Operation, Payment, Plan, Protections, SCHEMA, Status, Terms,
-    Topology, Trigger, Twice, WorkerMode,
+    Action, Again, Fault, Fence, Following, Kind, NotStarted, Operation, Payment, Plan, Protections, Repair, SCHEMA,
+    Status, Terms, Topology, Trigger, Twice, WorkerMode,
 };
 use crate::planted::Planted;
 
@@ -50,6 +50,8 @@ fn plan() -> Plan {
                 statuses: vec![Status { account: 2, status: AccountStatus::Closed }],
                 ..Terms::default()
             },
+            following: Following { attempts: 2, ..Following::default() },
+            repair: Repair { sweep: false, ..Repair::ON },
             protections: Protections { fence: Fence::PlainRead, ..Protections::default() },
         },
         faults: vec![
@@ -64,6 +66,8 @@ fn plan() -> Plan {
             deposit(2, Some(Again::Other(0))),
             deposit(5, Some(Again::Resolve(9))),
             Operation { op: 9, at_ms: 1_000, account: 3, action: scroll },
+            Operation { op: 7, at_ms: 20, account: 3, action: Action::Sync { channel: 1 } },
+            Operation { op: 8, at_ms: 30, account: 0, action: Action::Redrive { channel: 1, limit: 9 } },
             Operation { op: 10, at_ms: 70, account: 0, action: Action::Transfer { to: 1, pay: payment() } },
             Operation {
                 op: 11,
@@ -86,6 +90,7 @@ fn payment() -> Payment {
         again: Some(Twice::Device(8)),
         resubmit: true,
         reads: 3,
+        looks: 2,
     }
 }
 

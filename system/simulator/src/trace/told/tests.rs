@@ -6,7 +6,7 @@ use bankstorm_contracts::banks_api::{BanksRequest, BanksResponse, Credit, Credit
 use bankstorm_contracts::channel_api::{
     ChannelRequest, ChannelResponse, HistoryPage, SubmitTransfer, TransferStage, TransferView,
 };
-use bankstorm_contracts::core_api::{CoreRequest, CoreResponse, Entries, Heads, Party, Transfer, Verdict};
+use bankstorm_contracts::core_api::{CoreRequest, CoreResponse, Entries, Heads, Party, Purpose, Transfer, Verdict};
 use bankstorm_contracts::problem::{Problem, ProblemKind};
 use bankstorm_contracts::{
     AccountNo, DigestRange, Digests, Entry, EntryKind, Head, RejectReason, TransferId, TransferState, UserNo,
@@ -41,7 +41,7 @@ fn things_have_the_names_that_plans_give_them() {
 
 #[test]
 fn long_lists_are_cut_and_say_so() {
-    let asked = CoreRequest::Heads((0..7).map(customer).collect());
+    let asked = CoreRequest::Heads { accounts: (0..7).map(customer).collect(), purpose: None };
     assert_eq!(asked.told(), "heads of account 0, account 1, account 2, account 3, account 4, and 2 more");
     let head = Head { account: customer(3), seq: 9, balance: Won::new(63) };
     let answer = CoreResponse::Heads(Heads { heads: vec![head] });
@@ -56,8 +56,8 @@ fn long_lists_are_cut_and_say_so() {
 #[test]
 fn questions_and_answers_are_short() {
     let (id, after, limit) = (entry(1).transfer, 12, 500);
-    let asked = CoreRequest::Entries { account: customer(3), after, limit };
-    assert_eq!(asked.told(), "entries of account 3 after 12, at most 500");
+    let asked = CoreRequest::Entries { account: customer(3), after, limit, purpose: Some(Purpose::GapFill) };
+    assert_eq!(asked.told(), "entries of account 3 after 12, at most 500 (gap_fill)");
     let answer = CoreResponse::Entries(Entries { entries: (13..=15).map(entry).collect() });
     assert_eq!(answer.told(), "entries 13..15 of account 3");
     assert_eq!(CoreRequest::Resolve(id).told(), "resolve #50");

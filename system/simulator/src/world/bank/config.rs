@@ -61,10 +61,11 @@ pub(super) fn channel(topology: &Topology) -> ChannelConfig {
         poll_concurrency: 1,
         ..ChannelConfig::default()
     };
-    let terms = &topology.transfers;
+    let (terms, following) = (&topology.transfers, &topology.following);
     let config = ChannelConfig {
         worker_mode: match topology.worker_mode {
             plan::WorkerMode::Serial => WorkerMode::Serial,
+            plan::WorkerMode::Slots => WorkerMode::Slots,
             plan::WorkerMode::Keyed => WorkerMode::Keyed,
             plan::WorkerMode::KeyedBatched => WorkerMode::KeyedBatched,
         },
@@ -82,6 +83,15 @@ pub(super) fn channel(topology: &Topology) -> ChannelConfig {
         validity: Duration::from_millis(terms.validity_ms),
         poll_every: Duration::from_millis(terms.poll_every_ms),
         poll_retry_first: Duration::from_millis(terms.poll_retry_ms),
+        read_budget: Duration::from_millis(following.read_budget_ms),
+        core_pulls: following.core_pulls as usize,
+        manual_every: Duration::from_millis(following.manual_every_ms),
+        sweep_every: Duration::from_millis(following.sweep_every_ms),
+        sweep_accounts: following.sweep_accounts,
+        attempts: following.attempts,
+        attempts_for: Duration::from_millis(following.attempts_for_ms),
+        redrive_every: Duration::from_millis(following.redrive_every_ms),
+        redrive_most: following.redrive_most,
         ..if topology.tight_limits { tight } else { ChannelConfig::default() }
     };
     protections::of_channel(topology, config)

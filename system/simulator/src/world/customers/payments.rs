@@ -57,6 +57,7 @@ impl Customers {
                 self.bank.see(markers::SENT_ANEW);
             }
         }
+        self.look(submit.from, pay.channel as usize, pay.looks).await;
         if !ending.is_final || ending.outcome == Outcome::Ok {
             self.ask_how_it_stands(submit.id, pay, ending.is_final).await;
         }

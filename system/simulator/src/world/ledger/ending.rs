@@ -129,7 +129,9 @@ pub(crate) fn of_channel(answer: &Result<ChannelResponse, CallEnd>) -> (Heard, E
             (heard, Ending::of_view(view))
         }
         Ok(ChannelResponse::Problem(no)) => (problem(no.kind), Ending::of_problem(no)),
-        Ok(ChannelResponse::History(_)) => (Heard::default(), Ending::passing(Outcome::Unknown)),
+        Ok(ChannelResponse::History(_) | ChannelResponse::Synced(_) | ChannelResponse::Redriven(_)) => {
+            (Heard::default(), Ending::passing(Outcome::Unknown))
+        }
         Err(end) => no_answer(*end),
     }
 }

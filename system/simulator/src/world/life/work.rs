@@ -11,7 +11,7 @@ use crate::trace;
 use crate::world::bank::{account, own_accounts};
 use crate::world::customers::deposits::{deposit, submit_deposit};
 use crate::world::customers::payments::{submit, submit_payment};
-use crate::world::customers::read_page;
+use crate::world::customers::{Wanted, read_page};
 use crate::world::ledger::Ask;
 
 /// Accounts whose newest page is read at the end, at most: one answer shows how a page is made, not each account's copy (S5 does).
@@ -61,9 +61,20 @@ impl World<'_> {
         loop {
             let op = self.take_op();
             let (channel, patience_ms) = (self.some_channel(0), 0);
-            let (retries, elsewhere, again, resubmit, reads) = (0, None, None, false, 0);
-            let pay =
-                Payment { user: OWN_USER, won: 1, channel: 0, patience_ms, retries, elsewhere, again, resubmit, reads };
+            let (retries, elsewhere, again, resubmit, reads, looks) = (0, None, None, false, 0, 0);
+            let (user, won, channel_no) = (OWN_USER, 1, 0);
+            let pay = Payment {
+                user,
+                won,
+                channel: channel_no,
+                patience_ms,
+                retries,
+                elsewhere,
+                again,
+                resubmit,
+                reads,
+                looks,
+            };
             let ask = Ask::Transfer(submit(op, &pay, account(from), to));
             let place = self.ledger.begin(op, ask.clone(), Some(op));
             let link = &self.channels[channel];
@@ -105,7 +116,8 @@ impl World<'_> {
             let link = &self.channels[channel];
             // What outsiders hold of a database they may hold a while longer.
             let until = Instant::now() + REST_LIMIT;
-            while read_page(&self.bank, &self.ledger, link, channel, account(index), None, 100).await.is_none() {
+            let wanted = Wanted { account: account(index), cursor: None, limit: 100, session: None };
+            while read_page(&self.bank, &self.ledger, (link, channel), wanted).await.is_none() {
                 if Instant::now() >= until {
                     let limit = REST_LIMIT;
                     self.late.push(format!(

@@ -15,17 +15,21 @@ use super::tiny::{payment, tiny};
 const STREAMS: u64 = 6;
 
 /// What is done to the plan, what must fire, and what must not.
-struct Race {
-    name: &'static str,
-    plan: fn(&mut Plan),
-    fires: &'static [&'static str],
-    silent: &'static [&'static str],
+pub(super) struct Race {
+    pub(super) name: &'static str,
+    pub(super) plan: fn(&mut Plan),
+    pub(super) fires: &'static [&'static str],
+    pub(super) silent: &'static [&'static str],
     /// How many of its payments the channel holds to be completed in the end; nothing where either end is right.
-    ok: Option<u64>,
+    pub(super) ok: Option<u64>,
 }
 
 pub(crate) fn trials() -> Vec<Trial> {
-    RACES.iter().map(|race| Trial::test(format!("worlds::races::{}", race.name), move || judge(race))).collect()
+    of("races", RACES)
+}
+
+pub(super) fn of(name: &str, races: &'static [Race]) -> Vec<Trial> {
+    races.iter().map(|race| Trial::test(format!("worlds::{name}::{}", race.name), move || judge(race))).collect()
 }
 
 fn judge(race: &Race) -> Result<(), Failed> {
@@ -48,7 +52,8 @@ fn judge(race: &Race) -> Result<(), Failed> {
             return Err(format!("stream {chance}: {marker} fires").into());
         }
         // The world's own two deposits, transfer, and transfer abroad where there is one, come on top.
-        let by = ["answer", "event", "gap-fill", "poller"].map(|who| format!("channel-transfer-settled-by-{who}"));
+        let by =
+            ["answer", "event", "gap-fill", "pull", "poller"].map(|who| format!("channel-transfer-settled-by-{who}"));
         let completed: u64 = by.iter().map(|marker| outcome.markers[marker.as_str()]).sum();
         let own = 1 + u64::from(plan.has_outbound());
         if race.ok.is_some_and(|ok| completed != ok + own) {
@@ -72,11 +77,11 @@ fn pay(plan: &mut Plan) -> &mut Payment {
     plan.operations[0].action.payment_mut().expect("it pays")
 }
 
-fn nth(plan: &mut Plan, kind: Kind, place: &str, lasts_ms: u64) {
+pub(super) fn nth(plan: &mut Plan, kind: Kind, place: &str, lasts_ms: u64) {
     plan.faults.push(Fault { kind, place: place.to_owned(), trigger: Trigger::Nth(1), lasts_ms, amount: 0 });
 }
 
-fn at(plan: &mut Plan, kind: Kind, place: &str, (at_ms, lasts_ms): (u64, u64), amount: i64) {
+pub(super) fn at(plan: &mut Plan, kind: Kind, place: &str, (at_ms, lasts_ms): (u64, u64), amount: i64) {
     let trigger = Trigger::AtMs(at_ms);
     plan.faults.push(Fault { kind, place: place.to_owned(), trigger, lasts_ms, amount });
 }

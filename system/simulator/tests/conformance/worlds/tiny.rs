@@ -2,7 +2,9 @@
 //!
 //! In: nothing. Out: a plan, to be changed. Elsewhere: what is done to it (`races`, `silence`, `core_down`, `clocks`).
 
-use bankstorm_simulator::plan::{Action, Operation, Payment, Plan, Protections, SCHEMA, Terms, Topology, WorkerMode};
+use bankstorm_simulator::plan::{
+    Action, Following, Operation, Payment, Plan, Protections, Repair, SCHEMA, Terms, Topology, WorkerMode,
+};
 
 /// Two accounts, two channels, one transfer after 100 ms.
 pub(super) fn tiny() -> Plan {
@@ -27,6 +29,8 @@ pub(super) fn tiny() -> Plan {
         sync_cost_ms: 0,
         tight_limits: false,
         transfers: Terms::default(),
+        following: Following::default(),
+        repair: Repair::ON,
         protections: Protections::default(),
     };
     let transfer = Operation { op: 0, at_ms: 100, account: 0, action: Action::Transfer { to: 1, pay: payment() } };
@@ -46,5 +50,6 @@ pub(super) fn payment() -> Payment {
         again,
         resubmit: false,
         reads: 9,
+        looks: 0,
     }
 }

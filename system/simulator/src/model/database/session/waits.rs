@@ -36,7 +36,7 @@ impl Session {
     pub(in crate::model) fn is_held_by_another(&self, key: Key) -> bool {
         let mut server = self.database.server();
         server.outlive(key, self.id, Instant::now());
-        server.locks.holder(key).is_some_and(|holder| holder != self.id)
+        server.locks.holders(key).iter().any(|holder| *holder != self.id)
     }
 
     /// Takes a lock, in turn, within `limit`. `rest` are the rows that the same statement locks after it.
@@ -54,6 +54,22 @@ impl Session {
             match locks.acquire(self.id, key, Some(until), || Rest::rows(rest, until - began)) {
                 Asked::Held => return Ok(()),
                 Asked::Waits(granted) => (granted, locks.holder(key)),
+            }
+        };
+        self.wait_in_turn(key, granted, holder, began, until).await
+    }
+
+    /// Takes a lock beside others who share it, within `limit`.
+    pub(in crate::model) async fn share(&mut self, key: Key, limit: Duration) -> Result<(), StoreError> {
+        self.arrive().await?;
+        let began = Instant::now();
+        let until = began + limit.max(SHORTEST_WAIT);
+        let (granted, holder) = {
+            let mut server = self.database.server();
+            server.outlive(key, self.id, began);
+            match server.locks.share(self.id, key, Some(until)) {
+                Asked::Held => return Ok(()),
+                Asked::Waits(granted) => (granted, server.locks.holder(key)),
             }
         };
         self.wait_in_turn(key, granted, holder, began, until).await
@@ -115,7 +131,7 @@ impl Session {
         loop {
             let wake = {
                 let server = self.database.server();
-                let expiry = server.locks.holder(key).and_then(|holder| server.expiry(holder));
+                let expiry = server.locks.holders(key).iter().filter_map(|holder| server.expiry(*holder)).min();
                 [Some(until), Some(gives_up), look, expiry].into_iter().flatten().min().unwrap_or(until)
             };
             tokio::select! {
@@ -150,10 +166,7 @@ impl Session {
                 self.lose();
                 return Err(unanswered());
             }
-            let mut server = self.database.server();
-            if let Some(holder) = server.locks.holder(key) {
-                server.expire(holder, now);
-            }
+            self.database.server().outlive(key, self.id, now);
         }
     }
 
