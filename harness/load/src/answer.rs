@@ -1,4 +1,4 @@
-//! What core's answer means for a deposit, and a channel's for a transfer (D41).
+//! What core's answer means for a deposit, and a channel's for a transfer or a read (D41).
 //!
 //! In: a status and a body, or why there is none. Out: outcome, serial, balance, stage, detail. Elsewhere: the mapping of statuses
 //! (`contracts::outcome`), the bytes (`wire`).
@@ -97,6 +97,37 @@ impl Ending {
         Self::of(transfer, exchange, |_, body| read(body).map(|view| Told::by_channel(&view)))
     }
 
+    /// Of an exchange that only reads; what was told is there where it succeeded.
+    pub(crate) fn of_read<T: DeserializeOwned>(exchange: Result<Answer, NoAnswer>) -> (Self, Option<T>) {
+        let answer = match exchange {
+            Ok(answer) => answer,
+            Err(NoAnswer::Unsent(problem)) => return (Self::without_answer(Outcome::Failed, problem), None),
+            Err(NoAnswer::Lost(problem)) => return (Self::without_answer(Outcome::Unknown, problem), None),
+        };
+        let status = Some(answer.status);
+        if answer.status != 200 {
+            return (Self::of_problem(&answer), None);
+        }
+        match read(&answer.body) {
+            Ok(told) => (Self { status, detail: None, ..Self::without_answer(Outcome::Ok, "") }, Some(told)),
+            Err(problem) => {
+                let detail = format!("status 200 with something else: {problem}");
+                (Self { status, ..Self::without_answer(Outcome::Unknown, detail) }, None)
+            }
+        }
+    }
+
+    /// Of an answer that promises nothing.
+    fn of_problem(answer: &Answer) -> Self {
+        let problem: Option<Problem> = serde_json::from_slice(&answer.body).ok();
+        let outcome = match answer.status {
+            200..=299 => Outcome::Unknown,
+            status => Outcome::of_http(status, false, problem.as_ref().map(|problem| problem.kind)),
+        };
+        let detail = problem.map_or_else(|| format!("status {}", answer.status), |problem| problem.detail);
+        Self { status: Some(answer.status), ..Self::without_answer(outcome, detail) }
+    }
+
     fn of(
         transfer: TransferId,
         exchange: Result<Answer, NoAnswer>,
@@ -109,10 +140,7 @@ impl Ending {
         };
         let status = Some(answer.status);
         if !matches!(answer.status, 200..=202) {
-            let problem: Option<Problem> = serde_json::from_slice(&answer.body).ok();
-            let outcome = Outcome::of_http(answer.status, false, problem.as_ref().map(|problem| problem.kind));
-            let detail = problem.map_or_else(|| format!("status {}", answer.status), |problem| problem.detail);
-            return Self { status, ..Self::without_answer(outcome, detail) };
+            return Self::of_problem(&answer);
         }
         // A promise that cannot be read is no promise.
         let unreadable = |problem: String| Self { status, ..Self::without_answer(Outcome::Unknown, problem) };
@@ -151,7 +179,7 @@ fn read<T: DeserializeOwned>(body: &Bytes) -> Result<T, String> {
 
 #[cfg(test)]
 mod tests {
-    use bankstorm_contracts::channel_api::{TransferStage, TransferView};
+    use bankstorm_contracts::channel_api::{SyncAnswer, SyncResult, TransferStage, TransferView};
     use bankstorm_contracts::core_api::Verdict;
     use bankstorm_contracts::problem::ProblemKind;
     use bankstorm_contracts::{Outcome, Problem, RejectReason, TransferId, TransferState, Won};
@@ -231,6 +259,27 @@ mod tests {
         assert_eq!(of(Err(NoAnswer::Unsent("refused".to_owned()))), Outcome::Failed);
         assert_eq!(of(Err(NoAnswer::Lost("reset".to_owned()))), Outcome::Unknown);
         assert_eq!(of(Ok(Answer { status: 201, body: Bytes::from_static(b"<html>") })), Outcome::Unknown);
+    }
+
+    #[test]
+    fn reads_become_outcomes() {
+        let of = |status, body: &str| {
+            let body = Bytes::copy_from_slice(body.as_bytes());
+            let (ending, told) = Ending::of_read::<SyncAnswer>(Ok(Answer { status, body }));
+            (ending.outcome, told.map(|answer| answer.result), ending.detail.is_some())
+        };
+        let stale = r#"{"result":"stale","as_of_seq":7}"#;
+        assert_eq!(of(200, stale), (Outcome::Ok, Some(SyncResult::Stale), false));
+        assert_eq!(of(200, "<html>"), (Outcome::Unknown, None, true));
+        // Another status with the same body is no answer of ours, and a proxy's 404 is none of the bank's.
+        assert_eq!([of(201, stale), of(203, stale)], [(Outcome::Unknown, None, true), (Outcome::Unknown, None, true)]);
+        assert_eq!(of(404, "gone"), (Outcome::Unknown, None, true));
+        let problem = |kind| serde_json::to_string(&Problem::new(kind, "said why")).expect("JSON");
+        assert_eq!(of(404, &problem(ProblemKind::NotFound)), (Outcome::Rejected, None, true));
+        assert_eq!(of(503, &problem(ProblemKind::NotStarted)), (Outcome::Failed, None, true));
+        let lost = Ending::of_read::<SyncAnswer>(Err(NoAnswer::Lost("reset".to_owned()))).0.outcome;
+        let unsent = Ending::of_read::<SyncAnswer>(Err(NoAnswer::Unsent("refused".to_owned()))).0.outcome;
+        assert_eq!((lost, unsent), (Outcome::Unknown, Outcome::Failed));
     }
 
     #[test]

@@ -91,10 +91,16 @@ fn filled(row: OperationRow, origin: &Origin, seen: Seen) -> OperationRow {
         Seen::Missed { why, .. } => OperationRow { detail: Some(why.to_owned()), ..row },
         Seen::Begun { sent_ns, acked_ns, ending, attempts, .. } => {
             let word = ending.outcome.as_str().to_owned();
+            let resolved = match ending.outcome {
+                // A read leaves nothing behind: one that was not answered is settled, nothing came of it.
+                Outcome::Unknown if row.is_read() => Some(Outcome::Failed.as_str().to_owned()),
+                Outcome::Unknown => None,
+                _ => Some(word.clone()),
+            };
             OperationRow {
                 sent_ns: sent_ns.map(|stamp| origin.moment(stamp)),
                 acked_ns: Some(origin.moment(acked_ns)),
-                resolved: (ending.outcome != Outcome::Unknown).then(|| word.clone()),
+                resolved,
                 outcome: Some(word),
                 seq: ending.seq,
                 balance_after: ending.balance_after,

@@ -1,6 +1,6 @@
 //! Latency figures and counts of the measured phase.
 //!
-//! In: rows of the load, with visible times where they are known. Out: the figures of `run.json`. Elsewhere: what an operation contributes
+//! In: rows of the load, with visible times where they are known (reads have none). Out: the figures of `run.json`. Elsewhere: what an operation contributes
 //! (`record::latency`), what the figures must not exceed (`check`), curves (`report::series`), the interval log (`hlog`).
 //!
 //! Figures are exact: nearest rank over all values, never capped.

@@ -8,6 +8,7 @@
 //! | [`run`] | the load of a run from start to end |
 //! | `pacer` | one thread, absolute sleeps |
 //! | `sender` | connections with one request in flight each |
+//! | `scroll`, `press` | customers who read: page after page, the button |
 //! | `lookup` | history reads for a share of the operations |
 //! | `watch` | customers who ask where their transfer stands |
 //! | [`resolve`] | verdicts on unknown outcomes, afterwards |
@@ -16,6 +17,7 @@
 //! Nothing that was planned is missing: an operation that was shed, never started or never answered has its row too.
 
 mod answer;
+mod ask;
 mod assemble;
 pub mod figures;
 pub mod hlog;
@@ -23,9 +25,11 @@ mod instance;
 mod lookup;
 mod meter;
 mod pacer;
+mod press;
 mod priority;
 pub mod resolve;
 pub mod run;
+mod scroll;
 mod sender;
 mod states;
 pub mod stop;

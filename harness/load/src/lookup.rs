@@ -1,7 +1,7 @@
-//! Lookups: a share of the deposits is read back through the channels' history, as a customer would.
+//! Lookups: a share of the operations is read back through the channels' history, as a customer would.
 //!
-//! In: acknowledged deposits. Out: every page read, and when each entry was first shown. Elsewhere: which deposits (`customers`), what
-//! pages must satisfy (`check`).
+//! In: operations that were acknowledged, and transfers after which the customer looks once, whatever he finds. Out: every page read, and
+//! when each entry was first shown. Elsewhere: which operations (`customers`), what pages must satisfy (`check`).
 //!
 //! They run on a thread and connections of their own, so that deposits are not disturbed, and ask the instances in turn.
 
@@ -19,6 +19,7 @@ use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 
+use crate::answer::Ending;
 use crate::instance::Instance;
 use crate::run::{ChannelAddress, DriveError};
 use crate::stop::Stop;
@@ -34,12 +35,21 @@ const PAUSE_FIRST: Duration = Duration::from_millis(2);
 /// ... up to this.
 const PAUSE_MAX: Duration = Duration::from_millis(100);
 
-/// A deposit to be looked up.
+/// An operation to be looked up.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Job {
     pub(crate) op: u64,
     pub(crate) account: i64,
-    pub(crate) seq: i64,
+    pub(crate) wanted: Wanted,
+}
+
+/// What is looked for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Wanted {
+    /// The entry of this serial, until it is shown.
+    Entry(i64),
+    /// The newest page, once.
+    Newest,
 }
 
 /// What the lookup thread needs.
@@ -61,6 +71,8 @@ pub(crate) struct LookedUp {
     pub(crate) first_reads: Vec<VisibleRow>,
     /// Operations whose entry was never shown within the limit.
     pub(crate) given_up: Vec<u64>,
+    /// Operations after which nobody came to look within it.
+    pub(crate) own_unread: Vec<u64>,
 }
 
 impl Lookups {
@@ -83,14 +95,17 @@ impl Lookups {
                 }
                 tokio::select! {
                     biased;
-                    Some(done) = running.join_next() => all.add(done.expect("a lookup does not panic"), &self.tally),
+                    Some(done) = running.join_next() => {
+                        let (seen, wanted) = done.expect("a lookup does not panic");
+                        all.add(seen, wanted, &self.tally);
+                    }
                     job = self.jobs.recv(), if more => match job {
                         Some(job) if !instances.is_empty() => {
                             turn += 1;
                             let (instances, until) = (Arc::clone(&instances), Instant::now() + self.limit);
                             waiting.push_back(Lookup { job, instances, turn, origin: self.origin, until });
                         }
-                        Some(job) => all.given_up.push(job.op),
+                        Some(job) => all.note_unread(job),
                         None => more = false,
                     },
                     else => break,
@@ -102,11 +117,21 @@ impl Lookups {
 }
 
 impl LookedUp {
-    fn add(&mut self, one: Self, tally: &Tally) {
+    fn add(&mut self, one: Self, wanted: Wanted, tally: &Tally) {
         self.pages.extend(one.pages);
         self.first_reads.extend(one.first_reads);
         self.given_up.extend(one.given_up);
-        tally.add(Count::Lookup);
+        self.own_unread.extend(one.own_unread);
+        if wanted != Wanted::Newest {
+            tally.add(Count::Lookup);
+        }
+    }
+
+    fn note_unread(&mut self, job: Job) {
+        match job.wanted {
+            Wanted::Entry(_) => self.given_up.push(job.op),
+            Wanted::Newest => self.own_unread.push(job.op),
+        }
     }
 }
 
@@ -121,21 +146,40 @@ struct Lookup {
 }
 
 impl Lookup {
-    async fn run(self, stop: Arc<Stop>) -> LookedUp {
-        let mut seen = LookedUp::default();
+    async fn run(self, stop: Arc<Stop>) -> (LookedUp, Wanted) {
+        let (mut seen, wanted) = (LookedUp::default(), self.job.wanted);
         tokio::select! {
             biased;
             () = tokio::time::sleep_until(self.until) => {}
             () = stop.raised() => {}
-            () = self.until_shown(&mut seen) => {}
+            () = async {
+                match wanted {
+                    Wanted::Entry(seq) => self.until_shown(seq, &mut seen).await,
+                    Wanted::Newest => self.once(&mut seen).await,
+                }
+            } => {}
         }
-        seen.given_up.extend(seen.first_reads.is_empty().then_some(self.job.op));
-        seen
+        let is_unread = match wanted {
+            Wanted::Entry(_) => seen.first_reads.is_empty(),
+            Wanted::Newest => seen.pages.is_empty(),
+        };
+        if is_unread {
+            seen.note_unread(self.job);
+        }
+        (seen, wanted)
+    }
+
+    /// Reads the newest page, which is what it is.
+    async fn once(&self, seen: &mut LookedUp) {
+        let instance = &self.instances[self.turn % self.instances.len()];
+        let Job { op, account, .. } = self.job;
+        let (row, _) = read_page(instance, account, Some(op), None, &self.origin, READ_TIMEOUT).await;
+        seen.pages.push(row);
     }
 
     /// Reads until the entry is on a page. What was read so far stays in `seen` when the caller gives up.
-    async fn until_shown(&self, seen: &mut LookedUp) {
-        let Job { op, account, seq } = self.job;
+    async fn until_shown(&self, seq: i64, seen: &mut LookedUp) {
+        let Job { op, account, .. } = self.job;
         let mut pause = PAUSE_FIRST;
         // The newest page first; an entry that has slid off it is asked for by its cursor.
         let mut cursor = None;
@@ -227,10 +271,7 @@ pub(crate) async fn read_page(
     timeout: Duration,
 ) -> (PageRow, Got) {
     let mut client = instance.take().await;
-    let mut path = format!("/v1/accounts/{account}/history?limit={DEFAULT_PAGE}");
-    if let Some(cursor) = cursor {
-        path += &format!("&cursor={cursor}");
-    }
+    let path = history_path(account, DEFAULT_PAGE, cursor);
     let invoked_ns = origin.moment(monotonic_ns());
     let exchange = tokio::time::timeout(timeout, client.exchange(Method::GET, &path, &Bytes::new())).await;
     let completed_ns = origin.moment(monotonic_ns());
@@ -242,39 +283,59 @@ pub(crate) async fn read_page(
         // The connection goes with the client: its answer may still come.
         Err(_) => (Outcome::Unknown, Got::Silence),
     };
+    let page = if let Got::Page(page) = &got { Some(page) } else { None };
+    let asked = Page { account, op, cursor };
+    (page_row(asked, instance.name(), (invoked_ns, completed_ns), outcome, page), got)
+}
+
+/// Where a page of history is asked for.
+pub(crate) fn history_path(account: i64, limit: u32, cursor: Option<i64>) -> String {
+    let cursor = cursor.map_or_else(String::new, |cursor| format!("&cursor={cursor}"));
+    format!("/v1/accounts/{account}/history?limit={limit}{cursor}")
+}
+
+/// The page that was asked for.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Page {
+    pub(crate) account: i64,
+    pub(crate) op: Option<u64>,
+    pub(crate) cursor: Option<i64>,
+}
+
+/// The row of a page, from its request to its answer; moments since the origin.
+pub(crate) fn page_row(
+    asked: Page,
+    instance: &str,
+    (invoked_ns, completed_ns): (i64, i64),
+    outcome: Outcome,
+    page: Option<&HistoryPage>,
+) -> PageRow {
     let mut row = PageRow {
-        account,
+        account: asked.account,
         invoked_ns,
         completed_ns,
-        instance: instance.name().to_owned(),
-        op,
-        cursor,
+        instance: instance.to_owned(),
+        op: asked.op,
+        cursor: asked.cursor,
         outcome: outcome.as_str().to_owned(),
-        top_seq: 0,
-        bottom_seq: 0,
-        count: 0,
         contiguous: true,
-        rows_hash: 0,
-        as_of_seq: 0,
-        stale: false,
         ..PageRow::default()
     };
-    if let Got::Page(page) = &got {
+    if let Some(page) = page {
         describe(&mut row, page);
     }
-    (row, got)
+    row
 }
 
 fn read_answer(exchange: Result<Answer, NoAnswer>) -> (Outcome, Got) {
-    match exchange {
-        Ok(Answer { status: 200, body }) => match serde_json::from_slice(&body) {
-            Ok(page) => (Outcome::Ok, Got::Page(page)),
-            Err(_) => (Outcome::Unknown, Got::NoPage),
-        },
-        Ok(Answer { status, .. }) => (Outcome::of_http(status, false, None), Got::NoPage),
-        Err(NoAnswer::Unsent(_)) => (Outcome::Failed, Got::Silence),
-        Err(NoAnswer::Lost(_)) => (Outcome::Unknown, Got::NoPage),
-    }
+    let is_unsent = matches!(exchange, Err(NoAnswer::Unsent(_)));
+    let (ending, page) = Ending::of_read(exchange);
+    let got = match page {
+        Some(page) => Got::Page(page),
+        None if is_unsent => Got::Silence,
+        None => Got::NoPage,
+    };
+    (ending.outcome, got)
 }
 
 fn describe(row: &mut PageRow, page: &HistoryPage) {
@@ -284,7 +345,8 @@ fn describe(row: &mut PageRow, page: &HistoryPage) {
     row.contiguous = page.items.windows(2).all(|pair| pair[0].seq == pair[1].seq + 1);
     row.as_of_seq = page.as_of_seq;
     row.stale = page.stale;
-    row.pending = pending_bytes(page.pending.iter().map(|id| id.0.as_u128()));
+    row.next_cursor = page.next_cursor;
+    row.pending = pending_bytes(page.pending.iter().map(|pending| pending.id.0.as_u128()));
     row.rows_hash = page.items.iter().fold(0, |sum: u64, entry| {
         sum.wrapping_add(entry_hash(
             entry.account.get(),

@@ -8,6 +8,7 @@ use std::sync::mpsc::{Receiver, SyncSender};
 
 use bankstorm_contracts::{ParamsHash, TransferId};
 use bankstorm_customers::plan::Phase;
+use bankstorm_customers::scroll::Turn;
 use bankstorm_customers::{Plan, Request};
 use bankstorm_record::clock::monotonic_ns;
 use bytes::Bytes;
@@ -42,6 +43,9 @@ pub(crate) struct Ready {
     pub(crate) account: i64,
     pub(crate) body: Bytes,
     pub(crate) lookup: bool,
+    pub(crate) read_own: bool,
+    /// Whose turn it is, of a page.
+    pub(crate) turn: Option<Turn>,
 }
 
 /// Makes every operation of the plan ready, as far ahead as the channel lets it. It ends with the plan or with the pacer.
@@ -52,7 +56,9 @@ pub(crate) fn prepare(plan: &Plan, start_ns: i64, ready: &SyncSender<Ready>) {
         let body = match &planned.request {
             Request::Deposit(deposit) => serde_json::to_vec(deposit),
             Request::Transfer(transfer) => serde_json::to_vec(transfer),
+            Request::Page(_) | Request::Sync(_) => Ok(Vec::new()),
         };
+        let turn = if let Request::Page(page) = &planned.request { Some(page.turn) } else { None };
         let operation = Ready {
             op: planned.op,
             load: planned.load,
@@ -64,6 +70,8 @@ pub(crate) fn prepare(plan: &Plan, start_ns: i64, ready: &SyncSender<Ready>) {
             account: planned.account().get(),
             body: body.expect("no request has map keys that JSON lacks").into(),
             lookup: planned.lookup,
+            read_own: planned.read_own,
+            turn,
         };
         if ready.send(operation).is_err() {
             return;
@@ -87,8 +95,13 @@ impl Rings {
         Self { rings, next: 0 }
     }
 
-    /// Hands over to the threads in turn, past full ones; `false` when all are full.
+    /// Hands over to the threads in turn, past full ones; `false` when all are full. The pages of one who scrolls go to the same thread,
+    /// which knows where he stands.
     fn push(&mut self, mut operation: Ready) -> bool {
+        if let Some(turn) = operation.turn {
+            let ring = usize::try_from(turn.scroller).unwrap_or(0) % self.rings.len();
+            return self.rings[ring].try_send(operation).is_ok();
+        }
         for _ in 0..self.rings.len() {
             let ring = &self.rings[self.next];
             self.next = (self.next + 1) % self.rings.len();
@@ -196,6 +209,7 @@ mod tests {
     use std::sync::Arc;
     use std::sync::mpsc::sync_channel;
 
+    use bankstorm_customers::scroll::Turn;
     use bankstorm_record::clock::monotonic_ns;
     use bytes::Bytes;
     use tokio::sync::mpsc;
@@ -217,6 +231,8 @@ mod tests {
             account: 1_000_000,
             body: Bytes::new(),
             lookup: false,
+            read_own: false,
+            turn: None,
         }
     }
 
@@ -256,6 +272,24 @@ mod tests {
         let (paced, handed) = pace(operations, 2, start, Arc::new(Stop::new()));
         assert_eq!(handed.len(), 4);
         assert_eq!(paced.ring_full, [4, 5, 6, 7, 8, 9]);
+    }
+
+    #[test]
+    fn the_pages_of_one_who_scrolls_go_to_one_thread() {
+        let rings = |rings: &mut Rings, scroller: u32| {
+            let account = bankstorm_contracts::AccountNo::new(1_000_000);
+            let turn = Some(Turn { scroller, session: 0, account, page_no: 0 });
+            rings.push(Ready { turn, ..ready(u64::from(scroller), 0) })
+        };
+        let (first, mut first_out) = mpsc::channel(2);
+        let (second, mut second_out) = mpsc::channel(2);
+        let mut both = Rings::new(vec![first, second]);
+        let taken: Vec<_> = [1, 1, 3, 0, 2].into_iter().map(|scroller| rings(&mut both, scroller)).collect();
+        // The third is one too many for its thread, though the other has room.
+        assert_eq!(taken, [true, true, false, true, true]);
+        let got =
+            |out: &mut mpsc::Receiver<Ready>| [out.try_recv().map(|one| one.op), out.try_recv().map(|one| one.op)];
+        assert_eq!((got(&mut first_out), got(&mut second_out)), ([Ok(0), Ok(2)], [Ok(1), Ok(1)]));
     }
 
     #[test]

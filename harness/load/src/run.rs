@@ -1,6 +1,7 @@
 //! The load of a run from start to end: threads are started, paced, drained and joined; every planned operation gets its row.
 //!
-//! In: [`DriveInput`]. Out: [`DriveResult`]. Elsewhere: the threads (`run/threads`) and their work (`pacer`, `sender`, `lookup`, `watch`).
+//! In: [`DriveInput`]. Out: [`DriveResult`]. Elsewhere: the threads (`run/threads`) and their work (`pacer`, `sender`, `scroll`, `press`,
+//! `lookup`, `watch`).
 
 mod threads;
 
@@ -10,14 +11,15 @@ use std::time::Duration;
 use bankstorm_customers::Plan;
 use bankstorm_record::clock::{Origin, monotonic_ns};
 use bankstorm_record::latency::CutOffs;
-use bankstorm_record::rows::{OperationRow, PageRow, TransferReadRow, VisibleRow};
+use bankstorm_record::rows::{OperationRow, PageRow, SyncRow, TransferReadRow, VisibleRow};
+use bankstorm_scenario::resolved::Op;
 
 use self::threads::{Addresses, Ended, Threads};
 use crate::assemble;
 use crate::lookup::LookedUp;
 use crate::pacer::{Paced, nanos};
 use crate::priority::raise_open_files;
-use crate::sender::Sent;
+use crate::sender::{self, Sent};
 use crate::stop::Stop;
 use crate::tally::Tally;
 use crate::watch::Watched;
@@ -76,14 +78,20 @@ impl Default for Tuning {
 pub struct DriveResult {
     /// One row per planned operation, then one per transfer that was sent again under another id, sorted by `op`. `visible_ns` is still absent, `resolved` equals a first outcome that is terminal.
     pub operations: Vec<OperationRow>,
-    /// Every page that a lookup or a watch read, sorted by (account, `invoked_ns`).
+    /// Every page that a lookup, a watch, or one who scrolls read, sorted by (account, `invoked_ns`).
     pub pages: Vec<PageRow>,
+    /// Every press of the button that was begun, sorted by (account, `invoked_ns`).
+    pub syncs: Vec<SyncRow>,
+    /// What became of the sessions of those who scroll.
+    pub scrolls: ScrollFacts,
     /// What channels told of transfers, sorted by (transfer, `invoked_ns`).
     pub transfer_reads: Vec<TransferReadRow>,
     /// First reads that showed a looked-up entry, instance `harness`: upper bounds of its visible time. Sorted by (account, `to_seq`).
     pub first_reads: Vec<VisibleRow>,
     /// Lookups that were given up at their limit.
     pub lookups_given_up: Vec<u64>,
+    /// Transfers after which the customer was to read his history, and nobody got to it within the same limit.
+    pub own_unread: Vec<u64>,
     /// When the plan began, in nanoseconds since the origin.
     pub started_ns: i64,
     /// When measuring began.
@@ -103,6 +111,22 @@ impl DriveResult {
     pub const fn cut_offs(&self) -> CutOffs {
         CutOffs { ended_ns: self.ended_ns, load_ns: self.cut_off_ns, visible_ns: self.cut_off_ns }
     }
+}
+
+/// What became of the sessions of those who scroll.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct ScrollFacts {
+    /// Sessions that asked for a page at least.
+    pub sessions: u64,
+    /// Of them, begun within a planned one whose history had ended before.
+    pub begun_again: u64,
+    /// Pages that were asked for once more, since they had not come.
+    pub asked_again: u64,
+    /// The greatest `page_no` that was asked for.
+    pub deepest: u32,
+    /// Written minus due, or minus the answer to the page before where that came later: the generator's own lag, measured phase. (The send
+    /// lag of operations counts from when they were due, and so tells of the bank where pages are slower than customers scroll.)
+    pub send_lag: PacingLag,
 }
 
 /// What the generator says of itself.
@@ -159,8 +183,8 @@ pub enum DriveError {
         /// What is wrong.
         problem: String,
     },
-    /// Transfers are planned, and there is nobody to send them to.
-    #[error("the plan has transfers, but no channel was given")]
+    /// Transfers or reads are planned, and there is nobody to send them to.
+    #[error("the plan has operations for channels, but no channel was given")]
     NoChannel,
     /// A thread could not be started, or died.
     #[error("generator thread {name} {problem}")]
@@ -184,7 +208,7 @@ pub async fn drive(input: DriveInput) -> Result<DriveResult, DriveError> {
     for channel in &input.channels {
         channels.push((channel.instance.clone(), Address::resolve(&channel.url).await?));
     }
-    if channels.is_empty() && input.plan.scenario().load.iter().any(|load| load.op.is_transfer()) {
+    if channels.is_empty() && input.plan.scenario().load.iter().any(|load| load.op != Op::Deposit) {
         return Err(DriveError::NoChannel);
     }
     let addresses = Addresses { core, channels };
@@ -252,14 +276,16 @@ fn result(input: &DriveInput, start_ns: i64, saw: Saw, cut_off_ns: i64, threads:
     let Saw { paced, sent, looked_up, watched } = saw;
     let Watched { reads: mut transfer_reads, again, pages: watched_pages } = watched;
     let ring_full = paced.ring_full.len() as u64;
-    let mut seen = Vec::new();
-    for sent in sent {
-        seen.extend(sent.seen);
-        transfer_reads.extend(sent.reads);
-    }
+    let mut all = sender::Saw::default();
+    sent.into_iter().for_each(|sent| all.add(sent.saw));
+    let sender::Saw { seen, reads, pages: scrolled, mut syncs, mut scrolls, lags } = all;
+    transfer_reads.extend(reads);
+    scrolls.send_lag = lags.unwrap_or_default().figures();
     let operations = assemble::rows(&input.plan, &input.origin, start_ns, seen, &paced.ring_full, again);
-    let LookedUp { mut pages, mut first_reads, given_up } = looked_up;
+    let LookedUp { mut pages, mut first_reads, given_up, own_unread } = looked_up;
     pages.extend(watched_pages);
+    pages.extend(scrolled);
+    syncs.sort_by_key(|press| (press.account, press.invoked_ns));
     pages.sort_by_key(|page| (page.account, page.invoked_ns));
     transfer_reads.sort_by_key(|read| (read.transfer, read.invoked_ns));
     first_reads.sort_by_key(|read| (read.account, read.to_seq, read.at_ns));
@@ -275,9 +301,12 @@ fn result(input: &DriveInput, start_ns: i64, saw: Saw, cut_off_ns: i64, threads:
     DriveResult {
         operations,
         pages,
+        syncs,
+        scrolls,
         transfer_reads,
         first_reads,
         lookups_given_up: given_up,
+        own_unread,
         started_ns,
         measure_ns: started_ns + nanos(input.plan.measure_from()),
         ended_ns: input.origin.moment(paced.ended_ns),

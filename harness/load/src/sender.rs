@@ -1,35 +1,38 @@
 //! Sender threads: each a runtime of its own with connections of its own, so that waiting for a connection is seen and not hidden.
 //!
 //! In: operations from the pacer's rings. Out: one [`Seen`] per operation, every answer of a channel, and jobs for lookups and watches.
-//! Elsewhere: bytes (`wire`), meaning (`answer`), pacing (`pacer`).
+//! Elsewhere: one request (`ask`), meaning (`answer`), pacing (`pacer`), operations that only read (`scroll`, `press`).
 //!
 //! An operation is given up `timeout` after it was due: it is unknown when a byte of it was written by then, else it is missed. Where its
 //! load tries again, each further attempt has `timeout` of its own.
 
 use std::sync::Arc;
+use std::sync::atomic::AtomicUsize;
 use std::time::Duration;
 
 use bankstorm_contracts::Outcome;
 use bankstorm_record::clock::{Origin, monotonic_ns};
-use bankstorm_record::rows::TransferReadRow;
+use bankstorm_record::rows::{PageRow, SyncRow, TransferReadRow};
 use bankstorm_scenario::resolved::{OnUnknown, Retry};
 use hyper::Method;
-use tokio::sync::{Mutex, mpsc};
+use tokio::sync::{Mutex, Semaphore, mpsc};
 use tokio::task::JoinSet;
 
 use crate::answer::Ending;
+use crate::ask::{Asked, Asking, ask, connect_ahead};
+use crate::instance::Instance;
+use crate::lookup::Wanted;
 use crate::pacer::Ready;
+use crate::press::Presser;
 use crate::priority::{self, Granted};
+use crate::run::ScrollFacts;
+use crate::scroll::{Lags, Scrolls, Shared};
 use crate::states::submit_row;
 use crate::stop::Stop;
 use crate::tally::{Count, Tally};
-use crate::wire::{Address, Client, NoAnswer};
-use crate::{lookup, watch};
+use crate::wire::{Address, Client};
+use crate::{lookup, scroll, watch};
 
-/// How long requests in flight may still take once the stop cell is raised.
-const STOP_GRACE: Duration = Duration::from_millis(500);
-/// How long a connection may take to open ahead of the first operation; later ones are within the operation's own timeout.
-const CONNECT_TIMEOUT: Duration = Duration::from_secs(1);
 /// Attempts under one id, the first included, of a load that tries again, and the pause between two.
 const ATTEMPTS_MAX: u32 = 3;
 const RETRY_PAUSE: Duration = Duration::from_millis(200);
@@ -58,7 +61,7 @@ impl Seen {
 pub(crate) enum Target {
     /// Deposits.
     Core(Address),
-    /// Transfers: instance names and addresses, one of them per connection.
+    /// Transfers and reads: instance names and addresses, one of them per connection.
     Channels(Arc<[(String, Address)]>),
 }
 
@@ -69,7 +72,18 @@ pub(crate) struct Lane {
     /// How many serve it here.
     pub(crate) connections: u32,
     pub(crate) target: Target,
-    pub(crate) rules: Rules,
+    pub(crate) work: Work,
+}
+
+/// What a load does.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Work {
+    /// Requests that post, or are to.
+    Post(Rules),
+    /// Pages of histories, one after the other.
+    Scroll(scroll::Rules),
+    /// The button.
+    Press,
 }
 
 /// What a load does about an answer that it does not like.
@@ -100,53 +114,96 @@ pub(crate) struct Jobs {
 /// What it saw.
 #[derive(Debug)]
 pub(crate) struct Sent {
-    pub(crate) seen: Vec<Seen>,
-    /// What channels answered.
-    pub(crate) reads: Vec<TransferReadRow>,
+    pub(crate) saw: Saw,
     pub(crate) granted: Granted,
+}
+
+/// What connections saw.
+#[derive(Debug, Default)]
+pub(crate) struct Saw {
+    pub(crate) seen: Vec<Seen>,
+    /// What channels answered of transfers.
+    pub(crate) reads: Vec<TransferReadRow>,
+    /// Pages of those who scroll.
+    pub(crate) pages: Vec<PageRow>,
+    /// Presses of the button.
+    pub(crate) syncs: Vec<SyncRow>,
+    pub(crate) scrolls: ScrollFacts,
+    /// How late pages were written that waited for nobody.
+    pub(crate) lags: Option<Lags>,
+}
+
+impl Saw {
+    /// Both together.
+    pub(crate) fn add(&mut self, other: Self) {
+        let Self { seen, reads, pages, syncs, scrolls, lags } = other;
+        self.seen.extend(seen);
+        self.reads.extend(reads);
+        self.pages.extend(pages);
+        self.syncs.extend(syncs);
+        self.scrolls.add(&scrolls);
+        if let Some(lags) = lags {
+            self.lags.get_or_insert_default().add(&lags);
+        }
+    }
 }
 
 impl Sender {
     /// Sends on the calling thread until every ring is closed and empty.
-    pub(crate) fn run(self) -> std::io::Result<Sent> {
+    pub(crate) fn run(mut self) -> std::io::Result<Sent> {
         let granted = priority::raise(FIFO_PRIORITY);
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-        let workers = runtime.block_on(async {
+        let mut sent = Sent { saw: Saw::default(), granted };
+        runtime.block_on(async {
             let mut workers = JoinSet::new();
-            for Lane { ring, connections, target, rules } in self.lanes {
-                let ring = Arc::new(Mutex::new(ring));
-                for number in 0..connections {
-                    let worker = Worker {
-                        ring: Arc::clone(&ring),
-                        connection: Connection::new(target.clone(), number),
-                        rules,
-                        jobs: self.jobs.clone(),
-                        origin: self.origin,
-                        stop: Arc::clone(&self.stop),
-                        tally: Arc::clone(&self.tally),
-                        seen: Vec::new(),
-                        reads: Vec::new(),
-                    };
-                    workers.spawn(worker.run());
-                }
+            for lane in std::mem::take(&mut self.lanes) {
+                self.employ(lane, &mut workers);
             }
-            workers.join_all().await
+            while let Some(saw) = workers.join_next().await {
+                sent.saw.add(saw.expect("a worker does not panic"));
+            }
         });
-        let mut sent = Sent { seen: Vec::new(), reads: Vec::new(), granted };
-        for (seen, reads) in workers {
-            sent.seen.extend(seen);
-            sent.reads.extend(reads);
-        }
         Ok(sent)
+    }
+
+    /// Starts those who do the work of one lane.
+    fn employ(&self, lane: Lane, workers: &mut JoinSet<Saw>) {
+        let Lane { ring, connections, target, work } = lane;
+        let (stop, tally) = (|| Arc::clone(&self.stop), || Arc::clone(&self.tally));
+        if let Work::Scroll(rules) = work {
+            let permits = usize::try_from(connections).unwrap_or(Semaphore::MAX_PERMITS);
+            let shared = Shared {
+                instances: target.instances(),
+                connections: Semaphore::new(permits),
+                origin: self.origin,
+                stop: stop(),
+                tally: tally(),
+                waiting: AtomicUsize::new(0),
+                lags: std::sync::Mutex::default(),
+            };
+            workers.spawn(Scrolls { ring, rules, shared }.run());
+            return;
+        }
+        let ring = Arc::new(Mutex::new(ring));
+        for number in 0..connections {
+            let (ring, connection) = (Arc::clone(&ring), Connection::new(target.clone(), number));
+            let (origin, stop, tally) = (self.origin, stop(), tally());
+            if let Work::Post(rules) = work {
+                let (jobs, saw) = (self.jobs.clone(), Saw::default());
+                workers.spawn(Worker { ring, connection, rules, jobs, origin, stop, tally, saw }.run());
+            } else {
+                workers.spawn(Presser { ring, connection, origin, stop, tally }.run());
+            }
+        }
     }
 }
 
 /// A connection, and where to.
-struct Connection {
+pub(crate) struct Connection {
     target: Target,
     /// Which of the instances.
     turn: usize,
-    client: Client,
+    pub(crate) client: Client,
 }
 
 impl Connection {
@@ -157,9 +214,17 @@ impl Connection {
     }
 
     /// A customer whose channel cannot be reached tries the next one with his next request.
-    fn turn_away(&mut self) {
+    pub(crate) fn turn_away(&mut self) {
         self.turn += 1;
         self.client = Client::new(self.target.address(self.turn).clone());
+    }
+
+    /// The channel instance that it leads to.
+    pub(crate) fn instance(&self) -> Option<&str> {
+        match &self.target {
+            Target::Core(_) => None,
+            Target::Channels(channels) => Some(&channels[self.turn % channels.len()].0),
+        }
     }
 }
 
@@ -171,11 +236,13 @@ impl Target {
         }
     }
 
-    /// The channel instance of that turn.
-    fn instance(&self, turn: usize) -> Option<&str> {
+    /// The channel instances, each with connections of its own.
+    fn instances(&self) -> Vec<Instance> {
         match self {
-            Self::Core(_) => None,
-            Self::Channels(channels) => Some(&channels[turn % channels.len()].0),
+            Self::Core(_) => Vec::new(),
+            Self::Channels(channels) => {
+                channels.iter().map(|(name, address)| Instance::new(name.clone(), address.clone())).collect()
+            }
         }
     }
 
@@ -196,8 +263,7 @@ struct Worker {
     origin: Origin,
     stop: Arc<Stop>,
     tally: Arc<Tally>,
-    seen: Vec<Seen>,
-    reads: Vec<TransferReadRow>,
+    saw: Saw,
 }
 
 /// How one attempt went.
@@ -209,25 +275,14 @@ struct Attempt {
 }
 
 impl Worker {
-    async fn run(mut self) -> (Vec<Seen>, Vec<TransferReadRow>) {
-        self.connect_ahead().await;
+    async fn run(mut self) -> Saw {
+        connect_ahead(&mut self.connection.client, &self.stop).await;
         loop {
             // Connections wait in line for the ring, so each takes its turn.
             let next = self.ring.lock().await.recv().await;
-            let Some(operation) = next else { return (self.seen, self.reads) };
+            let Some(operation) = next else { return self.saw };
             let seen = self.serve(operation).await;
-            self.seen.push(seen);
-        }
-    }
-
-    /// Opens the connection before the first operation is due. When it cannot be, within [`CONNECT_TIMEOUT`] or at all, the first
-    /// operation tries again and says why.
-    async fn connect_ahead(&mut self) {
-        tokio::select! {
-            biased;
-            _ = self.connection.client.connect() => {}
-            () = self.stop.raised() => {}
-            () = tokio::time::sleep(CONNECT_TIMEOUT) => {}
+            self.saw.seen.push(seen);
         }
     }
 
@@ -261,7 +316,7 @@ impl Worker {
             let unsent = |why| Ending::without_answer(Outcome::Failed, why);
             ending = ending.then(next.ending.unwrap_or_else(unsent));
         }
-        self.count(sent_ns, ending.outcome);
+        self.tally.ended(sent_ns.is_some(), ending.outcome);
         self.leave_jobs(&operation, &ending);
         Seen::Begun { op: operation.op, sent_ns, acked_ns, ending, attempts }
     }
@@ -272,34 +327,20 @@ impl Worker {
     }
 
     async fn attempt(&mut self, operation: &Ready, left: Duration) -> Attempt {
-        let Connection { target, turn, client } = &mut self.connection;
-        client.forget_write();
-        let begun_ns = monotonic_ns();
-        let exchange = tokio::select! {
-            biased;
-            exchange = client.exchange(Method::POST, target.path(), &operation.body) => Ok(exchange),
-            () = tokio::time::sleep(left) => Err(GivenUp::AT_TIMEOUT),
-            () = stopped(&self.stop) => Err(GivenUp::AT_STOP),
-        };
-        let acked_ns = monotonic_ns();
-        let sent_ns = client.first_write_ns();
+        let Connection { target, client, .. } = &mut self.connection;
+        let asking = Asking { method: &Method::POST, path: target.path(), body: &operation.body, left };
+        let Asked { begun_ns, sent_ns, acked_ns, exchange } = ask(client, asking, &self.stop).await;
         let exchange = match exchange {
             Ok(exchange) => exchange,
-            Err(given_up) => {
-                client.drop_connection();
-                if sent_ns.is_none() {
-                    return Attempt { sent_ns, acked_ns, ending: Err(given_up.never_sent) };
-                }
-                Err(NoAnswer::Lost(given_up.no_answer.to_owned()))
-            }
+            Err(why) => return Attempt { sent_ns, acked_ns, ending: Err(why) },
         };
         let is_away = exchange.is_err();
-        let ending = match target.instance(*turn) {
+        let ending = match self.connection.instance() {
             None => Ending::of_core(operation.transfer, exchange),
             Some(instance) => {
                 let ending = Ending::of_channel(operation.transfer, exchange);
                 let (id, hash) = (operation.transfer, operation.params_hash);
-                self.reads.push(submit_row(id, hash, instance, &self.origin, (begun_ns, acked_ns), &ending));
+                self.saw.reads.push(submit_row(id, hash, instance, &self.origin, (begun_ns, acked_ns), &ending));
                 ending
             }
         };
@@ -315,7 +356,10 @@ impl Worker {
         if operation.lookup
             && let (Outcome::Ok, Some(seq)) = (ending.outcome, ending.seq)
         {
-            let _ = self.jobs.lookups.send(lookup::Job { op, account, seq });
+            let _ = self.jobs.lookups.send(lookup::Job { op, account, wanted: Wanted::Entry(seq) });
+        }
+        if operation.read_own && matches!(ending.status, Some(201 | 202)) {
+            let _ = self.jobs.lookups.send(lookup::Job { op, account, wanted: Wanted::Newest });
         }
         let is_open = ending.outcome == Outcome::Unknown;
         if matches!(self.connection.target, Target::Channels(_)) && (is_open || operation.lookup) {
@@ -324,39 +368,4 @@ impl Worker {
             let _ = self.jobs.watches.send(watch::Job { op, transfer, account, is_open, resubmit });
         }
     }
-
-    fn count(&self, sent_ns: Option<i64>, outcome: Outcome) {
-        if sent_ns.is_some() {
-            self.tally.add(Count::Sent);
-        }
-        self.tally.add(match outcome {
-            Outcome::Ok => Count::Ok,
-            Outcome::Rejected => Count::Rejected,
-            Outcome::Failed => Count::Failed,
-            Outcome::Unknown => Count::Unknown,
-        });
-    }
-}
-
-/// Why an operation was given up, in the words of its row.
-struct GivenUp {
-    no_answer: &'static str,
-    never_sent: &'static str,
-}
-
-impl GivenUp {
-    const AT_TIMEOUT: Self = Self {
-        no_answer: "no answer before its timeout",
-        never_sent: "never sent: no connection was open before its timeout",
-    };
-    const AT_STOP: Self = Self {
-        no_answer: "the load was ended before its answer",
-        never_sent: "never sent: the load was ended before a connection was open",
-    };
-}
-
-/// Resolves once requests in flight are to be given up.
-async fn stopped(stop: &Stop) {
-    stop.raised().await;
-    tokio::time::sleep(STOP_GRACE).await;
 }

@@ -4,6 +4,8 @@
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use bankstorm_contracts::Outcome;
+
 /// Counts that pacer and senders raise as they go.
 #[derive(Debug, Default)]
 pub struct Tally {
@@ -82,6 +84,19 @@ impl Tally {
         let in_flight = started.saturating_sub(ok + rejected + failed + unknown + never_sent);
         let missed = missed + never_sent;
         Counts { due, sent, ok, rejected, failed, unknown, missed, in_flight, lookups }
+    }
+
+    /// What was begun has ended so; `is_sent` when a byte of it was written.
+    pub(crate) fn ended(&self, is_sent: bool, outcome: Outcome) {
+        if is_sent {
+            self.add(Count::Sent);
+        }
+        self.add(match outcome {
+            Outcome::Ok => Count::Ok,
+            Outcome::Rejected => Count::Rejected,
+            Outcome::Failed => Count::Failed,
+            Outcome::Unknown => Count::Unknown,
+        });
     }
 
     pub(crate) fn add(&self, what: Count) {

@@ -75,10 +75,13 @@ pub struct Value {
 }
 
 /// What `row` contributes to the latency `kind`; `None` where the latency has no meaning for it: what was never due, sync lag of what was
-/// never acknowledged, visible time of what core rejected at once. A deposit in doubt that is rejected only by resolving it was waited
+/// never acknowledged, visible time of what core rejected at once or of what only reads. A deposit in doubt that is rejected only by resolving it was waited
 /// for, and is a miss of `Visible`.
 pub fn value(row: &OperationRow, kind: Kind, cut_offs: &CutOffs) -> Option<Value> {
     if row.outcome.is_none() && row.intended_ns > cut_offs.ended_ns {
+        return None;
+    }
+    if row.is_read() && matches!(kind, Kind::SyncLag | Kind::Visible) {
         return None;
     }
     let ok = row.outcome.as_deref() == Some("ok");

@@ -26,11 +26,11 @@ pub struct OperationRow {
     pub kind: String,
     /// `warm_up` or `measure`.
     pub phase: String,
-    /// The transfer's id.
+    /// The transfer's id; of a read, an id of its own that nobody is sent.
     pub transfer: u128,
-    /// The customer's account: credited by a deposit, debited by the others.
+    /// The customer's account: credited by a deposit, debited by transfers, asked about by reads.
     pub account: i64,
-    /// The amount, always positive.
+    /// The amount, always positive; 0 of reads.
     pub amount: i64,
     /// The hash of its parameters (32 bytes).
     pub params_hash: Vec<u8>,
@@ -66,6 +66,13 @@ pub struct OperationRow {
     pub intent: Option<u64>,
     /// How many HTTP attempts were made under the key; absent where they were not counted.
     pub attempts: Option<u32>,
+}
+
+impl OperationRow {
+    /// Whether it only reads (`scroll`, `sync`): nothing is booked for it, and it has no visible time.
+    pub fn is_read(&self) -> bool {
+        matches!(self.kind.as_str(), "scroll" | "sync")
+    }
 }
 
 /// `evidence/core_account`, sorted by `account`; internal accounts included.

@@ -12,7 +12,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 
-use super::{Heads, Job, LOOKUPS_MAX, Lookups, read_heads};
+use super::{Heads, Job, LOOKUPS_MAX, Lookups, Wanted, read_heads};
 use crate::run::ChannelAddress;
 use crate::stop::Stop;
 use crate::tally::Tally;
@@ -108,7 +108,7 @@ async fn no_more_than_so_many_lookups_ask_at_the_same_time() {
     let (feed, jobs) = mpsc::unbounded_channel();
     for op in 0..jobs_total {
         let account = 1_000_000 + i64::try_from(op).expect("small");
-        feed.send(Job { op, account, seq: 1 }).expect("room");
+        feed.send(Job { op, account, wanted: Wanted::Entry(1) }).expect("room");
     }
     drop(feed);
     let stop = Arc::new(Stop::new());

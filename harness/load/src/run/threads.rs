@@ -5,6 +5,7 @@
 use std::sync::Arc;
 
 use bankstorm_customers::Plan;
+use bankstorm_scenario::resolved::{Load, Op, Scroll};
 use tokio::sync::{mpsc, oneshot};
 
 use super::{DriveError, DriveInput, ThreadFacts, Tuning};
@@ -12,7 +13,8 @@ use crate::lookup::{LookedUp, Lookups};
 use crate::meter::Meter;
 use crate::pacer::{self, Paced, Pacer, Ready, Rings, nanos};
 use crate::priority::Granted;
-use crate::sender::{Jobs, Lane, Rules, Sender, Sent, Target};
+use crate::scroll;
+use crate::sender::{Jobs, Lane, Rules, Sender, Sent, Target, Work};
 use crate::watch::{Watched, Watches};
 use crate::wire::Address;
 
@@ -101,8 +103,8 @@ fn rings(plan: &Plan, tuning: &Tuning, addresses: &Addresses) -> (Vec<Rings>, Ve
     let mut all = Vec::new();
     for (index, load) in plan.scenario().load.iter().enumerate() {
         let mut rings = Vec::new();
-        let rules = Rules { timeout: load.timeout, retry: load.retry, on_unknown: load.behaviour.on_unknown };
-        let target = target(addresses, load.op.is_transfer(), index);
+        let work = work(load, tuning);
+        let target = target(addresses, load.op, index);
         for (number, lane) in (0_u32..).zip(&mut lanes) {
             let threads = u32::try_from(senders).unwrap_or(u32::MAX);
             let connections = load.connections / threads + u32::from(number < load.connections % threads);
@@ -110,7 +112,7 @@ fn rings(plan: &Plan, tuning: &Tuning, addresses: &Addresses) -> (Vec<Rings>, Ve
             if connections > 0 {
                 let (ring, out): (_, mpsc::Receiver<Ready>) = mpsc::channel(tuning.ring.max(1));
                 rings.push(ring);
-                lane.push(Lane { ring: out, connections, target: target.clone(), rules });
+                lane.push(Lane { ring: out, connections, target: target.clone(), work });
             }
         }
         all.push(Rings::new(rings));
@@ -118,10 +120,21 @@ fn rings(plan: &Plan, tuning: &Tuning, addresses: &Addresses) -> (Vec<Rings>, Ve
     (all, lanes)
 }
 
+fn work(load: &Load, tuning: &Tuning) -> Work {
+    let waiting_max = tuning.ring.max(1);
+    match (load.op, load.scroll) {
+        (Op::Sync, _) => Work::Press,
+        (Op::Scroll, Some(Scroll { readers, page_size, .. })) => {
+            Work::Scroll(scroll::Rules { page_size, readers, waiting_max })
+        }
+        _ => Work::Post(Rules { timeout: load.timeout, retry: load.retry, on_unknown: load.behaviour.on_unknown }),
+    }
+}
+
 /// Whom a load talks to. Each load is a caller of its own, so that one cannot use up what another may have in work.
-fn target(addresses: &Addresses, is_transfer: bool, load: usize) -> Target {
+fn target(addresses: &Addresses, op: Op, load: usize) -> Target {
     let caller = format!("load-{load}");
-    if !is_transfer {
+    if op == Op::Deposit {
         return Target::Core(addresses.core.for_caller(&caller));
     }
     let channels = addresses.channels.iter();

@@ -1,5 +1,6 @@
 //! The generator against a small server of its own, which answers, stalls, stays silent, breaks off or is not there.
 
+mod reads;
 mod server;
 mod transfers;
 

@@ -1,4 +1,5 @@
 //! A bank in a few lines: deposits get serials, history shows them on the second read, every third transfer stays open for two questions.
+//! For those who scroll its accounts have a history of their own.
 
 use std::collections::BTreeMap;
 use std::convert::Infallible;
@@ -7,10 +8,14 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use bankstorm_contracts::channel_api::{HistoryPage, SubmitTransfer, TransferStage, TransferView};
+use bankstorm_contracts::channel_api::{
+    HistoryPage, SubmitTransfer, SyncAnswer, SyncResult, TransferStage, TransferView,
+};
 use bankstorm_contracts::core_api::{Deposit, Verdict};
 use bankstorm_contracts::problem::ProblemKind;
-use bankstorm_contracts::{Entry, EntryKind, Problem, RejectReason, TransferId, TransferState, WallMicros, Won};
+use bankstorm_contracts::{
+    AccountNo, Entry, EntryKind, Problem, RejectReason, TransferId, TransferState, WallMicros, Won,
+};
 use bankstorm_record::clock::Origin;
 use bytes::Bytes;
 use http_body_util::{BodyExt, Full};
@@ -21,7 +26,7 @@ use hyper_util::rt::TokioIo;
 use tokio::net::TcpListener;
 use tokio::task::JoinSet;
 
-/// How deposits are treated.
+/// How deposits and reads are treated.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Behaviour {
     /// At once.
@@ -32,6 +37,8 @@ pub(crate) enum Behaviour {
     Silent,
     /// In turn: never, or the connection breaks off after the request was read.
     SilentOrBroken,
+    /// Every account has so many entries, and each page takes so long.
+    History { depth: i64, takes: Duration },
 }
 
 pub(crate) struct Server {
@@ -45,6 +52,7 @@ struct Bank {
     deposits: AtomicU64,
     accounts: Mutex<BTreeMap<i64, Account>>,
     submits: AtomicU64,
+    presses: AtomicU64,
     transfers: Mutex<BTreeMap<TransferId, Known>>,
 }
 
@@ -71,6 +79,7 @@ impl Server {
             deposits: AtomicU64::new(0),
             accounts: Mutex::default(),
             submits: AtomicU64::new(0),
+            presses: AtomicU64::new(0),
             transfers: Mutex::default(),
         });
         let mut tasks = JoinSet::new();
@@ -108,8 +117,25 @@ impl Server {
         self.bank.submits.load(Ordering::SeqCst)
     }
 
+    pub(crate) fn presses(&self) -> u64 {
+        self.bank.presses.load(Ordering::SeqCst)
+    }
+
     pub(crate) fn deposits(&self) -> u64 {
         self.bank.deposits.load(Ordering::SeqCst)
+    }
+}
+
+/// An entry that was there before.
+fn old_entry(account: i64, seq: i64) -> Entry {
+    Entry {
+        account: AccountNo::new(account),
+        seq,
+        amount: Won::new(1),
+        balance_after: Won::new(seq),
+        transfer: TransferId(uuid::Uuid::from_u128(seq.unsigned_abs().into())),
+        kind: EntryKind::Deposit,
+        posted_at: WallMicros(0),
     }
 }
 
@@ -155,7 +181,11 @@ impl Bank {
                 self.submit(&serde_json::from_slice(&body).expect("a transfer")).await
             }
             ["", "v1", "transfers", id] => self.state(id.parse().expect("an id")),
-            ["", "v1", "accounts", account, "history"] => json(200, &self.page(account.parse().expect("a number"))),
+            ["", "v1", "accounts", account, "history"] => {
+                let account = account.parse().expect("a number");
+                self.history(account, request.uri().query().unwrap_or_default()).await
+            }
+            ["", "v1", "accounts", _, "sync"] => self.press().await,
             other => panic!("unexpected path {other:?}"),
         }
     }
@@ -163,7 +193,7 @@ impl Bank {
     async fn deposit(&self, deposit: &Deposit) -> Answer {
         let number = self.deposits.fetch_add(1, Ordering::SeqCst);
         match self.behaviour {
-            Behaviour::Answer => {}
+            Behaviour::Answer | Behaviour::History { .. } => {}
             Behaviour::Stall { origin, from_ns, until_ns } => {
                 let now_ns = origin.elapsed_ns();
                 if (from_ns..until_ns).contains(&now_ns) {
@@ -246,6 +276,46 @@ impl Bank {
             Some(view) => json(200, &view),
             None => json(404, &Problem::new(ProblemKind::NotFound, "no such transfer")),
         }
+    }
+
+    /// In turn: each result, a refusal, nothing started.
+    async fn press(&self) -> Answer {
+        let number = self.presses.fetch_add(1, Ordering::SeqCst);
+        if matches!(self.behaviour, Behaviour::Silent) {
+            let never: Infallible = std::future::pending().await;
+            match never {}
+        }
+        let answer = |result| SyncAnswer { result, as_of_seq: 7, retry_after_ms: None };
+        match number % 6 {
+            0 => json(200, &answer(SyncResult::Synced)),
+            1 => json(200, &answer(SyncResult::Stale)),
+            2 => json(200, &answer(SyncResult::CoreUnavailable)),
+            3 => json(200, &SyncAnswer { retry_after_ms: Some(900), ..answer(SyncResult::RateLimited) }),
+            4 => json(404, &Problem::new(ProblemKind::NotFound, "no such account")),
+            _ => json(503, &Problem::new(ProblemKind::NotStarted, "full")),
+        }
+    }
+
+    /// A page below the cursor, of the accounts' own history where they have one.
+    async fn history(&self, account: i64, query: &str) -> Answer {
+        let number = |key: &str| {
+            let value = query.split('&').find_map(|pair| pair.strip_prefix(key)?.strip_prefix('='));
+            value.map(|value| value.parse::<i64>().expect("a number"))
+        };
+        let (depth, takes) = match self.behaviour {
+            Behaviour::History { depth, takes } => (depth, takes),
+            Behaviour::Silent => {
+                let never: Infallible = std::future::pending().await;
+                match never {}
+            }
+            _ => return json(200, &self.page(account)),
+        };
+        tokio::time::sleep(takes).await;
+        let top = number("cursor").map_or(depth, |cursor| cursor - 1);
+        let bottom = (top - number("limit").expect("always said")).max(0);
+        let items: Vec<Entry> = (bottom + 1..=top).rev().map(|seq| old_entry(account, seq)).collect();
+        let next_cursor = items.last().map(|oldest| oldest.seq).filter(|seq| *seq > 1);
+        json(200, &HistoryPage { items, next_cursor, as_of_seq: depth, stale: false, pending: Vec::new() })
     }
 
     /// The newest twenty entries, the very newest only from the second read on.

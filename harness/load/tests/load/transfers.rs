@@ -14,12 +14,12 @@ use crate::server::{Behaviour, Server};
 use crate::{input, nothing_is_missing, outcomes, plan_of};
 
 /// Two names for one server.
-fn channels(url: &str) -> Vec<ChannelAddress> {
+pub(crate) fn channels(url: &str) -> Vec<ChannelAddress> {
     let channel = |name: &str| ChannelAddress { instance: name.to_owned(), url: url.to_owned() };
     vec![channel("channel-0"), channel("channel-1")]
 }
 
-fn with_channels(plan: &Arc<Plan>, url: &str) -> DriveInput {
+pub(crate) fn with_channels(plan: &Arc<Plan>, url: &str) -> DriveInput {
     DriveInput { channels: channels(url), ..input(plan, url) }
 }
 
@@ -123,6 +123,29 @@ async fn a_customer_who_sends_again_has_a_row_of_the_same_intent_under_another_i
         assert_eq!((&row.params_hash, row.user), (&first.params_hash, first.user));
         assert!(row.sent_ns.is_some() && row.outcome.is_some() && row.intended_ns > first.intended_ns);
     }
+}
+
+#[tokio::test]
+async fn a12_who_reads_what_he_sent_does_so_once_a_channel_has_answered() {
+    let server = Server::start(Behaviour::Answer).await;
+    let plan = plan_of("transfer", "60/s", "1s", "lookup = 0\nread_own = 1\n");
+    let result = drive(with_channels(&plan, &server.url())).await.expect("driven");
+    nothing_is_missing(&plan, &result);
+    let pages = |row: &OperationRow| result.pages.iter().filter(|page| page.op == Some(row.op)).collect::<Vec<_>>();
+    for row in &result.operations {
+        let pages = pages(row);
+        // An open one is looked at once more, by whoever asks where it stands.
+        let expected = match row.http_status {
+            Some(201) => 1..=1,
+            Some(202) => 1..=2,
+            _ => 0..=0,
+        };
+        assert!(expected.contains(&pages.len()), "{row:?}: {pages:?}");
+        assert!(pages.iter().all(|page| Some(page.invoked_ns) >= row.acked_ns && page.account == row.account));
+        assert!(pages.iter().all(|page| page.cursor.is_none() && page.page_no.is_none() && page.outcome == "ok"));
+    }
+    let instances: BTreeSet<_> = result.pages.iter().map(|page| page.instance.as_str()).collect();
+    assert_eq!((instances.len(), result.own_unread.len(), result.lookups_given_up.len()), (2, 0, 0));
 }
 
 #[tokio::test]
