@@ -170,7 +170,7 @@ mod tests {
     #[test]
     fn s6_a_flight_is_joined_until_it_asks_and_never_after() {
         let mut flights = Flights::default();
-        let mut join = |flights: &mut Flights| flights.join(ACCOUNT, Origin::Read);
+        let join = |flights: &mut Flights| flights.join(ACCOUNT, Origin::Read);
         let (first, how) = join(&mut flights);
         assert_eq!(how, Joined::New);
         let (second, how) = join(&mut flights);

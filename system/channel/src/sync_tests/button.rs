@@ -25,7 +25,8 @@ async fn a16_the_button_makes_an_account_equal_to_core_with_nothing_in_progress(
         fake.book(account(1));
     });
     assert_eq!(bench.press(account(1)).await, answer(SyncResult::Synced, 5));
-    assert_eq!(bench.fake.data().heads[&account(1)], bench.fake.data().booked[&account(1)][4].head());
+    let in_core = bench.fake.data().booked[&account(1)][4].head();
+    assert_eq!(bench.fake.data().heads[&account(1)], in_core);
     assert_eq!(bench.fake.asked(Call::Heads, Some(Purpose::Manual)), 1);
     assert_eq!(bench.fake.data().commits[0].journal[0].source, Source::ManualSync);
     assert_eq!(bench.fake.count(markers::MANUAL_SYNCED), 1);
