@@ -75,11 +75,7 @@ impl Failed {
             key: hex(&self.key),
             value: hex(&self.value),
         };
-        Outgoing {
-            topic: DEAD_LETTERS_TOPIC.to_owned(),
-            key: self.key.clone(),
-            value: dead_letter::encode(&letter),
-        }
+        Outgoing { topic: DEAD_LETTERS_TOPIC.to_owned(), key: self.key.clone(), value: dead_letter::encode(&letter) }
     }
 
     fn row(&self) -> Letter {

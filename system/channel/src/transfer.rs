@@ -146,4 +146,4 @@ fn unknown(detail: impl Into<String>) -> ChannelResponse {
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

@@ -86,7 +86,7 @@ impl<O: ChannelOutside> Workers<O> {
     fn begin(self: &Arc<Self>, job: Job) {
         let batched = matches!(self.config.worker_mode, WorkerMode::KeyedBatched | WorkerMode::Slots);
         if !batched || job.mv.records.is_empty() {
-            self.leave(job);
+            self.leave(job, None);
             return;
         }
         let mut gathered = self.gathered();
@@ -151,7 +151,9 @@ impl<O: ChannelOutside> Workers<O> {
                 }
                 Err(error) => {
                     tracing::warn!(%error, accounts = batch.len(), "a batch failed: its accounts go on alone");
-                    batch.into_values().for_each(|job| self.leave(job));
+                    // Whose fault an outage is nobody has to find out: where it is not waited out, it is everybody's (P17).
+                    let failed = (!self.waits_out() && error.fault().passes()).then_some(error);
+                    batch.into_values().for_each(|job| self.leave(job, failed.clone()));
                     return;
                 }
             }
@@ -162,11 +164,11 @@ impl<O: ChannelOutside> Workers<O> {
         for (job, moved) in batch.into_values().zip(moved) {
             match moved {
                 Moved::Locked { next: Next::Complete, .. } if !job.has_more() => self.complete(job, End::Done),
-                Moved::Locked { .. } => self.leave(job),
+                Moved::Locked { .. } => self.leave(job, None),
                 Moved::Fenced => self.leave_fenced(job),
                 Moved::Held => {
                     self.outside.metrics().count("channel_lock_skips_total", 1);
-                    self.leave(job);
+                    self.leave(job, None);
                 }
             }
         }
@@ -184,10 +186,10 @@ impl<O: ChannelOutside> Workers<O> {
         self.outside.scope().spawn("channel-fenced", async move { workers.give_up(job, End::Fenced).await });
     }
 
-    /// The job goes on alone.
-    fn leave(self: &Arc<Self>, job: Job) {
+    /// The job goes on alone; `failed` is an attempt that counts as its own.
+    fn leave(self: &Arc<Self>, job: Job, failed: Option<AdvanceError>) {
         let workers = Arc::clone(self);
-        self.outside.scope().spawn("channel-account", async move { workers.run_alone(job).await });
+        self.outside.scope().spawn("channel-account", async move { workers.run_alone(job, failed).await });
     }
 
     fn tell(&self, error: &AdvanceError, attempt: u32, whose: &str) {

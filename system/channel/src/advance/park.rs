@@ -29,8 +29,7 @@ impl<O: ChannelOutside> Advancer<O> {
         let mut mv = Move::new(account, Source::Event, origin.clone(), Vec::new());
         let (row, refused) = match letter.account {
             Some(account) => {
-                let (locked, refused) =
-                    self.lock(&mut tx, &[&mut mv], LockMode::Wait(self.config.lock_wait)).await?;
+                let (locked, refused) = self.lock(&mut tx, &[&mut mv], LockMode::Wait(self.config.lock_wait)).await?;
                 let row = locked.rows.into_iter().find(|row| row.head.account == account);
                 (row, refused.first().copied().flatten())
             }

@@ -50,7 +50,8 @@ impl<O: ChannelOutside> Advancer<O> {
     fn find_out_later(self: &Arc<Self>, mut mv: Move) {
         let advancer = Arc::clone(self);
         self.outside.scope().spawn("channel-find-out", async move {
-            let tell = |error: &AdvanceError, attempt| tracing::warn!(%error, attempt, "a pull's commit without an answer");
+            let tell =
+                |error: &AdvanceError, attempt| tracing::warn!(%error, attempt, "a pull's commit without an answer");
             advancer.find_out(&mut mv, &advancer.config, tell).await;
         });
     }

@@ -46,9 +46,8 @@ impl Held {
 
     /// Per move: the generation under which it was refused.
     fn refused(&self, refused: &[i32]) -> Vec<Option<i32>> {
-        let older = |partition, generation| {
-            self.partitions.iter().any(|(of, newest)| *of == partition && *newest > generation)
-        };
+        let older =
+            |partition, generation| self.partitions.iter().any(|(of, newest)| *of == partition && *newest > generation);
         let of_one = |held: &Option<(i32, i32)>| {
             held.and_then(|(partition, generation)| {
                 (refused.contains(&partition) || older(partition, generation)).then_some(generation)
@@ -137,8 +136,7 @@ impl<O: ChannelOutside> Advancer<O> {
             of.is_ok_and(|index| refused[index].is_none())
         });
         if moves.len() > 1 {
-            let is_locked =
-                |mv: &&Move| locked.rows.binary_search_by_key(&mv.account, |row| row.head.account).is_ok();
+            let is_locked = |mv: &&Move| locked.rows.binary_search_by_key(&mv.account, |row| row.head.account).is_ok();
             let debits = stage::debits(moves.iter().map(|mv| &**mv).filter(is_locked));
             if !debits.is_empty() {
                 locked.transfers = tx.lock_transfers(&debits, wait).await?;

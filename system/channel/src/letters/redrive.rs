@@ -147,7 +147,9 @@ impl<O: ChannelOutside> Redrive<O> {
                 Ok(head) => {
                     tracing::warn!(%account, have = head.seq, seq = letter.seq, "core has not got what a letter is about");
                 }
-                Err(error) => tracing::warn!(%account, %error, redrives = letter.redrives, "a letter was driven in vain"),
+                Err(error) => {
+                    tracing::warn!(%account, %error, redrives = letter.redrives, "a letter was driven in vain")
+                }
             }
             answer.failed += 1;
             self.outside.metrics().count("channel_redrive_failures_total", 1);

@@ -3,8 +3,8 @@
 //! In: scripts. Out: nothing but assertions. Elsewhere: the rules alone (`rules::tests`), the same over models that stall, crash and race
 //! (`simulator`).
 
-mod bench;
-mod fakes;
+pub(crate) mod bench;
+pub(crate) mod fakes;
 mod limits;
 mod protections;
 

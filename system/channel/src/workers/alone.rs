@@ -34,8 +34,8 @@ enum Verdict {
 }
 
 impl<O: ChannelOutside> Workers<O> {
-    /// Works a job to its end.
-    pub(super) async fn run_alone(&self, mut job: Job) {
+    /// Works a job to its end; `failed` is its first attempt, where that was made.
+    pub(super) async fn run_alone(&self, mut job: Job, mut failed: Option<AdvanceError>) {
         let (mut begun, mut tries) = (false, Tries::default());
         loop {
             let step = job.next();
@@ -46,7 +46,11 @@ impl<O: ChannelOutside> Workers<O> {
                 return self.give_up(job, End::GivenUp).await;
             }
             begun = true;
-            let Err(error) = self.attempt(&mut job, step).await else {
+            let attempt = match failed.take() {
+                Some(error) => Err(error),
+                None => self.attempt(&mut job, step).await,
+            };
+            let Err(error) = attempt else {
                 tries = Tries::default();
                 continue;
             };

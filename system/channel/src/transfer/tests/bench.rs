@@ -21,24 +21,24 @@ use super::fakes::Fake;
 use crate::Channel;
 use crate::config::ChannelConfig;
 
-pub(super) const FROM: AccountNo = AccountNo::new(1_000_001);
-pub(super) const AMOUNT: i64 = 10;
+pub(crate) const FROM: AccountNo = AccountNo::new(1_000_001);
+pub(crate) const AMOUNT: i64 = 10;
 /// The copy and core begin here.
-pub(super) const OPENED: Seq = 3;
+pub(crate) const OPENED: Seq = 3;
 /// Longer than anything that nobody holds up.
-pub(super) const SOON: Duration = Duration::from_millis(100);
+pub(crate) const SOON: Duration = Duration::from_millis(100);
 
-pub(super) fn id(number: u32) -> TransferId {
+pub(crate) fn id(number: u32) -> TransferId {
     format!("00000000-0000-0000-0000-{number:012}").parse().expect("an id")
 }
 
-pub(super) fn submit(number: u32) -> SubmitTransfer {
+pub(crate) fn submit(number: u32) -> SubmitTransfer {
     let to = Party::own(AccountNo::new(1_000_002));
     SubmitTransfer { id: id(number), user: UserNo(7), from: FROM, to, amount: Won::new(AMOUNT) }
 }
 
 /// The debit of transfer `number` at a serial; every serial takes ten won from the thousand.
-pub(super) fn debit(number: u32, seq: Seq) -> Entry {
+pub(crate) fn debit(number: u32, seq: Seq) -> Entry {
     Entry {
         account: FROM,
         seq,
@@ -50,7 +50,7 @@ pub(super) fn debit(number: u32, seq: Seq) -> Entry {
     }
 }
 
-pub(super) fn posted(number: u32, seq: Seq) -> Verdict {
+pub(crate) fn posted(number: u32, seq: Seq) -> Verdict {
     let Entry { balance_after, posted_at, .. } = debit(number, seq);
     Verdict {
         id: id(number),
@@ -63,7 +63,7 @@ pub(super) fn posted(number: u32, seq: Seq) -> Verdict {
     }
 }
 
-pub(super) fn refused(number: u32, reason: RejectReason) -> Verdict {
+pub(crate) fn refused(number: u32, reason: RejectReason) -> Verdict {
     let state = TransferState::Rejected;
     Verdict {
         id: id(number),
@@ -76,25 +76,30 @@ pub(super) fn refused(number: u32, reason: RejectReason) -> Verdict {
     }
 }
 
-pub(super) fn says(verdict: Verdict) -> (Duration, Result<Submitted, CallError>) {
+pub(crate) fn says(verdict: Verdict) -> (Duration, Result<Submitted, CallError>) {
     (Duration::from_millis(5), Ok(Submitted::Verdict(verdict)))
 }
 
-pub(super) fn lost() -> (Duration, Result<Submitted, CallError>) {
+pub(crate) fn lost() -> (Duration, Result<Submitted, CallError>) {
     (Duration::from_millis(5), Err(CallError::Unavailable("lost".to_owned())))
 }
 
-pub(super) struct Bench {
-    pub(super) fake: Fake,
-    pub(super) channel: Channel<Fake>,
+/// The partition of these tests.
+pub(crate) fn partition() -> TopicPartition {
+    TopicPartition { topic: ENTRIES_TOPIC.to_owned(), partition: 0 }
+}
+
+pub(crate) struct Bench {
+    pub(crate) fake: Fake,
+    pub(crate) channel: Channel<Fake>,
     offset: Cell<i64>,
 }
 
 impl Bench {
-    pub(super) fn open(config: ChannelConfig) -> Self {
+    pub(crate) fn open(config: ChannelConfig) -> Self {
         let fake = Fake::new();
         fake.data().heads.insert(FROM, Head { account: FROM, seq: OPENED, balance: Won::new(1_000) });
-        let partitions = vec![TopicPartition { topic: ENTRIES_TOPIC.to_owned(), partition: 0 }];
+        let partitions = vec![partition()];
         let assigned = ConsumerEvent::Assigned(Assignment { partitions, generation: Some(1) });
         fake.log.send(assigned).expect("the channel listens");
         let channel = Channel::start(fake.clone(), config);
@@ -102,24 +107,39 @@ impl Bench {
     }
 
     /// Core answers the next request so.
-    pub(super) fn core(self, answer: (Duration, Result<Submitted, CallError>)) -> Self {
+    pub(crate) fn core(self, answer: (Duration, Result<Submitted, CallError>)) -> Self {
         self.fake.data().answers.push_back(answer);
         self
     }
 
-    pub(super) async fn submit(&self, number: u32) -> ChannelResponse {
+    pub(crate) async fn submit(&self, number: u32) -> ChannelResponse {
         self.channel.handle(ChannelRequest::Submit(submit(number))).await
     }
 
     /// The event of an entry comes.
-    pub(super) fn event(&self, entry: &Entry) {
-        let at = TopicPartition { topic: ENTRIES_TOPIC.to_owned(), partition: 0 };
-        let offset = self.offset.replace(self.offset.get() + 1);
-        let (key, value) = (event::key(entry.account), event::encode(entry));
-        self.fake.log.send(ConsumerEvent::Record(Record { at, offset, key, value })).expect("the channel listens");
+    pub(crate) fn event(&self, entry: &Entry) {
+        self.record(&event::key(entry.account), &event::encode(entry));
     }
 
-    pub(super) async fn until(&self, limit: Duration, number: u32, stage: TransferStage) {
+    /// A record of the partition comes.
+    pub(crate) fn record(&self, key: &[u8], value: &[u8]) {
+        let offset = self.offset.replace(self.offset.get() + 1);
+        let (key, value) = (key.to_vec(), value.to_vec());
+        self.log(ConsumerEvent::Record(Record { at: partition(), offset, key, value }));
+    }
+
+    /// The partition comes anew, and is read from `offset` on.
+    pub(crate) fn reassigned(&self, generation: Option<i32>, offset: i64) {
+        self.offset.set(offset);
+        self.log(ConsumerEvent::Lost(vec![partition()]));
+        self.log(ConsumerEvent::Assigned(Assignment { partitions: vec![partition()], generation }));
+    }
+
+    pub(crate) fn log(&self, event: ConsumerEvent) {
+        self.fake.log.send(event).expect("the channel listens");
+    }
+
+    pub(crate) async fn until(&self, limit: Duration, number: u32, stage: TransferStage) {
         let reached = timeout(limit, async {
             while self.fake.stage(id(number)) != Some(stage) {
                 sleep(Duration::from_millis(1)).await;
@@ -129,7 +149,7 @@ impl Bench {
     }
 
     /// A6: every commit that completed a transfer stored its row.
-    pub(super) fn assert_completed_with_its_row(&self, number: u32, seq: Seq, source: Source) {
+    pub(crate) fn assert_completed_with_its_row(&self, number: u32, seq: Seq, source: Source) {
         let data = self.fake.data();
         let settling = data.commits.iter().filter(|writes| writes.transfers.iter().any(|moved| moved.seq.is_some()));
         let of_it: Vec<_> =
@@ -141,12 +161,12 @@ impl Bench {
     }
 }
 
-pub(super) fn problem(response: ChannelResponse) -> (ProblemKind, Option<TransferId>) {
+pub(crate) fn problem(response: ChannelResponse) -> (ProblemKind, Option<TransferId>) {
     let ChannelResponse::Problem(problem) = response else { panic!("not a problem: {response:?}") };
     (problem.kind, problem.pending)
 }
 
-pub(super) fn accepted(response: ChannelResponse) -> TransferView {
+pub(crate) fn accepted(response: ChannelResponse) -> TransferView {
     let ChannelResponse::Accepted(view) = response else { panic!("not 202: {response:?}") };
     assert_eq!(view.message.as_deref(), Some("확인 중"));
     view

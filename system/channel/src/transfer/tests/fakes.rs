@@ -13,7 +13,8 @@ use std::time::Duration;
 
 use bankstorm_contracts::channel_api::{IN_PROGRESS, PendingTransfer, TransferStage};
 use bankstorm_contracts::core_api::{Purpose, Transfer, Verdict};
-use bankstorm_contracts::{AccountNo, DigestRange, Digests, Entry, Head, Seq, TransferId, WallMicros, Won};
+use bankstorm_contracts::{AccountNo, DigestRange, Digests, Entry, Head, Seq, TransferId};
+use bankstorm_outside::StoreError;
 use bankstorm_outside::channel_store::{
     AdvanceWrites, ChannelStore, Clock, Letter, OpenLetters, StoredPage, Take, TakenLetter, TransferRow,
 };
@@ -21,7 +22,6 @@ use bankstorm_outside::core_api::{CallError, CoreApi, Submitted};
 use bankstorm_outside::log::{
     ConsumerEvent, Delivered, EventConsumer, EventLog, EventProducer, LogError, Outgoing, TopicPartition,
 };
-use bankstorm_outside::StoreError;
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 use tokio::sync::{Mutex as Turn, Notify};
 use tokio::time::{Instant, sleep};
@@ -74,6 +74,7 @@ pub(crate) struct Data {
     /// Core's entries.
     pub(crate) booked: Vec<Entry>,
     pub(crate) counts: BTreeMap<&'static str, u64>,
+    pub(crate) gauges: BTreeMap<&'static str, i64>,
     pub(crate) visible: Vec<(AccountNo, Seq, Seq)>,
     /// By which clocks due times were set and judged.
     pub(crate) clocks: Vec<Clock>,
@@ -103,6 +104,8 @@ pub(crate) struct Data {
     pub(crate) steps: Vec<&'static str>,
     /// Offsets as committed.
     pub(crate) committed: Vec<(TopicPartition, i64)>,
+    /// Pauses and resumes of the partition.
+    pub(crate) paused: Vec<bool>,
     /// Why core was asked for entries and heads.
     pub(crate) purposes: Vec<Purpose>,
     stopping: bool,
@@ -399,10 +402,16 @@ impl EventConsumer for Member {
     }
 
     fn pause(&self, _: &[TopicPartition]) -> Result<(), LogError> {
+        self.1.data().paused.push(true);
         Ok(())
     }
 
     fn resume(&self, _: &[TopicPartition]) -> Result<(), LogError> {
+        let mut data = self.1.data();
+        // Every assignment begins with one.
+        if !data.paused.is_empty() {
+            data.paused.push(false);
+        }
         Ok(())
     }
 

@@ -41,7 +41,9 @@ impl Metrics for Fake {
         *self.data().counts.entry(name).or_default() += by;
     }
 
-    fn gauge(&self, _: &'static str, _: i64) {}
+    fn gauge(&self, name: &'static str, value: i64) {
+        self.data().gauges.insert(name, value);
+    }
 
     fn observe(&self, _: &'static str, _: Duration) {}
 }

@@ -164,4 +164,3 @@ impl Data {
         self.commits.push(writes);
     }
 }
-
