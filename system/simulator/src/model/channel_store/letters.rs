@@ -203,7 +203,8 @@ impl ModelChannelStore {
     }
 
     /// Commits what one statement writes.
-    async fn write_through(&self, session: Session, staged: Staged) -> Result<(), StoreError> {
+    async fn write_through(&self, mut session: Session, staged: Staged) -> Result<(), StoreError> {
+        session.answered().await?;
         let store = self.clone();
         match session.commit(None, |_| Ok(staged), move |staged, number| store.apply(staged, number)).await {
             CommitOutcome::Ok => Ok(()),

@@ -33,9 +33,12 @@ impl World<'_> {
         let unsent = self.bank.core_store.unsent_count();
         let (holds, open) = (self.open_holds(), self.bank.channel_store.with(|copy| copy.open.len()));
         let (behind, letters) = (self.behind(), self.bank.channel_store.with(|copy| copy.open_letters().count()));
+        let open_transactions = [self.bank.core_store.database(), self.bank.channel_store.database()]
+            .map(|database| database.open_transactions());
+        let consumed = if self.bank.log.caught_up(GROUP, ENTRIES_TOPIC) { "" } else { " not" };
         self.late.push(format!(
             "the bank had not come to rest {REST_LIMIT:?} after the heal: {unsent} rows not published, {behind} copies behind, {open} \
-             transfers open, {holds} holds open, {letters} letters open"
+             transfers open, {holds} holds open, {letters} letters open, {open_transactions:?} transactions open, the log{consumed} consumed"
         ));
     }
 
