@@ -8,6 +8,8 @@
 mod node_kill;
 mod node_pause;
 mod node_restart;
+mod row_poison;
+mod topic_grow;
 
 use std::time::Duration;
 
@@ -26,6 +28,8 @@ pub struct Entry {
     pub word: &'static str,
     /// What it does, in a sentence.
     pub about: &'static str,
+    /// How the names of its places begin; empty where it can be done to any node.
+    pub on: &'static str,
     /// Whether it takes `lasts`.
     pub lasts: Lasts,
     /// What `lasts` means to it, in a sentence.
@@ -49,7 +53,7 @@ pub enum Lasts {
 
 impl Kind {
     /// All of them, in the order of lists.
-    pub const ALL: [Self; 3] = [Self::NodeKill, Self::NodePause, Self::NodeRestart];
+    pub const ALL: [Self; 5] = [Self::NodeKill, Self::NodePause, Self::NodeRestart, Self::RowPoison, Self::TopicGrow];
 
     /// What it is.
     pub const fn entry(self) -> &'static Entry {
@@ -57,6 +61,8 @@ impl Kind {
             Self::NodeKill => &node_kill::ENTRY,
             Self::NodePause => &node_pause::ENTRY,
             Self::NodeRestart => &node_restart::ENTRY,
+            Self::RowPoison => &row_poison::ENTRY,
+            Self::TopicGrow => &topic_grow::ENTRY,
         }
     }
 
@@ -76,6 +82,8 @@ impl Kind {
             Self::NodeKill => node_kill::strike(nodes, place).await,
             Self::NodePause => node_pause::strike(nodes, place).await,
             Self::NodeRestart => node_restart::strike(nodes, place).await,
+            Self::RowPoison => row_poison::strike(nodes, place).await,
+            Self::TopicGrow => topic_grow::strike(nodes, place).await,
         }
     }
 
@@ -85,6 +93,8 @@ impl Kind {
             Self::NodeKill => node_kill::heal(nodes, place).await,
             Self::NodePause => node_pause::heal(nodes, place).await,
             Self::NodeRestart => node_restart::heal(nodes, place).await,
+            Self::RowPoison => row_poison::heal(nodes, place).await,
+            Self::TopicGrow => topic_grow::heal(nodes, place).await,
         }
     }
 }
@@ -99,7 +109,7 @@ mod tests {
             assert_eq!(Kind::from_word(kind.word()), Some(kind));
         }
         let words = Kind::ALL.map(Kind::word);
-        assert_eq!(words, ["node.kill", "node.pause", "node.restart"]);
+        assert_eq!(words, ["node.kill", "node.pause", "node.restart", "row.poison", "topic.grow"]);
         assert_eq!(Kind::from_word("node.burn"), None);
     }
 }

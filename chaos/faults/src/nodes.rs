@@ -28,4 +28,10 @@ pub trait Nodes: Sync {
     fn resume(&self, place: &str) -> impl Future<Output = Result<Witness, String>> + Send;
     /// Stops a node in order if it lives, starts it again with its own data and address, and waits until it is ready.
     fn restart(&self, place: &str) -> impl Future<Output = Result<Witness, String>> + Send;
+    /// Lets a database refuse every new entry of one account as bad data.
+    fn poison(&self, place: &str) -> impl Future<Output = Result<Witness, String>> + Send;
+    /// Ends that; no error where nothing is refused.
+    fn cure(&self, place: &str) -> impl Future<Output = Result<Witness, String>> + Send;
+    /// Doubles the partitions that the topics of a broker's cluster had at the start; done again it changes nothing.
+    fn grow(&self, place: &str) -> impl Future<Output = Result<Witness, String>> + Send;
 }

@@ -59,6 +59,10 @@ pub enum Kind {
     NodePause,
     /// `node.restart`: an orderly stop, and a start right after it.
     NodeRestart,
+    /// `row.poison`: entries of one account are refused as bad data.
+    RowPoison,
+    /// `topic.grow`: more partitions.
+    TopicGrow,
 }
 
 impl Serialize for Kind {

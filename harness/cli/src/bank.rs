@@ -3,6 +3,7 @@
 //! In: a resolved scenario, an environment's name, a run folder, a display. Out: [`Bank`] with its addresses. Elsewhere: how nodes are
 //! started, broken and stopped (`environment`), what they do (`system`), when they are broken (`chaos/faults`).
 
+mod deeds;
 mod specs;
 
 use std::collections::BTreeMap;
@@ -13,14 +14,11 @@ use std::time::Duration;
 use bankstorm_adapters::postgres;
 use bankstorm_adapters::postgres::bulk::LoadedAccount;
 use bankstorm_contracts::event::{DEAD_LETTERS_TOPIC, ENTRIES_TOPIC};
-use bankstorm_environment::{
-    Death, Environment, EnvironmentError, EnvironmentKind, HARNESS, Images, Needs, Topic, Witness,
-};
-use bankstorm_faults::nodes::{self, Nodes};
+use bankstorm_environment::{Death, Environment, EnvironmentKind, HARNESS, Images, Needs, Topic};
 use bankstorm_load::run::ChannelAddress;
 use bankstorm_record::folder::RunFolder;
 use bankstorm_scenario::Scenario;
-use bankstorm_scenario::protections::AccountLock;
+use bankstorm_scenario::protections::{AccountLock, Applying, Protections, SyncWrites};
 use bankstorm_scenario::resolved::SyncMode;
 use tokio::sync::mpsc::UnboundedReceiver;
 
@@ -69,6 +67,9 @@ pub(crate) struct Bank {
     pub(crate) addresses: Addresses,
     /// Process ids by name, kept up to date through restarts.
     pids: Arc<Mutex<BTreeMap<String, u32>>>,
+    /// Topics with their partitions at the start, and the brokers that have them.
+    topics: Vec<Topic>,
+    brokers: u32,
     /// Where each channel writes when entries became visible, and where the other banks have their book.
     exchange: PathBuf,
 }
@@ -90,7 +91,8 @@ impl Bank {
             Ok(addresses) => {
                 let pids = Arc::new(Mutex::new(environment.pids()));
                 let exchange = environment.exchange().to_owned();
-                Ok(Self { environment, addresses, pids, exchange })
+                let (topics, brokers) = (topics(scenario), scenario.system.kafka_brokers);
+                Ok(Self { environment, addresses, pids, topics, brokers, exchange })
             }
             Err(error) => {
                 // The first error is what the user needs; what a stop after it says is in the logs.
@@ -179,30 +181,6 @@ impl Bank {
     pub(crate) async fn stop(self) -> Result<(), CliError> {
         self.environment.stop().await.map_err(lost)
     }
-
-    fn seen(&self, result: Result<Witness, EnvironmentError>) -> Result<nodes::Witness, String> {
-        *self.pids.lock().expect("no panic while noting pids") = self.environment.pids();
-        let Witness { what, at_monotonic_ns } = result.map_err(|error| error.to_string())?;
-        Ok(nodes::Witness { what, at_ns: i64::try_from(at_monotonic_ns).unwrap_or(i64::MAX) })
-    }
-}
-
-impl Nodes for Bank {
-    async fn kill(&self, place: &str) -> Result<nodes::Witness, String> {
-        self.seen(self.environment.kill(place).await)
-    }
-
-    async fn pause(&self, place: &str) -> Result<nodes::Witness, String> {
-        self.seen(self.environment.pause(place).await)
-    }
-
-    async fn resume(&self, place: &str) -> Result<nodes::Witness, String> {
-        self.seen(self.environment.resume(place).await)
-    }
-
-    async fn restart(&self, place: &str) -> Result<nodes::Witness, String> {
-        self.seen(self.environment.restart(place).await)
-    }
 }
 
 fn lost(error: impl std::fmt::Display) -> CliError {
@@ -222,7 +200,7 @@ fn needs(scenario: &Scenario, folder: Option<&RunFolder>, channels: &[String]) -
         databases: vec!["core".to_owned(), "channel".to_owned()],
         brokers: scenario.system.kafka_brokers,
         kafka_clients,
-        topics: [ENTRIES_TOPIC, DEAD_LETTERS_TOPIC].map(|name| topic(name, scenario)).into(),
+        topics: topics(scenario),
         // Nothing of the bank uses it yet.
         redis: false,
         services,
@@ -232,8 +210,9 @@ fn needs(scenario: &Scenario, folder: Option<&RunFolder>, channels: &[String]) -
 }
 
 /// Dead letters lie on the partition of the record that they are of.
-fn topic(name: &str, scenario: &Scenario) -> Topic {
-    Topic { name: name.to_owned(), partitions: scenario.system.partitions }
+fn topics(scenario: &Scenario) -> Vec<Topic> {
+    let topic = |name: &str| Topic { name: name.to_owned(), partitions: scenario.system.partitions };
+    [ENTRIES_TOPIC, DEAD_LETTERS_TOPIC].map(topic).into()
 }
 
 /// The run's folder of visible stamps and of the other banks' book, under a path that holds for every process.
@@ -284,6 +263,9 @@ async fn load_accounts(
         };
         let channel = async {
             postgres::channel::apply_schema(channel_database).await?;
+            if may_break_serials(&scenario.system.protections) {
+                postgres::channel::free_serials(channel_database).await?;
+            }
             postgres::channel::bulk_load(channel_database, accounts()).await
         };
         tokio::try_join!(core, channel)
@@ -295,6 +277,11 @@ async fn load_accounts(
             Err(CliError::Environment(format!("loading {entries} entries took longer than {} s", limit.as_secs())))
         }
     }
+}
+
+/// Whether the copy's schema must let through what P14 and P24 do to it.
+fn may_break_serials(protections: &Protections) -> bool {
+    protections.applying == Applying::Unconditional || protections.sync_writes == SyncWrites::Overwrite
 }
 
 /// Waits until the channels own every partition, each its share: the group's first rebalances belong to no measured second.

@@ -35,7 +35,7 @@ pub mod tools;
 
 pub use environment::{Environment, EnvironmentKind, HARNESS, Link, Node, NodeKind, Witness, start};
 pub use error::EnvironmentError;
-pub use local::{Death, Local};
+pub use local::{Death, Local, grow_topics};
 pub use needs::{Images, Needs, ServiceSpec, Topic};
 pub use nix::sys::signal::Signal;
 pub use ports::free_port;

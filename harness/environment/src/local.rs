@@ -31,6 +31,7 @@ pub(crate) use clusters::validate;
 use clusters::{Stores, Up};
 use launch::Launcher;
 use nodes::Nodes;
+pub use topics::grow_topics;
 
 /// A process that ended without having been asked to by an operation of the environment.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -150,7 +150,8 @@ pub enum Skew {
 #[derive(Clone, Debug, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Fault {
-    /// What is done: `node.kill`, `node.pause`, `node.restart`, or `node.storm`, which stands for many of these at random.
+    /// What is done: `node.kill`, `node.pause`, `node.restart`, `row.poison`, `topic.grow`, or `node.storm`, which stands for many of the first
+    /// three at random.
     #[schemars(schema_with = "crate::schema::fault_kind")]
     pub kind: String,
     /// To which node: `core`, `channel-0`, `banks`, `postgres-core`, `postgres-channel`, `kafka-1` .. A storm's are several: `channel-*`.

@@ -8,6 +8,7 @@ use crate::nodes::{Nodes, Witness};
 pub(super) const ENTRY: Entry = Entry {
     word: "node.kill",
     about: "ends all processes of a node at once (SIGKILL), as a power cut does: nothing is flushed, nobody is told",
+    on: "",
     lasts: Lasts::Optional,
     lasts_about: "how long the node stays dead; until the heal phase unless given",
     heal_about: "the node is started again with its own data and address, and is ready",

@@ -8,6 +8,7 @@ use crate::nodes::{Nodes, Witness};
 pub(super) const ENTRY: Entry = Entry {
     word: "node.pause",
     about: "freezes all processes of a node while its connections stay open, as a stalled machine does",
+    on: "",
     lasts: Lasts::Required,
     lasts_about: "how long the node stands still; a node that is frozen for good is better killed",
     heal_about: "the node goes on where it stood, with an outdated view of the world",

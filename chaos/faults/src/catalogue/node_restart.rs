@@ -8,6 +8,7 @@ use crate::nodes::{Nodes, Witness};
 pub(super) const ENTRY: Entry = Entry {
     word: "node.restart",
     about: "stops a node in order and starts it again at once, as an upgrade does",
+    on: "",
     lasts: Lasts::Refused,
     lasts_about: "not taken: the node is away for as long as its restart takes",
     heal_about: "it heals by itself: it ends when the node is ready again",

@@ -104,6 +104,18 @@ impl Nodes for FakeNodes {
     async fn restart(&self, place: &str) -> Result<Witness, String> {
         self.act("restart", place, 1_000).await
     }
+
+    async fn poison(&self, place: &str) -> Result<Witness, String> {
+        self.act("poison", place, 10).await
+    }
+
+    async fn cure(&self, place: &str) -> Result<Witness, String> {
+        self.act("cure", place, 10).await
+    }
+
+    async fn grow(&self, place: &str) -> Result<Witness, String> {
+        self.act("grow", place, 10).await
+    }
 }
 
 fn ms(ms: u64) -> Duration {
@@ -355,4 +367,19 @@ async fn once_load_has_ended_nothing_begins_and_what_is_under_way_comes_to_its_e
     let restarts = nodes.calls().into_iter().filter(|call| call.contains("restart core")).count();
     assert_eq!(restarts, 1, "a heal under way is not begun again: {:?}", nodes.calls());
     assert!(nodes.calls().iter().any(|call| call.ends_with("resume postgres-core")), "{:?}", nodes.calls());
+}
+
+#[tokio::test(start_paused = true)]
+async fn bad_data_is_cured_and_partitions_stay() {
+    let plan = plan(&[
+        (Kind::RowPoison, "postgres-channel", Trigger::At(ms(1_000)), Some(2_000)),
+        (Kind::TopicGrow, "kafka-1", Trigger::At(ms(2_000)), None),
+    ]);
+    let nodes = FakeNodes::new();
+    let conductor = Conductor::new(&plan, &|_| {});
+    conductor.conduct(&nodes, &load()).await;
+    let calls = nodes.calls();
+    assert!(calls[0].ends_with("poison postgres-channel") && calls[1].ends_with("grow kafka-1"), "{calls:?}");
+    assert!(calls[2].ends_with("cure postgres-channel") && calls.len() == 3, "{calls:?}");
+    assert!(conductor.states().iter().all(|state| state.healed_ns.is_some()), "{:?}", conductor.states());
 }

@@ -1,10 +1,11 @@
-//! Topics of a fresh cluster: created, and waited for until every partition has a leader and all its copies.
+//! Topics: created in a fresh cluster, given more partitions in a running one, and waited for until every partition has a leader and all
+//! its copies.
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use rdkafka::ClientConfig;
-use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, TopicReplication};
+use rdkafka::admin::{AdminClient, AdminOptions, NewPartitions, NewTopic, TopicReplication};
 use rdkafka::client::DefaultClientContext;
 
 use super::kafka_config::{min_in_sync, replication_factor};
@@ -14,6 +15,8 @@ use crate::needs::Topic;
 pub(crate) const LIMIT: Duration = Duration::from_secs(30);
 /// For one request; it is asked again within `LIMIT`.
 const REQUEST: Duration = Duration::from_secs(5);
+/// Between two looks at partitions that were asked for.
+const LOOK: Duration = Duration::from_millis(100);
 
 /// A client of the cluster that creates topics and looks at them.
 pub(crate) struct Topics {
@@ -49,6 +52,27 @@ impl Topics {
         Ok(())
     }
 
+    /// Gives each of `wanted` as many partitions as it names; one that has them already is left as it is.
+    pub(crate) async fn grow(&self, wanted: &[Topic]) -> Result<(), String> {
+        let grown: Vec<NewPartitions<'_>> =
+            wanted.iter().map(|topic| NewPartitions::new(&topic.name, topic.partitions as usize)).collect();
+        let options = AdminOptions::new().request_timeout(Some(REQUEST)).operation_timeout(Some(REQUEST));
+        if !self.are_complete(wanted).await {
+            let results = self.admin.create_partitions(&grown, &options).await.map_err(|error| error.to_string())?;
+            for result in results {
+                result.map_err(|(topic, code)| format!("topic {topic}: {code}"))?;
+            }
+        }
+        let until = tokio::time::Instant::now() + LIMIT;
+        while !self.are_complete(wanted).await {
+            if tokio::time::Instant::now() > until {
+                return Err(format!("limit hit: the partitions had no leaders within {} s", LIMIT.as_secs()));
+            }
+            tokio::time::sleep(LOOK).await;
+        }
+        Ok(())
+    }
+
     /// Whether all brokers are there and every partition of `wanted` has a leader and all its copies in sync.
     #[expect(clippy::disallowed_methods, reason = "harness room: librdkafka's metadata call blocks its thread")]
     pub(crate) async fn are_complete(&self, wanted: &[Topic]) -> bool {
@@ -68,4 +92,13 @@ fn complete(admin: &AdminClient<DefaultClientContext>, brokers: u32, wanted: &[T
                     && known.partitions().iter().all(|part| part.leader() >= 0 && part.isr().len() == copies)
             })
         })
+}
+
+/// Gives the topics of a running cluster of `brokers` at `bootstrap` as many partitions as `wanted` names, and returns once all of them have
+/// leaders. Asked again it changes nothing.
+///
+/// # Errors
+/// The cluster refused, or did not come to it within its limit.
+pub async fn grow_topics(bootstrap: &str, brokers: u32, wanted: &[Topic]) -> Result<(), String> {
+    Topics::new(bootstrap, brokers)?.grow(wanted).await
 }

@@ -83,6 +83,14 @@ fn fault(index: usize, typed: &file::Fault, around: &Around) -> Result<Fault, Re
         let refusal = Refusal::new(format!("fault.{index}.place"), message);
         return Err(Refusal { help: Some(nearest(&typed.place, &places)), ..refusal });
     }
+    let on = kind.entry().on;
+    if !typed.place.starts_with(on) {
+        let fitting = around.places.iter().filter(|place| place.starts_with(on));
+        let accepted = fitting.map(|place| format!("`{place}`")).collect::<Vec<_>>().join(", ");
+        let message =
+            format!("is \"{}\", to which {} cannot be done; accepted here: {accepted}", typed.place, kind.word());
+        return Err(Refusal::new(format!("fault.{index}.place"), message));
+    }
     let fault = Fault {
         id: format!("fault-{index}"),
         kind,

@@ -9,6 +9,7 @@
 mod columns;
 mod load;
 mod locks;
+mod poison;
 mod statements;
 mod transfers;
 mod tx;
@@ -36,6 +37,7 @@ use super::error::store_error;
 use super::pool::Pool;
 
 pub use self::load::{bulk_load, bulk_load_with_progress};
+pub use self::poison::{cure, poison};
 pub use self::tx::PgChannelTx;
 
 /// The tables.
