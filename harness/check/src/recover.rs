@@ -132,7 +132,10 @@ struct Ack {
 
 /// Every answer ok, in the order in which they came.
 fn acks(operations: &[OperationRow]) -> Vec<Ack> {
-    let ok = operations.iter().filter(|row| row.outcome.as_deref() == Some("ok"));
+    // Copies answer reads while core is gone: what a bank has recovered of is told by what it posts, unless it posts nothing.
+    let posts = operations.iter().any(|row| !row.is_read());
+    let told = operations.iter().filter(|row| !posts || !row.is_read());
+    let ok = told.filter(|row| row.outcome.as_deref() == Some("ok"));
     let ack = |row: &OperationRow| {
         Some(Ack { acked_ns: row.acked_ns?, intended_ns: row.intended_ns, visible_ns: row.visible_ns })
     };

@@ -64,6 +64,20 @@ fn a_bank_that_noticed_nothing_is_itself_again_at_once() {
 }
 
 #[test]
+fn reads_that_a_copy_answers_say_nothing_of_a_bank_that_posts() {
+    let mut rows = steady();
+    due(&mut rows, 20_000, 22_500).for_each(|row| row.outcome = Some("failed".to_owned()));
+    let reads: Vec<_> =
+        steady().into_iter().map(|row| OperationRow { kind: "scroll".to_owned(), visible_ns: None, ..row }).collect();
+    let killed = [fault("a", 20_000, Some(22_000))];
+    let posts = after(&rows, &killed);
+    rows.extend(reads.clone());
+    assert_eq!((after(&rows, &killed), posts[0][0]), (posts.clone(), Some(502)));
+    // Where nothing is posted, reads are all there is.
+    assert_eq!(after(&reads, &killed)[0][..2], [Some(2), Some(0)]);
+}
+
+#[test]
 fn the_first_ok_is_to_an_operation_that_was_due_after_the_heal() {
     let mut rows = steady();
     // What piled up is answered right after the heal, what is due until 22.5 s is refused.
