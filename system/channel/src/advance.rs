@@ -36,7 +36,8 @@ mod stage;
 mod transact;
 mod unsure;
 
-use std::sync::Arc;
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex};
 
 use bankstorm_contracts::{AccountNo, Entry, Head, Seq};
 use bankstorm_outside::bundle::ChannelOutside;
@@ -111,6 +112,8 @@ pub(crate) struct Advancer<O> {
     waits: Semaphore,
     config: ChannelConfig,
     rule: Rule,
+    /// The highest serial of each account that was stored here. Kept with P24 off alone.
+    stored: Mutex<BTreeMap<AccountNo, Seq>>,
     recent: Arc<Recent>,
 }
 
@@ -120,7 +123,7 @@ impl<O: ChannelOutside> Advancer<O> {
         let [permits, waits] = [config.transactions, config.transactions / 2].map(|count| Semaphore::new(count.max(1)));
         // The one place that decides how records are planned (P14, P15, P24).
         let rule = Rule { applying: config.applying, gaps: config.gaps, sync_writes: config.sync_writes };
-        Self { outside, permits, waits, config: config.clone(), rule, recent }
+        Self { outside, permits, waits, config: config.clone(), rule, stored: Mutex::default(), recent }
     }
 
     /// Finds out what became of a commit without an answer, and applies nothing.

@@ -10,8 +10,8 @@ use std::time::Duration;
 use bankstorm_contracts::core_api::VALIDITY_MS;
 
 pub use copying::{
-    Applying, Cursor, DeadLetters, Gaps, GenerationFence, HistorySource, HoleMarker, Offsets, ReadSync, Redriving, Retrying,
-    SlotHash, Sweeping, SyncMode, SyncWrites, WorkerMode,
+    Applying, Cursor, DeadLetters, Gaps, GenerationFence, HistorySource, HoleMarker, Offsets, ReadSync, Redriving,
+    Retrying, SlotHash, Sweeping, SyncMode, SyncWrites, WorkerMode,
 };
 pub use transfers::{DueClock, Guard, NotStarted, Polling, Settling};
 
@@ -241,6 +241,13 @@ impl Default for ChannelConfig {
 }
 
 impl ChannelConfig {
+    /// The same for the instance of this name: its sweep begins at accounts of its own.
+    #[must_use]
+    pub fn of_instance(mut self, name: &str) -> Self {
+        self.sweep_salt = name.bytes().fold(1, |salt, byte| scatter(salt ^ u64::from(byte)));
+        self
+    }
+
     /// The pause before attempt `attempt + 1`: doubling, at least half of it certain, the rest spread by `salt`. Deterministic: equal
     /// salts retry in step, so callers salt with what tells them apart.
     pub(crate) fn pause(&self, attempt: u32, salt: u64) -> Duration {
@@ -259,7 +266,8 @@ impl ChannelConfig {
         let share = 2u32.pow(tried.clamp(1, pauses) - 1);
         let whole = self.attempts_for.saturating_mul(share) / (2u32.pow(pauses) - 1);
         let spread = u64::try_from((whole / 4).as_micros()).unwrap_or(u64::MAX);
-        whole - whole / 4 + Duration::from_micros(scatter(salt.wrapping_add(u64::from(tried))) % spread.saturating_add(1))
+        whole - whole / 4
+            + Duration::from_micros(scatter(salt.wrapping_add(u64::from(tried))) % spread.saturating_add(1))
     }
 
     /// The validity as core is told it.

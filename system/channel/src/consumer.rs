@@ -186,8 +186,7 @@ impl<O: ChannelOutside> Member<O> {
                     self.outside.metrics().count("channel_generation_unknown_total", 1);
                 }
                 if let Some(claim) = self.partitions.assign(assignment) {
-                    let telling =
-                        tell_store(self.outside.clone(), self.config.clone(), claim, self.owner.clone());
+                    let telling = tell_store(self.outside.clone(), self.config.clone(), claim, self.owner.clone());
                     self.outside.scope().spawn("channel-own", telling);
                 }
             }

@@ -20,8 +20,8 @@ use crate::ownership::Claim;
 use crate::slots::slot;
 use crate::watermark::Watermark;
 
-use job::{Content, Item};
 pub(crate) use job::{Completion, End, Epoch, Job, Lane, Step};
+use job::{Content, Item};
 
 #[derive(Debug)]
 struct Partition {
@@ -273,7 +273,10 @@ impl Partitions {
 
     /// Workers that ever had work, over the partitions assigned: distinct slots, or the most lanes at once where there are none.
     pub(crate) fn slots_used(&self) -> usize {
-        self.map.values().map(|partition| partition.slots.len().max(if self.has_slots() { 0 } else { partition.peak })).sum()
+        self.map
+            .values()
+            .map(|partition| partition.slots.len().max(if self.has_slots() { 0 } else { partition.peak }))
+            .sum()
     }
 
     const fn has_slots(&self) -> bool {

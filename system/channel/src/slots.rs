@@ -48,7 +48,9 @@ mod tests {
     /// The values that Kafka's own tests of its murmur2 pin.
     #[test]
     fn the_partitioners_hash_is_kafkas() {
-        for (key, hash) in [("21", -973_932_308_i32), ("foobar", -790_332_482), ("a-little-bit-long-string", -985_981_536)] {
+        for (key, hash) in
+            [("21", -973_932_308_i32), ("foobar", -790_332_482), ("a-little-bit-long-string", -985_981_536)]
+        {
             assert_eq!(partition_hash(key.as_bytes()), hash.cast_unsigned() & 0x7fff_ffff, "{key}");
         }
     }

@@ -34,7 +34,8 @@ impl<O: ChannelOutside> Advancer<O> {
             points.reached(markers::DUPLICATE_DROPPED);
             metrics.count("channel_duplicates_total", staged.duplicates);
         }
-        if !staged.writes.closes.is_empty() {
+        let closes = !staged.writes.closes.is_empty();
+        if closes && staged.writes.journal.iter().any(|line| line.source != Source::Redrive) {
             points.reached(markers::LETTER_OVERTAKEN);
         }
         self.tell_settled(staged);

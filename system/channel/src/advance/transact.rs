@@ -3,16 +3,16 @@
 //! In: moves in account order. Out: what each came to ([`Moved`]). Elsewhere: the rows of it (`stage`), what a durable one shows
 //! (`publish`), who comes with which moves (`workers`, `advance`).
 
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError};
 
-use bankstorm_contracts::AccountNo;
+use bankstorm_contracts::{AccountNo, Entry};
 use bankstorm_outside::bundle::ChannelOutside;
 use bankstorm_outside::channel_store::{ChannelStore, ChannelTx, Fence, Locked};
 use bankstorm_outside::process::{Metrics, Points};
 use bankstorm_outside::{CommitOutcome, LockMode, StoreError};
 
 use super::{AdvanceError, Advancer, Move, Moved, Origin, stage};
-use crate::config::{GenerationFence, Settling};
+use crate::config::{GenerationFence, Settling, SyncWrites};
 use crate::markers;
 
 /// What the fence is told: who holds which partition.
@@ -84,10 +84,12 @@ impl<O: ChannelOutside> Advancer<O> {
                 *moved = refusal(mv, *generation);
             }
         }
+        self.leave_out_stored(&mut staged);
         let outcome = if staged.is_empty() { tx.commit().await } else { tx.write_and_commit(&staged.writes).await };
         match outcome {
             CommitOutcome::Ok => {
                 self.publish(&staged);
+                self.remember_stored(&staged);
                 for (mv, taken) in moves.iter_mut().zip(&staged.taken) {
                     mv.records.drain(..*taken);
                 }
@@ -105,6 +107,25 @@ impl<O: ChannelOutside> Advancer<O> {
                     }
                 }
                 Err(AdvanceError::CommitUnknown(detail))
+            }
+        }
+    }
+
+    /// P24 off: a copy that was moved back has entries above its head, which this process remembers and does not store again.
+    fn leave_out_stored(&self, staged: &mut stage::Staged) {
+        if self.config.sync_writes == SyncWrites::Overwrite {
+            let stored = self.stored.lock().unwrap_or_else(PoisonError::into_inner);
+            let is_new = |entry: &Entry| stored.get(&entry.account).is_none_or(|seq| entry.seq > *seq);
+            staged.writes.entries.retain(is_new);
+        }
+    }
+
+    fn remember_stored(&self, staged: &stage::Staged) {
+        if self.config.sync_writes == SyncWrites::Overwrite {
+            let mut stored = self.stored.lock().unwrap_or_else(PoisonError::into_inner);
+            for (from, head) in &staged.writes.heads {
+                let highest = stored.entry(head.account).or_insert(0);
+                *highest = (*highest).max(*from).max(head.seq);
             }
         }
     }

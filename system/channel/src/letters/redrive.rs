@@ -25,7 +25,7 @@ use bankstorm_outside::bundle::ChannelOutside;
 use bankstorm_outside::channel_store::{ChannelStore, OpenLetters, Take, TakenLetter};
 use bankstorm_outside::process::{Metrics, Points, Scope};
 use tokio::sync::oneshot;
-use tokio::time::sleep;
+use tokio::time::{Instant, sleep};
 
 use crate::advance::{Advancer, Origin};
 use crate::config::{ChannelConfig, Redriving};
@@ -135,7 +135,9 @@ impl<O: ChannelOutside> Redrive<O> {
         letters: &[TakenLetter],
         answer: &mut RedriveAnswer,
     ) -> Result<(), StoreError> {
-        let reached = self.advancer.pull_to_core(account, Origin::Redrive, None).await;
+        // Once somebody else may take them, it is his to go on.
+        let until = Instant::now() + self.config.redrive_lease;
+        let reached = self.advancer.pull_to_core(account, Origin::Redrive, Some(until)).await;
         let reaches = |head: &Head, letter: &TakenLetter| letter.seq.is_none_or(|seq| head.seq >= seq);
         for letter in letters {
             match &reached {
