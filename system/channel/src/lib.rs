@@ -67,8 +67,9 @@ use sweep::Sweep;
 use transfer::{Recent, Transfers};
 
 pub use config::{
-    Applying, ChannelConfig, Cursor, DeadLetters, DueClock, Gaps, GenerationFence, Guard, HistorySource, HoleMarker, NotStarted, Offsets,
-    Polling, ReadSync, Redriving, Retrying, Settling, SlotHash, Sweeping, SyncMode, SyncWrites, WorkerMode,
+    Applying, ChannelConfig, Cursor, DeadLetters, DueClock, Gaps, GenerationFence, Guard, HistorySource, HoleMarker,
+    NotStarted, Offsets, Polling, ReadSync, Redriving, Retrying, Settling, SlotHash, Sweeping, SyncMode, SyncWrites,
+    WorkerMode,
 };
 
 /// A running channel. Clones are handles to the same one.
@@ -123,9 +124,7 @@ impl<O: ChannelOutside> Channel<O> {
     /// Answers a customer.
     pub async fn handle(&self, request: ChannelRequest) -> ChannelResponse {
         match request {
-            ChannelRequest::History { account, cursor, limit } => {
-                self.reads.handle(account, cursor, limit).await
-            }
+            ChannelRequest::History { account, cursor, limit } => self.reads.handle(account, cursor, limit).await,
             ChannelRequest::Submit(submit) => self.transfers.submit(submit).await,
             ChannelRequest::Transfer(id) => self.transfers.view(id).await,
             ChannelRequest::Sync(account) => self.button.press(account).await,
@@ -141,12 +140,7 @@ impl<O: ChannelOutside> Channel<O> {
 }
 
 /// Starts what compares copies with core. The one place that decides whether anybody does (P16): where nobody consumes, somebody must.
-fn start_sweep<O: ChannelOutside>(
-    outside: &O,
-    config: &ChannelConfig,
-    pulls: &Arc<Pulls<O>>,
-    parts: &Arc<Parts>,
-) {
+fn start_sweep<O: ChannelOutside>(outside: &O, config: &ChannelConfig, pulls: &Arc<Pulls<O>>, parts: &Arc<Parts>) {
     let sweep = Sweep::new(outside.clone(), config.clone(), Arc::clone(pulls));
     let (sync, sweeping, part) = (config.sync, config.sweeping, parts.begin());
     outside.scope().spawn("channel-sweep", async move {

@@ -23,6 +23,8 @@ pub(crate) struct Parked {
 impl<O: ChannelOutside> Advancer<O> {
     /// Stores a letter. One that is there already stays as it is.
     pub(crate) async fn park(&self, origin: &Origin, letter: Letter) -> Result<Parked, AdvanceError> {
+        // It waits for the account's row, so that it counts among those who may.
+        let _wait = self.waits.acquire().await.expect("the semaphore is never closed");
         let _permit = self.permits.acquire().await.expect("the semaphore is never closed");
         let mut tx = self.outside.store().begin().await?;
         let account = letter.account.unwrap_or(AccountNo::new(0));

@@ -18,7 +18,7 @@ use bankstorm_outside::log::ConsumerEvent;
 use tokio::sync::oneshot;
 use tokio::time::{sleep, timeout};
 
-use crate::config::{ChannelConfig, Redriving, Sweeping};
+use crate::config::{ChannelConfig, Redriving, Sweeping, WorkerMode};
 use crate::markers;
 use crate::transfer::tests::bench::{Bench, FROM, OPENED, debit, partition, problem};
 
@@ -146,6 +146,19 @@ async fn one_bad_record_among_many_is_parked_alone() {
     assert_eq!(bench.letters(), [(Some(OPENED + 3), Class::Permanent, "22003".to_owned(), 1, true)]);
     sleep(ATTEMPTS).await;
     assert_eq!(bench.letters()[1].0, Some(OPENED + 4), "core has got nothing that would heal it");
+}
+
+#[tokio::test(start_paused = true)]
+async fn d14_slots_apply_one_record_a_job_in_order_and_park_like_the_others() {
+    let bench = Bench::open(ChannelConfig { worker_mode: WorkerMode::Slots, workers: 3, ..quiet() });
+    bench.fake.data().own_fails = 2;
+    bench.poison(OPENED + 3);
+    (1..=3).for_each(|seq| bench.event(&entry(OPENED + seq)));
+    sleep(A_WHILE).await;
+    assert_eq!(bench.stored(), [OPENED + 1, OPENED + 2]);
+    assert_eq!((bench.open_letters(), bench.committed()), (1, Some(3)));
+    assert_eq!(bench.fake.count("channel_coalesced_total"), 0);
+    assert_eq!(bench.fake.data().gauges["channel_slots_used"], 1, "one account, one slot");
 }
 
 #[tokio::test(start_paused = true)]
