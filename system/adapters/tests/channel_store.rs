@@ -1,8 +1,9 @@
 //! The channel's store on a real PostgreSQL: the conformance list, and what only SQL can get wrong.
 //!
 //! In: a connection string. Out: one trial a test. Elsewhere: the list (`outside::conformance::channel_store`), the server (`real`),
-//! what becomes of transfers (`transfers`).
+//! what becomes of copies (`copies`) and transfers (`transfers`).
 
+mod copies;
 mod transfers;
 
 use std::sync::Arc;
@@ -51,7 +52,8 @@ impl ChannelStoreFixture for Database {
     }
 }
 
-/// The conformance list and the tests of this file, on the channel's empty database, and transfers, on databases of their own.
+/// The conformance list and the tests of this file, on the channel's empty database, and those of copies and transfers, on databases of
+/// their own.
 pub(crate) fn trials(place: &Place) -> Vec<Trial> {
     let database =
         Arc::new(Database { cluster: place.channel.clone(), url: place.channel.clone(), schema: OnceCell::new() });
@@ -72,7 +74,7 @@ pub(crate) fn trials(place: &Place) -> Vec<Trial> {
             Ok(())
         })
     };
-    cases().into_iter().chain(more).map(trial).chain(transfers::trials(place)).collect()
+    cases().into_iter().chain(more).map(trial).chain(copies::trials(place)).chain(transfers::trials(place)).collect()
 }
 
 /// The entry that every test of the channel uses: 10 won each.
@@ -174,6 +176,6 @@ async fn a_session_that_ended_in_a_transaction_is_told_and_replaced(database: Ar
     assert_ne!(outcome, CommitOutcome::Ok);
     let mut tx = store.begin().await.expect("another connection");
     let heads = tx.lock(&[account], LockMode::SkipLocked).await.expect("the row is free");
-    assert_eq!((heads.len(), heads[0].seq), (1, 0));
+    assert_eq!((heads.len(), heads[0].head.seq), (1, 0));
     assert_eq!(tx.commit().await, CommitOutcome::Ok);
 }

@@ -1,6 +1,9 @@
 //! The event log's conformance list on a real broker.
 //!
-//! In: a bootstrap address. Out: one trial a case. Elsewhere: the list (`outside::conformance::log`), the broker (`real`).
+//! In: a bootstrap address. Out: one trial a case. Elsewhere: the list (`outside::conformance::log`), what else a group's members meet
+//! (`members`), the broker (`real`).
+
+mod members;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -8,9 +11,11 @@ use std::time::Duration;
 
 use bankstorm_adapters::kafka::KafkaLog;
 use bankstorm_outside::conformance::log::{Case, LogFixture, cases};
+use libtest_mimic::Trial;
 use rdkafka::ClientConfig;
 use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, TopicReplication};
 use rdkafka::client::DefaultClientContext;
+use tokio::runtime::Runtime;
 
 /// A broker whose topics are made as cases ask for them.
 pub(crate) struct Broker {
@@ -23,6 +28,14 @@ impl Broker {
     pub(crate) fn new(bootstrap: String) -> Self {
         Self { bootstrap, made: AtomicU32::new(0) }
     }
+
+    fn address(&self) -> &str {
+        &self.bootstrap
+    }
+
+    fn admin(&self) -> AdminClient<DefaultClientContext> {
+        ClientConfig::new().set("bootstrap.servers", &self.bootstrap).create().expect("an admin client can be made")
+    }
 }
 
 impl LogFixture for Broker {
@@ -34,17 +47,18 @@ impl LogFixture for Broker {
 
     async fn topic(&self, partitions: u32) -> String {
         let name = format!("conformance-{}", self.made.fetch_add(1, Ordering::Relaxed));
-        let admin: AdminClient<DefaultClientContext> = ClientConfig::new()
-            .set("bootstrap.servers", &self.bootstrap)
-            .create()
-            .expect("an admin client can be made");
         let partitions = i32::try_from(partitions).expect("a small number");
         let topic = NewTopic::new(&name, partitions, TopicReplication::Fixed(1));
         let options = AdminOptions::new().operation_timeout(Some(Duration::from_secs(20)));
-        let made = admin.create_topics([&topic], &options).await.expect("the broker answers");
+        let made = self.admin().create_topics([&topic], &options).await.expect("the broker answers");
         assert!(made.iter().all(Result::is_ok), "topic {name}: {made:?}");
         name
     }
+}
+
+/// What is tried on the broker beside the list.
+pub(crate) fn trials(runtime: &Arc<Runtime>, broker: &Arc<Broker>) -> Vec<Trial> {
+    members::trials(runtime, broker)
 }
 
 /// The list.

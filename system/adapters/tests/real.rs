@@ -101,5 +101,5 @@ fn kafka_trials(place: &Place) -> Vec<Trial> {
             Ok(())
         })
     });
-    cases.chain(scripts).collect()
+    cases.chain(kafka_log::trials(&place.runtime, &broker)).chain(scripts).collect()
 }

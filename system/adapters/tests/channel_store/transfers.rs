@@ -131,6 +131,7 @@ fn completion(number: u128, seq: Seq) -> AdvanceWrites {
         heads: vec![(seq - 1, debit(number, seq).head())],
         journal: vec![line],
         transfers: vec![TransferMove { seq: Some(seq), ..step(number, TransferStage::Completed) }],
+        ..AdvanceWrites::default()
     }
 }
 

@@ -67,7 +67,7 @@ pub enum What {
     Sound,
     /// Core: the claimed ids are refused. Channel: heads that stand still.
     Quiet,
-    /// Core: money is held back for claimed transfers to other banks. Channel: as sound.
+    /// Core: money is held back for claimed transfers to other banks. Channel: as sound, with marks and letters.
     Hold,
     /// Core: the claimed ids are given back.
     Release,

@@ -69,6 +69,6 @@ fn copies(document: &mut Document) {
         )
         .body::<RedriveRequest>()
         .answer::<RedriveAnswer>(200, "What became of them; those that failed again stay open.")
-        .effects()
+        .problem(ProblemKind::Unknown, "Nobody can tell how far it came; to ask again is safe.")
         .done();
 }

@@ -89,7 +89,7 @@ async fn d33_a_page_never_lists_as_pending_a_transfer_whose_row_it_contains(plac
         loop {
             let page = bench.store.page(account(), None, 100).await.expect("read").expect("a copy");
             let rows = page.items.iter().rev().map(|entry| entry.transfer);
-            let seen: Vec<_> = rows.chain(page.pending.iter().copied()).collect();
+            let seen: Vec<_> = rows.chain(page.pending.iter().map(|transfer| transfer.id)).collect();
             assert_eq!(seen, (1..=TRANSFERS).map(id).collect::<Vec<_>>(), "oldest first, each in one place");
             if page.pending.is_empty() {
                 return;
@@ -114,7 +114,7 @@ async fn d33_accounts_are_waited_for_before_any_transfer_is_held(place: Place) {
     });
     assert_eq!(rows[0].stage, TransferStage::Pending);
     let (heads, rows) = both.expect("granted");
-    assert_eq!((heads[0].seq, rows[0].stage, rows[0].seq), (1, TransferStage::Completed, Some(1)));
+    assert_eq!((heads[0].head.seq, rows[0].stage, rows[0].seq), (1, TransferStage::Completed, Some(1)));
 }
 
 async fn d33_under_skip_locked_an_account_that_is_held_is_left_out_and_the_rest_is_locked(place: Place) {
@@ -125,7 +125,7 @@ async fn d33_under_skip_locked_an_account_that_is_held_is_left_out_and_the_rest_
     holder.lock(&[held], FREE).await.expect("made");
     let mut tx = bench.begin().await;
     let (heads, rows) = tx.lock_both(&[held, new], LockMode::SkipLocked, &[id(1)], LIMIT).await.expect("free");
-    assert_eq!(heads.iter().map(|head| head.account).collect::<Vec<_>>(), [new]);
+    assert_eq!(heads.iter().map(|row| row.head.account).collect::<Vec<_>>(), [new]);
     assert_eq!(rows.iter().map(|row| row.id).collect::<Vec<_>>(), [id(1)]);
     let writes = AdvanceWrites { transfers: vec![step(1, TransferStage::Unknown)], ..AdvanceWrites::default() };
     assert_eq!(tx.write_and_commit(&writes).await, CommitOutcome::Ok);

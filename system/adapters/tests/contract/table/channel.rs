@@ -17,6 +17,10 @@ fn submit(id: TransferId, user: u64, to: &Value, amount: i64) -> Value {
     json!({ "id": id, "user": user, "from": ACCOUNTS[2], "to": to, "amount": amount })
 }
 
+fn redrive(limit: u32) -> Ask {
+    Ask::body(&json!({ "limit": limit }))
+}
+
 pub(super) fn all() -> Vec<Provocation> {
     let [one, refused] = [(); 2].map(|()| fresh());
     let open = taken_on();
@@ -47,8 +51,21 @@ pub(super) fn all() -> Vec<Provocation> {
         of("transfer", 503, state(one)).spoilt(Spoil::away("channel", "transfer")),
         of("history", 200, history(ACCOUNTS[2]).query("?limit=1")),
         of("history", 400, history(ACCOUNTS[2]).query("?cursor=0")).says("/field", "cursor"),
+        of("history", 400, history(ACCOUNTS[2]).query("?limit=0")).says("/field", "limit"),
+        of("history", 400, history(ACCOUNTS[2]).query("?limit=10000")).says("/field", "limit"),
         of("history", 404, history(1_999_999)).says("/field", "no"),
         of("history", 500, history(ACCOUNTS[2])).spoilt(Spoil::gone("channel", "account_sync")),
         of("history", 503, history(ACCOUNTS[2])).spoilt(Spoil::away("channel", "account_sync")),
+        of("sync", 200, history(ACCOUNTS[2])).says("/result", "synced"),
+        of("sync", 200, history(ACCOUNTS[2])).says("/result", "rate_limited"),
+        of("sync", 400, Ask::default().path("no", "mine")).says("/field", "no"),
+        of("sync", 404, history(1_999_999)).says("/field", "no"),
+        of("sync", 500, history(ACCOUNTS[0])).spoilt(Spoil::gone("channel", "account_sync")),
+        of("sync", 503, history(ACCOUNTS[0])).spoilt(Spoil::away("channel", "account_sync")),
+        of("redrive", 200, redrive(10_000)),
+        of("redrive", 400, redrive(0)).says("/field", "limit"),
+        of("redrive", 400, redrive(10_001)).says("/field", "limit"),
+        of("redrive", 413, Ask::too_large()),
+        of("redrive", 500, redrive(1)).spoilt(Spoil::gone("channel", "dead_letter")),
     ]
 }

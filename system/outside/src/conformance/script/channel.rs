@@ -8,15 +8,17 @@ use std::time::Duration;
 
 use bankstorm_contracts::channel_api::TransferStage;
 use bankstorm_contracts::core_api::Party;
+use bankstorm_contracts::dead_letter::Class;
 use bankstorm_contracts::{
-    AccountNo, Entry, EntryKind, Head, ParamsHash, RejectReason, Seq, TransferId, UserNo, WallMicros, Won,
+    AccountNo, AccountStatus, Entry, EntryKind, Head, ParamsHash, RejectReason, Seq, TransferId, UserNo, WallMicros,
+    Won,
 };
 use uuid::Uuid;
 
 use super::{ACCOUNTS, Kind, Read, Subject, View, What, account, id_of, place_of, transfer};
 use crate::channel_store::{
-    AdvanceWrites, Cause, ChannelStore, ChannelTx, Clock, JournalLine, NewTransfer, Opened, Source, TransferMove,
-    TransferRow,
+    AdvanceWrites, Cause, ChannelStore, ChannelTx, Clock, JournalLine, Letter, Mark, NewTransfer, Opened, Source,
+    SyncRow, TransferMove, TransferRow,
 };
 use crate::core_store::{AccountRow, Claim, Claimed, OpenHold};
 use crate::store::{CommitOutcome, LockMode, StoreError};
@@ -86,6 +88,32 @@ fn steps(writes: &mut AdvanceWrites, next: &mut View) {
     }
 }
 
+/// Marks on every locked account, a letter for its next serial, and an end to those that it has reached. Letters of an account come under
+/// its lock, so that no two sessions reach for one offset.
+fn marks_and_letters(writes: &mut AdvanceWrites, next: &View) {
+    for &Head { account, seq, .. } in next.heads.values() {
+        writes.marks.push(Mark { account, dirty: seq % 2 == 1, hole: (seq % 3 == 0).then_some(seq + 1) });
+        writes.letters.push(Letter {
+            topic: "core.entries".to_owned(),
+            partition: 1,
+            offset: 1_000 * account.get() + seq,
+            account: Some(account),
+            seq: Some(seq + 1),
+            class: Class::Permanent,
+            code: "22003".to_owned(),
+            detail: String::new(),
+            attempts: 1,
+        });
+        writes.closes.push((account, seq));
+    }
+}
+
+/// A sync row in the words of scripts: the hole is what is held, a dirty account is stopped.
+fn in_words(row: SyncRow) -> AccountRow {
+    let status = if row.dirty { AccountStatus::DepositStopped } else { AccountStatus::Open };
+    AccountRow { head: row.head, held: Won::new(row.hole.unwrap_or(0)), status }
+}
+
 /// A move of the first transfer that is not locked.
 fn not_locked(view: &View) -> Option<AdvanceWrites> {
     let id = (0..u8::MAX).find(|id| !view.transfers.contains_key(id))?;
@@ -143,7 +171,7 @@ impl<S: ChannelStore> Subject for Channel<S> {
     }
 
     async fn lock(tx: &mut S::Tx, accounts: &[AccountNo], mode: LockMode) -> Result<Vec<AccountRow>, StoreError> {
-        Ok(tx.lock(accounts, mode).await?.into_iter().map(|row| AccountRow::plain(row.head)).collect())
+        Ok(tx.lock(accounts, mode).await?.into_iter().map(in_words).collect())
     }
 
     async fn reopen(_tx: &mut S::Tx, _ids: &[TransferId], _wait: Duration) -> Result<Vec<OpenHold>, StoreError> {
@@ -184,6 +212,9 @@ impl<S: ChannelStore> Subject for Channel<S> {
             What::Sound | What::Hold => {
                 let (mut writes, mut next) = sound(view, all);
                 steps(&mut writes, &mut next);
+                if what == What::Hold {
+                    marks_and_letters(&mut writes, &next);
+                }
                 (writes, next)
             }
             What::NotClaimed => wrong(not_locked(view)),
@@ -228,6 +259,7 @@ impl<S: ChannelStore> Subject for Channel<S> {
                 for place in 0..ACCOUNTS + 2 {
                     pages.push(page(store, place, None).await?);
                 }
+                pages.push(format!("{} letters", store.open_letters().await?.open));
                 Ok(super::texts(pages))
             }
         }
@@ -256,8 +288,9 @@ async fn page<S: ChannelStore>(store: &S, place: u8, before: Option<Seq>) -> Res
     let mut pending: Vec<u8> = page.pending.iter().map(|transfer| id_of(transfer.id)).collect();
     pending.sort_unstable();
     Ok(format!(
-        "A{} at {} {}: {} pending {pending:?}",
+        "A{}{} at {} {}: {} pending {pending:?}",
         place_of(page.head.account),
+        if page.dirty { " dirty" } else { "" },
         page.head.seq,
         page.head.balance.get(),
         super::texts(items)
