@@ -81,7 +81,7 @@ impl<O: ChannelOutside> Reads<O> {
                 metrics.count("channel_reads_total", 1);
                 // The one place that decides where pages come from (A19).
                 match self.config.history_source {
-                    HistorySource::Copy => self.from_copy(&wanted, begun).await,
+                    HistorySource::Copy => self.copied(&wanted, begun).await,
                     HistorySource::CoreByPeriod => self.by_period(&wanted).await,
                 }
             }
@@ -99,7 +99,7 @@ impl<O: ChannelOutside> Reads<O> {
         }
     }
 
-    async fn from_copy(&self, wanted: &Wanted, begun: Instant) -> Result<HistoryPage, Problem> {
+    async fn copied(&self, wanted: &Wanted, begun: Instant) -> Result<HistoryPage, Problem> {
         let page = self.stored(wanted).await?;
         if wanted.cursor.is_some() {
             return Ok(self.answer(wanted, page, false));

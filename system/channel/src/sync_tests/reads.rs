@@ -52,13 +52,14 @@ async fn a12_a_read_with_a_transfer_in_progress_shows_what_core_had_when_it_bega
     let page = bench.read(account(1)).await;
     assert_eq!((serials(&page), page.as_of_seq, page.stale), (vec![4, 3, 2, 1], 4, false));
     assert!(page.pending.is_empty(), "shown once: as a row");
-    let data = bench.fake.data();
-    assert_eq!(data.transfers[&id(1)].stage, TransferStage::Completed);
-    let calls: Vec<_> = data.asked.iter().map(|asked| (asked.call, asked.purpose)).collect();
-    assert_eq!(calls, [(Call::Heads, Some(Purpose::Read)), (Call::Entries, Some(Purpose::Read))]);
-    let sources: Vec<_> = data.commits.iter().flat_map(|writes| &writes.journal).map(|line| line.source).collect();
-    assert_eq!(sources, [Source::ReadSync]);
-    drop(data);
+    {
+        let data = bench.fake.data();
+        assert_eq!(data.transfers[&id(1)].stage, TransferStage::Completed);
+        let calls: Vec<_> = data.asked.iter().map(|asked| (asked.call, asked.purpose)).collect();
+        assert_eq!(calls, [(Call::Heads, Some(Purpose::Read)), (Call::Entries, Some(Purpose::Read))]);
+        let sources: Vec<_> = data.commits.iter().flat_map(|writes| &writes.journal).map(|line| line.source).collect();
+        assert_eq!(sources, [Source::ReadSync]);
+    }
     assert_eq!(bench.fake.count(markers::READ_SYNCED), 1);
     assert_eq!(bench.read(account(1)).await.as_of_seq, 4);
     assert_eq!(bench.fake.data().asked.len(), 2, "nothing is in progress any more");
