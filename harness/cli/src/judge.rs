@@ -4,6 +4,7 @@
 //! Elsewhere: every rule (`check`); where facts come from (`run::facts`).
 
 use bankstorm_check::check::{Context, Subject};
+use bankstorm_check::following::{self, Following};
 use bankstorm_check::objectives::Objective;
 use bankstorm_check::validity::Facts;
 use bankstorm_check::{exit, guarantees, objectives, validity};
@@ -12,7 +13,8 @@ use bankstorm_record::folder_source::FolderSource;
 use bankstorm_record::run_json::{ObjectiveResult, RunJson, ValidityVerdict};
 use bankstorm_record::save::verify_evidence;
 use bankstorm_scenario::Scenario;
-use bankstorm_scenario::resolved::{Guard, Op};
+use bankstorm_scenario::protections::{Cursor, Repair};
+use bankstorm_scenario::resolved::{Guard, HistorySource, Op, ReadSync};
 use serde::{Deserialize, Serialize};
 
 /// `facts.json`: what a verdict needs besides the evidence and run.json.
@@ -44,6 +46,9 @@ pub(crate) struct Declared {
     /// Of whom one transfer at a time is taken; absent in runs that did not say, and without transfers.
     #[serde(default)]
     pub(crate) guard: Option<Subject>,
+    /// How the channels follow core; absent in runs that did not say.
+    #[serde(default)]
+    pub(crate) following: Option<Following>,
 }
 
 impl Declared {
@@ -62,16 +67,47 @@ impl Declared {
             outbound,
             validity_ms: validity.filter(|_| transfers),
             guard: Some(guard).filter(|_| transfers),
+            following: Some(following(scenario)),
         }
+    }
+}
+
+/// What the channels promise their readers, and by which limits. A protection that is off takes no promise back; a run that repairs nothing
+/// promises no fresh reads.
+fn following(scenario: &Scenario) -> Following {
+    let system = &scenario.system;
+    Following {
+        read_sync: match (system.protections.repair, system.read_sync) {
+            (Repair::Off, _) => following::ReadSync::Off,
+            (Repair::On, ReadSync::Pending) => following::ReadSync::Pending,
+            (Repair::On, ReadSync::Suspect) => following::ReadSync::Suspect,
+        },
+        history: match system.history_source {
+            HistorySource::Copy => following::History::Copy,
+            HistorySource::CoreByPeriod => following::History::CoreByPeriod,
+        },
+        cursor: match system.protections.cursor {
+            Cursor::Keyset => following::Cursor::Keyset,
+            Cursor::Offset => following::Cursor::Offset,
+        },
+        read_budget_ms: i64::try_from(system.read_budget.as_millis()).unwrap_or(i64::MAX),
+        core_pulls: system.core_pulls.into(),
+        attempts: system.dead_letter_attempts.into(),
+        button: scenario.load.iter().any(|load| load.op == Op::Sync),
+        calm: scenario.faults.is_empty(),
+        // Known once the run has begun.
+        origin_wall_us: None,
+        commits_are_moments: true,
     }
 }
 
 /// Judges a run from what is stored of it; the objectives are those that stand in run.json.
 pub(crate) fn judge(folder: &RunFolder, json: &mut RunJson, stored: &StoredFacts) -> i32 {
     let facts = Facts { evidence_mismatches: verify_evidence(folder, json), ..stored.facts.clone() };
-    let Declared { transfers, outbound, validity_ms, guard } = stored.declared;
+    let Declared { transfers, outbound, validity_ms, guard, following } = stored.declared;
+    let following = following.map(|said| Following { origin_wall_us: Some(json.origin.wall_us), ..said });
     let incomplete = stored.incomplete;
-    let context = Context { incomplete, transfers, outbound, validity_ms, guard, ..Context::default() };
+    let context = Context { incomplete, transfers, outbound, validity_ms, guard, following, ..Context::default() };
     json.guarantees = guarantees::run_all(&FolderSource::new(folder.clone()), &context);
     json.validity = validity::judge(&facts, &json.guarantees);
     json.validity.reasons.extend(stored.problems.iter().cloned());

@@ -4,9 +4,9 @@
 //! what an arm is (`scenario`), the verdicts and figures themselves (`check`).
 
 use bankstorm_record::folder::RunFolder;
-use bankstorm_record::run_json::{ArmRecord, RunJson, SparedPart};
+use bankstorm_record::run_json::{ArmRecord, GuaranteeVerdict, RunJson, SparedPart};
 
-use crate::tables::{Column, Row, TextTable};
+use crate::tables::{self, Column, Row, TextTable};
 use crate::words::{self, count, ms};
 
 /// The heading of the run itself.
@@ -75,7 +75,7 @@ fn verdicts(runs: &[Option<&RunJson>], arms: &[Beside]) -> Vec<Line> {
         Some(format!("{}, {shown}", arm.expect))
     });
     let first_violated = |run: &RunJson| {
-        let violated = run.guarantees.checks.iter().filter(|check| check.violations > 0);
+        let violated = tables::guarantee_checks(run).filter(|check| check.verdict == GuaranteeVerdict::Violated);
         let ids: Vec<&str> = violated.map(|check| check.id.as_str()).collect();
         (!ids.is_empty()).then(|| ids.join(", "))
     };

@@ -8,11 +8,12 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use bankstorm_contracts::AccountNo;
-use bankstorm_contracts::event::ENTRIES_TOPIC;
+use bankstorm_contracts::event::{DEAD_LETTERS_TOPIC, ENTRIES_TOPIC};
 use bankstorm_evidence::visible::Joined;
 use bankstorm_evidence::{
-    Converged, Evidence, EvidenceError, collect_banks, collect_channel, collect_core, collect_topic, collect_visible,
-    final_markers, wait_converged, write_operations, write_pages, write_transfer_reads,
+    Converged, Evidence, EvidenceError, collect_access, collect_banks, collect_channel, collect_core,
+    collect_dead_letters, collect_group_commits, collect_topic, collect_visible, final_markers, wait_converged,
+    write_operations, write_pages, write_syncs, write_transfer_reads,
 };
 use bankstorm_load::Stop;
 use bankstorm_record::latency::CutOffs;
@@ -27,6 +28,8 @@ use super::HURRIED;
 use super::load::Loaded;
 use super::open::OpenRun;
 
+/// The channels' consumer group.
+pub(super) const GROUP: &str = "channel";
 /// Reading the accounts whose visible stamps were lost may take so long in all.
 const READ_NOW_LIMIT: Duration = Duration::from_secs(30);
 
@@ -46,6 +49,13 @@ pub(crate) struct Collected {
 impl Collected {
     fn note<T>(&mut self, what: &str, result: Result<T, EvidenceError>) -> Option<T> {
         result.map_err(|error| self.problems.push(format!("{what}: {error}"))).ok()
+    }
+
+    /// So many of something that must not be.
+    fn count(&mut self, count: u64, what: &str) {
+        if count > 0 {
+            self.problems.push(format!("{count} {what}"));
+        }
     }
 }
 
@@ -85,12 +95,15 @@ pub(crate) async fn collect(
     let phase = open.phases.begin("evidence", &open.json.origin);
     // Whatever a copy or a page shows must be in core when core is read, so core comes last.
     copies(open, bank, collected).await;
+    following(open, bank, collected).await;
     visible(open, bank, loaded, collected).await;
     core(open, bank, collected).await;
     let written = write_operations(&mut loaded.drive.operations, &open.folder);
     keep(open, collected.note("operations", written));
     let written = write_pages(&mut loaded.drive.pages, &open.folder);
     keep(open, collected.note("pages", written));
+    let written = write_syncs(&mut loaded.drive.syncs, &open.folder);
+    keep(open, collected.note("presses of the button", written));
     let written = write_transfer_reads(&mut loaded.drive.transfer_reads, &open.folder);
     keep(open, collected.note("what was told of transfers", written));
     if let Err(error) = write_latency(open, loaded) {
@@ -126,6 +139,30 @@ async fn copies(open: &mut OpenRun, bank: &Bank, collected: &mut Collected) {
         collected.problems.push(format!("the broker had removed {} records before they were read", topic.removed));
     }
     keep(open, Some(topic.evidence));
+}
+
+/// How the channels followed core: letters that they wrote, offsets that their group committed, what they asked core.
+async fn following(open: &mut OpenRun, bank: &Bank, collected: &mut Collected) {
+    let kafka = &bank.addresses.kafka;
+    let (letters, commits) = tokio::join!(
+        collect_dead_letters(kafka, DEAD_LETTERS_TOPIC, ENTRIES_TOPIC, &open.folder),
+        collect_group_commits(kafka, GROUP, ENTRIES_TOPIC, &open.folder),
+    );
+    if let Some(letters) = collected.note("dead-letter topic", letters) {
+        let first = letters.first_malformed.unwrap_or_default();
+        collected
+            .count(letters.malformed, &format!("records of the dead-letter topic are no letters, the first: {first}"));
+        collected.count(letters.removed, "letters had been removed by the broker before they were read");
+        keep(open, Some(letters.evidence));
+    }
+    if let Some(commits) = collected.note("the group's commits", commits) {
+        collected.count(commits.malformed, "commits of the group are in a form that is not known");
+        keep(open, Some(commits.evidence));
+    }
+    let access = collect_access(&bank.access_log(), open.json.origin, &open.folder);
+    if let Some(access) = collected.note("core's access log", access) {
+        keep(open, Some(access.evidence));
+    }
 }
 
 async fn core(open: &mut OpenRun, bank: &Bank, collected: &mut Collected) {

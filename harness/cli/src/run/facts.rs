@@ -14,16 +14,16 @@ use bankstorm_check::recover::{self, During, Measured, Windows};
 use bankstorm_check::validity::{Facts, LogHits, Machine, WarmUp};
 use bankstorm_evidence::logs::scan_logs;
 use bankstorm_evidence::sampler::{SamplerSummary, summarise};
-use bankstorm_load::run::{GeneratorFacts, ThreadFacts};
+use bankstorm_load::run::{GeneratorFacts, PacingLag, ThreadFacts};
 use bankstorm_load::{DriveResult, figures};
 use bankstorm_record::clock::wall_us;
-use bankstorm_record::latency::{CutOffs, Kind};
+use bankstorm_record::latency::{CutOffs, Kind, microseconds};
 use bankstorm_record::marks::read_samples;
 use bankstorm_record::rows::OperationRow;
 use bankstorm_record::run_json::{Latency, ObjectiveResult, SloVerdict, Unit};
 use bankstorm_record::save::{sha256_file, write_json, write_run_json};
 use bankstorm_scenario::Scenario;
-use bankstorm_scenario::resolved::{LatencyKind, Op};
+use bankstorm_scenario::resolved::{LatencyKind, Op, SyncMode};
 
 use crate::error::CliError;
 use crate::judge::{Declared, StoredFacts};
@@ -127,12 +127,22 @@ fn generator(drive: &DriveResult) -> serde_json::Value {
             "cpu_share": thread.cpu_ns as f64 / thread.wall_ns.max(1) as f64,
         })
     };
+    let lag = |lag: &PacingLag| serde_json::json!({"p50": lag.p50_ns, "p99": lag.p99_ns, "max": lag.max_ns, "count": lag.count});
+    let scrolls = &drive.scrolls;
     serde_json::json!({
         "threads": threads.iter().map(thread).collect::<Vec<_>>(),
-        "pacing_lag_ns": {"p50": pacing_lag.p50_ns, "p99": pacing_lag.p99_ns, "max": pacing_lag.max_ns, "count": pacing_lag.count},
+        "pacing_lag_ns": lag(pacing_lag),
         "ring_full": ring_full,
         "open_files_max": open_files_max,
         "lookups_given_up": drive.lookups_given_up.len(),
+        "own_unread": drive.own_unread.len(),
+        "scroll": {
+            "sessions": scrolls.sessions,
+            "begun_again": scrolls.begun_again,
+            "asked_again": scrolls.asked_again,
+            "deepest": scrolls.deepest,
+            "send_lag_ns": lag(&scrolls.send_lag),
+        },
     })
 }
 
@@ -212,11 +222,18 @@ fn facts(open: &OpenRun, findings: &Findings, measured: &SamplerSummary) -> Resu
     let rows = &findings.loaded.drive.operations;
     let count = |wanted: fn(&OperationRow) -> bool| rows.iter().filter(|row| wanted(row)).count() as u64;
     let windows = recover::windows(&open.json.faults, &open.json.recovery);
-    // The generator is judged by what it did while the bank was itself.
-    let steady = open.json.latency_during_us.get(During::Steady.as_str()).unwrap_or(&open.json.latency_us);
-    let send_lags = steady.values().map(|latencies| &latencies["send_lag"]).filter(|send_lag| send_lag.count > 0);
+    // The generator is judged by what it did while the bank was itself, or by all of it where the bank never was.
+    let steady = open.json.latency_during_us.get(During::Steady.as_str());
+    let steady = steady.filter(|steady| steady.values().any(|latencies| latencies["send_lag"].count > 0));
+    let steady = steady.unwrap_or(&open.json.latency_us);
+    // A page that waits for the one before is written late by the bank's doing: those who scroll have a lag of the generator's alone.
+    let apart = |op: &&String| op.as_str() != Op::Scroll.as_str();
+    let send_lags = steady.keys().filter(apart).map(|op| &steady[op]["send_lag"]).filter(|send_lag| send_lag.count > 0);
+    let scrolls = findings.loaded.drive.scrolls.send_lag;
+    let scroll_lag = (scrolls.count > 0).then(|| microseconds(scrolls.p99_ns));
     let send_lag_p99 = |lag: &Latency| lag.without_missed.as_ref().map_or(lag.p99, |sent| sent.p99);
     let response = open.scenario.slo.iter().filter(|objective| objective.latency == LatencyKind::Response);
+    let polls = open.scenario.system.sync != SyncMode::Events;
     let logs = scan_logs(&open.folder).map_err(environment)?;
     Ok(Facts {
         planned: rows.len() as u64,
@@ -224,9 +241,9 @@ fn facts(open: &OpenRun, findings: &Findings, measured: &SamplerSummary) -> Resu
         missed: count(|row| row.outcome.is_none()),
         unresolved: count(|row| row.outcome.is_some() && row.resolved.is_none()),
         missing_visible: count(|row| {
-            row.resolved.as_deref() == Some("ok") && row.visible_ns.is_none() && !is_read(row)
+            row.resolved.as_deref() == Some("ok") && row.visible_ns.is_none() && !row.is_read()
         }),
-        send_lag_p99_us: send_lags.map(send_lag_p99).max(),
+        send_lag_p99_us: send_lags.map(send_lag_p99).chain(scroll_lag).max(),
         tightest_response_limit_us: response.map(|objective| micros(objective.limit)).min(),
         generator_cpu_share: Some(findings.loaded.drive.generator.cpu_share_max),
         wall_step_us: findings.watchdog.map(|seen| seen.wall_step_us),
@@ -234,7 +251,8 @@ fn facts(open: &OpenRun, findings: &Findings, measured: &SamplerSummary) -> Resu
         stall_max_us: findings.watchdog.map(|seen| seen.stall_max_us),
         warm_up: warm_up(findings, &windows, Kind::Response, |row| row.acked_ns),
         warm_up_visible: warm_up(findings, &windows, Kind::Visible, |row| row.visible_ns),
-        lag_end_records: findings.sampled.lag_end,
+        // Channels that ask core read no records, and commit none.
+        lag_end_records: if polls { Some(0) } else { findings.sampled.lag_end },
         logs_scanned: std::fs::read_dir(open.folder.logs()).map_or(0, |logs| logs.count() as u64),
         log_hits: logs
             .into_iter()
@@ -256,11 +274,6 @@ fn facts(open: &OpenRun, findings: &Findings, measured: &SamplerSummary) -> Resu
         connections: Some(open.scenario.load.iter().map(|load| u64::from(load.connections)).sum()),
         fault_problems: plan::problems(open, findings.interrupted),
     })
-}
-
-/// Whether it only looks: nothing of it becomes visible.
-fn is_read(row: &OperationRow) -> bool {
-    Op::ALL.into_iter().any(|op| op.is_read() && op.as_str() == row.kind)
 }
 
 fn is_steady(windows: &Windows, row: &OperationRow, kind: Kind) -> bool {

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bankstorm_evidence::sampler::Targets;
-use bankstorm_evidence::{write_operations, write_pages, write_transfer_reads};
+use bankstorm_evidence::{write_operations, write_pages, write_syncs, write_transfer_reads};
 use bankstorm_faults::conductor::Conductor;
 use bankstorm_load::run::Tuning;
 use bankstorm_load::tally::Counts;
@@ -59,6 +59,7 @@ pub(crate) async fn drive_and_resolve(
 fn keep_load(open: &OpenRun, drive: &mut DriveResult) -> Result<(), Box<dyn std::error::Error>> {
     write_operations(&mut drive.operations, &open.folder)?;
     write_pages(&mut drive.pages, &open.folder)?;
+    write_syncs(&mut drive.syncs, &open.folder)?;
     write_transfer_reads(&mut drive.transfer_reads, &open.folder)?;
     write_run_json(&open.folder, &open.json)?;
     Ok(())
@@ -70,7 +71,7 @@ pub(crate) fn targets(bank: &Bank) -> Targets {
         pids: bank.pids(),
         metrics: bank.addresses.services(),
         kafka: bank.addresses.kafka.clone(),
-        group: "channel".to_owned(),
+        group: super::collect::GROUP.to_owned(),
     }
 }
 
