@@ -131,119 +131,58 @@ const PAGE: &str = page!("AND entry.seq < $2 ORDER BY entry.seq DESC LIMIT $3");
 /// P28: rows are counted, so the database reads all those that it skips.
 const PAGE_AT: &str = page!("ORDER BY entry.seq DESC OFFSET $2 LIMIT $3");
 
-/// The statements of a connection.
-pub(super) struct Statements {
-    pub(super) begin: Statement,
-    pub(super) commit: Statement,
-    pub(super) set_wait: Statement,
-    pub(super) fence_lock: Statement,
-    pub(super) fence: Statement,
-    pub(super) own: Statement,
-    pub(super) lock_wait: Statement,
-    pub(super) lock_skip: Statement,
-    pub(super) make_wait: Statement,
-    pub(super) make_skip: Statement,
-    pub(super) open: Statement,
-    pub(super) transfer: Statement,
-    pub(super) guarding: Statement,
-    pub(super) lock_transfers: Statement,
-    pub(super) entries: Statement,
-    pub(super) heads: Statement,
-    pub(super) journal: Statement,
-    pub(super) marks: Statement,
-    pub(super) mark_dirty: Statement,
-    pub(super) dirty: Statement,
-    pub(super) heads_between: Statement,
-    pub(super) letters: Statement,
-    pub(super) closes: Statement,
-    pub(super) take_letters: Statement,
-    pub(super) close_overtaken: Statement,
-    pub(super) close_letter: Statement,
-    pub(super) open_letters: Statement,
-    pub(super) moves: Statement,
-    pub(super) take_due: Statement,
-    pub(super) postpone: Statement,
-    pub(super) relaxed_commit: Statement,
-    pub(super) page: Statement,
-    pub(super) page_at: Statement,
+macro_rules! statements {
+    ($($name:ident = $text:expr),* $(,)?) => {
+        /// The statements of a connection.
+        pub(super) struct Statements {
+            $(pub(super) $name: Statement,)*
+        }
+
+        impl Prepared for Statements {
+            async fn prepare(client: &Client) -> Result<Self, Error> {
+                // D36: below the group's session timeout, since a stopped process keeps its locks.
+                client.batch_execute("SET idle_in_transaction_session_timeout = 2000").await?;
+                // Pipelined: connecting costs one round trip for all of them.
+                let mut prepared = try_join_all([$($text),*].map(|text| client.prepare(text))).await?.into_iter();
+                let mut next = || prepared.next().expect("one statement per text");
+                Ok(Self { $($name: next(),)* })
+            }
+        }
+    };
 }
 
-impl Prepared for Statements {
-    async fn prepare(client: &Client) -> Result<Self, Error> {
-        // D36: below the group's session timeout, since a stopped process keeps its row locks.
-        client.batch_execute("SET idle_in_transaction_session_timeout = 2000").await?;
-        let texts = [
-            "BEGIN",
-            "COMMIT",
-            SET_WAIT,
-            FENCE_LOCK,
-            FENCE,
-            OWN,
-            LOCK_WAIT,
-            LOCK_SKIP,
-            MAKE_WAIT,
-            MAKE_SKIP,
-            OPEN,
-            TRANSFER,
-            GUARDING,
-            LOCK_TRANSFERS,
-            ENTRIES,
-            HEADS,
-            JOURNAL,
-            MARKS,
-            MARK_DIRTY,
-            DIRTY,
-            HEADS_BETWEEN,
-            LETTERS,
-            CLOSES,
-            TAKE_LETTERS,
-            CLOSE_OVERTAKEN,
-            CLOSE_LETTER,
-            OPEN_LETTERS,
-            MOVES,
-            TAKE_DUE,
-            POSTPONE,
-            RELAXED_COMMIT,
-            PAGE,
-            PAGE_AT,
-        ];
-        // Pipelined: connecting costs one round trip for all of them.
-        let mut prepared = try_join_all(texts.map(|text| client.prepare(text))).await?.into_iter();
-        let mut next = || prepared.next().expect("one statement per text");
-        Ok(Self {
-            begin: next(),
-            commit: next(),
-            set_wait: next(),
-            fence_lock: next(),
-            fence: next(),
-            own: next(),
-            lock_wait: next(),
-            lock_skip: next(),
-            make_wait: next(),
-            make_skip: next(),
-            open: next(),
-            transfer: next(),
-            guarding: next(),
-            lock_transfers: next(),
-            entries: next(),
-            heads: next(),
-            journal: next(),
-            marks: next(),
-            mark_dirty: next(),
-            dirty: next(),
-            heads_between: next(),
-            letters: next(),
-            closes: next(),
-            take_letters: next(),
-            close_overtaken: next(),
-            close_letter: next(),
-            open_letters: next(),
-            moves: next(),
-            take_due: next(),
-            postpone: next(),
-            relaxed_commit: next(),
-            page: next(),
-            page_at: next(),
-        })
-    }
+statements! {
+    begin = "BEGIN",
+    commit = "COMMIT",
+    set_wait = SET_WAIT,
+    fence_lock = FENCE_LOCK,
+    fence = FENCE,
+    own = OWN,
+    lock_wait = LOCK_WAIT,
+    lock_skip = LOCK_SKIP,
+    make_wait = MAKE_WAIT,
+    make_skip = MAKE_SKIP,
+    open = OPEN,
+    transfer = TRANSFER,
+    guarding = GUARDING,
+    lock_transfers = LOCK_TRANSFERS,
+    entries = ENTRIES,
+    heads = HEADS,
+    journal = JOURNAL,
+    marks = MARKS,
+    mark_dirty = MARK_DIRTY,
+    dirty = DIRTY,
+    heads_between = HEADS_BETWEEN,
+    letters = LETTERS,
+    closes = CLOSES,
+    take_letters = TAKE_LETTERS,
+    close_overtaken = CLOSE_OVERTAKEN,
+    close_letter = CLOSE_LETTER,
+    open_letters = OPEN_LETTERS,
+    moves = MOVES,
+    take_due = TAKE_DUE,
+    postpone = POSTPONE,
+    relaxed_commit = RELAXED_COMMIT,
+    page = PAGE,
+    page_at = PAGE_AT,
 }
