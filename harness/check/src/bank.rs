@@ -4,7 +4,9 @@
 //! some deposits posted in the run; two more accounts have transfers (`bank/transfers.rs`); the copy is complete; pages were read while it
 //! moved.
 
+mod assertions;
 mod changes;
+mod following;
 mod transfers;
 
 use std::collections::BTreeMap;
@@ -13,12 +15,14 @@ use bankstorm_record::rows::{
     ApplyJournalRow, ChannelAccountRow, ChannelEntryRow, CoreAccountRow, CoreEntryRow, CoreTransferRow, DatabaseRow,
     OperationRow, PageRow, TopicRow, entry_hash,
 };
-use bankstorm_record::run_json::{CheckResult, GuaranteeVerdict};
 use bankstorm_record::source::MemorySource;
 
 use crate::check::{Context, Subject};
-use crate::guarantees::run_all;
+use crate::following::{Cursor, Following, History, ReadSync};
 
+pub(crate) use assertions::assert_only;
+use following::partition_of;
+pub(crate) use following::{FOLLOWED, FRESH_AT};
 pub(crate) use transfers::{FIRST_OWN, LOST, PAYEE, PAYER, POSTED, REFUSED, VALIDITY_MS, VOIDED};
 
 /// What the load of the good history has.
@@ -29,8 +33,23 @@ pub(crate) const DECLARED: Context = Context {
     outbound: true,
     guard: Some(Subject::User),
     validity_ms: Some(VALIDITY_MS),
+    following: Some(Following {
+        read_sync: ReadSync::Pending,
+        history: History::Copy,
+        cursor: Cursor::Keyset,
+        read_budget_ms: 300,
+        core_pulls: 8,
+        attempts: 3,
+        button: true,
+        calm: true,
+        origin_wall_us: Some(ORIGIN_US),
+        commits_are_moments: false,
+    }),
     leaps: Vec::new(),
 };
+
+/// The wall clock at the origin.
+const ORIGIN_US: i64 = 1_700_000_000_000_000;
 
 const FIRST: i64 = 1_000_000;
 const SETTLEMENT: i64 = 1;
@@ -58,7 +77,9 @@ impl Bank {
 
     pub(crate) fn of(accounts: i64, loaded: i64, posted: i64) -> Self {
         let mut bank = Self::with_deposits(accounts, loaded, posted);
+        bank.add_followed();
         bank.add_transfers();
+        bank.add_following();
         bank.publish();
         bank.ask_databases();
         bank
@@ -189,7 +210,7 @@ impl Bank {
             to_seq,
             source: "event".to_owned(),
             topic: Some("core.entries".to_owned()),
-            partition: Some((account % 2) as i32),
+            partition: Some(partition_of(account)),
             record_offset: Some(journal_id),
             generation: Some(1),
             instance: format!("channel-{}", account % 2),
@@ -203,11 +224,12 @@ impl Bank {
     fn publish(&mut self) {
         let of_deposits = self.source.operations.iter().filter(|op| op.kind == "deposit");
         let of_deposits = of_deposits.map(|op| (op.account, op.seq)).collect::<Vec<_>>();
-        let of_transfers = self.source.core_entries.iter().filter(|row| row.account >= PAYER && row.seq > Some(3));
+        let is_posted = |row: &&CoreEntryRow| matches!(row.account, PAYER | PAYEE) && row.seq > Some(3);
+        let of_transfers = self.source.core_entries.iter().filter(is_posted);
         let of_transfers = of_transfers.map(|row| (row.account, row.seq)).collect::<Vec<_>>();
         let mut next: BTreeMap<i32, i64> = BTreeMap::new();
         for (account, seq) in of_deposits.into_iter().chain(of_transfers) {
-            let partition = (account % 2) as i32;
+            let partition = partition_of(account);
             let offset = next.entry(partition).or_default();
             let row = self.core_entry(account, seq.expect("posted")).clone();
             self.source.topic.push(TopicRow {
@@ -227,6 +249,8 @@ impl Bank {
     }
 
     fn sort(&mut self) {
+        self.source.core_accounts.sort_by_key(|row| row.account);
+        self.source.channel_accounts.sort_by_key(|row| row.account);
         self.source.core_entries.sort_by_key(|row| (row.account, row.seq, row.transfer, row.amount));
         self.source.core_transfers.sort_by_key(|row| row.transfer);
         self.source.channel_entries.sort_by_key(|row| (row.account, row.seq));
@@ -335,48 +359,5 @@ impl Bank {
 
     pub(crate) fn record_at(&self, account: i64, seq: i64) -> usize {
         self.source.topic.iter().position(|row| (row.account, row.seq) == (account, seq)).expect("a record")
-    }
-}
-
-/// Assertions.
-impl Bank {
-    pub(crate) fn results(&self) -> Vec<CheckResult> {
-        run_all(&self.source, &DECLARED).checks
-    }
-
-    pub(crate) fn result(&self, id: &str) -> CheckResult {
-        self.results().into_iter().find(|check| check.id == id).expect("a check of that id")
-    }
-
-    #[track_caller]
-    pub(crate) fn assert_fires(&self, id: &str, witness: &str) {
-        let found = self.result(id);
-        assert_eq!(found.verdict, GuaranteeVerdict::Violated, "{found:?}");
-        let first = found.first.expect("a violated check has a witness");
-        assert!(first.contains(witness), "{id} says: {first}");
-    }
-
-    #[track_caller]
-    pub(crate) fn assert_holds(&self, ids: &[&str]) {
-        for id in ids {
-            let found = self.result(id);
-            assert_eq!(found.verdict, GuaranteeVerdict::Holds, "{found:?}");
-        }
-    }
-
-    #[track_caller]
-    pub(crate) fn assert_all_hold(&self) {
-        assert_only(self, &[]);
-    }
-}
-
-/// Exactly these checks fire, each with a witness that contains the text; all others hold.
-#[track_caller]
-pub(crate) fn assert_only(bank: &Bank, fire: &[(&str, &str)]) {
-    for found in bank.results() {
-        match fire.iter().find(|(id, _)| *id == found.id) {
-            Some((id, witness)) => bank.assert_fires(id, witness),
-            None => assert_eq!(found.verdict, GuaranteeVerdict::Holds, "{found:?}"),
-        }
     }
 }

@@ -8,6 +8,8 @@ use bankstorm_record::run_json::{CheckResult, GuaranteeVerdict};
 use bankstorm_record::source::{ReadError, Source};
 use serde::{Deserialize, Serialize};
 
+use crate::following::Following;
+
 /// What checks need besides the rows.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Context {
@@ -24,6 +26,8 @@ pub struct Context {
     pub guard: Option<Subject>,
     /// How long the channel says that core may post a transfer, in milliseconds; absent where nobody knows.
     pub validity_ms: Option<i64>,
+    /// How the channel follows core; absent where nobody said: S6, S8, T3, T4, T5 and G1 are then not judged.
+    pub following: Option<Following>,
     /// How often the clock by which pollers ask, that of the channel's database, was set forward, in any order. Whoever knows of none says none.
     pub leaps: Vec<Leap>,
 }

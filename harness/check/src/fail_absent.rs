@@ -10,7 +10,7 @@ use bankstorm_record::rows::{ChannelTransferRow, CoreEntryRow, CoreTransferRow, 
 use bankstorm_record::source::{ReadError, Source};
 
 use crate::check::{Check, Context, Tally, shown, uuid};
-use crate::ordered::{channel_transfers, core_entries, core_transfers, is_customer};
+use crate::ordered::{channel_transfers, core_entries, core_transfers, is_customer, money_operations};
 
 /// O3.
 pub struct FailAbsent;
@@ -56,7 +56,7 @@ impl Check for FailAbsent {
 fn refused(source: &dyn Source, context: &Context, tally: &mut Tally) -> Result<Vec<Refused>, ReadError> {
     let mut refused = Vec::new();
     let mut transfers = 0;
-    for row in source.operations() {
+    for row in money_operations(source) {
         let row: OperationRow = row?;
         let Some(resolved) = row.resolved.as_deref() else { continue };
         tally.look();
@@ -183,10 +183,9 @@ mod tests {
         // Nothing at all in core is the other way to have no effect.
         bank.source.core_transfers.retain(|row| row.params_hash != TOMBSTONE || row.transfer == LOST);
         bank.assert_all_hold();
-        assert_eq!(
-            bank.result("O3").examined,
-            bank.source.operations.len() as u64 + bank.source.channel_transfers.len() as u64
-        );
+        let money = crate::ordered::money_operations(&bank.source).count();
+        assert!(money < bank.source.operations.len(), "reads are no operations of this check");
+        assert_eq!(bank.result("O3").examined, (money + bank.source.channel_transfers.len()) as u64);
     }
 
     #[test]

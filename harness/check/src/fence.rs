@@ -15,7 +15,9 @@
 use bankstorm_record::source::{ReadError, Source};
 
 use crate::check::{Check, Context, Leap, Tally, shown, uuid};
-use crate::ordered::{Ordered, channel_transfers, core_entries, core_transfers, is_customer, transfer_reads};
+use crate::ordered::{
+    Ordered, channel_transfers, core_entries, core_transfers, is_customer, money_operations, transfer_reads,
+};
 
 /// O6.
 pub struct Fence;
@@ -94,7 +96,7 @@ fn is_given_up(reason: Option<&str>) -> bool {
 /// Transfers that were sent, by id, each at its first attempt.
 fn sent(source: &dyn Source, given_up: &mut Vec<u128>, tally: &mut Tally) -> Result<Vec<Sent>, ReadError> {
     let mut sent: Vec<Sent> = Vec::new();
-    for row in source.operations() {
+    for row in money_operations(source) {
         let row = row?;
         tally.look();
         let is_refused = [&row.outcome, &row.resolved].into_iter().any(|word| word.as_deref() == Some("rejected"));

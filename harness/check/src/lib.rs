@@ -9,6 +9,7 @@
 //! | to read first | what it is |
 //! |---|---|
 //! | [`check`] | the trait, and how findings are counted |
+//! | [`following`] | what a run says of how its channel follows core |
 //! | [`guarantees`] | runs all of them; the worst verdict wins |
 //! | [`recover`] | what faults did: recovery times, and which part of the run an operation belongs to |
 //! | [`validity`] | the figures that make a run believable, and their limits |
@@ -18,26 +19,31 @@ pub mod check;
 pub mod conserve;
 pub mod converge;
 pub mod core_cost;
+pub mod dead_letters;
 pub mod deadlock;
 pub mod dense;
 pub mod depth;
-pub mod double_shown;
 pub mod drain;
 pub mod exit;
 pub mod fail_absent;
 pub mod fence;
 pub mod floor;
+pub mod following;
+pub mod fresh;
 pub mod guarantees;
+pub mod manual_sync;
 pub mod monotone;
 pub mod no_dup;
 pub mod no_garbage;
 pub mod no_visible_hole;
 pub mod nostro;
 pub mod objectives;
+pub mod offset_safe;
 pub mod ok_booked;
 pub mod once;
 pub mod order;
 pub mod overload;
+pub mod ownership;
 pub mod param_drift;
 pub mod publish;
 pub mod realtime;
@@ -45,12 +51,15 @@ pub mod recover;
 pub mod released;
 pub mod resolved;
 pub mod sane_harness;
+pub mod scroll;
 pub mod spared;
 pub mod validity;
 pub mod verdict;
 pub mod witnessed;
 
+mod applied;
 mod ordered;
+mod told;
 
 #[cfg(test)]
 mod bank;
@@ -60,6 +69,7 @@ mod mutations;
 mod tampering;
 
 pub use check::{Check, Context, Leap, Subject};
+pub use following::{Cursor, Following, History, ReadSync};
 
 /// Every guarantee, in the order of reports.
 fn registered() -> Vec<Box<dyn Check>> {
@@ -83,9 +93,15 @@ fn registered() -> Vec<Box<dyn Check>> {
         Box::new(no_visible_hole::NoVisibleHole),
         Box::new(monotone::Monotone),
         Box::new(converge::Converge),
-        Box::new(double_shown::DoubleShown),
+        Box::new(fresh::Fresh),
+        Box::new(scroll::Scroll),
+        Box::new(manual_sync::ManualSync),
         Box::new(publish::Publish),
         Box::new(order::Order),
+        Box::new(offset_safe::OffsetSafe),
+        Box::new(dead_letters::DeadLetters),
+        Box::new(ownership::Ownership),
+        Box::new(spared::Spared),
         Box::new(deadlock::Deadlock),
     ]
 }

@@ -9,7 +9,7 @@ use bankstorm_record::rows::{ChannelTransferRow, CoreEntryRow, CoreTransferRow, 
 use bankstorm_record::source::{ReadError, Source};
 
 use crate::check::{Check, Context, Tally, shown, uuid};
-use crate::ordered::{CoreAt, channel_transfers, core_transfers};
+use crate::ordered::{CoreAt, channel_transfers, core_transfers, money_operations};
 
 /// O2.
 pub struct OkBooked;
@@ -66,7 +66,7 @@ impl Check for OkBooked {
 fn acked(source: &dyn Source, tally: &mut Tally) -> Result<Vec<Acked>, ReadError> {
     let mut acked = Vec::new();
     let mut last = None;
-    for row in source.operations() {
+    for row in money_operations(source) {
         let row: OperationRow = row?;
         if last >= Some(row.op) {
             let problem = format!("op {} (transfer {}) is there twice, or out of order", row.op, uuid(row.transfer));

@@ -11,7 +11,7 @@
 use bankstorm_record::source::{ReadError, Source};
 
 use crate::check::{Check, Context, Tally, shown, uuid};
-use crate::ordered::{channel_transfers, core_entries, core_transfers, is_customer};
+use crate::ordered::{channel_transfers, core_entries, core_transfers, is_customer, money_operations};
 
 mod open;
 
@@ -101,7 +101,7 @@ struct Key {
 
 fn intents(source: &dyn Source, keys: &[Key], tally: &mut Tally) -> Result<(), ReadError> {
     let mut uses: Vec<(u64, u128)> = Vec::new();
-    for row in source.operations() {
+    for row in money_operations(source) {
         let row = row?;
         if let Some(intent) = row.intent {
             tally.look();

@@ -163,6 +163,7 @@ mod tests {
             row.record_offset += offset;
             bank.source.topic.push(row);
         }
+        bank.source.topic.sort_by_key(|row| (row.partition, row.record_offset));
         bank.assert_all_hold();
     }
 }

@@ -8,8 +8,9 @@ use std::fmt::Debug;
 
 use bankstorm_contracts::AccountNo;
 use bankstorm_record::rows::{
-    ApplyJournalRow, BankNetworkRow, ChannelAccountRow, ChannelEntryRow, ChannelTransferRow, CoreAccountRow,
-    CoreEntryRow, CoreHoldRow, CoreTransferRow, PageRow, TransferReadRow,
+    ApplyJournalRow, BankNetworkRow, ChannelAccountRow, ChannelEntryRow, ChannelTransferRow, CoreAccessRow,
+    CoreAccountRow, CoreEntryRow, CoreHoldRow, CoreTransferRow, DeadLetterRow, DltRow, GroupCommitRow, OperationRow,
+    PageRow, SyncRow, TransferReadRow, VisibleRow,
 };
 use bankstorm_record::source::{ReadError, Rows, Source};
 
@@ -167,6 +168,36 @@ pub(crate) fn apply_journal(source: &dyn Source) -> Ordered<'_, ApplyJournalRow,
 
 pub(crate) fn pages(source: &dyn Source) -> Ordered<'_, PageRow, AccountKey> {
     Ordered::new("page", source.pages(), |row| (row.account, row.invoked_ns))
+}
+
+pub(crate) fn visible(source: &dyn Source) -> Ordered<'_, VisibleRow, AccountKey> {
+    Ordered::new("visible", source.visible(), |row| (row.account, row.to_seq))
+}
+
+pub(crate) fn core_access(source: &dyn Source) -> Ordered<'_, CoreAccessRow, (Option<i64>, i64)> {
+    Ordered::new("core_access", source.core_access(), |row| (row.account, row.begun_ns))
+}
+
+pub(crate) fn syncs(source: &dyn Source) -> Ordered<'_, SyncRow, AccountKey> {
+    Ordered::new("sync", source.syncs(), |row| (row.account, row.invoked_ns))
+}
+
+pub(crate) fn dead_letters(source: &dyn Source) -> Ordered<'_, DeadLetterRow, (i32, i64)> {
+    Ordered::new("dead_letter", source.dead_letters(), |row| (row.partition, row.record_offset))
+}
+
+pub(crate) fn dead_letter_topic(source: &dyn Source) -> Ordered<'_, DltRow, (i32, i64)> {
+    Ordered::new("dlt", source.dead_letter_topic(), |row| (row.partition, row.record_offset))
+}
+
+pub(crate) fn group_commits(source: &dyn Source) -> Ordered<'_, GroupCommitRow, (i32, i64)> {
+    Ordered::new("group_commit", source.group_commits(), |row| (row.partition, row.at_us))
+}
+
+/// The operations that move money, or were to: what only reads promises nothing about ids.
+pub(crate) fn money_operations(source: &dyn Source) -> Rows<'_, OperationRow> {
+    let reads = |row: &OperationRow| matches!(row.kind.as_str(), "scroll" | "sync");
+    Box::new(source.operations().filter(move |row| !row.as_ref().is_ok_and(reads)))
 }
 
 /// Core's rows at (account, serial), asked for in rising order.

@@ -9,7 +9,7 @@
 use bankstorm_record::source::{ReadError, Source};
 
 use crate::check::{Check, Context, Tally, uuid};
-use crate::ordered::{Ordered, channel_transfers, core_transfers, transfer_reads};
+use crate::ordered::{Ordered, channel_transfers, core_transfers, money_operations, transfer_reads};
 
 /// O7.
 pub struct ParamDrift;
@@ -76,7 +76,7 @@ impl Check for ParamDrift {
 /// Operations that ended ok; all of them are examined.
 fn operations(source: &dyn Source, asked: &mut Vec<Asked>, tally: &mut Tally) -> Result<Vec<Use>, ReadError> {
     let mut uses = Vec::new();
-    for row in source.operations() {
+    for row in money_operations(source) {
         let row = row?;
         tally.look();
         if row.sent_ns.is_some() {

@@ -9,7 +9,7 @@
 use bankstorm_record::source::{ReadError, Source};
 
 use crate::check::{Check, Context, Tally, uuid};
-use crate::ordered::{AccountKey, Ordered, core_entries, is_customer};
+use crate::ordered::{AccountKey, Ordered, core_entries, is_customer, money_operations};
 use bankstorm_record::rows::CoreEntryRow;
 
 /// L5.
@@ -53,7 +53,7 @@ impl Check for Realtime {
 /// Every id that was sent, by id.
 fn times(source: &dyn Source) -> Result<Vec<Times>, ReadError> {
     let mut times: Vec<Times> = Vec::new();
-    for row in source.operations() {
+    for row in money_operations(source) {
         let row = row?;
         let Some(sent_ns) = row.sent_ns else { continue };
         let acked_ns = row.acked_ns.filter(|_| row.outcome.as_deref() == Some("ok"));

@@ -1,7 +1,7 @@
 //! O8 released: a transfer is told as completed only with its row (A6).
 //!
 //! In: the channel's transfers, its entries, the apply journal. Out: `released-early`. Elsewhere: whether the row is right (`no_garbage`),
-//! transfers that are never settled (`resolved`), rows that are there before their transfer is settled (`double_shown`).
+//! transfers that are never settled (`resolved`), rows that are there before their transfer is settled (`scroll`).
 //!
 //! Settling and storing in one transaction is one id. Of two transactions the commits are compared, since ids only tell who wrote first: the
 //! settling one must not be the earlier. Memory: 72 bytes a completed transfer, 40 bytes a journal line of one account.

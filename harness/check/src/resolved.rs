@@ -9,7 +9,7 @@
 use bankstorm_record::source::{ReadError, Source};
 
 use crate::check::{Check, Context, Tally, uuid};
-use crate::ordered::{Ordered, channel_transfers, core_holds, core_transfers};
+use crate::ordered::{Ordered, channel_transfers, core_holds, core_transfers, money_operations};
 
 /// O5.
 pub struct Resolved;
@@ -71,7 +71,7 @@ impl Check for Resolved {
 /// (transfer, operation) of what was sent, with an unknown outcome, and never resolved.
 fn unresolved(source: &dyn Source, tally: &mut Tally) -> Result<Vec<(u128, u64)>, ReadError> {
     let mut unresolved = Vec::new();
-    for row in source.operations() {
+    for row in money_operations(source) {
         let row = row?;
         tally.look();
         if row.outcome.as_deref() == Some("unknown") && row.resolved.is_none() {

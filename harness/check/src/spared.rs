@@ -1,177 +1,251 @@
-//! Spared (A19): how much of core's work is for readers?
+//! G1 spared: reads cost core nothing while nothing is in progress, and no more than one look each while something is.
 //!
-//! In: core's access log, pages, operations, samples, core's posting spans. Out: [`SparedRecord`]. Elsewhere: that a copy's readers reach core
-//! for nothing but what the talk allows (G1), how the spans come about (`cli::run::posting`).
+//! In: core's access log, the pages read, operations, what was told of transfers. Out: `core-bothered`. Elsewhere: whether the reads were fresh
+//! (`fresh`), how much load core took (`objectives`).
 //!
-//! Processor time a posting is core's time between the first and the last sample of a part, a second, to what was answered ok in it, a
-//! second. The share of readers is of all processors: what channels, their database and the load's own process took.
+//! A call for a read needs a read at that instance, and a transfer of that account that had been sent and was not known to be settled when the read
+//! began. When exactly it came and how many there were is judged in calm runs only: a network may hold a call back until its read is long over,
+//! and repeat it. Memory: 40 bytes a call for a read or the button, 24 bytes a read of the accounts called for, 56 bytes a transfer of those.
 
-use std::collections::BTreeMap;
+use std::cmp::Reverse;
+use std::collections::{BTreeSet, BinaryHeap};
 
-use bankstorm_record::marks::SampleRow;
-use bankstorm_record::run_json::{PhaseSpan, PostingSpan, SparedPart, SparedRecord};
 use bankstorm_record::source::{ReadError, Source};
 
-const MS: i64 = 1_000_000;
-/// Where the caller said nothing.
-const NO_PURPOSE: &str = "none";
+use crate::check::{Check, Context, Tally};
+use crate::following::{Following, History, ReadSync};
+use crate::ordered::{core_access, money_operations, pages, transfer_reads};
 
-/// Whether a call with this purpose is made for a reader: a page, the button, a history that core itself serves.
-pub fn is_for_readers(purpose: Option<&str>) -> bool {
-    matches!(purpose, Some("read" | "manual" | "history"))
+/// G1.
+pub struct Spared;
+
+const VIOLATION: &str = "core-bothered";
+/// Calls that core had for reads.
+const CALLS: &str = "core_calls_for_reads";
+/// Those that name no single account, so that nobody can tell whose read they were for.
+const UNNAMED: &str = "core_calls_without_account";
+/// A sync may outlive its read by the budget and so much more, since somebody else's read may wait for it.
+const GRACE_NS: i64 = 1_000_000_000;
+
+/// A call for a read or for the button; `caller` is an index into the names.
+#[derive(Clone, Copy)]
+struct Call {
+    account: i64,
+    begun_ns: i64,
+    ended_ns: i64,
+    caller: usize,
+    is_heads: bool,
+    is_read: bool,
 }
 
-/// What core was spared; `None` where nothing was measured.
-///
-/// # Errors
-/// When evidence cannot be read.
-pub fn spared(
-    source: &dyn Source,
-    samples: &[SampleRow],
-    phases: &[PhaseSpan],
-    posting: &[PostingSpan],
-    cores: u32,
-) -> Result<Option<SparedRecord>, ReadError> {
-    let Some(measure) = phases.iter().find(|phase| phase.name == "measure") else { return Ok(None) };
-    let mut parts: Vec<SparedPart> = posting.iter().map(part).collect();
-    if parts.is_empty() {
-        parts.push(SparedPart { from_ms: measure.start_ms, to_ms: measure.end_ms, ..SparedPart::default() });
+/// A transfer of an account that was called for.
+#[derive(Clone, Copy)]
+struct Transfer {
+    id: u128,
+    account: i64,
+    sent_ns: i64,
+    /// When the channel first told that it was settled; the end of time where it never did.
+    settled_ns: i64,
+}
+
+impl Check for Spared {
+    fn id(&self) -> &'static str {
+        "G1"
     }
-    let is_measured = |at_ns: i64| (measure.start_ms * MS..measure.end_ms * MS).contains(&at_ns);
-    let mut record = SparedRecord::default();
-    for row in source.core_access() {
-        let row = row?;
-        if !is_measured(row.begun_ns) {
+
+    fn name(&self) -> &'static str {
+        "spared"
+    }
+
+    fn explains(&self) -> &'static str {
+        "Core is called for a read only by the instance that has one of that account, and only while a transfer of the account is in progress; in a \
+         run without faults also only while the read runs, at most once for each, and never more at a time than the cap (core-bothered). \
+         How many calls reads made is counted (core_calls_for_reads)."
+    }
+
+    fn applies(&self, context: &Context) -> bool {
+        context.following.is_some_and(|following| following.history == History::Copy)
+    }
+
+    fn fold(&self, source: &dyn Source, context: &Context, tally: &mut Tally) -> Result<(), ReadError> {
+        let following = context.following.unwrap_or_default();
+        let (mut calls, names) = calls(source, tally)?;
+        if following.calm {
+            in_flight(&mut calls, &names, &following, tally);
+        }
+        calls.retain(|call| call.is_read);
+        calls.sort_unstable_by_key(|call| (call.account, call.caller, call.begun_ns));
+        let transfers = transfers(source, context, &calls)?;
+        judge(source, &following, &calls, &names, &transfers, tally)
+    }
+}
+
+/// Calls for reads and the button, and the callers' names.
+fn calls(source: &dyn Source, tally: &mut Tally) -> Result<(Vec<Call>, Vec<String>), ReadError> {
+    let (mut calls, mut names): (Vec<Call>, Vec<String>) = (Vec::new(), Vec::new());
+    let mut log = core_access(source);
+    tally.count(CALLS, 0);
+    while let Some(row) = log.take()? {
+        tally.look();
+        let is_read = row.purpose.as_deref() == Some("read");
+        if !is_read && row.purpose.as_deref() != Some("manual") {
             continue;
         }
-        let purpose = row.purpose.as_deref();
-        *record.calls.entry(purpose.unwrap_or(NO_PURPOSE).to_owned()).or_default() += 1;
-        if is_for_readers(purpose) {
-            record.calls_by_reads += 1;
-            count(&mut parts, row.begun_ns, |part| part.calls_by_reads += 1);
+        tally.count(CALLS, u64::from(is_read));
+        tally.count(UNNAMED, u64::from(is_read && row.account.is_none()));
+        let caller = names.iter().position(|name| *name == row.caller).unwrap_or_else(|| {
+            names.push(row.caller.clone());
+            names.len() - 1
+        });
+        calls.push(Call {
+            account: row.account.unwrap_or(0),
+            begun_ns: row.begun_ns,
+            ended_ns: row.ended_ns,
+            caller,
+            is_heads: row.call == "heads",
+            is_read: is_read && row.account.is_some(),
+        });
+    }
+    Ok((calls, names))
+}
+
+/// How many calls one instance has under way. It waits for none longer than the budget, however long core works on it.
+fn in_flight(calls: &mut [Call], names: &[String], following: &Following, tally: &mut Tally) {
+    calls.sort_unstable_by_key(|call| (call.caller, call.begun_ns));
+    for of_caller in calls.chunk_by(|a, b| a.caller == b.caller) {
+        let mut running: BinaryHeap<Reverse<i64>> = BinaryHeap::new();
+        for call in of_caller {
+            while running.peek().is_some_and(|Reverse(end)| *end <= call.begun_ns) {
+                running.pop();
+            }
+            let given_up_ns = call.begun_ns.saturating_add(following.read_budget_ns());
+            running.push(Reverse(call.ended_ns.min(given_up_ns)));
+            if running.len() as u64 > following.core_pulls {
+                tally.violated(VIOLATION, || {
+                    let (many, cap) = (running.len(), following.core_pulls);
+                    let (name, at_ns) = (&names[call.caller], call.begun_ns);
+                    format!(
+                        "{name} has {many} calls for reads and the button under way at {at_ns} ns, and may have {cap}"
+                    )
+                });
+            }
         }
     }
-    for row in source.pages() {
+}
+
+/// Transfers of the accounts that were called for, by account and the moment at which they were first sent.
+fn transfers(source: &dyn Source, context: &Context, calls: &[Call]) -> Result<Vec<Transfer>, ReadError> {
+    let mut transfers: Vec<Transfer> = Vec::new();
+    for row in money_operations(source) {
         let row = row?;
-        if is_measured(row.completed_ns) && row.outcome == "ok" {
-            record.pages += 1;
-            count(&mut parts, row.completed_ns, |part| part.pages += 1);
+        let is_called_for = calls.binary_search_by_key(&row.account, |call| call.account).is_ok();
+        let Some(sent_ns) = row.sent_ns.filter(|_| row.kind != "deposit" && is_called_for) else { continue };
+        // A refusal alone settles nothing: another attempt of the same request may still be on its way.
+        transfers.push(Transfer { id: row.transfer, account: row.account, sent_ns, settled_ns: i64::MAX });
+    }
+    transfers.sort_unstable_by_key(|transfer| transfer.id);
+    if context.transfers && !transfers.is_empty() {
+        let mut reads = transfer_reads(source);
+        while let Some(read) = reads.take()? {
+            let is_told = matches!(read.stage.as_deref(), Some("completed" | "rejected" | "failed"));
+            if read.store != "channel" || !is_told {
+                continue;
+            }
+            let from = transfers.partition_point(|transfer| transfer.id < read.transfer);
+            for transfer in transfers[from..].iter_mut().take_while(|transfer| transfer.id == read.transfer) {
+                transfer.settled_ns = transfer.settled_ns.min(read.completed_ns);
+            }
         }
     }
-    for row in source.operations() {
-        let row = row?;
-        let is_posting = matches!(row.kind.as_str(), "deposit" | "transfer" | "outbound");
-        if is_posting && row.outcome.as_deref() == Some("ok") {
-            count(&mut parts, row.acked_ns.unwrap_or(i64::MIN), |part| part.posted += 1);
+    transfers.sort_unstable_by_key(|transfer| (transfer.account, transfer.sent_ns));
+    Ok(transfers)
+}
+
+fn judge(
+    source: &dyn Source,
+    following: &Following,
+    calls: &[Call],
+    names: &[String],
+    transfers: &[Transfer],
+    tally: &mut Tally,
+) -> Result<(), ReadError> {
+    let mut served = pages(source);
+    for of_account in calls.chunk_by(|a, b| a.account == b.account) {
+        let account = of_account[0].account;
+        while served.take_if(|key| key.0 < account)?.is_some() {
+            tally.look();
+        }
+        // Begun, over; by the instance asked.
+        let mut reads: Vec<Vec<(i64, i64)>> = vec![Vec::new(); names.len()];
+        while let Some(page) = served.take_of(account)? {
+            tally.look();
+            if let Some(caller) = names.iter().position(|name| *name == page.instance) {
+                reads[caller].push((page.invoked_ns, page.completed_ns));
+            }
+        }
+        let from = transfers.partition_point(|transfer| transfer.account < account);
+        let to = transfers.partition_point(|transfer| transfer.account <= account);
+        for of_caller in of_account.chunk_by(|a, b| a.caller == b.caller) {
+            let name = &names[of_caller[0].caller];
+            let reads = &reads[of_caller[0].caller];
+            for call in unasked(of_caller, reads, &transfers[from..to], following) {
+                tally.violated(VIOLATION, || {
+                    let at_ns = call.begun_ns;
+                    format!("account {account}: {name} called core for a read at {at_ns} ns, and no read of it had a transfer in progress then")
+                });
+            }
+            let heads = of_caller.iter().filter(|call| call.is_heads).count();
+            if following.calm && heads > reads.len() {
+                tally.violated(VIOLATION, || {
+                    let many = reads.len();
+                    format!("account {account}: {name} asked core for its head {heads} times for {many} reads")
+                });
+            }
         }
     }
-    for part in &mut parts {
-        reckon(part, samples, cores);
+    while served.take()?.is_some() {
+        tally.look();
     }
-    record.parts = parts;
-    Ok(Some(record))
+    Ok(())
 }
 
-fn part(span: &PostingSpan) -> SparedPart {
-    SparedPart { from_ms: span.from_ms, to_ms: span.to_ms, posting_p99_us: span.p99_us, ..SparedPart::default() }
-}
-
-fn count(parts: &mut [SparedPart], at_ns: i64, more: impl FnOnce(&mut SparedPart)) {
-    if let Some(part) = parts.iter_mut().find(|part| (part.from_ms * MS..part.to_ms * MS).contains(&at_ns)) {
-        more(part);
+/// Calls of one instance for one account that no read of it explains. All are in the order in which they began.
+fn unasked<'a>(
+    calls: &'a [Call],
+    reads: &[(i64, i64)],
+    transfers: &[Transfer],
+    following: &Following,
+) -> Vec<&'a Call> {
+    let outlives_ns = if following.calm { following.read_budget_ns().saturating_add(GRACE_NS) } else { i64::MAX };
+    let (mut next_read, mut next_transfer) = (0, 0);
+    // Reads that may still want something: by when they began, and by when they are over.
+    let mut running: BTreeSet<(i64, usize)> = BTreeSet::new();
+    let mut ends: BinaryHeap<Reverse<(i64, usize)>> = BinaryHeap::new();
+    let mut settled_last = i64::MIN;
+    let mut unasked = Vec::new();
+    for call in calls {
+        while let Some((invoked_ns, completed_ns)) = reads.get(next_read).filter(|read| read.0 <= call.begun_ns) {
+            running.insert((*invoked_ns, next_read));
+            ends.push(Reverse((completed_ns.saturating_add(outlives_ns), next_read)));
+            next_read += 1;
+        }
+        while let Some(Reverse((_, read))) = ends.peek().filter(|Reverse((end, _))| *end < call.begun_ns) {
+            running.remove(&(reads[*read].0, *read));
+            ends.pop();
+        }
+        while let Some(transfer) = transfers.get(next_transfer).filter(|transfer| transfer.sent_ns <= call.begun_ns) {
+            settled_last = settled_last.max(transfer.settled_ns);
+            next_transfer += 1;
+        }
+        let is_explained = running
+            .first()
+            .is_some_and(|(invoked_ns, _)| following.read_sync == ReadSync::Suspect || settled_last >= *invoked_ns);
+        if !is_explained {
+            unasked.push(call);
+        }
     }
-}
-
-/// Processor seconds a second of every process in a part.
-fn cpu_per_s(part: &SparedPart, samples: &[SampleRow]) -> BTreeMap<String, f64> {
-    let mut within = samples.iter().filter(|row| (part.from_ms..=part.to_ms).contains(&row.at_ms));
-    let (Some(first), Some(last)) = (within.next(), within.next_back()) else { return BTreeMap::new() };
-    let seconds = (last.at_ms - first.at_ms) as f64 / 1_000.0;
-    let used = last.process_cpu_seconds.iter().filter_map(|(process, cpu_s)| {
-        let before = first.process_cpu_seconds.get(process)?;
-        Some((process.clone(), (cpu_s - before).max(0.0) / seconds))
-    });
-    used.collect()
-}
-
-fn reckon(part: &mut SparedPart, samples: &[SampleRow], cores: u32) {
-    let cpu = cpu_per_s(part, samples);
-    let posted_per_s = part.posted as f64 / ((part.to_ms - part.from_ms).max(1) as f64 / 1_000.0);
-    let a_posting = |process: &str| {
-        let cpu_s = cpu.get(process).filter(|_| part.posted > 0)?;
-        Some((cpu_s / posted_per_s * 1e6) as u64)
-    };
-    let (core, database) = (a_posting("core"), a_posting("postgres-core"));
-    let reads = |process: &str| process.starts_with("channel-") || ["postgres-channel", "harness"].contains(&process);
-    let readers: f64 = cpu.iter().filter(|(process, _)| reads(process)).map(|(_, cpu_s)| cpu_s).sum();
-    part.core_cpu_us = core;
-    part.core_database_cpu_us = database;
-    part.readers_cpu_share = (!cpu.is_empty() && cores > 0).then(|| readers / f64::from(cores));
+    unasked
 }
 
 #[cfg(test)]
-mod tests {
-    use bankstorm_record::marks::SampleRow;
-    use bankstorm_record::rows::{CoreAccessRow, OperationRow, PageRow};
-    use bankstorm_record::run_json::{PhaseSpan, PostingSpan};
-    use bankstorm_record::source::MemorySource;
-
-    use super::{MS, spared};
-
-    fn access(at_ms: i64, purpose: Option<&str>) -> CoreAccessRow {
-        CoreAccessRow { begun_ns: at_ms * MS, purpose: purpose.map(str::to_owned), ..CoreAccessRow::default() }
-    }
-
-    fn sample(at_ms: i64, core_s: f64, channel_s: f64) -> SampleRow {
-        let used = [("core", core_s), ("channel-0", channel_s), ("kafka-1", 9.0)];
-        SampleRow {
-            at_ms,
-            process_cpu_seconds: used.map(|(name, cpu_s)| (name.to_owned(), cpu_s)).into(),
-            ..SampleRow::default()
-        }
-    }
-
-    #[test]
-    fn a19_calls_and_time_of_core_are_told_by_part() {
-        let phases = [PhaseSpan { name: "measure".to_owned(), start_ms: 1_000, end_ms: 21_000 }];
-        let span = |from_ms, to_ms| PostingSpan { from_ms, to_ms, p99_us: Some(7), ..PostingSpan::default() };
-        let posted = |at_ms: i64| OperationRow {
-            kind: "deposit".to_owned(),
-            outcome: Some("ok".to_owned()),
-            acked_ns: Some(at_ms * MS),
-            ..OperationRow::default()
-        };
-        let page = |at_ms: i64| PageRow { completed_ns: at_ms * MS, outcome: "ok".to_owned(), ..PageRow::default() };
-        let source = MemorySource {
-            core_access: vec![
-                access(500, Some("history")),
-                access(2_000, Some("gap_fill")),
-                access(12_000, Some("history")),
-                access(12_001, Some("read")),
-                access(12_002, None),
-            ],
-            pages: vec![page(500), page(12_000), page(13_000)],
-            operations: (0..1_000).map(|n| posted(1_000 + n * 20)).collect(),
-            ..MemorySource::default()
-        };
-        let samples =
-            [sample(1_500, 1.0, 0.0), sample(10_500, 2.8, 0.9), sample(11_500, 3.0, 1.0), sample(20_500, 6.6, 10.0)];
-        let spans = [span(1_000, 11_000), span(11_000, 21_000)];
-        let found = spared(&source, &samples, &phases, &spans, 2).expect("readable").expect("measured");
-        assert_eq!((found.calls_by_reads, found.pages), (2, 2));
-        let calls: Vec<(&str, u64)> = found.calls.iter().map(|(purpose, calls)| (&**purpose, *calls)).collect();
-        assert_eq!(calls, [("gap_fill", 1), ("history", 1), ("none", 1), ("read", 1)]);
-        let [quiet, read] = &found.parts[..] else { panic!("two parts: {:?}", found.parts) };
-        assert_eq!((quiet.calls_by_reads, quiet.posted, quiet.pages), (0, 500, 0));
-        assert_eq!((read.calls_by_reads, read.posted, read.pages), (2, 500, 2));
-        // 0.2 s a second for 50 postings a second, then 0.4 s.
-        assert_eq!(
-            (quiet.core_cpu_us.map(|us| us.div_ceil(10)), read.core_cpu_us.map(|us| us.div_ceil(10))),
-            (Some(400), Some(800))
-        );
-        assert_eq!(
-            (quiet.readers_cpu_share.map(|share| (share * 100.0) as u32), read.posting_p99_us),
-            (Some(5), Some(7))
-        );
-    }
-}
+mod tests;

@@ -14,7 +14,7 @@ use bankstorm_record::rows::{ChannelTransferRow, CoreTransferRow, TransferReadRo
 use bankstorm_record::source::{ReadError, Source};
 
 use crate::check::{Check, Context, Tally, shown, uuid};
-use crate::ordered::{channel_transfers, core_transfers, transfer_reads};
+use crate::ordered::{channel_transfers, core_transfers, money_operations, transfer_reads};
 
 /// O4.
 pub struct VerdictLattice;
@@ -84,7 +84,7 @@ impl Check for VerdictLattice {
 
 /// The first answer and the last one to an operation.
 fn operations(source: &dyn Source, tally: &mut Tally) -> Result<(), ReadError> {
-    for row in source.operations() {
+    for row in money_operations(source) {
         let row = row?;
         tally.look();
         let (Some(first), Some(last)) = (&row.outcome, &row.resolved) else { continue };

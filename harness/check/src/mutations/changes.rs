@@ -156,6 +156,7 @@ pub(super) const JOURNAL: &[Change<ApplyJournalRow>] = &[
     ("from_seq", |row, by| row.from_seq += by),
     ("to_seq", |row, by| row.to_seq += by),
     ("transaction", |row, by| row.txid += by),
+    ("generation", |row, by| row.generation = row.generation.map(|generation| generation + by.abs() as i32)),
     ("transaction", |row, by| row.commit = row.commit.map(|at| at + by)),
     ("cause", |row, by| row.record_offset = row.record_offset.map(|offset| offset + by)),
     ("cause", |row, _| (row.topic, row.partition, row.record_offset) = (None, None, None)),
@@ -174,6 +175,10 @@ pub(super) const PAGE: &[Change<PageRow>] = &[
     ("rows_hash", |row, by| row.rows_hash = row.rows_hash.wrapping_add_signed(by)),
     ("as_of_seq", |row, by| row.as_of_seq += by),
     ("pending", |row, _| row.pending = pending_bytes([FIRST_OWN])),
+    ("stale", |row, _| row.stale = true),
+    ("scroll", |row, by| row.page_no = row.page_no.map(|page_no| page_no.wrapping_add_signed(by as i32))),
+    ("scroll", |row, _| row.page_no = row.page_no.map_or(Some(1), |_| None)),
+    ("scroll", |row, by| row.next_cursor = Some(row.next_cursor.unwrap_or(row.bottom_seq) + by)),
 ];
 
 pub(super) const TOPIC: &[Change<TopicRow>] = &[
