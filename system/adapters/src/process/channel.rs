@@ -134,7 +134,8 @@ pub async fn serve_channel(options: ChannelServe) -> Result<(), ServeError> {
     let address = options.listen;
     let listener = TcpListener::bind(address).await.map_err(|cause| ServeError::Listen { address, cause })?;
     tracing::info!(%address, instance = options.instance, config = ?options.config, "a channel listens");
-    let channel = Channel::start(process.clone(), options.config);
+    let config = options.config.of_instance(&options.instance);
+    let channel = Channel::start(process.clone(), config);
     let router =
         crate::http::channel::router(channel).merge(operations(process.registry.clone(), ready(process.store.clone())));
     let stop = stopping(&scope);
