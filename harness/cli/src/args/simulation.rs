@@ -7,7 +7,7 @@ use std::ops::Range;
 use std::path::PathBuf;
 use std::str::FromStr;
 
-use bankstorm_simulator::ablate::ROWS;
+use bankstorm_simulator::ablate::rows;
 use bankstorm_simulator::planted::Planted;
 use clap::Args;
 
@@ -144,7 +144,7 @@ fn jobs(text: &str) -> Result<usize, String> {
 }
 
 fn protection(text: &str) -> Result<String, String> {
-    let mut known: Vec<_> = ROWS.iter().map(|row| row.protection).collect();
+    let mut known: Vec<_> = rows().map(|row| row.protection).collect();
     known.dedup();
     if known.contains(&text) { Ok(text.to_owned()) } else { Err(format!("accepted are {}", known.join(", "))) }
 }

@@ -10,7 +10,7 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use bankstorm_record::clock::monotonic_ns;
-use bankstorm_simulator::ablate::{ROWS, Row, Tried, ablate};
+use bankstorm_simulator::ablate::{Row, Setting, Tried, ablate, rows};
 
 use super::worlds::{STACK, THREADS, grouped, on_a_thread, span, told, write_plan};
 use crate::args::AblateArgs;
@@ -19,9 +19,13 @@ use crate::output::say;
 use crate::progress::{Display, Phase};
 use crate::stop::Interrupt;
 
+/// A row at one setting.
+type Case = (&'static Row, Setting);
+
 /// A row with what came of it.
 struct Done {
     row: &'static Row,
+    setting: Setting,
     tried: Tried,
     seconds: f64,
 }
@@ -32,11 +36,11 @@ pub(crate) async fn run(args: AblateArgs) -> Result<u8, CliError> {
     let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
     let (jobs, seeds, hits) = (args.jobs.unwrap_or(cores), args.seeds.clone(), args.hits);
     let is_asked = |row: &&Row| args.only.is_empty() || args.only.iter().any(|asked| asked == row.protection);
-    let rows: Vec<&'static Row> = ROWS.iter().filter(is_asked).collect();
+    let cases: Vec<Case> = rows().filter(is_asked).flat_map(|row| Setting::ALL.map(|setting| (row, setting))).collect();
     let interrupt = Interrupt::listen()?;
     let phase = Display::new(args.live).phase("taking protections off, one at a time");
     let started_ns = monotonic_ns();
-    let done = on_a_thread(Some(&interrupt), move |stop| try_all(&rows, &seeds, (hits, jobs), &phase, stop)).await?;
+    let done = on_a_thread(Some(&interrupt), move |stop| try_all(&cases, &seeds, (hits, jobs), &phase, stop)).await?;
     let seconds = (monotonic_ns() - started_ns) as f64 / 1e9;
     tell(&done);
     store(&args.out, &done)?;
@@ -52,7 +56,7 @@ pub(crate) async fn run(args: AblateArgs) -> Result<u8, CliError> {
 
 /// The rows in their order, on several threads.
 fn try_all(
-    rows: &[&'static Row],
+    cases: &[Case],
     seeds: &Range<u64>,
     (hits, jobs): (u64, usize),
     phase: &Phase,
@@ -60,19 +64,19 @@ fn try_all(
 ) -> Vec<Done> {
     let (next, done) = (AtomicUsize::new(0), Mutex::new(BTreeMap::new()));
     let work = || {
-        while let Some((index, row)) =
-            Some(next.fetch_add(1, Ordering::Relaxed)).and_then(|at| Some((at, *rows.get(at)?)))
+        while let Some((index, (row, setting))) =
+            Some(next.fetch_add(1, Ordering::Relaxed)).and_then(|at| Some((at, *cases.get(at)?)))
         {
             let started_ns = monotonic_ns();
-            let tried = ablate(row, seeds.clone(), hits, stop);
-            let done_now = Done { row, tried, seconds: (monotonic_ns() - started_ns) as f64 / 1e9 };
+            let tried = ablate(row, setting, seeds.clone(), hits, stop);
+            let done_now = Done { row, setting, tried, seconds: (monotonic_ns() - started_ns) as f64 / 1e9 };
             let mut done = done.lock().expect("no panic while a row is handed in");
             done.insert(index, done_now);
-            phase.update(&format!("{} of {} done", done.len(), rows_of(rows.len())));
+            phase.update(&format!("{} of {} done", done.len(), rows_of(cases.len())));
         }
     };
     std::thread::scope(|scope| {
-        for job in 0..jobs.min(rows.len()) {
+        for job in 0..jobs.min(cases.len()) {
             let thread = std::thread::Builder::new().name(format!("{THREADS}{job}")).stack_size(STACK);
             thread.spawn_scoped(scope, work).expect("a thread can be made");
         }
@@ -85,11 +89,14 @@ fn rows_of(count: usize) -> String {
 }
 
 fn name(done: &Done) -> String {
-    format!("{} {}", done.row.protection, done.row.arm)
+    format!("{} {} {}", done.row.protection, done.row.arm, done.setting.as_str())
 }
 
 fn tell(done: &[Done]) {
-    say(&format!("{:<22} {:<22} {:>7} {:>7} {:>6}  also found", "protection, arm", "seen by", "seed", "tried", "hits"));
+    say(&format!(
+        "{:<34} {:<22} {:>7} {:>7} {:>6}  also found",
+        "protection, arm, copies", "seen by", "seed", "tried", "hits"
+    ));
     for done in done {
         let (first, tried) = (done.tried.first.as_ref(), &done.tried);
         let seen = first.map_or("nothing".to_owned(), |hit| format!("{} {}", hit.violation.check, hit.violation.name));
@@ -97,7 +104,7 @@ fn tell(done: &[Done]) {
         let also: Vec<_> =
             first.iter().flat_map(|hit| &hit.also).map(|(check, name)| format!("{check} {name}")).collect();
         let (tries, hits) = (grouped(tried.seeds), grouped(tried.hits));
-        let line = format!("{:<22} {seen:<22} {seed:>7} {tries:>7} {hits:>6}  {}", name(done), also.join(", "));
+        let line = format!("{:<34} {seen:<22} {seed:>7} {tries:>7} {hits:>6}  {}", name(done), also.join(", "));
         say(&format!("{}  ({})", line.trim_end(), span(done.seconds)));
     }
     for done in done {
@@ -124,14 +131,14 @@ fn tell_what_is_wrong(done: &Done) {
 /// The plan of each row's first seed that counts, and of what was found with every protection on.
 fn store(folder: &Path, done: &[Done]) -> Result<(), CliError> {
     let mut plans = 0;
-    for Done { row, tried, .. } in done {
-        let of = format!("{}-{}", row.protection.to_lowercase(), row.arm);
+    for Done { row, setting, tried, .. } in done {
+        let of = format!("{}-{}-{}", row.protection.to_lowercase(), row.arm, setting.as_str());
         if let Some(hit) = &tried.first {
-            write_plan(&folder.join(format!("{of}.json")), &row.without(hit.seed))?;
+            write_plan(&folder.join(format!("{of}.json")), &row.without(hit.seed, *setting))?;
             plans += 1;
         }
         if let Some((seed, _)) = tried.false_alarms.first() {
-            write_plan(&folder.join(format!("{of}.with-it.json")), &row.with(*seed))?;
+            write_plan(&folder.join(format!("{of}.with-it.json")), &row.with(*seed, *setting))?;
             plans += 1;
         }
     }

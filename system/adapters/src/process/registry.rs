@@ -116,6 +116,9 @@ impl Points for Registry {
 }
 
 #[cfg(test)]
+mod documented;
+
+#[cfg(test)]
 mod tests {
     use std::time::Duration;
 
