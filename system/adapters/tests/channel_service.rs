@@ -12,16 +12,17 @@ use axum::extract::{Path, Query, State};
 use axum::routing::{get, post};
 use axum::{Json, Router};
 use bankstorm_adapters::http::core_client::{CoreCalls, CoreClient};
-use bankstorm_adapters::postgres::channel::{PgChannelStore, apply_schema};
+use bankstorm_adapters::postgres::channel::PgChannelStore;
 use bankstorm_adapters::process::channel::ChannelProcess;
 use bankstorm_adapters::process::registry::Registry;
 use bankstorm_adapters::process::scope::ProcessScope;
 use bankstorm_adapters::process::wall::MachineWall;
 use bankstorm_adapters::visible::VisibleFile;
-use bankstorm_channel::{Channel, ChannelConfig, WorkerMode};
-use bankstorm_contracts::channel_api::{ChannelRequest, ChannelResponse, HistoryPage};
+use bankstorm_channel::{Channel, ChannelConfig, Redriving, Sweeping, WorkerMode};
+use bankstorm_contracts::channel_api::{ChannelRequest, ChannelResponse, HistoryPage, RedriveAnswer, RedriveRequest};
 use bankstorm_contracts::core_api::{Entries, Heads, HeadsRequest};
-use bankstorm_contracts::event::{self, ENTRIES_TOPIC};
+use bankstorm_contracts::dead_letter::{self, DeadLetter};
+use bankstorm_contracts::event::{self, DEAD_LETTERS_TOPIC, ENTRIES_TOPIC};
 use bankstorm_contracts::{AccountNo, Seq};
 use bankstorm_outside::log::{
     Assignment, ConsumerEvent, Delivered, EventConsumer, EventLog, EventProducer, LogError, Outgoing, Record,
@@ -35,13 +36,14 @@ use tokio::sync::{Notify, oneshot};
 use tokio::time::timeout;
 
 use crate::channel_store::entry;
+use crate::database::{channel_database, client};
 
 /// How long a trial waits for one event.
 const LIMIT: Duration = Duration::from_secs(30);
 
-/// The trials, on the database at `url`; each has accounts of its own.
+/// The trials, each in a database of its own in the cluster at `url`.
 pub(crate) fn trials(runtime: &Arc<Runtime>, url: &str) -> Vec<Trial> {
-    let modes = [WorkerMode::Serial, WorkerMode::Keyed, WorkerMode::KeyedBatched];
+    let modes = [WorkerMode::Serial, WorkerMode::Slots, WorkerMode::Keyed, WorkerMode::KeyedBatched];
     let mut trials: Vec<Trial> = (1..)
         .zip(modes)
         .map(|(number, mode)| {
@@ -55,18 +57,26 @@ pub(crate) fn trials(runtime: &Arc<Runtime>, url: &str) -> Vec<Trial> {
             )
         })
         .collect();
+    let (shared, cluster) = (Arc::clone(runtime), url.to_owned());
     let (runtime, url) = (Arc::clone(runtime), url.to_owned());
     trials.push(Trial::test("channel_service::two_instances_with_the_same_records_apply_each_once", move || {
         runtime.block_on(two_instances(url));
         Ok(())
     }));
+    trials.push(Trial::test("channel_service::r15_an_instance_that_was_replaced_applies_nothing_more", move || {
+        shared.block_on(replaced(cluster));
+        Ok(())
+    }));
     trials
 }
 
-async fn duplicates_gaps_and_garbage(url: String, mode: WorkerMode, base: i64) {
+async fn duplicates_gaps_and_garbage(cluster: String, mode: WorkerMode, base: i64) {
+    let url = channel_database(&cluster).await;
     let [long, short] = [1, 2].map(|index| AccountNo::new(base + index));
     let core = core_with([(long, 1_200), (short, 3)]).await;
-    let running = start(&url, &core, ChannelConfig { worker_mode: mode, ..ChannelConfig::default() }).await;
+    // Nobody heals a copy unasked.
+    let config = ChannelConfig { sweeping: Sweeping::Off, redriving: Redriving::OnCommand, ..ChannelConfig::default() };
+    let running = start(&url, &core, ChannelConfig { worker_mode: mode, ..config }).await;
     running.assign(0);
     running.record(0, long, 1);
     running.record(1, short, 1);
@@ -76,6 +86,12 @@ async fn duplicates_gaps_and_garbage(url: String, mode: WorkerMode, base: i64) {
     running.until_committed(5).await;
 
     assert_eq!(running.copy_of(long).await, (1..=1_200).rev().collect::<Vec<Seq>>());
+    assert_eq!(running.copy_of(short).await, [1], "what cannot be read is a dead letter, and holds nobody else up");
+    let letters: Vec<_> = running.shared.letters().iter().map(|letter| (letter.offset, letter.account)).collect();
+    assert_eq!(letters, [(4, Some(short))]);
+    let driven = running.channel.handle(ChannelRequest::Redrive(RedriveRequest { limit: 10 })).await;
+    let healed = RedriveAnswer { taken: 1, closed: 1, ..RedriveAnswer::default() };
+    assert_eq!(driven, ChannelResponse::Redriven(healed), "the account was brought to where core is");
     assert_eq!(running.copy_of(short).await, [3, 2, 1]);
     assert_eq!(running.visible(), BTreeMap::from([(long.get(), 1_200), (short.get(), 3)]));
     let metrics = running.process.registry.render();
@@ -94,7 +110,8 @@ async fn duplicates_gaps_and_garbage(url: String, mode: WorkerMode, base: i64) {
 }
 
 /// As after a rebalance whose loser does not know yet: nothing is applied twice, whoever comes first.
-async fn two_instances(url: String) {
+async fn two_instances(cluster: String) {
+    let url = channel_database(&cluster).await;
     let accounts: Vec<AccountNo> = (1..=20).map(|index| AccountNo::new(6_100_000 + index)).collect();
     let core = core_with(accounts.iter().map(|account| (*account, 30))).await;
     let instances =
@@ -119,6 +136,35 @@ async fn two_instances(url: String) {
     }
 }
 
+/// A consumer that was stopped longer than its session goes on with what it had fetched, and has not heard yet that its partition is
+/// another's.
+async fn replaced(cluster: String) {
+    let url = channel_database(&cluster).await;
+    let account = AccountNo::new(6_200_001);
+    let core = core_with([(account, 0)]).await;
+    let quiet = || ChannelConfig { sweeping: Sweeping::Off, ..ChannelConfig::default() };
+    let [old, new] = [start(&url, &core, quiet()).await, start(&url, &core, quiet()).await];
+    old.assign(1);
+    old.record(0, account, 1);
+    old.until_committed(1).await;
+    new.assign(2);
+    new.record(1, account, 2);
+    new.until_committed(2).await;
+
+    old.record(2, account, 3);
+    old.until_counted("channel_partitions_fenced_total", 1).await;
+    assert_eq!(new.copy_of(account).await, [2, 1]);
+    assert_eq!(*old.shared.committed(), 1, "what was not applied is not committed");
+    new.record(2, account, 3);
+    new.until_committed(3).await;
+    assert_eq!(new.copy_of(account).await, [3, 2, 1]);
+    let journal = "SELECT string_agg(from_seq || ' by ' || generation, ', ' ORDER BY id) FROM apply_journal";
+    let journal: String = client(&url).await.query_one(journal, &[]).await.expect("a row").get(0);
+    assert_eq!(journal, "0 by 1, 1 by 2, 2 by 2");
+    old.stop().await;
+    new.stop().await;
+}
+
 /// A channel at work, and the ends of what it talks to.
 struct Running {
     channel: Channel<ChannelProcess<Script>>,
@@ -129,8 +175,6 @@ struct Running {
 }
 
 async fn start(url: &str, core: &str, config: ChannelConfig) -> Running {
-    static SCHEMA: tokio::sync::OnceCell<()> = tokio::sync::OnceCell::const_new();
-    SCHEMA.get_or_init(async || apply_schema(url).await.expect("the tables are made")).await;
     let (events, script) = unbounded_channel();
     let shared = Arc::new(Shared::default());
     let visible = std::env::temp_dir().join(format!("bankstorm-visible-{}", uuid::Uuid::now_v7()));
@@ -176,6 +220,17 @@ impl Running {
         };
         let reached = timeout(LIMIT, reached).await;
         assert!(reached.is_ok(), "offset {offset} not committed within {LIMIT:?}: {}", *self.shared.committed());
+    }
+
+    /// Completes once a counter has reached this.
+    async fn until_counted(&self, name: &str, at_least: u64) {
+        let of = |line: &str| line.strip_prefix(&format!("bankstorm_{name} ")).and_then(|count| count.parse().ok());
+        let counted = async {
+            while self.process.registry.render().lines().find_map(of).unwrap_or(0_u64) < at_least {
+                tokio::task::yield_now().await;
+            }
+        };
+        assert!(timeout(LIMIT, counted).await.is_ok(), "{name} is not {at_least} within {LIMIT:?}");
     }
 
     /// The serials of the whole history, page by page.
@@ -229,12 +284,17 @@ fn at() -> TopicPartition {
 #[derive(Debug, Default)]
 struct Shared {
     committed: Mutex<i64>,
+    letters: Mutex<Vec<DeadLetter>>,
     changed: Notify,
 }
 
 impl Shared {
     fn committed(&self) -> MutexGuard<'_, i64> {
         self.committed.lock().expect("nobody panicked with it")
+    }
+
+    fn letters(&self) -> MutexGuard<'_, Vec<DeadLetter>> {
+        self.letters.lock().expect("nobody panicked with it")
     }
 }
 
@@ -250,14 +310,15 @@ struct Member {
     shared: Arc<Shared>,
 }
 
-struct NoProducer;
+/// What is produced is a dead letter.
+struct Letters(Arc<Shared>);
 
 impl EventLog for Script {
-    type Producer = NoProducer;
+    type Producer = Letters;
     type Consumer = Member;
 
-    async fn producer(&self) -> Result<NoProducer, LogError> {
-        Err(LogError::Other("a channel produces nothing".to_owned()))
+    async fn producer(&self) -> Result<Letters, LogError> {
+        Ok(Letters(Arc::clone(&self.shared)))
     }
 
     async fn consumer(&self, _group: &str, _topics: &[&str]) -> Result<Member, LogError> {
@@ -267,9 +328,13 @@ impl EventLog for Script {
     }
 }
 
-impl EventProducer for NoProducer {
-    fn produce(&self, _record: Outgoing) -> impl Future<Output = Result<Delivered, LogError>> + Send + 'static {
-        std::future::ready(Err(LogError::Other("a channel produces nothing".to_owned())))
+impl EventProducer for Letters {
+    fn produce(&self, record: Outgoing) -> impl Future<Output = Result<Delivered, LogError>> + Send + 'static {
+        assert_eq!(record.topic, DEAD_LETTERS_TOPIC);
+        let mut letters = self.0.letters();
+        letters.push(dead_letter::decode(&record.value).expect("a letter"));
+        let offset = i64::try_from(letters.len() - 1).expect("few letters");
+        std::future::ready(Ok(Delivered { partition: 0, offset }))
     }
 
     async fn discard(self) {}

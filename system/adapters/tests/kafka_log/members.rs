@@ -56,6 +56,10 @@ impl Member {
         Self { consumer, owned: BTreeSet::new(), generation: None, lost: Vec::new(), seen: BTreeMap::new() }
     }
 
+    fn give_up(&mut self, partitions: &[TopicPartition]) {
+        self.owned.retain(|partition| partitions.iter().all(|at| at.partition != *partition));
+    }
+
     async fn until(&mut self, what: &str, enough: impl Fn(&Self) -> bool) {
         while !enough(self) {
             let next = timeout(LIMIT, self.consumer.next()).await;
@@ -66,12 +70,12 @@ impl Member {
                     self.owned.extend(assignment.partitions.iter().map(|at| at.partition));
                 }
                 ConsumerEvent::Revoked { partitions, done } => {
-                    partitions.iter().for_each(|at| drop(self.owned.remove(&at.partition)));
+                    self.give_up(&partitions);
                     // The acknowledgement; nobody listens once the limit was hit.
                     let _ = done.send(());
                 }
                 ConsumerEvent::Lost(partitions) => {
-                    partitions.iter().for_each(|at| drop(self.owned.remove(&at.partition)));
+                    self.give_up(&partitions);
                     self.lost.extend(partitions.iter().map(|at| at.partition));
                 }
                 ConsumerEvent::Record(record) => {

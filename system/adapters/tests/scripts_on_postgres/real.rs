@@ -79,7 +79,7 @@ impl Real for Core {
 
 impl Real for Channel {
     type Port = channel::Channel<PgChannelStore>;
-    const TABLES: &'static [&'static str] = &["account_sync", "entry", "apply_journal", "transfer"];
+    const TABLES: &'static [&'static str] = &["account_sync", "entry", "apply_journal", "transfer", "dead_letter"];
 
     async fn schema(url: &str) {
         pg_channel::apply_schema(url).await.expect("the tables are made");
