@@ -1,10 +1,10 @@
-//! The channel's database as evidence: the copy, its heads, how it moved, and the transfers that began here.
+//! The channel's database as evidence: the copy, its heads, how it moved, what it put aside, and the transfers that began here.
 //!
-//! In: its connection string. Out: `channel_entry`, `channel_account`, `apply_journal`, `channel_transfer`, of one snapshot. Elsewhere: the tables
+//! In: its connection string. Out: `channel_entry`, `channel_account`, `apply_journal`, `dead_letter`, `channel_transfer`, of one snapshot. Elsewhere: the tables
 //! (`adapters::postgres::channel`).
 
 use bankstorm_record::folder::RunFolder;
-use bankstorm_record::rows::{ApplyJournalRow, ChannelAccountRow, ChannelEntryRow, ChannelTransferRow};
+use bankstorm_record::rows::{ApplyJournalRow, ChannelAccountRow, ChannelEntryRow, ChannelTransferRow, DeadLetterRow};
 use tokio_postgres::types::Type;
 use uuid::Uuid;
 
@@ -20,6 +20,9 @@ const JOURNAL: &str = "WITH kept AS (SELECT current_setting('track_commit_timest
     SELECT id, account, from_seq, to_seq, source, topic, partition, record_offset, generation, instance, txid::text::bigint, \
     CASE WHEN kept.yes THEN (extract(epoch FROM pg_xact_commit_timestamp(txid::xid)) * 1000000)::bigint END \
     FROM apply_journal, kept ORDER BY account, id";
+/// One topic has letters about it.
+const LETTERS: &str = "SELECT partition, record_offset, account, seq, class, code, detail, attempts::bigint, redrives::bigint, parked_us, \
+    closed_us, closed_by FROM dead_letter WHERE topic = 'core.entries' ORDER BY partition, record_offset";
 /// Commit timestamps rise with commits that waited for each other, which stamps taken inside a transaction do not. A server that keeps none
 /// would refuse to be asked.
 const TRANSFERS: &str = "WITH kept AS (SELECT current_setting('track_commit_timestamp')::boolean AS yes) \
@@ -50,6 +53,7 @@ pub async fn collect_channel(database: &str, folder: &RunFolder) -> Result<Evide
         })
         .await?;
     journal(&database, folder, &mut evidence).await?;
+    letters(&database, folder, &mut evidence).await?;
     transfers(&database, folder, &mut evidence).await?;
     Ok(evidence)
 }
@@ -102,6 +106,41 @@ async fn journal(database: &Database, folder: &RunFolder, evidence: &mut Evidenc
                 txid: row.try_get(10)?,
                 commit: row.try_get(11)?,
                 ..ApplyJournalRow::default()
+            })
+        })
+        .await
+}
+
+async fn letters(database: &Database, folder: &RunFolder, evidence: &mut Evidence) -> Result<(), EvidenceError> {
+    let types = [
+        Type::INT4,
+        Type::INT8,
+        Type::INT8,
+        Type::INT8,
+        Type::TEXT,
+        Type::TEXT,
+        Type::TEXT,
+        Type::INT8,
+        Type::INT8,
+        Type::INT8,
+        Type::INT8,
+        Type::TEXT,
+    ];
+    database
+        .stream(LETTERS, &types, folder, evidence, |row| {
+            Ok(DeadLetterRow {
+                partition: row.try_get(0)?,
+                record_offset: row.try_get(1)?,
+                account: row.try_get(2)?,
+                seq: row.try_get(3)?,
+                class: row.try_get(4)?,
+                code: row.try_get(5)?,
+                detail: row.try_get(6)?,
+                attempts: row.try_get(7)?,
+                redrives: row.try_get(8)?,
+                parked_us: row.try_get(9)?,
+                closed_us: row.try_get(10)?,
+                closed_by: row.try_get(11)?,
             })
         })
         .await

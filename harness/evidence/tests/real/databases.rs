@@ -9,6 +9,7 @@ use bankstorm_evidence::{
 };
 use bankstorm_record::folder::RunFolder;
 use bankstorm_record::folder_source::FolderSource;
+use bankstorm_record::rows::DeadLetterRow;
 use bankstorm_record::save::sha256_file;
 use bankstorm_record::source::{Rows, Source};
 use tokio_postgres::{Client, NoTls};
@@ -47,6 +48,11 @@ const CHANNEL_ROWS: &str = "
         (1000002, 0, 1, 'gap_fill', 'core.entries', 3, 7, NULL, 'channel-1'),
         (1000001, 0, 1, 'event', 'core.entries', 1, 9, 4, 'channel-0'),
         (1000002, 1, 2, 'answer', NULL, NULL, NULL, NULL, 'channel-0');
+    INSERT INTO dead_letter (topic, partition, record_offset, account, seq, class, code, detail, attempts, redrives, parked_us, closed_us,
+        closed_by) VALUES
+        ('core.entries', 3, 8, NULL, NULL, 'permanent', 'unreadable', 'no entry', 1, 0, 900, NULL, NULL),
+        ('core.entries', 1, 10, 1000001, 2, 'transient', '55P03', 'locked', 3, 2, 800, 950, 'redrive'),
+        ('other', 1, 10, 1000001, 2, 'transient', '55P03', 'locked', 3, 2, 800, NULL, NULL);
 ";
 /// Two transfers of one customer, the second stored after the first was settled, each by a transaction of its own.
 const CHANNEL_TRANSFERS: [&str; 3] = [
@@ -105,10 +111,11 @@ pub(crate) async fn evidence() {
     let rows = |name: &str| evidence[name].rows;
     assert_eq!([rows("core_account"), rows("core_entry"), rows("core_transfer"), rows("core_outbox")], [4, 6, 3, 1]);
     assert_eq!([rows("channel_account"), rows("channel_entry"), rows("apply_journal")], [2, 2, 3]);
-    assert_eq!([rows("core_hold"), rows("channel_transfer")], [1, 2]);
+    assert_eq!([rows("core_hold"), rows("channel_transfer"), rows("dead_letter")], [1, 2, 2]);
     let source = FolderSource::new(folder);
     core_is_as_stored(&source);
     channel_is_as_stored(&source);
+    letters_are_as_stored(&source);
     transfers_are_as_stored(&source);
     bank.environment.stop().await.expect("stopped");
 }
@@ -141,6 +148,28 @@ fn core_is_as_stored(source: &FolderSource) {
 
     let outbox = all(source.core_outbox());
     assert_eq!((outbox[0].account, outbox[0].seq, outbox[0].transfer), (1_000_001, 2, 12));
+}
+
+fn letters_are_as_stored(source: &FolderSource) {
+    let letters = all(source.dead_letters());
+    let closed = DeadLetterRow {
+        partition: 1,
+        record_offset: 10,
+        account: Some(1_000_001),
+        seq: Some(2),
+        class: "transient".to_owned(),
+        code: Some("55P03".to_owned()),
+        detail: Some("locked".to_owned()),
+        attempts: 3,
+        redrives: 2,
+        parked_us: 800,
+        closed_us: Some(950),
+        closed_by: Some("redrive".to_owned()),
+    };
+    assert_eq!(letters[0], closed);
+    let open = &letters[1];
+    assert_eq!((open.partition, open.record_offset, open.account, open.seq), (3, 8, None, None));
+    assert_eq!((open.code.as_deref(), open.closed_us, open.closed_by.as_deref()), (Some("unreadable"), None, None));
 }
 
 fn channel_is_as_stored(source: &FolderSource) {

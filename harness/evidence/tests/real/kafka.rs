@@ -3,16 +3,19 @@
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use bankstorm_contracts::event::{ENTRIES_TOPIC, encode, key};
+use bankstorm_contracts::dead_letter::{self, Class, DeadLetter};
+use bankstorm_contracts::event::{DEAD_LETTERS_TOPIC, ENTRIES_TOPIC, encode, key};
 use bankstorm_contracts::{AccountNo, Entry, EntryKind, TransferId, WallMicros, Won};
 use bankstorm_environment::{EnvironmentKind, HARNESS, Needs, Quiet, Topic, start};
-use bankstorm_evidence::collect_topic;
 use bankstorm_evidence::sampler::{Sampler, Targets};
+use bankstorm_evidence::{collect_dead_letters, collect_group_commits, collect_topic};
 use bankstorm_record::clock::Origin;
 use bankstorm_record::folder::RunFolder;
+use bankstorm_record::folder_source::FolderSource;
 use bankstorm_record::marks::read_samples;
 use bankstorm_record::parquet::read_rows;
-use bankstorm_record::rows::TopicRow;
+use bankstorm_record::rows::{GroupCommitRow, TopicRow};
+use bankstorm_record::source::Source;
 use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer};
 use rdkafka::producer::{FutureProducer, FutureRecord};
 use rdkafka::{ClientConfig, Offset, TopicPartitionList};
@@ -56,11 +59,66 @@ fn commit(bootstrap: &str, offset: i64) {
     consumer.commit(&offsets, CommitMode::Sync).expect("committed");
 }
 
+/// Both commits, in their order, and nothing of other groups or topics.
+async fn what_the_group_said(bootstrap: &str, folder: &RunFolder) {
+    let collected =
+        collect_group_commits(bootstrap, "channel", ENTRIES_TOPIC, folder).await.expect("the offsets topic");
+    assert_eq!((collected.malformed, collected.removed), (0, 0));
+    let source = FolderSource::new(folder.clone());
+    let rows: Vec<GroupCommitRow> = source.group_commits().collect::<Result<_, _>>().expect("read");
+    let offsets: Vec<_> = rows.iter().map(|row| (row.partition, row.committed_offset)).collect();
+    assert_eq!(offsets, [(1, 50), (1, 100)]);
+    let now = bankstorm_record::clock::wall_us();
+    assert!(rows.iter().all(|row| (now - 60_000_000..=now).contains(&row.at_us)), "{rows:?}");
+    let others = collect_group_commits(bootstrap, "chan", ENTRIES_TOPIC, folder).await.expect("the offsets topic");
+    assert_eq!((others.evidence["group_commit"].rows, others.malformed), (0, 0));
+}
+
+/// Letters about records of the entries topic, by the place of the record.
+async fn letters(bootstrap: &str, folder: &RunFolder) {
+    let producer: FutureProducer =
+        ClientConfig::new().set("bootstrap.servers", bootstrap).create().expect("a producer");
+    for (topic, offset) in [(ENTRIES_TOPIC, 9), (ENTRIES_TOPIC, 4), ("other", 1)] {
+        let letter = DeadLetter {
+            topic: topic.to_owned(),
+            partition: 1,
+            offset,
+            account: Some(AccountNo::new(1_000_001)),
+            seq: Some(offset + 1),
+            class: Class::Transient,
+            code: "55P03".to_owned(),
+            detail: "locked".to_owned(),
+            attempts: 3,
+            key: String::new(),
+            value: String::new(),
+        };
+        let value = dead_letter::encode(&letter);
+        let record = FutureRecord::to(DEAD_LETTERS_TOPIC).key("1000001").payload(&value);
+        producer.send(record, Duration::from_secs(30)).await.expect("delivered");
+    }
+    let strange = FutureRecord::to(DEAD_LETTERS_TOPIC).key("who").payload("what");
+    producer.send(strange, Duration::from_secs(30)).await.expect("delivered");
+    let collected =
+        collect_dead_letters(bootstrap, DEAD_LETTERS_TOPIC, ENTRIES_TOPIC, folder).await.expect("the letters");
+    assert_eq!((collected.malformed, collected.removed), (1, 0));
+    let source = FolderSource::new(folder.clone());
+    let rows: Vec<_> = source.dead_letter_topic().collect::<Result<_, _>>().expect("read");
+    let places: Vec<_> = rows.iter().map(|row| (row.partition, row.record_offset, row.dlt_offset)).collect();
+    assert_eq!(places, [(1, 4, 1), (1, 9, 0)]);
+    assert_eq!((rows[0].account, rows[0].seq, rows[0].attempts), (Some(1_000_001), Some(5), 3));
+    assert_eq!((rows[0].class.as_str(), rows[0].code.as_deref()), ("transient", Some("55P03")));
+    let none = collect_dead_letters(bootstrap, "no.such.topic", ENTRIES_TOPIC, folder).await.expect("no topic");
+    assert_eq!(none.evidence["dlt"].rows, 0);
+}
+
 pub(crate) async fn topic_and_lag() {
     let needs = Needs {
         brokers: 1,
         kafka_clients: vec![HARNESS.to_owned()],
-        topics: vec![Topic { name: ENTRIES_TOPIC.to_owned(), partitions: PARTITIONS as u32 }],
+        topics: vec![
+            Topic { name: ENTRIES_TOPIC.to_owned(), partitions: PARTITIONS as u32 },
+            Topic { name: DEAD_LETTERS_TOPIC.to_owned(), partitions: 1 },
+        ],
         ..Needs::for_test("evidence-topic")
     };
     let environment = start(EnvironmentKind::Local, needs, Arc::new(Quiet)).await.expect("a broker came up");
@@ -86,7 +144,10 @@ pub(crate) async fn topic_and_lag() {
         assert!(row.timestamp_us > 0);
     }
 
+    commit(&bootstrap, 50);
     commit(&bootstrap, 100);
+    what_the_group_said(&bootstrap, &folder).await;
+    letters(&bootstrap, &folder).await;
     let pids = Arc::new(Mutex::new(environment.pids()));
     let targets = Targets { pids, kafka: bootstrap, group: "channel".to_owned(), ..Targets::default() };
     let sampler = Sampler::start(targets, Origin::now(), &folder).expect("a sampler");
