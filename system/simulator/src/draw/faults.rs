@@ -23,7 +23,11 @@ pub(super) fn draw(dice: &mut Dice, topology: &Topology) -> Vec<Fault> {
     let is_certain = |kind: &&Kind| kind.needs().at && **kind != Kind::ClockStep;
     let certain = |kinds: &BTreeSet<Kind>| kinds.iter().filter(is_certain).count();
     while kinds.len() < wanted || certain(&kinds) < CERTAIN {
-        kinds.insert(dice.one_of(Kind::ALL));
+        let kind = dice.one_of(Kind::ALL);
+        // Comes seldom, below: keys that are spread anew leave nothing to say of an account's partition.
+        if kind != Kind::PartitionsAdded {
+            kinds.insert(kind);
+        }
     }
     let mut faults = Vec::new();
     for kind in kinds {
@@ -42,6 +46,9 @@ pub(super) fn draw(dice: &mut Dice, topology: &Topology) -> Vec<Fault> {
     if dice.percent(ABROAD_PERCENT) {
         abroad(dice, &mut faults);
     }
+    if dice.percent(SPREAD_ANEW_PERCENT) {
+        faults.push(fault(dice, topology, Kind::PartitionsAdded, "kafka".to_owned()));
+    }
     if dice.percent(POISON_PERCENT) {
         poison(dice, topology, &mut faults);
     }
@@ -51,6 +58,8 @@ pub(super) fn draw(dice: &mut Dice, topology: &Topology) -> Vec<Fault> {
     faults
 }
 
+/// In so many plans of a hundred, the topic gets more partitions (A17).
+const SPREAD_ANEW_PERCENT: u64 = 4;
 /// In so many plans of a hundred, accounts cannot be written to for a while, and channels are killed meanwhile (R16, R17).
 const POISON_PERCENT: u64 = 8;
 /// In so many, core's entries come late to channels, past what events brought meanwhile (R12, R13).

@@ -31,7 +31,7 @@ pub(crate) fn collect(bank: &Bank, ledger: &Ledger, born: Instant, deadlocks: [u
     source.bank_network = transfers::abroad(bank);
     source.core_access = following::core_access(bank, born);
     source.syncs = ledger.syncs();
-    source.dead_letters = following::dead_letters(bank);
+    source.dead_letters = following::dead_letters(bank, born);
     source.dead_letter_topic = following::dead_letter_topic(bank, born);
     source.group_commits = following::group_commits(bank, born);
     source.topic = topic(bank, born);

@@ -41,13 +41,15 @@ const KEEP_VARIABLE: &str = "BANKSTORM_KEEP";
 
 /// A bug, and the checks of which any may name it first.
 const TABLE: &[(Planted, &[&str])] = &[
-    (Planted::AcksEarly, &["S5", "T1"]),
+    (Planted::AcksEarly, &["T1"]),
     // L5: what is posted a second time has a serial behind those of later requests.
     (Planted::ClaimsAnew, &["L4", "L5", "O1", "O2"]),
-    (Planted::CoreAnswersShort, &["S5"]),
-    (Planted::HighestOffset, &["S5"]),
+    // S6, S8: what core left out of its answer is told to be all there is.
+    (Planted::CoreAnswersShort, &["S5", "S6", "S8"]),
+    // The copy itself is mended: the sweep finds what was skipped.
+    (Planted::HighestOffset, &["T3", "T4"]),
     (Planted::KeepsFailedProducer, &["T2"]),
-    (Planted::OffsetBeforeApply, &["S5"]),
+    (Planted::OffsetBeforeApply, &["T3", "T4"]),
     (Planted::OutboxAside, &["S5", "T1", "T2"]),
     (Planted::ResolveReads, &["O3", "O4", "O6"]),
     // V1: a row whose mark a killed server forgot stands below the mark of the relay, and is never looked at again.
@@ -56,7 +58,8 @@ const TABLE: &[(Planted, &[&str])] = &[
     // O4: the channel holds a transfer to have failed, or to be refused, that core has posted.
     (Planted::UnknownAsFailed, &["O3", "O4"]),
     // O8: a transfer is completed by one move, and its row is lost under another.
-    (Planted::UnlockedAdvance, &["O8", "S3", "S4", "S5"]),
+    // S2: nothing of the journal is held against what stands. T5: nobody asks who owns the partition.
+    (Planted::UnlockedAdvance, &["O8", "S2", "S3", "S4", "S5", "T5"]),
     (Planted::UnlockedPosting, &["L1", "L2", "L3"]),
 ];
 

@@ -11,6 +11,7 @@ use std::time::Duration;
 use bankstorm_contracts::{AccountNo, Seq, WallMicros};
 use bankstorm_outside::channel_store::{Letter, Mark, OpenLetters, Take, TakenLetter};
 use bankstorm_outside::{CommitOutcome, StoreError};
+use tokio::time::Instant;
 
 use super::due::later;
 use super::tx::Staged;
@@ -35,8 +36,10 @@ pub struct Marks {
 pub struct StoredLetter {
     /// The letter.
     pub letter: Letter,
-    /// When it was parked.
+    /// When it was parked, by the database's clock.
     pub parked_at: WallMicros,
+    /// The same by virtual time, whatever clocks were set.
+    pub at: Instant,
     /// How often it was taken.
     pub redrives: u32,
     /// Until when nobody else takes it.
@@ -78,6 +81,7 @@ impl ChannelData {
                 self.letters.push(StoredLetter {
                     letter,
                     parked_at: now,
+                    at: Instant::now(),
                     redrives: 0,
                     leased_until: None,
                     closed: None,

@@ -18,6 +18,10 @@ fn nanos(born: Instant, at: Instant) -> i64 {
     i64::try_from((at - born).as_nanos()).unwrap_or(i64::MAX)
 }
 
+/// Behind all that customers noted in the same moment, and before the next: what happens at once they number in its nanoseconds, and a call
+/// that a read causes must not seem to come before it.
+const BEHIND_CUSTOMERS_NS: i64 = 500_000;
+
 /// A moment as clocks on walls show it that nobody has set: those of databases begin with the world.
 pub(super) fn wall_us(born: Instant, at: Instant) -> i64 {
     EPOCH.0.saturating_add(i64::try_from((at - born).as_micros()).unwrap_or(i64::MAX))
@@ -25,8 +29,8 @@ pub(super) fn wall_us(born: Instant, at: Instant) -> i64 {
 
 pub(super) fn core_access(bank: &Bank, born: Instant) -> Vec<CoreAccessRow> {
     let row = |line: &AccessLine| CoreAccessRow {
-        begun_ns: nanos(born, line.begun),
-        ended_ns: nanos(born, line.ended),
+        begun_ns: nanos(born, line.begun) + BEHIND_CUSTOMERS_NS,
+        ended_ns: nanos(born, line.ended) + BEHIND_CUSTOMERS_NS,
         caller: line.caller.clone(),
         call: line.call.as_str().to_owned(),
         account: line.account.map(AccountNo::get),
@@ -38,8 +42,8 @@ pub(super) fn core_access(bank: &Bank, born: Instant) -> Vec<CoreAccessRow> {
     rows
 }
 
-pub(super) fn dead_letters(bank: &Bank) -> Vec<DeadLetterRow> {
-    let row = |StoredLetter { letter, parked_at, redrives, closed, .. }: &StoredLetter| DeadLetterRow {
+pub(super) fn dead_letters(bank: &Bank, born: Instant) -> Vec<DeadLetterRow> {
+    let row = |StoredLetter { letter, at, redrives, closed, .. }: &StoredLetter| DeadLetterRow {
         partition: letter.partition,
         record_offset: letter.offset,
         account: letter.account.map(AccountNo::get),
@@ -49,7 +53,8 @@ pub(super) fn dead_letters(bank: &Bank) -> Vec<DeadLetterRow> {
         detail: Some(letter.detail.clone()),
         attempts: letter.attempts.into(),
         redrives: (*redrives).into(),
-        parked_us: parked_at.0,
+        // Held against commits of the group, which no set clock changes.
+        parked_us: wall_us(born, *at),
         closed_us: closed.map(|(at, _)| at.0),
         closed_by: closed.map(|(_, by)| by.to_owned()),
     };

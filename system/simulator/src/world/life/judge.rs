@@ -2,17 +2,18 @@
 //!
 //! In: what is left of it. Out: its outcome. Elsewhere: the checks (`check`), the rows (`evidence`).
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use bankstorm_check::guarantees::run_all;
-use bankstorm_check::{Context, Leap, Subject};
+use bankstorm_check::guarantees::{all, run_all};
+use bankstorm_check::{Context, Following, Leap, ReadSync, Subject};
 use bankstorm_contracts::Outcome as Word;
 use bankstorm_record::run_json::{CheckResult, GuaranteeVerdict};
 use bankstorm_record::source::MemorySource;
 
 use super::World;
-use crate::plan::{Fault, Guard, Kind};
+use crate::model::database::EPOCH;
+use crate::plan::{Action, Cursor, Fault, Guard, Kind, ReadSyncWhen};
 use crate::world::names::POSTGRES_CHANNEL;
 use crate::world::watch::Watched;
 use crate::world::{Outcome, Violation, digest, markers};
@@ -25,15 +26,15 @@ impl World<'_> {
             validity_ms: i64::try_from(self.plan.topology.transfers.validity_ms).ok(),
             guard: Some(promised(self.plan.topology.transfers.guard)),
             leaps,
+            following: Some(self.promises()),
             ..Context::default()
         };
-        let guarantees = run_all(source, &context);
+        let mut guarantees = run_all(source, &context);
+        self.without_the_unseen(source, &context, &mut guarantees.checks);
         let figures = figures(&guarantees.checks);
         let mut violations: Vec<_> =
             guarantees.checks.into_iter().filter_map(|check| violation(check, source)).collect();
-        if !self.plan.topology.repair.heals() {
-            violations.retain(|violation| !NEED_REPAIR.contains(&&*violation.check));
-        }
+        violations.retain(|violation| self.is_promised(&violation.check));
         violations.extend(all_of("V1", "no-liveness", self.late.clone()));
         let markers = markers::count(&self.bank, source);
         let struck = self.struck.clone();
@@ -47,6 +48,61 @@ impl World<'_> {
             violations,
             watched: Watched::default(),
             trace: Vec::new(),
+        }
+    }
+
+    /// Checks that hold the group's offsets against records judge those that consumers see: nobody can be done with one that was lost on its
+    /// way to them, as planned.
+    fn without_the_unseen(&self, source: &MemorySource, context: &Context, results: &mut [CheckResult]) {
+        let unseen: BTreeSet<_> =
+            self.bank.log.lost().into_iter().map(|record| (record.at.partition, record.offset)).collect();
+        if unseen.is_empty() {
+            return;
+        }
+        let mut seen = source.clone();
+        seen.topic.retain(|row| !unseen.contains(&(row.partition, row.record_offset)));
+        for check in all().iter().filter(|check| OF_OFFSETS.contains(&check.id())) {
+            if let Some(result) = results.iter_mut().find(|result| result.id == check.id()) {
+                *result = check.run(&seen, context);
+            }
+        }
+    }
+
+    /// What readers are promised, whatever protection is off; what is left out of repair is promised to nobody.
+    fn promises(&self) -> Following {
+        let (plan, topology) = (self.plan, &self.plan.topology);
+        let following = &topology.following;
+        Following {
+            read_sync: match following.read_sync {
+                _ if !topology.repair.read_sync => ReadSync::Off,
+                ReadSyncWhen::Pending => ReadSync::Pending,
+                ReadSyncWhen::Suspect => ReadSync::Suspect,
+            },
+            cursor: match topology.protections.cursor {
+                Cursor::Keyset => bankstorm_check::Cursor::Keyset,
+                Cursor::Offset => bankstorm_check::Cursor::Offset,
+            },
+            read_budget_ms: i64::try_from(following.read_budget_ms).unwrap_or(i64::MAX),
+            core_pulls: following.core_pulls.into(),
+            attempts: following.attempts.into(),
+            button: plan.operations.iter().any(|operation| matches!(operation.action, Action::Sync { .. })),
+            calm: plan.faults.is_empty(),
+            origin_wall_us: Some(EPOCH.0),
+            ..Following::default()
+        }
+    }
+
+    /// Whether a check speaks of something that this bank promises. Copies come to equal core where something finds all that are behind.
+    /// An account's records stay on one partition as long as the partitions are what they were.
+    fn is_promised(&self, check: &str) -> bool {
+        let was_spread_anew = || {
+            let struck = self.plan.faults.iter().zip(&self.struck).filter(|(_, at)| at.is_some());
+            struck.map(|(fault, _)| fault.kind).any(|kind| kind == Kind::PartitionsAdded)
+        };
+        match check {
+            "S5" => self.plan.topology.repair.heals(),
+            "T2" => !was_spread_anew(),
+            _ => true,
         }
     }
 
@@ -64,8 +120,8 @@ impl World<'_> {
     }
 }
 
-/// What nobody promises of a bank in which what mends copies is left out: they equal core in the end.
-const NEED_REPAIR: [&str; 1] = ["S5"];
+/// Checks that hold the group's offsets against records.
+const OF_OFFSETS: [&str; 2] = ["T3", "T4"];
 
 /// Of whom one transfer at a time is promised. Taking the guard away takes no promise back: what is not guarded is the customer.
 const fn promised(guard: Guard) -> Subject {
