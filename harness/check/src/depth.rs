@@ -44,7 +44,7 @@ pub fn depth(phases: &[PhaseSpan], pages: Rows<'_, PageRow>) -> Result<Option<De
     let Some(deepest) = took.iter().map(|(number, _)| *number).max() else { return Ok(None) };
     let tenth = (deepest + 1).div_ceil(10);
     let mut first: Vec<u64> = took.iter().filter(|(number, _)| *number < tenth).map(|(_, ns)| *ns).collect();
-    let mut last: Vec<u64> = took.iter().filter(|(number, _)| *number > deepest - tenth).map(|(_, ns)| *ns).collect();
+    let mut last: Vec<u64> = took.iter().filter(|(number, _)| *number + tenth > deepest).map(|(_, ns)| *ns).collect();
     Ok(Some(DepthRecord {
         pages: took.len() as u64,
         sessions: sessions.len() as u64,
@@ -156,5 +156,8 @@ mod tests {
         let record = depth(&phases(), Box::new(few)).expect("readable").expect("a scroll");
         assert_eq!(deepest_of_first(&record), None);
         assert_eq!(depth(&phases(), Box::new(std::iter::empty())), Ok(None));
+        let one = depth(&phases(), Box::new(std::iter::once(Ok(page(1, 0, 1_000)))));
+        let one = one.expect("readable").expect("a scroll");
+        assert_eq!((one.deepest, one.first_pages, one.last_pages), (0, 1, 1), "a scroll of one page has an end");
     }
 }

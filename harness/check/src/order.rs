@@ -31,6 +31,10 @@ impl Check for Order {
          (send-inversion)."
     }
 
+    fn applies(&self, context: &Context) -> bool {
+        !context.topic_grew
+    }
+
     fn fold(&self, source: &dyn Source, _context: &Context, tally: &mut Tally) -> Result<(), ReadError> {
         let mut accounts: BTreeMap<i64, Sent> = BTreeMap::new();
         let mut disorder = None;

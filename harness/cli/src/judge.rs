@@ -8,13 +8,14 @@ use bankstorm_check::following::{self, Following};
 use bankstorm_check::objectives::Objective;
 use bankstorm_check::validity::Facts;
 use bankstorm_check::{exit, guarantees, objectives, validity};
+use bankstorm_faults::plan::Kind;
 use bankstorm_record::folder::RunFolder;
 use bankstorm_record::folder_source::FolderSource;
 use bankstorm_record::run_json::{ObjectiveResult, RunJson, ValidityVerdict};
 use bankstorm_record::save::verify_evidence;
 use bankstorm_scenario::Scenario;
 use bankstorm_scenario::protections::{Cursor, Repair};
-use bankstorm_scenario::resolved::{Guard, HistorySource, Op, ReadSync};
+use bankstorm_scenario::resolved::{Guard, HistorySource, Op, ReadSync, SyncMode};
 use serde::{Deserialize, Serialize};
 
 /// `facts.json`: what a verdict needs besides the evidence and run.json.
@@ -49,6 +50,12 @@ pub(crate) struct Declared {
     /// How the channels follow core; absent in runs that did not say.
     #[serde(default)]
     pub(crate) following: Option<Following>,
+    /// The channels ask core in place of reading its events: no group commits anything, and T3 is not judged.
+    #[serde(default)]
+    pub(crate) polls: bool,
+    /// A fault gave the topics more partitions.
+    #[serde(default)]
+    pub(crate) topic_grew: bool,
 }
 
 impl Declared {
@@ -68,6 +75,8 @@ impl Declared {
             validity_ms: validity.filter(|_| transfers),
             guard: Some(guard).filter(|_| transfers),
             following: Some(following(scenario)),
+            polls: scenario.system.sync != SyncMode::Events,
+            topic_grew: scenario.faults.iter().any(|fault| fault.kind == Kind::TopicGrow),
         }
     }
 }
@@ -104,10 +113,18 @@ fn following(scenario: &Scenario) -> Following {
 /// Judges a run from what is stored of it; the objectives are those that stand in run.json.
 pub(crate) fn judge(folder: &RunFolder, json: &mut RunJson, stored: &StoredFacts) -> i32 {
     let facts = Facts { evidence_mismatches: verify_evidence(folder, json), ..stored.facts.clone() };
-    let Declared { transfers, outbound, validity_ms, guard, following } = stored.declared;
-    let following = following.map(|said| Following { origin_wall_us: Some(json.origin.wall_us), ..said });
-    let incomplete = stored.incomplete;
-    let context = Context { incomplete, transfers, outbound, validity_ms, guard, following, ..Context::default() };
+    let Declared { transfers, outbound, validity_ms, guard, following, polls, topic_grew } = stored.declared;
+    let origin_wall_us = Some(json.origin.wall_us).filter(|_| !polls);
+    let context = Context {
+        incomplete: stored.incomplete,
+        transfers,
+        outbound,
+        validity_ms,
+        guard,
+        following: following.map(|said| Following { origin_wall_us, ..said }),
+        topic_grew,
+        ..Context::default()
+    };
     json.guarantees = guarantees::run_all(&FolderSource::new(folder.clone()), &context);
     json.validity = validity::judge(&facts, &json.guarantees);
     json.validity.reasons.extend(stored.problems.iter().cloned());

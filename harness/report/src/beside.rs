@@ -9,6 +9,8 @@ use bankstorm_record::run_json::{ArmRecord, GuaranteeVerdict, RunJson, SparedPar
 use crate::tables::{self, Column, Row, TextTable};
 use crate::words::{self, count, ms};
 
+/// Scrolls of fewer pages have no depth to speak of.
+const DEEP: u32 = 9;
 /// The heading of the run itself.
 const AS_IT_STANDS: &str = "as it stands";
 
@@ -134,7 +136,7 @@ fn of_core(runs: &[Option<&RunJson>]) -> Vec<Line> {
 
 fn of_the_copy(runs: &[Option<&RunJson>]) -> Vec<Line> {
     let depth = |run: &RunJson| {
-        let depth = run.depth.as_ref()?;
+        let depth = run.depth.as_ref().filter(|depth| depth.deepest >= DEEP)?;
         Some(format!("{} / {}", ms(depth.first_p99_us?), ms(depth.last_p99_us?)))
     };
     let rate = |rate: f64| format!("{rate:.1}");
@@ -173,8 +175,12 @@ mod tests {
             workers_total: 10,
             ..DrainRecord::default()
         });
-        broken.depth =
-            Some(DepthRecord { first_p99_us: Some(2_000), last_p99_us: Some(9_000), ..DepthRecord::default() });
+        broken.depth = Some(DepthRecord {
+            deepest: 999,
+            first_p99_us: Some(2_000),
+            last_p99_us: Some(9_000),
+            ..DepthRecord::default()
+        });
         let arms = [
             Beside { arm: arm("offset", "violated", true), run: Some(broken) },
             Beside {
