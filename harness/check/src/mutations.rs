@@ -96,6 +96,7 @@ const UNGUARDED: &[(&str, &str)] = &[
     ("page.read", "who was asked when, and for which operation"),
     ("page.outcome", "a failed read says nothing"),
     ("scrolled page.as_of_seq", "a page further down reaches the same rows at any later watermark"),
+    ("page.scroll left", "a scroll may end with any page"),
     ("page.no scroll", "what is no page of a scroll belongs to none"),
     ("failed page.fields", "as page.outcome"),
     ("page.stale", "without a call for it, or where it took its time, it may have had a reason"),

@@ -177,7 +177,7 @@ pub(super) const PAGE: &[Change<PageRow>] = &[
     ("pending", |row, _| row.pending = pending_bytes([FIRST_OWN])),
     ("stale", |row, _| row.stale = true),
     ("scroll", |row, by| row.page_no = row.page_no.map(|page_no| page_no.wrapping_add_signed(by as i32))),
-    ("scroll", |row, _| row.page_no = row.page_no.map_or(Some(1), |_| None)),
+    ("scroll left", |row, _| row.page_no = None),
     ("scroll", |row, by| row.next_cursor = Some(row.next_cursor.unwrap_or(row.bottom_seq) + by)),
 ];
 
