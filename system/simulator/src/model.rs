@@ -2,7 +2,7 @@
 //!
 //! | model | of | what it keeps of the real thing |
 //! |---|---|---|
-//! | [`database`] | a PostgreSQL server | row locks with queues and limits, key waits, deadlocks, drop rolls back, commit that nobody can tell, kill, pause |
+//! | [`database`] | a PostgreSQL server | row locks with queues and limits, alone or shared, key waits, deadlocks, drop rolls back, commit that nobody can tell, kill, pause |
 //! | [`core_store`], [`channel_store`] | the tables in it | what is committed and what a transaction has staged |
 //! | [`log`] | Apache Kafka | partitions, one idempotent producer at a time failing for good, groups with generations, revocation, session time-out |
 //! | [`process`] | a process | tasks that freeze and end with it, markers, counters, the visible log |

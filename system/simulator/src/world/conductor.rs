@@ -5,6 +5,7 @@
 //! Faults of an nth call are planned into the models' hooks at once. Faults of a moment are a task each: it waits for its moment, strikes,
 //! waits, heals. Two faults of one node come one after the other: a process that is down cannot be frozen.
 
+mod node;
 #[cfg(test)]
 mod tests;
 
@@ -18,7 +19,6 @@ use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep, sleep_until};
 
 use super::bank::{Bank, account};
-use super::markers;
 use super::names::{BANKS, CORE, KAFKA, POSTGRES_CHANNEL, POSTGRES_CORE, known};
 use crate::model::database::{CommitFault, ModelDatabase, StepFault};
 use crate::model::hook::Hook;
@@ -27,6 +27,7 @@ use crate::model::network::{AnswerFault, Link, RequestFault, Way};
 use crate::plan::{Fault, Kind, Trigger};
 use crate::trace::told::particulars;
 use crate::trace::{self, Told};
+use node::Node;
 
 /// The group that channels read in.
 pub(crate) const GROUP: &str = "channel";
@@ -320,84 +321,4 @@ fn is_over(fault: &Fault) -> String {
 fn cut_off(fault: &Fault) -> Option<&'static str> {
     let (client, to) = fault.place.split_once('>')?;
     (to == KAFKA).then(|| known(client).expect("plans are checked"))
-}
-
-/// Something with a pulse.
-enum Node {
-    Core,
-    Banks,
-    Channel(usize),
-    Database(ModelDatabase),
-    Kafka,
-}
-
-impl Node {
-    fn kill(&self, bank: &Bank) {
-        let store = match self {
-            Self::Core => Some(bank.core_store.database()),
-            Self::Channel(_) => Some(bank.channel_store.database()),
-            Self::Banks | Self::Database(_) | Self::Kafka => None,
-        };
-        if store.is_some_and(|database| database.open_transactions() > 0) {
-            bank.see(markers::KILLED_IN_A_TRANSACTION);
-        }
-        if matches!(self, Self::Core) && bank.core_store.unsent_count() > 0 {
-            bank.see(markers::KILLED_BEFORE_PUBLISHING);
-        }
-        let holds_are_open = || bank.core_store.with(|data| data.holds.values().any(|hold| hold.ended.is_none()));
-        if matches!(self, Self::Core) && holds_are_open() {
-            bank.see(markers::KILLED_WITH_AN_OPEN_HOLD);
-        }
-        if matches!(self, Self::Channel(_)) && bank.channel_store.with(|data| !data.open.is_empty()) {
-            bank.see(markers::KILLED_WITH_AN_OPEN_TRANSFER);
-        }
-        match self {
-            Self::Banks => bank.banks.kill(),
-            Self::Core => bank.core.kill(),
-            Self::Channel(index) => bank.channels[*index].kill(),
-            Self::Database(database) => database.kill(),
-            Self::Kafka => bank.log.kill_broker(),
-        }
-    }
-
-    fn start(&self, bank: &Bank) {
-        match self {
-            Self::Banks => bank.start_banks(),
-            Self::Core => bank.start_core(),
-            Self::Channel(index) => bank.start_channel(*index),
-            Self::Database(database) => database.start(),
-            Self::Kafka => bank.log.start_broker(),
-        }
-    }
-
-    fn pause(&self, bank: &Bank) {
-        match self {
-            Self::Banks => bank.banks.pause(&bank.log),
-            Self::Core => bank.core.pause(&bank.log),
-            Self::Channel(index) => bank.channels[*index].pause(&bank.log),
-            Self::Database(database) => database.pause(),
-            Self::Kafka => bank.log.pause_broker(),
-        }
-    }
-
-    fn resume(&self, bank: &Bank) {
-        match self {
-            Self::Banks => bank.banks.resume(&bank.log),
-            Self::Core => bank.core.resume(&bank.log),
-            Self::Channel(index) => bank.channels[*index].resume(&bank.log),
-            Self::Database(database) => database.resume(),
-            Self::Kafka => bank.log.resume_broker(),
-        }
-    }
-
-    async fn stop(&self, bank: &Bank) {
-        match self {
-            Self::Banks => drop(bank.banks.stop().await),
-            Self::Core => drop(bank.core.stop().await),
-            Self::Channel(index) => drop(bank.channels[*index].stop().await),
-            Self::Database(_) | Self::Kafka => {
-                unreachable!("only our own processes are restarted, and plans are checked")
-            }
-        }
-    }
 }

@@ -68,18 +68,23 @@ struct Member {
     lost: Vec<i32>,
     revoked: Vec<i32>,
     seen: Vec<Record>,
+    /// The generation that it was told last.
+    generation: i32,
 }
 
 impl Member {
     async fn join(log: &ModelLog) -> Self {
         let consumer = log.consumer(GROUP, &[TOPIC]).await.expect("a member can be made");
-        Self { consumer, owned: BTreeSet::new(), lost: Vec::new(), revoked: Vec::new(), seen: Vec::new() }
+        let (lost, revoked, seen) = (Vec::new(), Vec::new(), Vec::new());
+        Self { consumer, owned: BTreeSet::new(), lost, revoked, seen, generation: 0 }
     }
 
     fn take(&mut self, event: ConsumerEvent) {
         match event {
             ConsumerEvent::Assigned(assignment) => {
-                assert_eq!(assignment.generation, None, "the real client does not say it");
+                let generation = assignment.generation.expect("each rebalance says its generation");
+                assert!(generation >= self.generation, "{generation} after {}", self.generation);
+                self.generation = generation;
                 for at in assignment.partitions {
                     assert!(self.owned.insert(at.partition), "partition {} was assigned twice", at.partition);
                 }

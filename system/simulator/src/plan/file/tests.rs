@@ -66,8 +66,6 @@ fn plan() -> Plan {
             deposit(2, Some(Again::Other(0))),
             deposit(5, Some(Again::Resolve(9))),
             Operation { op: 9, at_ms: 1_000, account: 3, action: scroll },
-            Operation { op: 7, at_ms: 20, account: 3, action: Action::Sync { channel: 1 } },
-            Operation { op: 8, at_ms: 30, account: 0, action: Action::Redrive { channel: 1, limit: 9 } },
             Operation { op: 10, at_ms: 70, account: 0, action: Action::Transfer { to: 1, pay: payment() } },
             Operation {
                 op: 11,
@@ -75,6 +73,8 @@ fn plan() -> Plan {
                 account: 0,
                 action: Action::Outbound { pay: Payment { again: Some(Twice::Other(3)), ..payment() } },
             },
+            Operation { op: 7, at_ms: 20, account: 3, action: Action::Sync { channel: 1 } },
+            Operation { op: 8, at_ms: 30, account: 0, action: Action::Redrive { channel: 1, limit: 9 } },
         ],
     }
 }
@@ -173,7 +173,7 @@ fn what_cannot_be_is_refused_with_its_place_its_value_and_what_would_do() {
             ",\"lasts_ms\":100,\"amount\":1",
             "faults[0].amount is 1; accepted: nothing: this kind takes no amount",
         ),
-        ("\"amount\":2", "\"amount\":3", "faults[1].amount is 3; accepted: 0 to 2"),
+        ("\"amount\":2", "\"amount\":4", "faults[1].amount is 4; accepted: 0 to 3"),
         (
             "\"amount\":2",
             "\"amount\":2,\"lasts_ms\":1",
@@ -256,6 +256,7 @@ fn what_is_no_plan_is_told_with_its_place() {
 fn a_plan_from_before_transfers_means_the_services_defaults() {
     let mut plan = plan();
     (plan.topology.transfers, plan.topology.protections) = (Terms::default(), Protections::default());
+    (plan.topology.following, plan.topology.repair) = (Following::default(), Repair::ON);
     let text = write(&plan);
     let from = text.find(",\"transfers\":").expect("terms are written");
     let to = from + text[from..].find("},\n").expect("the end of the topology");

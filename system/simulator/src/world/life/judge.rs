@@ -86,7 +86,8 @@ impl World<'_> {
             core_pulls: following.core_pulls.into(),
             attempts: following.attempts.into(),
             button: plan.operations.iter().any(|operation| matches!(operation.action, Action::Sync { .. })),
-            calm: plan.faults.is_empty(),
+            // Where stores are slow, or limits are to be met, a read may run out of time although core has answered.
+            calm: plan.faults.is_empty() && topology.pace_ms == 0 && !topology.tight_limits,
             origin_wall_us: Some(EPOCH.0),
             ..Following::default()
         }
