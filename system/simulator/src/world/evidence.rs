@@ -168,7 +168,6 @@ fn journal_row(
         txid: number(*stored_by),
         commit: Some(number(*commit)),
         committed_us: Some(following::wall_us(born, *at)),
-        ..ApplyJournalRow::default()
     }
 }
 

@@ -41,7 +41,8 @@ const KEEP_VARIABLE: &str = "BANKSTORM_KEEP";
 
 /// A bug, and the checks of which any may name it first.
 const TABLE: &[(Planted, &[&str])] = &[
-    (Planted::AcksEarly, &["T1"]),
+    // T4: so are letters.
+    (Planted::AcksEarly, &["T1", "T4"]),
     // L5: what is posted a second time has a serial behind those of later requests.
     (Planted::ClaimsAnew, &["L4", "L5", "O1", "O2"]),
     // S6, S8: what core left out of its answer is told to be all there is.
