@@ -40,6 +40,7 @@ pub(crate) const DECLARED: Context = Context {
         read_budget_ms: 300,
         core_pulls: 8,
         attempts: 3,
+        databases: 1,
         button: true,
         calm: true,
         origin_wall_us: Some(ORIGIN_US),

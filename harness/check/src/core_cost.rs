@@ -102,7 +102,9 @@ fn reckon(part: &mut SparedPart, samples: &[SampleRow], cores: u32) {
         Some((cpu_s / posted_per_s * 1e6) as u64)
     };
     let (core, database) = (a_posting("core"), a_posting("postgres-core"));
-    let reads = |process: &str| process.starts_with("channel-") || ["postgres-channel", "harness"].contains(&process);
+    let reads = |process: &str| {
+        ["channel-", "postgres-channel"].iter().any(|kind| process.starts_with(kind)) || process == "harness"
+    };
     let readers: f64 = cpu.iter().filter(|(process, _)| reads(process)).map(|(_, cpu_s)| cpu_s).sum();
     part.core_cpu_us = core;
     part.core_database_cpu_us = database;

@@ -46,7 +46,7 @@ impl Check for DeadLetters {
     }
 
     fn applies(&self, context: &Context) -> bool {
-        context.following.is_some()
+        context.following.is_some_and(|following| following.has_one_group())
     }
 
     fn needs_rest(&self) -> bool {

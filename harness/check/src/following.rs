@@ -23,6 +23,9 @@ pub struct Following {
     pub core_pulls: u64,
     /// How often a record is tried before it counts as a dead letter for a transient cause (D1).
     pub attempts: i64,
+    /// How many databases the channels have (A21). Of several each has a group of its own, whose commits, owners and letters no file tells
+    /// apart: T3, T4 and T5 are then not judged.
+    pub databases: u32,
     /// The load presses the button, so that S8 needs evidence.
     pub button: bool,
     /// No fault was planned. Only then is it judged that a page was stale without need, when calls came and how many there were: a network
@@ -44,6 +47,7 @@ impl Default for Following {
             read_budget_ms: 300,
             core_pulls: 8,
             attempts: 3,
+            databases: 1,
             button: false,
             calm: false,
             origin_wall_us: None,
@@ -88,6 +92,11 @@ pub enum Cursor {
 }
 
 impl Following {
+    /// Whether all channels are of one consumer group.
+    pub(crate) const fn has_one_group(&self) -> bool {
+        self.databases <= 1
+    }
+
     /// A moment of the run as wall time in microseconds; `None` where nothing ties the two together.
     pub(crate) fn wall_us(&self, at_ns: i64) -> Option<i64> {
         Some(self.origin_wall_us?.saturating_add(at_ns.div_euclid(1_000)))

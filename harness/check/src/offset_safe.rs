@@ -37,7 +37,7 @@ impl Check for OffsetSafe {
     }
 
     fn applies(&self, context: &Context) -> bool {
-        context.following.is_some_and(|following| following.origin_wall_us.is_some())
+        context.following.is_some_and(|following| following.origin_wall_us.is_some() && following.has_one_group())
     }
 
     fn needs_rest(&self) -> bool {

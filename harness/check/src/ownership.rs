@@ -43,7 +43,7 @@ impl Check for Ownership {
     }
 
     fn applies(&self, context: &Context) -> bool {
-        context.following.is_some()
+        context.following.is_some_and(|following| following.has_one_group())
     }
 
     fn fold(&self, source: &dyn Source, _context: &Context, tally: &mut Tally) -> Result<(), ReadError> {

@@ -4,7 +4,7 @@
 //! started, broken and stopped (`environment`), what they do (`system`), when they are broken (`chaos/faults`).
 
 mod deeds;
-mod specs;
+pub(crate) mod specs;
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -13,6 +13,7 @@ use std::time::Duration;
 
 use bankstorm_adapters::postgres;
 use bankstorm_adapters::postgres::bulk::LoadedAccount;
+use bankstorm_channel::Share;
 use bankstorm_contracts::event::{DEAD_LETTERS_TOPIC, ENTRIES_TOPIC};
 use bankstorm_environment::{Death, Environment, EnvironmentKind, HARNESS, Images, Needs, Topic};
 use bankstorm_load::run::ChannelAddress;
@@ -39,8 +40,8 @@ const ASSIGNED_LOOK: Duration = Duration::from_millis(250);
 pub(crate) struct Addresses {
     /// Core's database.
     pub(crate) core_database: String,
-    /// The channels' database.
-    pub(crate) channel_database: String,
+    /// The channels' databases: the `i`th instance is of database `i` modulo their number (A21).
+    pub(crate) channel_databases: Vec<String>,
     /// Kafka, at the harness's own listener.
     pub(crate) kafka: String,
     /// Core.
@@ -112,22 +113,29 @@ impl Bank {
         display: &Display,
     ) -> Result<Addresses, CliError> {
         let core_database = environment.database("core", HARNESS);
-        let channel_database = environment.database("channel", HARNESS);
-        load_accounts(scenario, &core_database, &channel_database, display).await?;
+        let databases = 0..scenario.system.channel_databases;
+        let channel_databases: Vec<String> =
+            databases.clone().map(|index| environment.database(&specs::channel_database(index), HARNESS)).collect();
+        load_accounts(scenario, &core_database, &channel_databases, display).await?;
         // Core goes on where it stopped as soon as it is up, so the other banks are there first.
         environment.start_services(vec![specs::banks(environment, scenario)]).await.map_err(lost)?;
         let mut specs = vec![specs::core(environment, scenario)];
-        specs.extend(channels.iter().map(|channel| specs::channel(environment, scenario, channel)));
+        let named = (0..).zip(channels);
+        specs.extend(named.map(|(index, channel)| specs::channel(environment, scenario, (index, channel))));
         environment.start_services(specs).await.map_err(lost)?;
         let channels: Vec<(String, String)> =
             channels.iter().map(|name| (name.clone(), environment.url(name, HARNESS))).collect();
         // Channels that poll core belong to no group.
         if scenario.system.sync == SyncMode::Events {
-            until_assigned(&channels, scenario.system.partitions, display).await?;
+            for index in databases {
+                let of_it = (0..).zip(&channels).filter(|(at, _)| at % scenario.system.channel_databases == index);
+                let group: Vec<_> = of_it.map(|(_, channel)| channel.clone()).collect();
+                until_assigned(&group, scenario.system.partitions, display).await?;
+            }
         }
         let kafka = environment.kafka(HARNESS);
         let [core_url, banks_url] = ["core", specs::BANKS].map(|service| environment.url(service, HARNESS));
-        Ok(Addresses { core_database, channel_database, kafka, core_url, banks_url, channels })
+        Ok(Addresses { core_database, channel_databases, kafka, core_url, banks_url, channels })
     }
 
     /// Ends of nodes that nobody asked for.
@@ -197,7 +205,9 @@ fn needs(scenario: &Scenario, folder: Option<&RunFolder>, channels: &[String]) -
     Ok(Needs {
         name: scenario.name.clone(),
         run_dir: folder.map(|folder| folder.root().to_owned()),
-        databases: vec!["core".to_owned(), "channel".to_owned()],
+        databases: std::iter::once("core".to_owned())
+            .chain((0..scenario.system.channel_databases).map(specs::channel_database))
+            .collect(),
         brokers: scenario.system.kafka_brokers,
         kafka_clients,
         topics: topics(scenario),
@@ -239,7 +249,7 @@ fn warn_of_weaker(scenario: &Scenario) {
 async fn load_accounts(
     scenario: &Scenario,
     core_database: &str,
-    channel_database: &str,
+    channel_databases: &[String],
     display: &Display,
 ) -> Result<(), CliError> {
     let entries = scenario.accounts.count * u64::from(scenario.accounts.history_depth);
@@ -262,11 +272,16 @@ async fn load_accounts(
             postgres::core::bulk_load(core_database, accounts()).await
         };
         let channel = async {
-            postgres::channel::apply_schema(channel_database).await?;
-            if may_break_serials(&scenario.system.protections) {
-                postgres::channel::free_serials(channel_database).await?;
+            for (index, database) in (0..).zip(channel_databases) {
+                postgres::channel::apply_schema(database).await?;
+                if may_break_serials(&scenario.system.protections) {
+                    postgres::channel::free_serials(database).await?;
+                }
+                let own = Share::new(index, scenario.system.channel_databases, scenario.accounts.users);
+                let own = own.expect("a resolved scenario has databases and users");
+                postgres::channel::bulk_load(database, accounts().filter(|loaded| own.owns(loaded.account))).await?;
             }
-            postgres::channel::bulk_load(channel_database, accounts()).await
+            Ok(())
         };
         tokio::try_join!(core, channel)
     };

@@ -102,6 +102,7 @@ fn following(scenario: &Scenario) -> Following {
         read_budget_ms: i64::try_from(system.read_budget.as_millis()).unwrap_or(i64::MAX),
         core_pulls: system.core_pulls.into(),
         attempts: system.dead_letter_attempts.into(),
+        databases: system.channel_databases,
         button: scenario.load.iter().any(|load| load.op == Op::Sync),
         calm: scenario.faults.is_empty(),
         // Known once the run has begun.

@@ -1,6 +1,6 @@
 //! Convergence: load has ended, the copy is to catch up with core, and every transfer is to be settled.
 //!
-//! In: both databases. Out: how long it took, or what was still behind when the limit was hit. Elsewhere: what a copy that does not
+//! In: core's database and the channels'. Out: how long it took, or what was still behind when the limit was hit. Elsewhere: what a copy that does not
 //! catch up means (`check`: S5), and a transfer that is never settled (`check`: O5).
 //!
 //! Transfers are settled by the bank alone: here they are only read (D32), or a poller that does not work would be helped.
@@ -52,19 +52,22 @@ impl Converged {
 ///
 /// # Errors
 /// When a database refuses or does not answer.
-pub async fn wait_converged(core: &str, channel: &str, limit: Duration) -> Result<Converged, EvidenceError> {
+pub async fn wait_converged(core: &str, channels: &[String], limit: Duration) -> Result<Converged, EvidenceError> {
     let core = Database::connect("core", core).await?;
-    let channel = Database::connect("channel", channel).await?;
+    let mut copies = Vec::new();
+    for channel in channels {
+        copies.push(Database::connect("channel", channel).await?);
+    }
     let start = monotonic_ns();
     loop {
         let took = Duration::from_nanos(u64::try_from(monotonic_ns() - start).unwrap_or(0));
         // In this order: what is settled later may still bring entries, and what is posted later outbox rows.
-        let (pending, held) = (count(&channel, PENDING).await?, count(&core, HELD).await?);
+        let (pending, held) = (count_all(&copies, PENDING).await?, count(&core, HELD).await?);
         let unsent = count(&core, UNSENT).await?;
         let last = took >= limit;
         let rests = pending == 0 && held == 0 && unsent == 0;
-        if last || (rests && totals_agree(&core, &channel).await?) {
-            let behind = differing(&core.pairs(CORE_HEADS).await?, &channel.pairs(CHANNEL_HEADS).await?);
+        if last || (rests && totals_agree(&core, &copies).await?) {
+            let behind = differing(&core.pairs(CORE_HEADS).await?, &heads(&copies).await?);
             if last || behind == 0 {
                 return Ok(Converged { took, behind, unsent, pending, held });
             }
@@ -78,9 +81,32 @@ async fn count(database: &Database, query: &str) -> Result<u64, EvidenceError> {
     Ok(u64::try_from(count).unwrap_or(0))
 }
 
-async fn totals_agree(core: &Database, channel: &Database) -> Result<bool, EvidenceError> {
+async fn count_all(databases: &[Database], query: &str) -> Result<u64, EvidenceError> {
+    let mut all = 0;
+    for database in databases {
+        all += count(database, query).await?;
+    }
+    Ok(all)
+}
+
+/// The heads of every copy, sorted by account.
+async fn heads(copies: &[Database]) -> Result<Vec<(i64, i64)>, EvidenceError> {
+    let mut heads = Vec::new();
+    for copy in copies {
+        heads.extend(copy.pairs(CHANNEL_HEADS).await?);
+    }
+    heads.sort_unstable();
+    Ok(heads)
+}
+
+async fn totals_agree(core: &Database, copies: &[Database]) -> Result<bool, EvidenceError> {
     let core: [i64; 2] = core.numbers(CORE_TOTALS).await?;
-    Ok(core == channel.numbers(CHANNEL_TOTALS).await?)
+    let mut copied = [0; 2];
+    for copy in copies {
+        let [accounts, entries]: [i64; 2] = copy.numbers(CHANNEL_TOTALS).await?;
+        copied = [copied[0] + accounts, copied[1] + entries];
+    }
+    Ok(core == copied)
 }
 
 /// How many accounts have different heads in two lists sorted by account; an account that is absent stands at 0.

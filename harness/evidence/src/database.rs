@@ -3,7 +3,7 @@
 //! In: a connection string, queries in the order of their row type. Out: evidence files. Elsewhere: the queries (`core`, `channel`).
 
 use std::future::Future;
-use std::pin::pin;
+use std::pin::Pin;
 use std::time::Duration;
 
 use bankstorm_record::folder::RunFolder;
@@ -23,6 +23,47 @@ use crate::error::EvidenceError;
 const CONNECT_LIMIT: Duration = Duration::from_secs(10);
 /// How long one answer, or one row of a stream, may take; the first row comes after the sort.
 const ANSWER_LIMIT: Duration = Duration::from_secs(120);
+
+/// Rows on their way.
+type Copied = Pin<Box<BinaryCopyOutStream>>;
+
+/// Streams a query's rows of several databases into the evidence file of `T`: each gives them in the order of `key`, and so does the file.
+pub(crate) async fn stream_merged<T: ParquetRow, K: Ord>(
+    databases: &[Database],
+    (query, types): (&str, &[Type]),
+    folder: &RunFolder,
+    evidence: &mut Evidence,
+    row: impl Fn(&BinaryCopyOutRow) -> Result<T, tokio_postgres::Error>,
+    key: impl Fn(&T) -> K,
+) -> Result<(), EvidenceError> {
+    let mut streams = Vec::new();
+    for database in databases {
+        let mut stream = database.copied(T::NAME, query, types).await?;
+        let first = next(&mut stream, &row).await?;
+        streams.push((stream, first));
+    }
+    let mut writer = RowWriter::<T>::create(folder.evidence_file(T::NAME))?;
+    loop {
+        let heads = streams.iter().enumerate().filter_map(|(at, (_, head))| Some((key(head.as_ref()?), at)));
+        let Some((_, at)) = heads.min() else { break };
+        let (stream, head) = &mut streams[at];
+        if let Some(least) = std::mem::replace(head, next(stream, &row).await?) {
+            writer.push(least)?;
+        }
+    }
+    let written: EvidenceFile = writer.finish()?;
+    evidence.insert(T::NAME.to_owned(), written);
+    Ok(())
+}
+
+async fn next<T: ParquetRow>(
+    stream: &mut Copied,
+    row: impl Fn(&BinaryCopyOutRow) -> Result<T, tokio_postgres::Error>,
+) -> Result<Option<T>, EvidenceError> {
+    let next = timeout(ANSWER_LIMIT, stream.next()).await;
+    let next = next.map_err(|_| EvidenceError::limit(format!("the next row of {}", T::NAME), ANSWER_LIMIT))?;
+    next.map(|copied| copied.and_then(|copied| row(&copied)).map_err(EvidenceError::database(T::NAME))).transpose()
+}
 
 /// A connection, and the task that drives it.
 pub(crate) struct Database {
@@ -81,20 +122,13 @@ impl Database {
         evidence: &mut Evidence,
         row: impl Fn(&BinaryCopyOutRow) -> Result<T, tokio_postgres::Error>,
     ) -> Result<(), EvidenceError> {
+        stream_merged(std::slice::from_ref(self), (query, types), folder, evidence, row, |_| ()).await
+    }
+
+    async fn copied(&self, what: &str, query: &str, types: &[Type]) -> Result<Copied, EvidenceError> {
         let copy = format!("COPY ({query}) TO STDOUT (FORMAT binary)");
-        let stream = self.bounded(T::NAME, self.client.copy_out(copy.as_str())).await?;
-        let mut stream = pin!(BinaryCopyOutStream::new(stream, types));
-        let mut writer = RowWriter::<T>::create(folder.evidence_file(T::NAME))?;
-        loop {
-            let next = timeout(ANSWER_LIMIT, stream.next()).await;
-            let next = next.map_err(|_| EvidenceError::limit(format!("the next row of {}", T::NAME), ANSWER_LIMIT))?;
-            let Some(copied) = next else { break };
-            let copied = copied.and_then(|copied| row(&copied)).map_err(EvidenceError::database(T::NAME))?;
-            writer.push(copied)?;
-        }
-        let written: EvidenceFile = writer.finish()?;
-        evidence.insert(T::NAME.to_owned(), written);
-        Ok(())
+        let stream = self.bounded(what, self.client.copy_out(copy.as_str())).await?;
+        Ok(Box::pin(BinaryCopyOutStream::new(stream, types)))
     }
 
     async fn bounded<V>(

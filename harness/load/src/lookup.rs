@@ -22,6 +22,7 @@ use tokio::time::Instant;
 use crate::answer::Ending;
 use crate::instance::Instance;
 use crate::run::{ChannelAddress, DriveError};
+use crate::sharding::Sharding;
 use crate::stop::Stop;
 use crate::tally::{Count, Tally};
 use crate::wire::{Address, Answer, NoAnswer};
@@ -58,6 +59,7 @@ pub(crate) struct Lookups {
     pub(crate) jobs: mpsc::UnboundedReceiver<Job>,
     /// Instance names and addresses.
     pub(crate) channels: Vec<(String, Address)>,
+    pub(crate) sharding: Sharding,
     pub(crate) origin: Origin,
     pub(crate) limit: Duration,
     pub(crate) stop: Arc<Stop>,
@@ -103,7 +105,8 @@ impl Lookups {
                         Some(job) if !instances.is_empty() => {
                             turn += 1;
                             let (instances, until) = (Arc::clone(&instances), Instant::now() + self.limit);
-                            waiting.push_back(Lookup { job, instances, turn, origin: self.origin, until });
+                            let (sharding, origin) = (self.sharding, self.origin);
+                            waiting.push_back(Lookup { job, instances, sharding, turn, origin, until });
                         }
                         Some(job) => all.note_unread(job),
                         None => more = false,
@@ -139,6 +142,7 @@ impl LookedUp {
 struct Lookup {
     job: Job,
     instances: Arc<[Instance]>,
+    sharding: Sharding,
     turn: usize,
     origin: Origin,
     /// When it is given up, whether it has begun or not.
@@ -171,8 +175,8 @@ impl Lookup {
 
     /// Reads the newest page, which is what it is.
     async fn once(&self, seen: &mut LookedUp) {
-        let instance = &self.instances[self.turn % self.instances.len()];
         let Job { op, account, .. } = self.job;
+        let instance = self.sharding.pick(&self.instances, account, self.turn);
         let (row, _) = read_page(instance, account, Some(op), None, &self.origin, READ_TIMEOUT).await;
         seen.pages.push(row);
     }
@@ -184,7 +188,7 @@ impl Lookup {
         // The newest page first; an entry that has slid off it is asked for by its cursor.
         let mut cursor = None;
         for turn in self.turn.. {
-            let instance = &self.instances[turn % self.instances.len()];
+            let instance = self.sharding.pick(&self.instances, account, turn);
             let (row, page) = read_page(instance, account, Some(op), cursor, &self.origin, READ_TIMEOUT).await;
             let completed_ns = row.completed_ns;
             seen.pages.push(row);

@@ -18,6 +18,7 @@ use tokio::sync::mpsc::error::TrySendError;
 
 use crate::priority::{self, Granted};
 use crate::run::PacingLag;
+use crate::sharding::Sharding;
 use crate::stop::Stop;
 use crate::tally::{Count, Tally};
 
@@ -83,28 +84,38 @@ pub(crate) fn nanos(duration: std::time::Duration) -> i64 {
     i64::try_from(duration.as_nanos()).expect("resolved durations are hours, not centuries")
 }
 
-/// The rings of one load, one per sender thread.
+/// The rings of one load: one per sender thread, and of each database where the load is spread over several.
 #[derive(Debug)]
 pub(crate) struct Rings {
-    rings: Vec<mpsc::Sender<Ready>>,
+    /// By database.
+    rings: Vec<Vec<mpsc::Sender<Ready>>>,
+    sharding: Sharding,
     next: usize,
 }
 
 impl Rings {
+    /// A ring per sender thread, whatever an operation is about.
+    #[cfg(test)]
     pub(crate) fn new(rings: Vec<mpsc::Sender<Ready>>) -> Self {
-        Self { rings, next: 0 }
+        Self { rings: vec![rings], sharding: Sharding::NONE, next: 0 }
+    }
+
+    /// Such rings per database, each for operations about its accounts.
+    pub(crate) const fn sharded(rings: Vec<Vec<mpsc::Sender<Ready>>>, sharding: Sharding) -> Self {
+        Self { rings, sharding, next: 0 }
     }
 
     /// Hands over to the threads in turn, past full ones; `false` when all are full. The pages of one who scrolls go to the same thread,
     /// which knows where he stands.
     fn push(&mut self, mut operation: Ready) -> bool {
+        let rings = &self.rings[self.sharding.database_of(operation.account)];
         if let Some(turn) = operation.turn {
-            let ring = usize::try_from(turn.scroller).unwrap_or(0) % self.rings.len();
-            return self.rings[ring].try_send(operation).is_ok();
+            let ring = usize::try_from(turn.scroller).unwrap_or(0) % rings.len();
+            return rings[ring].try_send(operation).is_ok();
         }
-        for _ in 0..self.rings.len() {
-            let ring = &self.rings[self.next];
-            self.next = (self.next + 1) % self.rings.len();
+        for _ in 0..rings.len() {
+            let ring = &rings[self.next % rings.len()];
+            self.next = (self.next + 1) % rings.len();
             match ring.try_send(operation) {
                 Ok(()) => return true,
                 // A sender that died is found out when it is joined.

@@ -31,6 +31,7 @@ use crate::lookup::{Page, history_path, page_row};
 use crate::pacer::Ready;
 use crate::run::{PacingLag, ScrollFacts};
 use crate::sender::{Saw, Seen};
+use crate::sharding::Sharding;
 use crate::stop::Stop;
 use crate::tally::{Count, Tally};
 
@@ -61,6 +62,7 @@ pub(crate) struct Rules {
 #[derive(Debug)]
 pub(crate) struct Shared {
     pub(crate) instances: Vec<Instance>,
+    pub(crate) sharding: Sharding,
     /// One permit a request in flight.
     pub(crate) connections: Semaphore,
     pub(crate) origin: Origin,
@@ -72,8 +74,8 @@ pub(crate) struct Shared {
 }
 
 impl Shared {
-    fn instance(&self, turn: usize) -> &Instance {
-        &self.instances[turn % self.instances.len()]
+    fn instance(&self, account: i64, turn: usize) -> &Instance {
+        self.sharding.pick(&self.instances, account, turn)
     }
 
     /// Opens what the first reads will use; whoever reads meanwhile opens his own.
@@ -82,7 +84,7 @@ impl Shared {
         for number in (0..readers).map_while(|number| usize::try_from(number).ok()).take(most) {
             let shared = Arc::clone(self);
             opening.spawn(async move {
-                let instance = shared.instance(number);
+                let instance = &shared.instances[number % shared.instances.len()];
                 let mut client = instance.take().await;
                 connect_ahead(&mut client, &shared.stop).await;
                 instance.give_back(client).await;
@@ -244,7 +246,7 @@ impl Scroller {
 
     async fn read(&mut self, operation: &Ready, session: Session) -> Seen {
         let shared = Arc::clone(&self.shared);
-        let instance = shared.instance(self.at);
+        let instance = shared.instance(operation.account, self.at);
         let mut client = instance.take().await;
         let path = history_path(operation.account, self.page_size, session.cursor);
         let (method, body) = (Method::GET, Bytes::new());

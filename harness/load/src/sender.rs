@@ -27,6 +27,7 @@ use crate::press::Presser;
 use crate::priority::{self, Granted};
 use crate::run::ScrollFacts;
 use crate::scroll::{Lags, Scrolls, Shared};
+use crate::sharding::Sharding;
 use crate::states::submit_row;
 use crate::stop::Stop;
 use crate::tally::{Count, Tally};
@@ -73,6 +74,8 @@ pub(crate) struct Lane {
     pub(crate) connections: u32,
     pub(crate) target: Target,
     pub(crate) work: Work,
+    /// Where instances are of several databases: which of them a page is asked of. Whatever else comes over the ring is for all of them.
+    pub(crate) sharding: Sharding,
 }
 
 /// What a load does.
@@ -168,12 +171,13 @@ impl Sender {
 
     /// Starts those who do the work of one lane.
     fn employ(&self, lane: Lane, workers: &mut JoinSet<Saw>) {
-        let Lane { ring, connections, target, work } = lane;
+        let Lane { ring, connections, target, work, sharding } = lane;
         let (stop, tally) = (|| Arc::clone(&self.stop), || Arc::clone(&self.tally));
         if let Work::Scroll(rules) = work {
             let permits = usize::try_from(connections).unwrap_or(Semaphore::MAX_PERMITS);
             let shared = Shared {
                 instances: target.instances(),
+                sharding,
                 connections: Semaphore::new(permits),
                 origin: self.origin,
                 stop: stop(),
@@ -233,6 +237,17 @@ impl Target {
         match self {
             Self::Core(address) => address,
             Self::Channels(channels) => &channels[turn % channels.len()].1,
+        }
+    }
+
+    /// The instances of each database.
+    pub(crate) fn split(&self, sharding: Sharding) -> Vec<Self> {
+        match self {
+            Self::Core(_) => vec![self.clone()],
+            Self::Channels(all) => {
+                let of = |database| sharding.instances(all, database).cloned().collect();
+                (0..sharding.databases()).map(|database| Self::Channels(of(database))).collect()
+            }
         }
     }
 

@@ -25,6 +25,7 @@ use crate::answer::Ending;
 use crate::instance::Instance;
 use crate::lookup::{self, read_page};
 use crate::sender::Seen;
+use crate::sharding::Sharding;
 use crate::states::{READ_TIMEOUT, Told, read_state, submit_row};
 use crate::stop::Stop;
 use crate::wire::{Address, NoAnswer};
@@ -69,6 +70,7 @@ pub(crate) struct Watches {
     pub(crate) jobs: mpsc::UnboundedReceiver<Job>,
     /// Instance names and addresses.
     pub(crate) channels: Vec<(String, Address)>,
+    pub(crate) sharding: Sharding,
     pub(crate) origin: Origin,
     pub(crate) stop: Arc<Stop>,
 }
@@ -84,6 +86,7 @@ pub(crate) struct Watched {
 /// What all watches share; what was seen stays when a watch is dropped at its next question.
 struct Shared {
     instances: Vec<Instance>,
+    sharding: Sharding,
     origin: Origin,
     seen: Mutex<Watched>,
 }
@@ -91,11 +94,11 @@ struct Shared {
 impl Watches {
     /// Asks on the calling thread until load has ended: then nobody asks any more, settled or not.
     pub(crate) fn run(self) -> std::io::Result<Watched> {
-        let Self { mut jobs, channels, origin, stop } = self;
+        let Self { mut jobs, channels, sharding, origin, stop } = self;
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
         let instances: Vec<Instance> =
             channels.into_iter().map(|(name, address)| Instance::new(name, address)).collect();
-        let shared = Arc::new(Shared { instances, origin, seen: Mutex::default() });
+        let shared = Arc::new(Shared { instances, sharding, origin, seen: Mutex::default() });
         runtime.block_on(async {
             let mut running = JoinSet::new();
             let mut waiting = VecDeque::new();
@@ -147,7 +150,7 @@ impl Shared {
         let mut pause = PAUSE_FIRST;
         for turn in turn.. {
             tokio::time::sleep(pause).await;
-            let instance = &self.instances[turn % self.instances.len()];
+            let instance = self.sharding.pick(&self.instances, job.account, turn);
             let (row, told) = read_state(instance, job.transfer, &self.origin, READ_TIMEOUT).await;
             self.seen().reads.push(row);
             if !job.is_open || matches!(told, Told::View(view) if view.state.is_terminal()) {
@@ -163,7 +166,7 @@ impl Shared {
             return;
         }
         tokio::time::sleep(PAUSE_FIRST).await;
-        let instance = &self.instances[turn % self.instances.len()];
+        let instance = self.sharding.pick(&self.instances, job.account, turn);
         let limit = lookup::READ_TIMEOUT;
         let (row, _) = read_page(instance, job.account, Some(job.op), None, &self.origin, limit).await;
         self.seen().pages.push(row);
@@ -175,7 +178,7 @@ impl Shared {
         let transfer: SubmitTransfer = serde_json::from_slice(body).expect("we wrote it");
         let transfer = SubmitTransfer { id: derived_id(transfer.id), ..transfer };
         let body: Bytes = serde_json::to_vec(&transfer).expect("no map keys that JSON lacks").into();
-        let instance = &self.instances[turn % self.instances.len()];
+        let instance = self.sharding.pick(&self.instances, job.account, turn);
         let intended_ns = monotonic_ns();
         // Whoever ends the watch meanwhile leaves it as it is now: sent, perhaps.
         let lost = Ending::of_channel(transfer.id, Err(NoAnswer::Lost("load ended before its answer".to_owned())));

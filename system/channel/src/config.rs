@@ -3,16 +3,19 @@
 //! In: a scenario's `[system]` values. Out: [`ChannelConfig`]. Elsewhere: pool sizes and addresses (`adapters::process`).
 
 mod copying;
+mod share;
 mod transfers;
 
 use std::time::Duration;
 
+use bankstorm_contracts::AccountNo;
 use bankstorm_contracts::core_api::VALIDITY_MS;
 
 pub use copying::{
     Applying, Cursor, DeadLetters, Gaps, GenerationFence, HistorySource, HoleMarker, Offsets, ReadSync, Redriving,
     Retrying, SlotHash, Sweeping, SyncMode, SyncWrites, WorkerMode,
 };
+pub use share::{NoShare, Share};
 pub use transfers::{DueClock, Guard, NotStarted, Polling, Settling};
 
 /// A channel's settings.
@@ -20,6 +23,8 @@ pub use transfers::{DueClock, Guard, NotStarted, Polling, Settling};
 pub struct ChannelConfig {
     /// The consumer group. Default `channel`.
     pub group: String,
+    /// Which of several databases this instance's is (A21); by default there is one, and everything lies in it.
+    pub share: Option<Share>,
     /// How records are worked off. Default [`WorkerMode::KeyedBatched`].
     pub worker_mode: WorkerMode,
     /// Accounts (or slots) in work at once per assigned partition (D42). Default 100; `Serial` always has one.
@@ -166,9 +171,11 @@ pub struct ChannelConfig {
 }
 
 impl Default for ChannelConfig {
+    #[expect(clippy::too_many_lines, reason = "a line a setting")]
     fn default() -> Self {
         Self {
             group: "channel".to_owned(),
+            share: None,
             worker_mode: WorkerMode::KeyedBatched,
             workers: 100,
             slot_hash: SlotHash::default(),
@@ -246,6 +253,17 @@ impl ChannelConfig {
     pub fn of_instance(mut self, name: &str) -> Self {
         self.sweep_salt = name.bytes().fold(1, |salt, byte| scatter(salt ^ u64::from(byte)));
         self
+    }
+
+    /// The same for an instance of one of several databases: it has the group of its database.
+    #[must_use]
+    pub fn sharing(self, share: Share) -> Self {
+        Self { group: share.group(), share: Some(share), ..self }
+    }
+
+    /// Whether an account lies in this instance's database.
+    pub(crate) fn owns(&self, account: AccountNo) -> bool {
+        self.share.is_none_or(|share| share.owns(account))
     }
 
     /// The pause before attempt `attempt + 1`: doubling, at least half of it certain, the rest spread by `salt`. Deterministic: equal

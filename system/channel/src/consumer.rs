@@ -12,6 +12,7 @@
 //! | `channel_records_total` | records taken in |
 //! | `channel_redelivered_total` | records delivered again within an assignment |
 //! | `channel_stray_records_total` | records of partitions that were not this member's any more |
+//! | `channel_foreign_records_total` | records of accounts that lie in another database, done as they came (A21) |
 //! | `channel_late_completions_total` | completions of assignments that had ended |
 //! | `channel_offset_commits_total`, `channel_offset_commit_failures_total` | offset commits |
 //! | `channel_drain_limit_total` | drains that met their limit |
@@ -207,6 +208,7 @@ impl<O: ChannelOutside> Member<O> {
                     Delivery::Queued => "channel_records_total",
                     Delivery::Again => "channel_redelivered_total",
                     Delivery::NotOurs => "channel_stray_records_total",
+                    Delivery::Foreign => "channel_foreign_records_total",
                 };
                 self.outside.metrics().count(counter, 1);
             }

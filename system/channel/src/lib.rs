@@ -54,6 +54,7 @@ mod workers;
 use std::sync::Arc;
 
 use bankstorm_contracts::channel_api::{ChannelRequest, ChannelResponse};
+use bankstorm_contracts::problem::{Problem, ProblemKind};
 use bankstorm_outside::bundle::ChannelOutside;
 use bankstorm_outside::process::Scope;
 
@@ -68,8 +69,8 @@ use transfer::{Recent, Transfers};
 
 pub use config::{
     Applying, ChannelConfig, Cursor, DeadLetters, DueClock, Gaps, GenerationFence, Guard, HistorySource, HoleMarker,
-    NotStarted, Offsets, Polling, ReadSync, Redriving, Retrying, Settling, SlotHash, Sweeping, SyncMode, SyncWrites,
-    WorkerMode,
+    NoShare, NotStarted, Offsets, Polling, ReadSync, Redriving, Retrying, Settling, Share, SlotHash, Sweeping,
+    SyncMode, SyncWrites, WorkerMode,
 };
 
 /// A running channel. Clones are handles to the same one.
@@ -80,6 +81,7 @@ pub struct Channel<O> {
     button: Arc<Button<O>>,
     redrive: Arc<Redrive<O>>,
     parts: Arc<Parts>,
+    share: Option<Share>,
 }
 
 impl<O: ChannelOutside> Channel<O> {
@@ -101,7 +103,7 @@ impl<O: ChannelOutside> Channel<O> {
             driving.run().await;
         });
         start_sweep(&outside, &config, &pulls, &parts);
-        let polling = config.polling;
+        let (polling, share) = (config.polling, config.share);
         // The one place that decides how the copy hears of news (A20).
         if config.sync == SyncMode::Events {
             let (outside_too, part) = (outside.clone(), parts.begin());
@@ -118,11 +120,14 @@ impl<O: ChannelOutside> Channel<O> {
                 poller::run(polled, parts_too).await;
             });
         }
-        Self { transfers, reads, button, redrive, parts }
+        Self { transfers, reads, button, redrive, parts, share }
     }
 
     /// Answers a customer.
     pub async fn handle(&self, request: ChannelRequest) -> ChannelResponse {
+        if let Some(problem) = self.share.and_then(|share| elsewhere(&share, &request)) {
+            return ChannelResponse::Problem(problem);
+        }
         match request {
             ChannelRequest::History { account, cursor, limit } => self.reads.handle(account, cursor, limit).await,
             ChannelRequest::Submit(submit) => self.transfers.submit(submit).await,
@@ -136,6 +141,20 @@ impl<O: ChannelOutside> Channel<O> {
     /// work is answered for or left to the poller of another instance. Bounded by the configuration's limits.
     pub async fn stopped(&self) {
         self.parts.none().await;
+    }
+}
+
+/// What to answer about an account of another database (A21): its history is not here, and neither is its customer's guard.
+fn elsewhere(share: &Share, request: &ChannelRequest) -> Option<Problem> {
+    let told = |account| format!("account {account} lies in database {} of the channels", share.database_of(account));
+    match request {
+        ChannelRequest::History { account, .. } | ChannelRequest::Sync(account) if !share.owns(*account) => {
+            Some(Problem::new(ProblemKind::NotFound, told(*account)))
+        }
+        ChannelRequest::Submit(submit) if !share.owns(submit.from) => {
+            Some(Problem::bad_field("from", told(submit.from)))
+        }
+        _ => None,
     }
 }
 

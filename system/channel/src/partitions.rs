@@ -14,7 +14,7 @@ use std::sync::Arc;
 
 use bankstorm_outside::log::{Assignment, Record, TopicPartition};
 
-use crate::config::{ChannelConfig, GenerationFence, Offsets, SlotHash, WorkerMode};
+use crate::config::{ChannelConfig, GenerationFence, Offsets, Share, SlotHash, WorkerMode};
 use crate::keys::KeyQueues;
 use crate::ownership::Claim;
 use crate::slots::slot;
@@ -50,6 +50,7 @@ pub(crate) struct Partitions {
     span: i64,
     offsets: Offsets,
     fence: GenerationFence,
+    share: Option<Share>,
     epochs: u64,
     map: BTreeMap<TopicPartition, Partition>,
 }
@@ -63,6 +64,8 @@ pub(crate) enum Delivery {
     NotOurs,
     /// It was delivered before in this assignment.
     Again,
+    /// Its account lies in another database (A21): done as it came.
+    Foreign,
 }
 
 impl Partitions {
@@ -77,6 +80,7 @@ impl Partitions {
             span: config.span.max(1),
             offsets: config.offsets,
             fence: config.generation_fence,
+            share: config.share,
             epochs: 0,
             map: BTreeMap::new(),
         }
@@ -175,7 +179,7 @@ impl Partitions {
         self.map.keys().cloned().collect()
     }
 
-    /// A record came.
+    /// A record came. The one place that decides whose it is, where there are several databases (A21).
     pub(crate) fn deliver(&mut self, record: Record) -> Delivery {
         let Some(partition) = self.map.get_mut(&record.at).filter(|partition| partition.epoch.is_live()) else {
             return Delivery::NotOurs;
@@ -184,6 +188,10 @@ impl Partitions {
             return Delivery::Again;
         }
         let content = Content::read(&record);
+        if self.share.is_some_and(|share| !share.takes(content.account())) {
+            partition.watermark.done(record.offset);
+            return Delivery::Foreign;
+        }
         let lane = match (content.account(), self.mode) {
             (_, WorkerMode::Serial) => Lane::Partition,
             (None, _) => Lane::Nameless(record.offset),

@@ -14,7 +14,7 @@ pub(crate) enum Serve {
     /// The core: owns the money; exactly one
     Core(ServeCore),
     /// A channel: takes transfers and answers customers from its own copy; one or more
-    Channel(ServeChannel),
+    Channel(Box<ServeChannel>),
     /// The other banks: take what is sent to them, and answer at once, late, twice, or not until asked again
     Banks(ServeBanks),
 }
@@ -85,6 +85,12 @@ pub(crate) struct ServeChannel {
     /// The file that it appends to when entries become visible
     #[arg(long)]
     pub(crate) visible_log: PathBuf,
+    /// Which of several databases this is and how many there are, such as 0/2: then it has the accounts of a share of the customers alone
+    #[arg(long, value_name = "INDEX/OF", requires = "users")]
+    pub(crate) share: Option<String>,
+    /// How many customers there are, who have the accounts in turn; goes with --share
+    #[arg(long, value_parser = clap::value_parser!(u64).range(1..), requires = "share")]
+    pub(crate) users: Option<u64>,
     /// Workers per assigned partition
     #[arg(long, default_value_t = 100, value_parser = clap::value_parser!(u32).range(1..))]
     pub(crate) workers: u32,

@@ -14,6 +14,11 @@ use super::Bank;
 const POISONED: AccountNo = AccountNo::new(AccountNo::FIRST_CUSTOMER);
 
 impl Bank {
+    /// The database of the first account.
+    fn poisoned(&self) -> &str {
+        &self.addresses.channel_databases[0]
+    }
+
     fn seen(&self, result: Result<Witness, EnvironmentError>) -> Result<nodes::Witness, String> {
         *self.pids.lock().expect("no panic while noting pids") = self.environment.pids();
         let Witness { what, at_monotonic_ns } = result.map_err(|error| error.to_string())?;
@@ -39,13 +44,12 @@ impl Nodes for Bank {
     }
 
     async fn poison(&self, _place: &str) -> Result<nodes::Witness, String> {
-        let database = &self.addresses.channel_database;
-        postgres::channel::poison(database, POISONED).await.map_err(|error| error.to_string())?;
+        postgres::channel::poison(self.poisoned(), POISONED).await.map_err(|error| error.to_string())?;
         Ok(now(format!("entries of account {POISONED} are refused with SQLSTATE 23514")))
     }
 
     async fn cure(&self, _place: &str) -> Result<nodes::Witness, String> {
-        postgres::channel::cure(&self.addresses.channel_database).await.map_err(|error| error.to_string())?;
+        postgres::channel::cure(self.poisoned()).await.map_err(|error| error.to_string())?;
         Ok(now(format!("entries of account {POISONED} are taken again")))
     }
 

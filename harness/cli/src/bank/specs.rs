@@ -79,14 +79,20 @@ fn weaker(system: &System, process: &'static str) -> impl Iterator<Item = String
     of_process.map(|weaker| format!("--unsafe={}={}", weaker.key, weaker.arm))
 }
 
-/// The channel `name`.
-pub(super) fn channel(environment: &dyn Environment, scenario: &Scenario, name: &str) -> ServiceSpec {
+/// The name of the channels' database `index`: each has a server of its own.
+pub(crate) fn channel_database(index: u32) -> String {
+    if index == 0 { "channel".to_owned() } else { format!("channel_{index}") }
+}
+
+/// The channel `name`, which is the `index`th, and so of that database among several.
+pub(super) fn channel(environment: &dyn Environment, scenario: &Scenario, (index, name): (u32, &str)) -> ServiceSpec {
     let system = &scenario.system;
+    let database = index % system.channel_databases;
     let mode = system.worker_mode.as_str();
     let args = [
         "serve".to_owned(),
         "channel".to_owned(),
-        format!("--database={}", environment.database("channel", name)),
+        format!("--database={}", environment.database(&channel_database(database), name)),
         format!("--kafka={}", environment.kafka(name)),
         format!("--core={}", environment.url("core", name)),
         format!("--listen={}", environment.listen(name)),
@@ -110,5 +116,10 @@ pub(super) fn channel(environment: &dyn Environment, scenario: &Scenario, name: 
         SyncMode::Events => None,
         SyncMode::Poll(every) => Some(format!("--sync-poll-ms={}", every.as_millis())),
     };
-    ServiceSpec::new(name, args.into_iter().chain(poll).chain(weaker(system, "channel")).collect())
+    let share = (system.channel_databases > 1).then(|| {
+        let (of, users) = (system.channel_databases, scenario.accounts.users);
+        [format!("--share={database}/{of}"), format!("--users={users}")]
+    });
+    let more = poll.into_iter().chain(share.into_iter().flatten()).chain(weaker(system, "channel"));
+    ServiceSpec::new(name, args.into_iter().chain(more).collect())
 }

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use bankstorm_adapters::process::{banks, channel, core};
 use bankstorm_banks::BanksConfig;
-use bankstorm_channel::config::{ChannelConfig, Guard, HistorySource, ReadSync, SyncMode, WorkerMode};
+use bankstorm_channel::config::{ChannelConfig, Guard, HistorySource, ReadSync, Share, SyncMode, WorkerMode};
 use bankstorm_core::config::{CoreConfig, Deadline};
 
 use crate::args::{Serve, ServeBanks, ServeChannel, ServeCore};
@@ -18,7 +18,7 @@ use crate::error::CliError;
 pub(crate) async fn run(process: Serve) -> Result<u8, CliError> {
     match process {
         Serve::Core(options) => serve_core(options).await,
-        Serve::Channel(options) => serve_channel(options).await,
+        Serve::Channel(options) => serve_channel(*options).await,
         Serve::Banks(options) => serve_banks(options).await,
     }
 }
@@ -78,6 +78,10 @@ fn channel_of(options: ServeChannel) -> Result<channel::ChannelServe, CliError> 
         validity: Duration::from_millis(options.validity_ms),
         ..protections::of_channel(&options.weaker, guard(&options.guard)?, read_sync(&options.read_sync)?)?
     };
+    let config = match (&options.share, options.users) {
+        (Some(word), Some(users)) => config.sharing(share(word, users)?),
+        _ => config,
+    };
     Ok(channel::ChannelServe {
         database: options.database,
         kafka: options.kafka,
@@ -121,6 +125,13 @@ fn guard(word: &str) -> Result<Guard, CliError> {
     }
 }
 
+fn share(word: &str, users: u64) -> Result<Share, CliError> {
+    let refused = |why: String| CliError::Usage(format!("--share {word}: {why}"));
+    let numbers = word.split_once('/').and_then(|(index, of)| Some((index.parse().ok()?, of.parse().ok()?)));
+    let (index, of) = numbers.ok_or_else(|| refused("accepted are two numbers such as 0/2".to_owned()))?;
+    Share::new(index, of, users).map_err(|error| refused(error.to_string()))
+}
+
 fn worker_mode(word: &str) -> Result<WorkerMode, CliError> {
     match word {
         "serial" => Ok(WorkerMode::Serial),
@@ -156,7 +167,7 @@ mod tests {
     use std::time::Duration;
 
     use bankstorm_channel::ChannelConfig;
-    use bankstorm_channel::config::{HistorySource, ReadSync, SyncMode, WorkerMode};
+    use bankstorm_channel::config::{HistorySource, ReadSync, Share, SyncMode, WorkerMode};
 
     use super::{channel_of, core_of};
     use crate::args::{Cli, Command, Serve};
@@ -168,7 +179,7 @@ mod tests {
         let Command::Serve { process: Serve::Channel(options) } = cli.expect("options that are there").command else {
             panic!("serve channel was typed")
         };
-        channel_of(options).map(|serve| serve.config)
+        channel_of(*options).map(|serve| serve.config)
     }
 
     #[test]
@@ -191,6 +202,16 @@ mod tests {
         ] {
             let refused = channel(&[word]).expect_err(word).to_string();
             assert!(refused.contains(accepted), "{refused}");
+        }
+    }
+
+    #[test]
+    fn a21_a_channel_of_one_of_several_databases_has_its_group_and_its_share() {
+        let config = channel(&["--share=1/2", "--users=10"]).expect("settings that fit");
+        assert_eq!((config.group.as_str(), config.share), ("channel-1", Share::new(1, 2, 10).ok()));
+        for (word, told) in [("2/2", "database 2 of 2"), ("1", "such as 0/2")] {
+            let refused = channel(&[&format!("--share={word}"), "--users=10"]).expect_err(word).to_string();
+            assert!(refused.contains(told), "{refused}");
         }
     }
 

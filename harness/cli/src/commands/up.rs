@@ -46,7 +46,9 @@ fn print(addresses: &Addresses) {
     say(&format!("banks     {}", addresses.banks_url));
     say(&format!("kafka     {}", addresses.kafka));
     say(&format!("databases \"{}\"", addresses.core_database));
-    say(&format!("          \"{}\"", addresses.channel_database));
+    for database in &addresses.channel_databases {
+        say(&format!("          \"{database}\""));
+    }
     say(&format!("\nTry:  curl {}/v1/accounts/1000000/head", addresses.core_url));
     if let Some((_, url)) = addresses.channels.first() {
         say(&format!("      curl '{url}/v1/accounts/1000000/history?limit=5'"));

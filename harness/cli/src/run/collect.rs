@@ -15,7 +15,7 @@ use bankstorm_evidence::{
     collect_dead_letters, collect_group_commits, collect_topic, collect_visible, final_markers, wait_converged,
     write_operations, write_pages, write_syncs, write_transfer_reads,
 };
-use bankstorm_load::Stop;
+use bankstorm_load::{Heads, Sharding, Stop};
 use bankstorm_record::latency::CutOffs;
 use bankstorm_record::marks::read_samples;
 use bankstorm_record::rows::VisibleRow;
@@ -28,7 +28,7 @@ use super::HURRIED;
 use super::load::Loaded;
 use super::open::OpenRun;
 
-/// The channels' consumer group.
+/// The channels' consumer group; that of their first database where they have several, whose commits and lag are the ones that are seen.
 pub(super) const GROUP: &str = "channel";
 /// Reading the accounts whose visible stamps were lost may take so long in all.
 const READ_NOW_LIMIT: Duration = Duration::from_secs(30);
@@ -66,7 +66,7 @@ pub(crate) async fn converge(open: &mut OpenRun, bank: &Bank, display: &Display,
     let shown = display.phase(&format!("waiting until the copy has converged, at most {} s", limit.as_secs_f64()));
     let phase = open.phases.begin("converge", &open.json.origin);
     let addresses = &bank.addresses;
-    let wait = wait_converged(&addresses.core_database, &addresses.channel_database, limit);
+    let wait = wait_converged(&addresses.core_database, &addresses.channel_databases, limit);
     let converged = tokio::select! {
         biased;
         converged = wait => collected.note("converge", converged),
@@ -126,7 +126,7 @@ fn write_latency(open: &OpenRun, loaded: &Loaded) -> std::io::Result<()> {
 async fn copies(open: &mut OpenRun, bank: &Bank, collected: &mut Collected) {
     let addresses = &bank.addresses;
     let (channel, topic) = tokio::join!(
-        collect_channel(&addresses.channel_database, &open.folder),
+        collect_channel(&addresses.channel_databases, &open.folder),
         collect_topic(&addresses.kafka, ENTRIES_TOPIC, &open.folder),
     );
     keep(open, collected.note("the channels' database", channel));
@@ -198,10 +198,17 @@ async fn read_now(open: &OpenRun, bank: &Bank, loaded: &mut Loaded, collected: &
     let unseen = loaded.drive.operations.iter().filter(|row| row.seq.is_some() && row.visible_ns.is_none());
     let accounts: std::collections::BTreeSet<i64> = unseen.map(|row| row.account).collect();
     let channels = bank.load_channels();
-    let read = bankstorm_load::read_heads(&channels, accounts, open.json.origin, READ_NOW_LIMIT).await;
-    let mut first_reads = Vec::new();
-    // Addresses that load itself was driven with.
-    let heads = read.expect("addresses that are in use");
+    let sharding = Sharding::of(&open.scenario);
+    let (mut first_reads, mut heads) = (Vec::new(), Heads::default());
+    for database in 0..sharding.databases() {
+        let own = accounts.iter().copied().filter(|account| sharding.database_of(*account) == database);
+        let asked: Vec<_> = sharding.instances(&channels, database).cloned().collect();
+        let read = bankstorm_load::read_heads(&asked, own, open.json.origin, READ_NOW_LIMIT).await;
+        // Addresses that load itself was driven with.
+        let read = read.expect("addresses that are in use");
+        heads.pages.extend(read.pages);
+        heads.unread += read.unread;
+    }
     if heads.unread > 0 {
         let limit_s = READ_NOW_LIMIT.as_secs();
         collected.problems.push(format!(

@@ -8,6 +8,7 @@ use bankstorm_evidence::{Evidence, count_logged, read_deadlocks, write_database}
 use bankstorm_record::rows::DatabaseRow;
 
 use crate::bank::Bank;
+use crate::bank::specs::channel_database;
 
 use super::open::OpenRun;
 
@@ -19,16 +20,17 @@ pub(crate) struct Databases {
 }
 
 impl Databases {
-    /// Looks at both databases now.
+    /// Looks at every database now.
     pub(crate) async fn look(&mut self, open: &OpenRun, bank: &Bank) {
-        let databases = [("core", &bank.addresses.core_database), ("channel", &bank.addresses.channel_database)];
-        for (database, address) in databases {
+        let channels = (0..).zip(&bank.addresses.channel_databases);
+        let channels = channels.map(|(index, address)| (channel_database(index), address));
+        for (database, address) in std::iter::once(("core".to_owned(), &bank.addresses.core_database)).chain(channels) {
             let at_ns = open.json.origin.elapsed_ns();
             let log = open.folder.logs().join(format!("postgres-{database}.log"));
             let look = async {
                 let deadlocks = read_deadlocks(address).await.map_err(|error| error.to_string())?;
                 let logged = count_logged(&log).map_err(|error| format!("{}: {error}", log.display()))?;
-                Ok::<_, String>(DatabaseRow { database: database.to_owned(), at_ns, deadlocks, logged })
+                Ok::<_, String>(DatabaseRow { database: database.clone(), at_ns, deadlocks, logged })
             };
             match look.await {
                 Ok(row) => self.rows.push(row),

@@ -12,7 +12,7 @@ use bankstorm_evidence::{write_operations, write_pages, write_syncs, write_trans
 use bankstorm_faults::conductor::Conductor;
 use bankstorm_load::run::Tuning;
 use bankstorm_load::tally::Counts;
-use bankstorm_load::{DriveError, DriveInput, DriveResult, Stop, Tally, read_transfers, resolve_unknown};
+use bankstorm_load::{DriveError, DriveInput, DriveResult, Sharding, Stop, Tally, read_transfers, resolve_unknown};
 use bankstorm_record::save::write_run_json;
 
 use crate::bank::Bank;
@@ -163,7 +163,8 @@ async fn settle(open: &OpenRun, bank: &Bank, limit: Duration, drive: &mut DriveR
     tracing::debug!(?deposits, "resolve phase");
     let left = limit.saturating_sub(begun.elapsed());
     let channels = bank.load_channels();
-    match read_transfers(&mut drive.operations, &channels, open.json.origin, left).await {
+    let sharding = Sharding::of(&open.scenario);
+    match read_transfers(&mut drive.operations, &channels, sharding, open.json.origin, left).await {
         Ok((transfers, reads)) => {
             tracing::debug!(?transfers, "resolve phase");
             drive.transfer_reads.extend(reads);

@@ -103,7 +103,9 @@ pub(crate) async fn evidence() {
     let mut evidence =
         collect_core(&bank.environment.database("core", HARNESS), |_| 1, &folder).await.expect("core's evidence");
     evidence.extend(
-        collect_channel(&bank.environment.database("channel", HARNESS), &folder).await.expect("the channel's evidence"),
+        collect_channel(&[bank.environment.database("channel", HARNESS)], &folder)
+            .await
+            .expect("the channel's evidence"),
     );
     for (name, file) in &evidence {
         assert_eq!(file.sha256, sha256_file(folder.evidence_file(name)).expect("hashed"), "{name}");
@@ -212,11 +214,12 @@ fn transfers_are_as_stored(source: &FolderSource) {
 pub(crate) async fn convergence() {
     let bank = bank("evidence-convergence").await;
     let urls = (bank.environment.database("core", HARNESS), bank.environment.database("channel", HARNESS));
-    let behind = wait_converged(&urls.0, &urls.1, Duration::from_millis(300)).await.expect("an answer");
+    let behind =
+        wait_converged(&urls.0, std::slice::from_ref(&urls.1), Duration::from_millis(300)).await.expect("an answer");
     assert!(matches!(behind, Converged { behind: 1, unsent: 1, pending: 1, held: 1, .. }), "{behind:?}");
     assert!(!behind.is_complete() && behind.took >= Duration::from_millis(300), "{behind:?}");
 
-    let waiting = wait_converged(&urls.0, &urls.1, Duration::from_secs(60));
+    let waiting = wait_converged(&urls.0, std::slice::from_ref(&urls.1), Duration::from_secs(60));
     let catching_up = async {
         bank.core.batch_execute("DELETE FROM outbox").await.expect("sent");
         // Nobody but the bank settles what is open (D32).
@@ -231,7 +234,8 @@ pub(crate) async fn convergence() {
     assert!(converged.expect("an answer").is_complete());
 
     bank.core.batch_execute("DROP TABLE outbox").await.expect("dropped");
-    let error = wait_converged(&urls.0, &urls.1, Duration::ZERO).await.expect_err("no such table");
+    let error =
+        wait_converged(&urls.0, std::slice::from_ref(&urls.1), Duration::ZERO).await.expect_err("no such table");
     assert!(matches!(error, EvidenceError::Database { .. }) && error.to_string().contains("\"outbox\""), "{error}");
     bank.environment.stop().await.expect("stopped");
 }

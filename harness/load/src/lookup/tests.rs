@@ -14,6 +14,7 @@ use tokio::task::JoinSet;
 
 use super::{Heads, Job, LOOKUPS_MAX, Lookups, Wanted, read_heads};
 use crate::run::ChannelAddress;
+use crate::sharding::Sharding;
 use crate::stop::Stop;
 use crate::tally::Tally;
 use crate::wire::Address;
@@ -115,6 +116,7 @@ async fn no_more_than_so_many_lookups_ask_at_the_same_time() {
     let lookups = Lookups {
         jobs,
         channels: vec![("silent".to_owned(), Address::resolve(&silent.named("silent").url).await.expect("an address"))],
+        sharding: Sharding::NONE,
         origin: Origin::now(),
         limit: Duration::from_secs(60),
         stop: Arc::clone(&stop),

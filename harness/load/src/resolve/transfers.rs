@@ -22,6 +22,7 @@ use crate::answer::{Ending, outcome_of};
 use crate::instance::Instance;
 use crate::lookup::{Got, read_page};
 use crate::run::{ChannelAddress, DriveError};
+use crate::sharding::Sharding;
 use crate::states::{READ_TIMEOUT, Told, read_state};
 use crate::wire::Address;
 
@@ -69,6 +70,7 @@ struct Found {
 pub async fn read_transfers(
     rows: &mut [OperationRow],
     channels: &[ChannelAddress],
+    sharding: Sharding,
     origin: Origin,
     limit: Duration,
 ) -> Result<(Resolved, Vec<TransferReadRow>), DriveError> {
@@ -89,7 +91,7 @@ pub async fn read_transfers(
     let queue: Queue = Arc::new(Mutex::new(open));
     let mut tasks = JoinSet::new();
     for number in 0..workers {
-        tasks.spawn(work(Arc::clone(&queue), Arc::clone(&instances), number, origin, until));
+        tasks.spawn(work(Arc::clone(&queue), (Arc::clone(&instances), sharding), number, origin, until));
     }
     while let Some(done) = tasks.join_next().await {
         let found =
@@ -137,7 +139,13 @@ fn settle_drifted(rows: &mut [OperationRow]) -> u64 {
     settled
 }
 
-async fn work(queue: Queue, instances: Arc<[Instance]>, number: usize, origin: Origin, until: Instant) -> Found {
+async fn work(
+    queue: Queue,
+    (instances, sharding): (Arc<[Instance]>, Sharding),
+    number: usize,
+    origin: Origin,
+    until: Instant,
+) -> Found {
     let mut found = Found::default();
     for turn in number.. {
         let next = queue.lock().unwrap_or_else(PoisonError::into_inner).pop_front();
@@ -146,7 +154,7 @@ async fn work(queue: Queue, instances: Arc<[Instance]>, number: usize, origin: O
         if left.is_zero() {
             break;
         }
-        let instance = &instances[turn % instances.len()];
+        let instance = sharding.pick(&instances, open.account, turn);
         let (read, told) = read_state(instance, open.transfer, &origin, READ_TIMEOUT.min(left)).await;
         found.reads.push(read);
         match told {

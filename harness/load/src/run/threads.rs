@@ -15,6 +15,7 @@ use crate::pacer::{self, Paced, Pacer, Ready, Rings, nanos};
 use crate::priority::Granted;
 use crate::scroll;
 use crate::sender::{Jobs, Lane, Rules, Sender, Sent, Target, Work};
+use crate::sharding::Sharding;
 use crate::watch::{Watched, Watches};
 use crate::wire::Address;
 
@@ -41,6 +42,7 @@ impl Threads {
         let looking_up = Lookups {
             jobs: lookup_jobs,
             channels: addresses.channels.clone(),
+            sharding: Sharding::of(input.plan.scenario()),
             origin: input.origin,
             limit: input.tuning.lookup_limit,
             stop: Arc::clone(stop),
@@ -51,6 +53,7 @@ impl Threads {
         let watching = Watches {
             jobs: watch_jobs,
             channels: addresses.channels.clone(),
+            sharding: Sharding::of(input.plan.scenario()),
             origin: input.origin,
             stop: Arc::clone(stop),
         };
@@ -101,23 +104,40 @@ fn rings(plan: &Plan, tuning: &Tuning, addresses: &Addresses) -> (Vec<Rings>, Ve
     let senders = tuning.senders.max(1);
     let mut lanes: Vec<Vec<_>> = (0..senders).map(|_| Vec::new()).collect();
     let mut all = Vec::new();
+    let sharding = Sharding::of(plan.scenario());
     for (index, load) in plan.scenario().load.iter().enumerate() {
-        let mut rings = Vec::new();
         let work = work(load, tuning);
         let target = target(addresses, load.op, index);
-        for (number, lane) in (0_u32..).zip(&mut lanes) {
-            let threads = u32::try_from(senders).unwrap_or(u32::MAX);
-            let connections = load.connections / threads + u32::from(number < load.connections % threads);
-            // A thread without a connection of this load would keep what it is handed.
-            if connections > 0 {
-                let (ring, out): (_, mpsc::Receiver<Ready>) = mpsc::channel(tuning.ring.max(1));
-                rings.push(ring);
-                lane.push(Lane { ring: out, connections, target: target.clone(), work });
+        // One who scrolls picks the instance page by page. Whatever else is for a channel has connections to instances of its database.
+        let is_split = matches!(target, Target::Channels(_)) && !matches!(work, Work::Scroll(_));
+        let targets = if is_split { target.split(sharding) } else { vec![target] };
+        let mut by_database = Vec::new();
+        for (target, connections) in (0..)
+            .zip(&targets)
+            .map(|(number, target)| (target, share_of(load.connections, number, targets.len()).max(1)))
+        {
+            let mut rings = Vec::new();
+            for (number, lane) in (0_u32..).zip(&mut lanes) {
+                let connections = share_of(connections, number, senders);
+                // A thread without a connection of this load would keep what it is handed.
+                if connections > 0 {
+                    let (ring, out): (_, mpsc::Receiver<Ready>) = mpsc::channel(tuning.ring.max(1));
+                    rings.push(ring);
+                    lane.push(Lane { ring: out, connections, target: target.clone(), work, sharding });
+                }
             }
+            by_database.push(rings);
         }
-        all.push(Rings::new(rings));
+        let split = if is_split { sharding } else { Sharding::NONE };
+        all.push(Rings::sharded(by_database, split));
     }
     (all, lanes)
+}
+
+/// What the `number`th of so many gets of a load's connections.
+fn share_of(connections: u32, number: u32, of: usize) -> u32 {
+    let of = u32::try_from(of).unwrap_or(u32::MAX);
+    connections / of + u32::from(number < connections % of)
 }
 
 fn work(load: &Load, tuning: &Tuning) -> Work {

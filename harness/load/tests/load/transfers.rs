@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use bankstorm_customers::Plan;
 use bankstorm_load::run::ChannelAddress;
-use bankstorm_load::{DriveError, DriveInput, DriveResult, drive, read_transfers};
+use bankstorm_load::{DriveError, DriveInput, DriveResult, Sharding, drive, read_transfers};
 use bankstorm_record::clock::Origin;
 use bankstorm_record::rows::{OperationRow, TransferReadRow};
 
@@ -93,7 +93,8 @@ async fn what_is_open_is_settled_by_reading_alone() {
     result.operations[lost].transfer = 4_711;
     let unknown = outcomes(&result, Some("unknown")).count() as u64;
     let limit = Duration::from_secs(30);
-    let read = read_transfers(&mut result.operations, &channels(&server.url()), Origin::now(), limit).await;
+    let read =
+        read_transfers(&mut result.operations, &channels(&server.url()), Sharding::NONE, Origin::now(), limit).await;
     let (resolved, reads) = read.expect("addresses in use");
     assert_eq!((resolved.unknown, resolved.resolved, resolved.attempts), (unknown, unknown, reads.len() as u64));
     assert_eq!(server.submits(), sent, "nothing is sent");

@@ -106,7 +106,8 @@ impl System {
     pub fn places(&self) -> Vec<String> {
         let channels = (0..self.channel_instances).map(|index| format!("channel-{index}"));
         let brokers = (1..=self.kafka_brokers).map(|number| format!("kafka-{number}"));
-        let databases = ["postgres-core", "postgres-channel"].map(str::to_owned);
+        let more = (1..self.channel_databases).map(|index| format!("postgres-channel_{index}"));
+        let databases = ["postgres-core", "postgres-channel"].map(str::to_owned).into_iter().chain(more);
         let core = std::iter::once("core".to_owned());
         core.chain(channels).chain(["banks".to_owned()]).chain(databases).chain(brokers).collect()
     }

@@ -8,7 +8,7 @@ use bankstorm_outside::log::{Assignment, Record, TopicPartition};
 
 use super::{Delivery, End, Job, Lane, Partitions, Step};
 use crate::advance::{AdvanceError, Origin};
-use crate::config::{ChannelConfig, GenerationFence, Offsets, SlotHash, WorkerMode};
+use crate::config::{ChannelConfig, GenerationFence, Offsets, Share, SlotHash, WorkerMode};
 use crate::ownership::{Claim, Holding};
 use crate::slots::slot;
 
@@ -283,4 +283,21 @@ fn p20_and_p21_off_commit_ahead_of_what_is_done() {
         }
         assert_eq!(seen, expected, "{offsets:?}");
     }
+}
+
+#[test]
+fn a21_records_of_another_databases_accounts_are_done_as_they_come() {
+    let first = AccountNo::FIRST_CUSTOMER;
+    let share = Share::new(1, 2, 10).expect("a share");
+    let mut member = member(&ChannelConfig::default().sharing(share), &[0]);
+    assert_eq!(member.deliver(record(0, 0, first, 1)), Delivery::Foreign);
+    assert_eq!(member.committable(), [(at(0), 1)], "nothing is waited for");
+    assert_eq!(member.deliver(record(0, 1, first + 1, 1)), Delivery::Queued);
+    assert_eq!(member.deliver(record(0, 2, first + 10, 1)), Delivery::Foreign);
+    assert_eq!(member.deliver(record(0, 0, first, 1)), Delivery::Again);
+    let job = member.next_job().expect("the owned account");
+    assert_eq!((job.lane, member.in_work()), (Lane::Account(AccountNo::new(first + 1)), 1));
+    assert_eq!(member.committable(), [], "the owned record is in work");
+    member.complete(&job.complete(End::Done));
+    assert_eq!(member.committable(), [(at(0), 3)]);
 }

@@ -16,6 +16,7 @@ use uuid::Uuid;
 use super::{DRIFTED, read_transfers};
 use crate::resolve::Resolved;
 use crate::run::ChannelAddress;
+use crate::sharding::Sharding;
 
 const LOST: u128 = 1;
 const STORED: u128 = 2;
@@ -86,7 +87,7 @@ async fn read(channel: Channel, rows: &mut [OperationRow], limit: Duration) -> (
         }
     });
     let channels = [ChannelAddress { instance: "channel-0".to_owned(), url }];
-    read_transfers(rows, &channels, Origin::now(), limit).await.expect("addresses")
+    read_transfers(rows, &channels, Sharding::NONE, Origin::now(), limit).await.expect("addresses")
 }
 
 /// Sent, and never answered.
