@@ -22,7 +22,7 @@ use self::bench::{
     AMOUNT, Bench, FROM, OPENED, SOON, accepted, debit, id, lost, posted, problem, refused, says, submit,
 };
 use self::fakes::End;
-use crate::config::{ChannelConfig, NotStarted};
+use crate::config::{ChannelConfig, NotStarted, Share};
 use crate::markers;
 
 #[tokio::test(start_paused = true)]
@@ -283,4 +283,21 @@ async fn a_stop_awaits_what_is_submitted_and_takes_nothing_new() {
     };
     let (response, ()) = tokio::join!(biased; bench.submit(1), stop);
     assert!(matches!(response, ChannelResponse::Created(_)), "{response:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a21_requests_about_an_account_of_another_database_are_told_so_and_begin_nothing() {
+    let share = |index| Share::new(index, 2, 10).expect("a share");
+    let other = Bench::open(ChannelConfig::default().sharing(share(0)));
+    let history = ChannelRequest::History { account: FROM, cursor: None, limit: 9 };
+    for request in [history.clone(), ChannelRequest::Sync(FROM)] {
+        let ChannelResponse::Problem(problem) = other.channel.handle(request).await else { panic!("no such copy") };
+        assert_eq!(problem.kind, ProblemKind::NotFound);
+        assert_eq!(problem.detail.as_str(), "account 1000001 lies in database 1 of the channels");
+    }
+    let ChannelResponse::Problem(problem) = other.submit(1).await else { panic!("not this database's") };
+    assert_eq!((problem.kind, problem.field.as_deref()), (ProblemKind::BadRequest, Some("from")));
+    assert_eq!(other.fake.data().asked.len(), 0, "core was not called");
+    let own = Bench::open(ChannelConfig::default().sharing(share(1)));
+    assert!(matches!(own.channel.handle(history).await, ChannelResponse::History(_)));
 }
