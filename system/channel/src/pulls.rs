@@ -120,6 +120,11 @@ impl<O: ChannelOutside> Pulls<O> {
         self.marks.mark(account);
     }
 
+    /// Core answered somebody who asks beside the pulls: their failures are in a row no more.
+    pub(crate) fn core_answered(&self) {
+        self.state().breaker.answered();
+    }
+
     fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }

@@ -1,7 +1,8 @@
 //! The head sweep: copies are compared with core though nothing says that they are behind (D43), and pulled where they are.
 //!
 //! In: the store's heads and dirty marks, core's digests and heads. Out: pulls, marks taken away, an error where copy and core contradict
-//! each other. Elsewhere: what a comparison says (`rules`), the comparison of one stretch (`compare`), how an account is pulled (`pulls`).
+//! each other. Elsewhere: what a comparison says (`rules`), the comparison of one stretch (`compare`), which dirty account is next (`dirty`),
+//! how an account is pulled (`pulls`).
 //!
 //! The last event of an idle account may be lost, and no later one shows the gap. So every `sweep_every` a look goes over
 //!
@@ -22,7 +23,9 @@
 //! come round in a fraction of the time, and what core has to answer grows with them by one digest call each, not by what is behind, since
 //! whatever one of them has pulled is equal for all. A pull waits its turn, one at a time, among those of reads and the button.
 //!
-//! Core without an answer, or the store, ends a look; pauses grow until one succeeds.
+//! **Core gives no answer.** About one account: the others get their turn all the same. Twice in a row: the look pulls nobody more and goes
+//! on to the comparison, which shows whether core answers at all. Only a comparison in vain, or the store, ends a look as failed; pauses
+//! grow until one succeeds. A comparison that succeeded tells the breaker that core answers.
 //!
 //! # Instead of events (A20)
 //! With [`SyncMode::Poll`](crate::config::SyncMode) there is no consumer, and a round over all accounts every so often takes its place:
@@ -38,10 +41,12 @@
 //! | `channel_sweep_behind_total` | accounts found behind, in looks |
 //! | `channel_sweep_pulls_total` | accounts pulled |
 //! | `channel_sweep_healed_total` | of these, those that had missed something |
+//! | `channel_sweep_unanswered_total` | of these, those that core gave no answer about, or was not asked since it gave none lately |
 //! | `channel_sweep_blocked_total` | of these, those that something of the channel's own stood in the way of |
 //! | `channel_sweep_contradictions_total` | accounts whose copy contradicts core: 0, or copy or core is wrong |
 
 mod compare;
+mod dirty;
 mod rules;
 
 use std::collections::{BTreeMap, VecDeque};
@@ -64,6 +69,9 @@ use crate::pulls::{Landed, Pulls};
 
 /// Accounts among which a sweep may begin: more than that are covered all the same, in its later looks.
 const BEGINNINGS: u64 = 1 << 20;
+
+/// Accounts in a row that core gives no answer about, after which a look pulls nobody more.
+const MOST_UNANSWERED: u32 = 2;
 
 /// What ended a look.
 #[derive(Debug, Error)]
@@ -88,13 +96,27 @@ pub(crate) struct Sweep<O> {
     dirty_at: AccountNo,
     /// Accounts that were behind in the last look, and where their copies stood.
     behind: BTreeMap<AccountNo, Seq>,
+    /// How often core cut pulls short.
+    cuts: u64,
+}
+
+/// Accounts in a row that core gave no answer about.
+#[derive(Debug, Default)]
+struct Unanswered(u32);
+
+impl Unanswered {
+    /// Notes how a pull went; whether no more are to follow.
+    const fn is_enough(&mut self, is_answered: bool) -> bool {
+        self.0 = if is_answered { 0 } else { self.0 + 1 };
+        self.0 >= MOST_UNANSWERED
+    }
 }
 
 impl<O: ChannelOutside> Sweep<O> {
     /// Accounts are pulled through `pulls`.
     pub(crate) fn new(outside: O, config: ChannelConfig, pulls: Arc<Pulls<O>>) -> Self {
         let at = beginning(config.sweep_salt);
-        Self { outside, config, pulls, at, dirty_at: FIRST, behind: BTreeMap::new() }
+        Self { outside, config, pulls, at, dirty_at: at, behind: BTreeMap::new(), cuts: 0 }
     }
 
     /// Looks until the scope is asked to stop.
@@ -153,15 +175,12 @@ impl<O: ChannelOutside> Sweep<O> {
 
     async fn look(&mut self) -> Result<(), Ended> {
         self.heal_dirty().await?;
-        while let Some((account, stood)) = self.behind.pop_first() {
-            // One that has moved gets its events: whatever it lacks they show.
-            if self.stands(account).await? <= stood {
-                self.pull(account, stood).await?;
-            }
-        }
+        self.heal_behind().await?;
         let compared = self.compare(self.at).await?;
+        self.pulls.core_answered();
         self.at = compared.next.unwrap_or(FIRST);
-        self.behind = compared.behind;
+        // Beside those whose turn did not come.
+        self.behind.extend(compared.behind);
         Ok(())
     }
 
@@ -170,26 +189,36 @@ impl<O: ChannelOutside> Sweep<O> {
         let mut at = Some(FIRST);
         while let Some(from) = at {
             let compared = self.compare(from).await?;
+            self.pulls.core_answered();
             self.pull_all(compared.behind.into_iter().collect()).await?;
             at = compared.next;
         }
         Ok(())
     }
 
-    /// Pulls accounts that are marked dirty, where the last look stopped first: one that gets to core's head loses its mark in the same
-    /// transaction.
+    /// Pulls accounts that are marked dirty: one that gets to core's head loses its mark in the same transaction.
     async fn heal_dirty(&mut self) -> Result<(), Ended> {
-        let limit = self.config.sweep_accounts.max(1);
-        let dirty = self.outside.store().dirty(self.dirty_at, limit).await?;
-        if (dirty.len() as u64) < u64::from(limit) {
-            self.dirty_at = FIRST;
-        }
-        for account in dirty.iter().copied() {
+        let mut unanswered = Unanswered::default();
+        for account in self.dirty_in_turn().await? {
+            if !self.is_dirty(account).await? {
+                continue;
+            }
             let stood = self.stands(account).await?;
-            self.pull(account, stood).await?;
-            // Those that cannot be healed do not keep the others from it.
-            if dirty.len() as u64 == u64::from(limit) {
-                self.dirty_at = after(account).unwrap_or(FIRST);
+            if unanswered.is_enough(self.pull(account, stood).await?) {
+                self.cuts += 1;
+                break;
+            }
+        }
+        Ok(())
+    }
+
+    /// Pulls accounts that were behind in the last look, where they still stand there.
+    async fn heal_behind(&mut self) -> Result<(), Ended> {
+        let mut unanswered = Unanswered::default();
+        while let Some((account, stood)) = self.behind.pop_first() {
+            // One that has moved gets its events: whatever it lacks they show.
+            if self.stands(account).await? <= stood && unanswered.is_enough(self.pull(account, stood).await?) {
+                break;
             }
         }
         Ok(())
@@ -202,16 +231,16 @@ impl<O: ChannelOutside> Sweep<O> {
         Ok(heads.first().map_or(0, |head| head.seq))
     }
 
-    /// Pulls one account whose copy stood at `stood`.
-    async fn pull(&self, account: AccountNo, stood: Seq) -> Result<(), Ended> {
+    /// Pulls one account whose copy stood at `stood`; whether core gave an answer.
+    async fn pull(&self, account: AccountNo, stood: Seq) -> Result<bool, Ended> {
         if self.outside.scope().is_stopping() {
             return Err(Ended::Stopping);
         }
         let landed = self.pulls.pull(account, Origin::Sweep).await;
-        self.heard(account, stood, landed)
+        Ok(self.heard(account, stood, landed))
     }
 
-    fn heard(&self, account: AccountNo, stood: Seq, landed: Landed) -> Result<(), Ended> {
+    fn heard(&self, account: AccountNo, stood: Seq, landed: Landed) -> bool {
         let metrics = self.outside.metrics();
         metrics.count("channel_sweep_pulls_total", 1);
         match landed {
@@ -221,19 +250,27 @@ impl<O: ChannelOutside> Sweep<O> {
                     metrics.count("channel_sweep_healed_total", 1);
                     tracing::info!(%account, from = stood, to = head.seq, "the sweep healed an account");
                 }
-                Ok(())
+                true
             }
-            Landed::Core(why) => Err(Ended::Core(why)),
+            Landed::Core(why) => {
+                metrics.count("channel_sweep_unanswered_total", 1);
+                tracing::debug!(%account, %why, "core gave the sweep no answer");
+                false
+            }
             Landed::Blocked(_) => {
                 metrics.count("channel_sweep_blocked_total", 1);
-                Ok(())
+                true
             }
         }
     }
 
-    /// Pulls accounts, `core_pulls` of them at once, and takes nobody more once core gave one no answer.
-    async fn pull_all(&self, mut accounts: VecDeque<(AccountNo, Seq)>) -> Result<(), Ended> {
-        let most = self.config.core_pulls.max(1);
+    /// Pulls accounts, `core_pulls` of them at once, and takes nobody more once core gave no answer about [`MOST_UNANSWERED`] in a row.
+    async fn pull_all(&mut self, mut accounts: VecDeque<(AccountNo, Seq)>) -> Result<(), Ended> {
+        let (most, mut unanswered) = (self.config.core_pulls.max(1), Unanswered::default());
+        if self.cuts > 0 {
+            // In another order than the last time: the same accounts are not left out again.
+            accounts.make_contiguous().sort_by_key(|(account, _)| scatter(account.get().cast_unsigned() ^ self.cuts));
+        }
         let mut under_way = VecDeque::new();
         loop {
             while under_way.len() < most
@@ -248,7 +285,10 @@ impl<O: ChannelOutside> Sweep<O> {
             }
             let Some((account, stood, told)) = under_way.pop_front() else { return Ok(()) };
             let landed = told.await.map_err(|_| Ended::Stopping)?;
-            self.heard(account, stood, landed)?;
+            if unanswered.is_enough(self.heard(account, stood, landed)) && !accounts.is_empty() {
+                self.cuts += 1;
+                accounts.clear();
+            }
             if self.outside.scope().is_stopping() {
                 return Err(Ended::Stopping);
             }

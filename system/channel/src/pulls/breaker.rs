@@ -104,6 +104,13 @@ impl Breaker {
         }
     }
 
+    /// Core answered a question that needed no leave. While nobody gets through that says nothing of what was asked before.
+    pub(super) const fn answered(&mut self) {
+        if self.open_until.is_none() {
+            self.failures = 0;
+        }
+    }
+
     fn open(&mut self, now: Instant) -> Turned {
         self.open_until = Some(now + self.rest);
         Turned::Opened

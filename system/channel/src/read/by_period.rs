@@ -5,9 +5,14 @@
 //! The newest page asks for core's head and then for the entries up to it. Those further down know where they end: head and entries are
 //! asked for at once. There is neither cap nor breaker: this arm is there to show what readers cost core. When core gives no answer there
 //! is none, for the copy is not consulted; only which transfers are in progress comes from the channel's store, as it alone knows.
+//!
+//! Transfers in progress are drawn in on the newest page alone, and none that core has a row of: where one is not on the page, the entries
+//! below it are asked for once, so that with the page they are core's [`MAX_ENTRIES`] newest. A debit deeper than that is not found, and
+//! its transfer is shown as in progress until the channel hears of it: what is looked at is bounded, and a transfer's end is learned long
+//! before its account has that many entries more.
 
 use bankstorm_contracts::channel_api::{HistoryPage, PendingTransfer};
-use bankstorm_contracts::core_api::Purpose;
+use bankstorm_contracts::core_api::{MAX_ENTRIES, Purpose};
 use bankstorm_contracts::problem::ProblemKind;
 use bankstorm_contracts::{AccountNo, Entry, Head, Problem, Seq};
 use bankstorm_outside::bundle::ChannelOutside;
@@ -21,7 +26,8 @@ use super::{Reads, refusal};
 impl<O: ChannelOutside> Reads<O> {
     pub(super) async fn by_period(&self, wanted: &Wanted) -> Result<HistoryPage, Problem> {
         let Wanted { account, cursor, limit } = *wanted;
-        let mut pending = self.in_progress(account).await?;
+        // Before core is asked: what ends in between is core's row then, and not in progress.
+        let mut pending = if cursor.is_none() { self.in_progress(account).await? } else { Vec::new() };
         let (head, mut items) = match cursor {
             None => {
                 let head = self.core_head(account).await?;
@@ -34,8 +40,11 @@ impl<O: ChannelOutside> Reads<O> {
             }
         };
         items.reverse();
-        // Read before core was asked: what core shows as a row is in progress no more.
-        pending.retain(|transfer| !items.iter().any(|entry| entry.transfer == transfer.id));
+        drop_booked(&mut pending, &items);
+        if let Some(lowest) = items.last().filter(|_| !pending.is_empty()) {
+            let rest = MAX_ENTRIES.saturating_sub(u32::try_from(items.len()).unwrap_or(MAX_ENTRIES));
+            drop_booked(&mut pending, &self.core_entries(account, lowest.seq - 1, rest).await?);
+        }
         let next_cursor = items.last().map(|entry| entry.seq).filter(|seq| *seq > 1);
         Ok(HistoryPage { items, next_cursor, as_of_seq: head.seq, stale: false, pending })
     }
@@ -67,6 +76,11 @@ impl<O: ChannelOutside> Reads<O> {
         tracing::error!(%account, after, "core's entries are not in line");
         Err(Problem::new(ProblemKind::Unknown, "core's answer is not in line"))
     }
+}
+
+/// What core has a row of is in progress no more.
+fn drop_booked(pending: &mut Vec<PendingTransfer>, entries: &[Entry]) {
+    pending.retain(|transfer| !entries.iter().any(|entry| entry.transfer == transfer.id));
 }
 
 /// A read has no effect, so whatever became of the question nothing was begun.

@@ -64,6 +64,8 @@ pub(in crate::sync_tests) struct Data {
     pub(in crate::sync_tests) next_take: VecDeque<Duration>,
     /// Whether core gives no answers.
     pub(in crate::sync_tests) core_down: bool,
+    /// Accounts about which alone core gives no answer.
+    pub(in crate::sync_tests) unanswered: BTreeSet<AccountNo>,
     pub(in crate::sync_tests) asked: Vec<Asked>,
     in_flight: usize,
     /// Most questions at once.
@@ -197,7 +199,8 @@ impl Fake {
             data.asked.push(Asked { at: Instant::now(), call, account, purpose });
             data.in_flight += 1;
             data.most_in_flight = data.most_in_flight.max(data.in_flight);
-            (data.next_take.pop_front().unwrap_or(data.takes), data.core_down)
+            let down = data.core_down || account.is_some_and(|account| data.unanswered.contains(&account));
+            (data.next_take.pop_front().unwrap_or(data.takes), down)
         };
         let answer = answer();
         sleep(takes.min(CALL_LIMIT)).await;

@@ -1,7 +1,7 @@
 //! What a cursor means, and pages that come from core.
 
 use bankstorm_contracts::Seq;
-use bankstorm_contracts::core_api::Purpose;
+use bankstorm_contracts::core_api::{MAX_ENTRIES, Purpose};
 use bankstorm_contracts::problem::ProblemKind;
 
 use super::bench::{Bench, SOON, problem, quiet, serials};
@@ -62,7 +62,11 @@ async fn a19_every_page_goes_through_to_core_and_the_copy_is_not_consulted() {
     assert_eq!((serials(&page), page.as_of_seq), (vec![4, 3, 2], 7));
     assert_eq!(scroll(&bench, 3).await, [7, 6, 5, 4, 3, 2, 1]);
     let asked = [Call::Heads, Call::Entries].map(|call| bench.fake.asked(call, Some(Purpose::History)));
-    assert_eq!((asked, bench.fake.data().asked.len()), ([5, 5], 10), "a head and entries for each page");
+    assert_eq!(
+        (asked, bench.fake.data().asked.len()),
+        ([5, 7], 12),
+        "a head and entries for each page, and those below the newest one for what is in progress"
+    );
     assert!(bench.fake.data().commits.is_empty());
 
     assert_eq!(problem(bench.ask(account(7), None, 3).await).0, ProblemKind::NotFound);
@@ -70,4 +74,35 @@ async fn a19_every_page_goes_through_to_core_and_the_copy_is_not_consulted() {
     for cursor in [None, Some(3)] {
         assert_eq!(problem(bench.ask(account(1), cursor, 3).await).0, ProblemKind::NotStarted);
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn d33_pages_of_core_show_no_transfer_twice_however_deep_its_debit_lies() {
+    let config = ChannelConfig { history_source: HistorySource::CoreByPeriod, ..quiet() };
+    let bench = Bench::open(config, |fake| {
+        fake.opened(account(1), 5);
+        fake.in_progress(1, account(1));
+        fake.in_progress(2, account(1));
+        fake.book_transfer(1, account(1));
+        for _ in 0..5 {
+            fake.book(account(1));
+        }
+    });
+    let page = bench.page(account(1), None, 3).await;
+    let pending: Vec<_> = page.pending.iter().map(|transfer| transfer.id).collect();
+    assert_eq!((serials(&page), pending), (vec![11, 10, 9], vec![id(2)]), "the debit is the row of serial 6");
+    let mut cursor = page.next_cursor;
+    while cursor.is_some() {
+        let page = bench.page(account(1), cursor, 3).await;
+        assert_eq!(page.pending, [], "what is in progress stands above the newest rows alone");
+        cursor = page.next_cursor;
+    }
+    for _ in 0..MAX_ENTRIES {
+        bench.fake.book(account(1));
+    }
+    let asked = bench.fake.asked(Call::Entries, Some(Purpose::History));
+    let page = bench.page(account(1), None, 3).await;
+    let pending: Vec<_> = page.pending.iter().map(|transfer| transfer.id).collect();
+    assert_eq!(pending, [id(1), id(2)], "deeper than what is looked at");
+    assert_eq!(bench.fake.asked(Call::Entries, Some(Purpose::History)) - asked, 2, "and bounded");
 }

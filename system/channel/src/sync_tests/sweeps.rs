@@ -9,6 +9,7 @@ use tokio::time::sleep;
 
 use super::bench::{Bench, SOON, ms, quiet};
 use super::fakes::{Call, Fake, account};
+use crate::Channel;
 use crate::config::{ChannelConfig, Sweeping, SyncMode};
 use crate::markers;
 
@@ -86,6 +87,60 @@ async fn d3_accounts_that_cannot_be_healed_keep_no_others_from_it() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn d3_accounts_that_core_cannot_answer_stop_the_sweep_for_nobody_else() {
+    for stuck in [1, 2] {
+        let bench = Bench::open(ChannelConfig::default(), |fake| {
+            tail_lost(fake);
+            // Not marked: found by the comparison.
+            fake.book(account(12));
+            fake.data().dirty.extend((1..=stuck).chain([7, 9]).map(account));
+            fake.data().unanswered.extend((1..=stuck).map(account));
+        });
+        bench.until(2 * EVERY + SOON, account(12), 4).await;
+        bench.until(4 * EVERY, account(7), 4).await;
+        sleep(60 * EVERY).await;
+        assert_eq!(bench.fake.data().dirty, (1..=stuck).map(account).collect());
+        assert!(bench.fake.count("channel_sweep_unanswered_total") > 30);
+        assert_eq!(bench.fake.count("channel_sweep_failures_total"), 0, "core answers");
+        assert_eq!(bench.fake.count("channel_breaker_opened_total"), 0, "reads of others are not refused");
+        bench.stop().await;
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn d3_core_down_a_look_asks_about_two_dirty_accounts_and_no_more() {
+    let bench = Bench::open(ChannelConfig::default(), |fake| {
+        tail_lost(fake);
+        fake.data().dirty.extend((1..=20).map(account));
+        fake.data().core_down = true;
+    });
+    sleep(EVERY + SOON).await;
+    assert_eq!((bench.fake.pulls(), bench.fake.asked(Call::Digests, None)), (2, 1));
+    assert_eq!(bench.fake.count("channel_sweep_failures_total"), 1);
+    bench.fake.data().core_down = false;
+    sleep(10 * EVERY).await;
+    assert!(bench.fake.data().dirty.is_empty());
+    bench.stop().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn d3_instances_share_the_dirty_accounts_instead_of_each_pulling_all_of_them() {
+    let config = |name: &str| ChannelConfig { sync: SyncMode::Poll(EVERY), ..quiet() }.of_instance(name);
+    let bench = Bench::open(config("channel-0"), |fake| {
+        tail_lost(fake);
+        fake.data().dirty.extend((1..=20).map(account));
+        fake.data().takes = ms(10);
+    });
+    let other = Channel::start(bench.fake.clone(), config("channel-1"));
+    sleep(2 * EVERY).await;
+    assert!(bench.fake.data().dirty.is_empty());
+    let pulls = bench.fake.pulls();
+    assert!((20..=24).contains(&pulls), "{pulls} pulls of 20 accounts");
+    bench.stop().await;
+    other.stopped().await;
+}
+
+#[tokio::test(start_paused = true)]
 async fn d43_looks_go_over_all_accounts_stretch_by_stretch_wherever_they_begin() {
     for sweep_salt in [0, 1, 77] {
         let config = ChannelConfig { sweep_accounts: 3, sweep_salt, ..ChannelConfig::default() };
@@ -160,6 +215,22 @@ async fn a20_rounds_take_the_place_of_events() {
     assert_eq!(bench.fake.asked(Call::Digests, None), 3);
     bench.fake.book(account(1));
     bench.until(every + SOON, account(1), 5).await;
+    bench.stop().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a20_accounts_that_core_cannot_answer_stop_the_rounds_for_nobody_else() {
+    let config = ChannelConfig { sync: SyncMode::Poll(EVERY), core_pulls: 1, ..quiet() };
+    let bench = Bench::open(config, |fake| {
+        (1..=20).for_each(|number| fake.opened(account(number), 3));
+        for number in 1..=20 {
+            fake.book(account(number));
+        }
+        fake.data().unanswered.extend([account(1), account(2)]);
+    });
+    sleep(6 * EVERY).await;
+    assert!((3..=20).all(|number| bench.fake.stands(account(number)) == 4));
+    assert_eq!(bench.fake.count("channel_sweep_failures_total"), 0);
     bench.stop().await;
 }
 
