@@ -5,6 +5,7 @@
 
 mod threads;
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -84,6 +85,8 @@ pub struct DriveResult {
     pub syncs: Vec<SyncRow>,
     /// What became of the sessions of those who scroll.
     pub scrolls: ScrollFacts,
+    /// How late the generator wrote each page of the measured phase, by `op`, in nanoseconds: those of [`ScrollFacts::send_lag`].
+    pub scroll_lags: BTreeMap<u64, u64>,
     /// What channels told of transfers, sorted by (transfer, `invoked_ns`).
     pub transfer_reads: Vec<TransferReadRow>,
     /// First reads that showed a looked-up entry, instance `harness`: upper bounds of its visible time. Sorted by (account, `to_seq`).
@@ -124,8 +127,9 @@ pub struct ScrollFacts {
     pub asked_again: u64,
     /// The greatest `page_no` that was asked for.
     pub deepest: u32,
-    /// Written minus due, or minus the answer to the page before where that came later: the generator's own lag, measured phase. (The send
-    /// lag of operations counts from when they were due, and so tells of the bank where pages are slower than customers scroll.)
+    /// Written minus when it could be written, measured phase: when it was due, the page before was answered, a connection was free and
+    /// open, whichever came last. The generator's own lag. (The send lag of operations counts from when they were due, and so tells of the
+    /// bank where pages are slower than customers scroll.)
     pub send_lag: PacingLag,
 }
 
@@ -280,7 +284,8 @@ fn result(input: &DriveInput, start_ns: i64, saw: Saw, cut_off_ns: i64, threads:
     sent.into_iter().for_each(|sent| all.add(sent.saw));
     let sender::Saw { seen, reads, pages: scrolled, mut syncs, mut scrolls, lags } = all;
     transfer_reads.extend(reads);
-    scrolls.send_lag = lags.unwrap_or_default().figures();
+    let scroll_lags = lags.unwrap_or_default().into_map();
+    scrolls.send_lag = PacingLag::of(scroll_lags.values().copied());
     let operations = assemble::rows(&input.plan, &input.origin, start_ns, seen, &paced.ring_full, again);
     let LookedUp { mut pages, mut first_reads, given_up, own_unread } = looked_up;
     pages.extend(watched_pages);
@@ -303,6 +308,7 @@ fn result(input: &DriveInput, start_ns: i64, saw: Saw, cut_off_ns: i64, threads:
         pages,
         syncs,
         scrolls,
+        scroll_lags,
         transfer_reads,
         first_reads,
         lookups_given_up: given_up,

@@ -6,6 +6,7 @@
 //! A read is due when the plan says so, and its time counts from then: a page that waited for the one before shows it. What the plan
 //! cannot know is settled here:
 //! - a page that did not come is asked for again, under the same cursor, by the session's next read, at another instance;
+//! - a page that no connection is free for, or that first needs one to be opened, waits for the bank: neither is the generator's lag;
 //! - where a history ends before its session, the session's remaining reads begin anew at the newest page, as a session of their own.
 
 use std::collections::BTreeMap;
@@ -17,9 +18,9 @@ use bankstorm_contracts::Outcome;
 use bankstorm_contracts::channel_api::HistoryPage;
 use bankstorm_customers::scroll::Turn;
 use bankstorm_record::clock::{Origin, monotonic_ns};
+use bankstorm_record::latency::nearest_rank;
 use bankstorm_record::rows::PageRow;
 use bytes::Bytes;
-use hdrhistogram::Histogram;
 use hyper::Method;
 use tokio::sync::{Semaphore, SemaphorePermit, mpsc};
 use tokio::task::JoinSet;
@@ -135,32 +136,32 @@ impl Scrolls {
     }
 }
 
-/// How late the generator wrote what it could write, in nanoseconds.
-#[derive(Debug)]
-pub(crate) struct Lags(Histogram<u64>);
+/// How late the generator wrote what it could write: nanoseconds, by operation.
+#[derive(Debug, Default)]
+pub(crate) struct Lags(BTreeMap<u64, u64>);
 
-impl Default for Lags {
-    fn default() -> Self {
-        Self(Histogram::new(3).expect("3 digits are within the histogram's limits"))
+impl Lags {
+    fn note(&mut self, op: u64, ns: i64) {
+        self.0.insert(op, u64::try_from(ns).unwrap_or(0));
+    }
+
+    pub(crate) fn add(&mut self, mut other: Self) {
+        self.0.append(&mut other.0);
+    }
+
+    pub(crate) fn into_map(self) -> BTreeMap<u64, u64> {
+        self.0
     }
 }
 
-impl Lags {
-    fn note(&mut self, ns: i64) {
-        self.0.record(u64::try_from(ns).unwrap_or(0)).expect("the histogram resizes itself");
-    }
-
-    pub(crate) fn add(&mut self, other: &Self) {
-        self.0.add(&other.0).expect("the histogram resizes itself");
-    }
-
-    pub(crate) fn figures(&self) -> PacingLag {
-        PacingLag {
-            count: self.0.len(),
-            p50_ns: self.0.value_at_quantile(0.5),
-            p99_ns: self.0.value_at_quantile(0.99),
-            max_ns: self.0.max(),
-        }
+impl PacingLag {
+    /// The figures of lags in nanoseconds, in any order; medians and percentiles by nearest rank.
+    #[must_use]
+    pub fn of(lags: impl IntoIterator<Item = u64>) -> Self {
+        let mut lags: Vec<u64> = lags.into_iter().collect();
+        lags.sort_unstable();
+        let at = |permille| nearest_rank(&lags, permille);
+        Self { count: lags.len() as u64, p50_ns: at(500), p99_ns: at(990), max_ns: at(1_000) }
     }
 }
 
@@ -221,9 +222,10 @@ impl Scroller {
         if shared.stop.is_raised() {
             return shared.missed(operation.op, ENDED_EARLY);
         }
+        let permit_ns = monotonic_ns();
         shared.tally.add(Count::Started);
         let session = self.session(operation, turn);
-        let seen = self.read(operation, session).await;
+        let seen = self.read(operation, session, permit_ns).await;
         drop(permit);
         seen
     }
@@ -244,7 +246,8 @@ impl Scroller {
         session
     }
 
-    async fn read(&mut self, operation: &Ready, session: Session) -> Seen {
+    /// Asks for a page; a connection was free from `permit_ns` on.
+    async fn read(&mut self, operation: &Ready, session: Session, permit_ns: i64) -> Seen {
         let shared = Arc::clone(&self.shared);
         let instance = shared.instance(operation.account, self.at);
         let mut client = instance.take().await;
@@ -253,8 +256,10 @@ impl Scroller {
         let left = left(operation).unwrap_or(Duration::ZERO);
         let asking = Asking { method: &method, path: &path, body: &body, left };
         let Asked { begun_ns, sent_ns, acked_ns, exchange } = ask(&mut client, asking, &shared.stop).await;
+        let opened_ns = client.opened_ns();
         instance.give_back(client).await;
-        let ready_ns = operation.intended_ns.max(self.answered_ns);
+        // All of it is the bank's doing: the page before, other pages that hold the connections, a connection that it has to accept.
+        let ready_ns = operation.intended_ns.max(self.answered_ns).max(permit_ns).max(opened_ns);
         self.answered_ns = acked_ns;
         let exchange = match exchange {
             Ok(exchange) => exchange,
@@ -267,7 +272,7 @@ impl Scroller {
         if operation.measured
             && let Some(sent_ns) = sent_ns
         {
-            shared.lags.lock().unwrap_or_else(PoisonError::into_inner).note(sent_ns - ready_ns);
+            shared.lags.lock().unwrap_or_else(PoisonError::into_inner).note(operation.op, sent_ns - ready_ns);
         }
         let (ending, page) = Ending::of_read::<HistoryPage>(exchange);
         shared.tally.ended(sent_ns.is_some(), ending.outcome);

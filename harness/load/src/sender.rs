@@ -146,7 +146,7 @@ impl Saw {
         self.syncs.extend(syncs);
         self.scrolls.add(&scrolls);
         if let Some(lags) = lags {
-            self.lags.get_or_insert_default().add(&lags);
+            self.lags.get_or_insert_default().add(lags);
         }
     }
 }

@@ -99,6 +99,7 @@ pub(crate) enum NoAnswer {
 pub(crate) struct Client {
     address: Address,
     connection: Option<Connection>,
+    opened_ns: i64,
     first_write: Arc<AtomicI64>,
 }
 
@@ -116,12 +117,17 @@ type Moving = http1::Connection<TokioIo<Stamped>, Full<Bytes>>;
 
 impl Client {
     pub(crate) fn new(address: Address) -> Self {
-        Self { address, connection: None, first_write: Arc::new(AtomicI64::new(UNWRITTEN)) }
+        Self { address, connection: None, opened_ns: 0, first_write: Arc::new(AtomicI64::new(UNWRITTEN)) }
     }
 
     /// When the first byte of the current or last request was written, by CLOCK_MONOTONIC.
     pub(crate) fn first_write_ns(&self) -> Option<i64> {
         Some(self.first_write.load(Ordering::Relaxed)).filter(|stamp| *stamp != UNWRITTEN)
+    }
+
+    /// When the last connection was open, by CLOCK_MONOTONIC; the clock's beginning where there was none.
+    pub(crate) const fn opened_ns(&self) -> i64 {
+        self.opened_ns
     }
 
     /// Forgets the connection and what may still come over it.
@@ -139,6 +145,7 @@ impl Client {
         if self.connection.is_none() {
             let opened = Connection::open(&self.address, Arc::clone(&self.first_write)).await;
             self.connection = Some(opened.map_err(|error| NoAnswer::Unsent(error.to_string()))?);
+            self.opened_ns = monotonic_ns();
         }
         Ok(())
     }

@@ -148,6 +148,22 @@ async fn who_waits_for_a_page_is_late_with_the_next_and_the_time_counts_from_whe
 }
 
 #[tokio::test]
+async fn a_page_that_waits_for_a_connection_waits_for_the_bank() {
+    let takes = Duration::from_millis(100);
+    let server = Server::start(Behaviour::History { depth: 1_000, takes }).await;
+    let more = "readers = 4\npages = 50\npage_size = 10\nconnections = 1\ntimeout = \"20s\"\n";
+    let plan = plan_of("scroll", "20/s", "1s", more);
+    let result = drive(with_channels(&plan, &server.url())).await.expect("driven");
+    nothing_is_missing(&plan, &result);
+    // Four customers share one connection: each waits for the pages of the three others.
+    let (lag, lags) = (result.scrolls.send_lag, &result.scroll_lags);
+    assert!(lag.count == 20 && lag.p50_ns < 100 * MS as u64, "{lag:?}");
+    let measured = result.operations.iter().filter(|row| row.phase == "measure").map(|row| row.op);
+    assert!(lags.keys().copied().eq(measured), "{lags:?}");
+    assert_eq!(lags.values().max(), Some(&lag.max_ns));
+}
+
+#[tokio::test]
 async fn pages_that_nobody_answers_are_unknown_or_missed_and_nothing_is_left_to_settle() {
     let server = Server::start(Behaviour::Silent).await;
     // Each page is given up a quarter of a millisecond before the next one: too short a time for that to be sent.
