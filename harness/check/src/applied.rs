@@ -6,7 +6,9 @@
 //! The moment of an advance, best evidence first: the one that a model knows; the stamp that the channel wrote after the commit had returned
 //! (D44), of this advance or a later one of the account, since a copy never holds a serial without all before it; the commit's timestamp in the
 //! database, which is earlier where a commit stalls. The timestamp counts where the stamp died with its process, and where the stamp is so
-//! much later that the process may have been expelled from its group in between: somebody else then found the entry in the copy and went on.
+//! much later that the process may have been expelled from its group in between: somebody else then found the entry in the copy and went on. What no
+//! event brought counts from the earlier of the two: whoever reads the record is another task, often of another process, and finds the entry
+//! there from the commit on, however late its writer comes to stamp it.
 //! Memory: 56 bytes a record; the advances and stamps of one account; the dead letters.
 
 use bankstorm_record::rows::{ApplyJournalRow, GroupCommitRow, TopicRow, VisibleRow};
@@ -129,7 +131,8 @@ impl Advances {
         while let Some(line) = journal.take_of(account)? {
             let stamp = stamp(line.to_seq, &stamped);
             let commit_us = line.commit.filter(|_| trusts_commits);
-            reached.push((line.to_seq, moment(line.committed_us, stamp, commit_us), line.source == "event"));
+            let is_by_event = line.source == "event";
+            reached.push((line.to_seq, moment(line.committed_us, stamp, commit_us, is_by_event), is_by_event));
         }
         reached.sort_by_key(|(to_seq, ..)| *to_seq);
         for index in (1..reached.len()).rev() {
@@ -156,12 +159,13 @@ fn stamp(to_seq: i64, stamped: &[(i64, i64, bool)]) -> Option<i64> {
     own.any(|(_, _, is_channels)| *is_channels).then(|| stamped[from].1)
 }
 
-fn moment(exact_us: Option<i64>, stamp_us: Option<i64>, commit_us: Option<i64>) -> Applied {
+fn moment(exact_us: Option<i64>, stamp_us: Option<i64>, commit_us: Option<i64>, is_by_event: bool) -> Applied {
     match (exact_us, stamp_us, commit_us) {
         (Some(exact_us), ..) => Applied::At(exact_us),
         (None, Some(stamp_us), Some(commit_us)) if stamp_us.saturating_sub(commit_us) >= EXPELLED_US => {
             Applied::At(commit_us)
         }
+        (None, Some(stamp_us), Some(commit_us)) if !is_by_event => Applied::At(stamp_us.min(commit_us)),
         (None, Some(stamp_us), _) => Applied::At(stamp_us),
         (None, None, Some(commit_us)) => Applied::At(commit_us),
         (None, None, None) => Applied::Unknown,
@@ -235,12 +239,18 @@ mod tests {
 
     #[test]
     fn t3_the_best_evidence_of_a_moment_counts() {
-        assert_eq!(moment(Some(5), Some(9), Some(1)), Applied::At(5));
-        assert_eq!(moment(None, Some(9), Some(1)), Applied::At(9), "a commit may stall behind its timestamp");
-        assert_eq!(moment(None, None, Some(1)), Applied::At(1), "the stamp died with its process");
-        assert_eq!(moment(None, Some(3_000_001), Some(1)), Applied::At(1), "it may have been expelled meanwhile");
-        assert_eq!(moment(None, Some(3_000_000), Some(1)), Applied::At(3_000_000));
-        assert_eq!(moment(None, None, None), Applied::Unknown);
+        let by_event = |exact, stamp, commit| moment(exact, stamp, commit, true);
+        assert_eq!(by_event(Some(5), Some(9), Some(1)), Applied::At(5));
+        assert_eq!(by_event(None, Some(9), Some(1)), Applied::At(9), "a commit may stall behind its timestamp");
+        assert_eq!(by_event(None, None, Some(1)), Applied::At(1), "the stamp died with its process");
+        assert_eq!(by_event(None, Some(3_000_001), Some(1)), Applied::At(1), "it may have been expelled meanwhile");
+        assert_eq!(by_event(None, Some(3_000_000), Some(1)), Applied::At(3_000_000));
+        assert_eq!(by_event(None, None, None), Applied::Unknown);
+        let by_another = |exact, stamp, commit| moment(exact, stamp, commit, false);
+        assert_eq!(by_another(None, Some(9), Some(1)), Applied::At(1), "the reader of the record needs no stamp");
+        assert_eq!(by_another(None, Some(1), Some(9)), Applied::At(1), "nothing is stamped before it is there");
+        assert_eq!(by_another(Some(5), Some(9), Some(1)), Applied::At(5));
+        assert_eq!(by_another(None, Some(9), None), Applied::At(9));
     }
 
     #[test]

@@ -39,6 +39,8 @@ pub(crate) const DECLARED: Context = Context {
         cursor: Cursor::Keyset,
         read_budget_ms: 300,
         core_pulls: 8,
+        manual_every_ms: 1_000,
+        tidies: true,
         attempts: 3,
         databases: 1,
         button: true,

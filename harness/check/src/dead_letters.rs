@@ -1,12 +1,14 @@
 //! T4 dead letters: nothing is put aside too early, nothing that is passed over gets lost, and what is driven again moves nothing back (D1-D3, D38).
 //!
 //! In: the channel's dead letters, their topic, the entries topic, the group's commits, the copy's heads, the apply journal. Out: `dlt-early`,
-//! `dlt-lost`, `dlt-regress`. Elsewhere: when records are done with (`applied`), that no offset is committed ahead of any (`offset_safe`), whether
+//! `dlt-lost`, `dlt-regress`, `dlt-open`, `mark-left`. Elsewhere: when records are done with (`applied`), that no offset is committed ahead of any (`offset_safe`), whether
 //! the copy arrives (`converge`).
 //!
 //! The record on the topic comes before the row (R17): a process that dies in between leaves one without the other, which is counted, and the
 //! one who takes over writes another. A record that was dropped may be healed by its successor's gap: so what counts is whether it was in the copy or
 //! put aside when the group passed it, unless its event was merely late, which is T3's finding.
+
+mod left;
 
 use bankstorm_contracts::dead_letter::Class;
 use bankstorm_record::rows::{DeadLetterRow, DltRow, GroupCommitRow};
@@ -28,7 +30,23 @@ const LETTERS: &str = "letters";
 const ALONE: &str = "letters_on_the_topic_alone";
 
 /// What the channel may call permanent besides SQLSTATE classes 22 and 23: what no database was asked about.
-const PERMANENT: [&str; 2] = ["unknown_account", "unreadable"];
+const PERMANENT: [&str; 2] = ["unknown_to_core", "unreadable"];
+/// What passes by itself in the channel's words (`channel::advance::AdvanceError::code`): no attempt, however often it happens (D38).
+const PASSING: [&str; 9] = [
+    "store_unavailable",
+    "no_answer_from_core",
+    "commit_unknown",
+    "lock_timeout",
+    "deadlock",
+    "held",
+    "pull_ended",
+    "fenced",
+    "letter",
+];
+/// The same as the database says it: without a connection, without room, being shut down.
+const PASSING_CLASSES: [&str; 3] = ["08", "53", "57"];
+/// And by single codes: a lock not to be had, a deadlock.
+const PASSING_STATES: [&str; 2] = ["55P03", "40P01"];
 
 impl Check for DeadLetters {
     fn id(&self) -> &'static str {
@@ -40,9 +58,11 @@ impl Check for DeadLetters {
     }
 
     fn explains(&self) -> &'static str {
-        "A record is put aside for a transient cause after all of its attempts only, and at once only for a cause that trying again cannot mend \
-         (dlt-early); each one that is has its letter on the topic, and each record that the group's offsets passed is in the copy or was put aside \
-         (dlt-lost); driving one again moves no account back (dlt-regress). How many there are is counted (letters, letters_on_the_topic_alone)."
+        "A record is put aside for a transient cause after all of its attempts only, never for one that passes by itself, such as an outage, and at \
+         once only for a cause that trying again cannot mend (dlt-early); each one that is has its letter on the topic, and each record that the group's offsets passed is in the copy or was put aside \
+         (dlt-lost); driving one again moves no account back (dlt-regress). In the end a bank that mends its copies has closed each letter that its account overtook \
+         (dlt-open) and unmarked each account whose copy equals core (mark-left). How many there are is counted (letters, letters_on_the_topic_alone, \
+         letters_open, marks_left)."
     }
 
     fn applies(&self, context: &Context) -> bool {
@@ -63,7 +83,8 @@ impl Check for DeadLetters {
             passed(source, &records, |record, commit| dropped(record, commit, &parked, tally))?;
         }
         at_rest(source, &records, &parked, tally)?;
-        redriven(source, tally)
+        redriven(source, tally)?;
+        left::judge(source, following.tidies, tally)
     }
 }
 
@@ -92,7 +113,12 @@ fn rows_and_letters(source: &dyn Source, attempts: i64, tally: &mut Tally) -> Re
             (Some(_), None) => {
                 tally.violated(LOST, || format!("{} has no letter on the topic", place("the channel's row", key)));
             }
-            (Some(row), Some(letter)) if (row.account, row.seq) != (letter.account, letter.seq) => {
+            // The letter of a record that cannot be read has no serial; the row has the one that it was parked at.
+            (Some(row), Some(letter))
+                if row.account != letter.account
+                    || (row.seq != letter.seq
+                        && (letter.seq.is_some() || letter.code.as_deref() != Some("unreadable"))) =>
+            {
                 tally.violated(LOST, || {
                     let (row, letter) = ((row.account, row.seq), (letter.account, letter.seq));
                     format!("{} is about {row:?} and its letter about {letter:?}", place("the channel's row", key))
@@ -119,6 +145,12 @@ fn early(
     tally: &mut Tally,
 ) -> Result<(), ReadError> {
     match Class::from_word(class) {
+        Some(Class::Transient) if code.is_some_and(passes) => {
+            tally.violated(EARLY, || {
+                let code = code.unwrap_or_default();
+                format!("{place}: put aside after {attempts} attempts for what passes by itself ({code})")
+            });
+        }
         Some(Class::Transient) if attempts < limit => {
             tally.violated(EARLY, || {
                 let code = code.unwrap_or("no code");
@@ -137,6 +169,11 @@ fn early(
         }
     }
     Ok(())
+}
+
+fn passes(code: &str) -> bool {
+    let is_of_class = code.len() == 5 && PASSING_CLASSES.iter().any(|class| code.starts_with(class));
+    is_of_class || PASSING_STATES.contains(&code) || PASSING.contains(&code)
 }
 
 fn is_permanent(code: &str) -> bool {
@@ -205,103 +242,4 @@ fn redriven(source: &dyn Source, tally: &mut Tally) -> Result<(), ReadError> {
 }
 
 #[cfg(test)]
-mod tests {
-    use bankstorm_record::run_json::GuaranteeVerdict;
-
-    use crate::bank::{Bank, FOLLOWED, assert_only};
-
-    #[test]
-    fn d38_a_transient_cause_needs_all_of_its_attempts() {
-        let mut bank = Bank::good();
-        bank.source.dead_letters[1].attempts = 2;
-        assert_only(
-            &bank,
-            &[(
-                "T4",
-                "dlt-early: the channel's row of partition 2 offset 5: put aside for a transient cause (55P03) after 2 of 3",
-            )],
-        );
-        let mut bank = Bank::good();
-        bank.source.dead_letter_topic[1].attempts = 2;
-        assert_only(&bank, &[("T4", "dlt-early: the letter of partition 2 offset 5")]);
-    }
-
-    #[test]
-    fn d38_only_what_no_attempt_can_mend_is_permanent() {
-        for (code, is_early) in [
-            ("22003", false),
-            ("23514", false),
-            ("unreadable", false),
-            ("unknown_account", false),
-            ("chain_break", true),
-            ("40001", true),
-            ("220", true),
-            ("55P03", true),
-            ("", true),
-        ] {
-            let mut bank = Bank::good();
-            bank.source.dead_letters[0].code = Some(code.to_owned()).filter(|code| !code.is_empty());
-            match is_early {
-                true => bank
-                    .assert_fires("T4", "dlt-early: the channel's row of partition 2 offset 3: put aside as permanent"),
-                false => bank.assert_all_hold(),
-            }
-        }
-        let mut bank = Bank::good();
-        bank.source.dead_letters[0].class = "odd".to_owned();
-        assert_eq!(bank.result("T4").verdict, GuaranteeVerdict::Unknown);
-    }
-
-    #[test]
-    fn d02_each_row_has_its_letter_and_a_letter_alone_is_counted() {
-        let mut bank = Bank::good();
-        bank.source.dead_letter_topic.remove(1);
-        assert_only(&bank, &[("T4", "dlt-lost: the channel's row of partition 2 offset 5 has no letter on the topic")]);
-        let mut bank = Bank::good();
-        bank.source.dead_letter_topic[0].seq = Some(8);
-        assert_only(&bank, &[("T4", "dlt-lost: the channel's row of partition 2 offset 3 is about ")]);
-        let mut bank = Bank::good();
-        let mut alone = bank.source.dead_letter_topic[1].clone();
-        alone.record_offset += 1;
-        bank.source.dead_letter_topic.push(alone);
-        bank.assert_all_hold();
-        let figures = bank.result("T4").figures;
-        assert_eq!((figures["letters"], figures["letters_on_the_topic_alone"]), (2, 1));
-    }
-
-    #[test]
-    fn a09_a_record_that_was_dropped_is_lost_even_where_its_successor_healed_the_account() {
-        let mut bank = Bank::good();
-        bank.source.dead_letters.remove(0);
-        bank.source.dead_letter_topic.remove(0);
-        bank.assert_fires("T4", "dlt-lost: partition 2 offset 3 (account 1000202 seq 7): passed by offset 4");
-        // Merely late, by its own event: that is T3's finding alone.
-        bank.journal_line(FOLLOWED, 8).source = "event".to_owned();
-        assert_only(&bank, &[("T3", "commit-ahead")]);
-    }
-
-    #[test]
-    fn a09_a_record_that_was_passed_and_never_came() {
-        let mut bank = Bank::good();
-        bank.copy_lags_behind(FOLLOWED);
-        bank.assert_holds(&["T3", "T4"]);
-        let end = bank.group_commit(3);
-        end.committed_offset = 7;
-        bank.assert_fires("T4", "dlt-lost: partition 2 offset 6 (account 1000202 seq 10): the group's offset is 7");
-        bank.assert_fires("T3", "never in the copy, and never put aside");
-        // The group went back to it afterwards: it will be read again.
-        let mut back = bank.group_commit(3).clone();
-        back.committed_offset = 6;
-        bank.source.group_commits.push(back);
-        bank.assert_holds(&["T4"]);
-    }
-
-    #[test]
-    fn d02_driving_a_letter_again_moves_no_account_back() {
-        let mut bank = Bank::good();
-        let line = bank.journal_line(FOLLOWED, 9);
-        (line.from_seq, line.to_seq) = (6, 7);
-        bank.assert_fires("T4", "dlt-regress: account 1000202 journal ");
-        bank.assert_fires("T4", "driven again from seq 6 to seq 7, where the copy stood at seq 8");
-    }
-}
+mod tests;

@@ -21,6 +21,10 @@ pub struct Following {
     pub read_budget_ms: i64,
     /// How many pulls for reads and for the button one instance has under way at once.
     pub core_pulls: u64,
+    /// How long after one use of the button an instance asks core about the same account again, in milliseconds; 0 where nobody said.
+    pub manual_every_ms: i64,
+    /// Marks are taken away and letters that were overtaken closed, without anybody's command, before the run is over.
+    pub tidies: bool,
     /// How often a record is tried before it counts as a dead letter for a transient cause (D1).
     pub attempts: i64,
     /// How many databases the channels have (A21). Of several each has a group of its own, whose commits, owners and letters no file tells
@@ -46,6 +50,8 @@ impl Default for Following {
             cursor: Cursor::Keyset,
             read_budget_ms: 300,
             core_pulls: 8,
+            manual_every_ms: 0,
+            tidies: false,
             attempts: 3,
             databases: 1,
             button: false,

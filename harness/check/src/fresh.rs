@@ -24,6 +24,8 @@ const VIOLATION: &str = "stale-read";
 const JUDGED: &str = "fresh_judged";
 /// Pages that said they were stale.
 const STALE: &str = "stale_pages";
+/// Pages that were to be fresh, or to say that they are not.
+const PROMISED: &str = "promised_pages";
 
 impl Check for Fresh {
     fn id(&self) -> &'static str {
@@ -37,7 +39,8 @@ impl Check for Fresh {
     fn explains(&self) -> &'static str {
         "A page of an account with a transfer in progress that does not say it is stale has every entry that core had told anybody of before it \
          was asked for; where every read goes to core, every page has. In a run without faults no page says it is stale although core answered \
-         within the read's budget (stale-read). How many pages were judged and how many were stale is counted (fresh_judged, stale_pages)."
+         within the read's budget (stale-read). Where all of them say they are stale, faults or not, nobody can tell whether any read asks core: \
+         unknown. How many were to be fresh, how many were judged and how many pages were stale is counted (promised_pages, fresh_judged, stale_pages)."
     }
 
     fn applies(&self, context: &Context) -> bool {
@@ -56,14 +59,9 @@ impl Check for Fresh {
         let told = Told::read(source, context, &accounts)?;
         let judged = fresh(source, &following, &told, tally)?;
         tally.count(JUDGED, judged);
-        if following.calm {
-            Tally::needs(
-                judged + u64::from(promised == 0),
-                "page",
-                "reads that are to be fresh, all of which were stale",
-            )?;
-        }
-        Ok(())
+        tally.count(PROMISED, promised);
+        // A channel whose reads never ask core would pass otherwise: it says that all of them are stale.
+        Tally::needs(judged + u64::from(promised == 0), "page", "reads that are to be fresh, all of which were stale")
     }
 }
 
@@ -297,21 +295,24 @@ mod tests {
     }
 
     #[test]
-    fn a_calm_run_whose_reads_were_all_stale_proves_nothing() {
+    fn a_run_whose_reads_were_all_stale_proves_nothing_with_faults_or_without() {
         let mut bank = Bank::good();
         for page in bank.source.pages.iter_mut().filter(|page| !page.pending.is_empty()) {
             (page.stale, page.completed_ns) = (true, page.invoked_ns + 300 * MS);
         }
-        let (found, first) = verdict(&bank, declared());
-        assert_eq!(found, GuaranteeVerdict::Unknown);
-        assert!(first.contains("vacuous"), "{first}");
-        assert_eq!(verdict(&bank, Following { calm: false, ..declared() }).0, GuaranteeVerdict::Holds);
+        for calm in [true, false] {
+            let (found, first) = verdict(&bank, Following { calm, ..declared() });
+            assert_eq!(found, GuaranteeVerdict::Unknown);
+            assert!(first.contains("vacuous"), "{first}");
+        }
+        bank.source.pages.retain(|page| page.pending.is_empty());
+        assert_eq!(verdict(&bank, declared()).0, GuaranteeVerdict::Holds, "nothing in progress, nothing promised");
     }
 
     #[test]
     fn how_many_were_judged_is_told() {
         let bank = Bank::good();
         let figures = bank.result("S6").figures;
-        assert_eq!((figures["fresh_judged"], figures["stale_pages"]), (2, 1));
+        assert_eq!((figures["promised_pages"], figures["fresh_judged"], figures["stale_pages"]), (3, 2, 1));
     }
 }

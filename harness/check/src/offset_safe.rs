@@ -166,6 +166,40 @@ mod tests {
     }
 
     #[test]
+    fn r08_a_writer_that_was_paused_before_its_stamp_makes_no_commit_early_unless_it_read_the_record() {
+        let following = Following { commits_are_moments: true, ..DECLARED.following.expect("declared") };
+        let context = Context { following: Some(following), ..DECLARED };
+        let mut bank = Bank::good();
+        // Seq 5 at offset 1, which the group passes with its first commit; stamped two seconds later, and so is all above it.
+        let passed = bank.group_commit(0).at_us;
+        for stamp in bank.source.visible.iter_mut().filter(|stamp| stamp.account == FOLLOWED && stamp.to_seq >= 5) {
+            stamp.at_ns += 2_000_000_000;
+        }
+        for (to_seq, commit) in [(4, -2), (5, -1), (6, 1), (8, 15_000), (9, 90_000), (10, 190_000)] {
+            let line = bank.journal_line(FOLLOWED, to_seq);
+            (line.commit, line.source) = (Some(passed + commit), "answer".to_owned());
+        }
+        bank.source.dead_letters[1].parked_us = passed;
+        assert_eq!(verdict(&bank, context.clone()), (GuaranteeVerdict::Holds, String::new()));
+        let mut late = bank.clone();
+        late.journal_line(FOLLOWED, 5).commit = Some(passed + 1_001);
+        for (to_seq, commit) in [(6, 1_002), (8, 15_000)] {
+            late.journal_line(FOLLOWED, to_seq).commit = Some(passed + commit);
+        }
+        let (found, first) = verdict(&late, context.clone());
+        assert_eq!(found, GuaranteeVerdict::Violated);
+        assert!(first.contains("offset 1 (account 1000202 seq 5)"), "{first}");
+        for line in bank.source.apply_journal.iter_mut().filter(|line| line.account == FOLLOWED) {
+            line.source = "event".to_owned();
+        }
+        assert_eq!(
+            verdict(&bank, context).0,
+            GuaranteeVerdict::Violated,
+            "whoever reads the record commits after its stamp"
+        );
+    }
+
+    #[test]
     fn by_a_clock_that_was_set_only_that_it_was_put_aside_is_known() {
         let mut bank = Bank::good();
         bank.source.dead_letters[0].parked_us += 3_600_000_000;

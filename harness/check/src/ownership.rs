@@ -3,7 +3,8 @@
 //! In: the apply journal. Out: `zombie-write`. Elsewhere: whether what it wrote was right (`no_garbage`, `monotone`).
 //!
 //! Lines are judged in the order of their commits. Where any line of a partition lacks its place among them, the journal's own numbers stand in for
-//! all: they are drawn behind the fence as well. Memory: 32 bytes a line that a record caused.
+//! all: they are drawn behind the fence as well. Where some name a generation and others do not, those others may be anybody's: nobody can tell.
+//! Memory: 32 bytes a line that a record caused.
 
 use bankstorm_record::source::{ReadError, Source};
 
@@ -39,7 +40,8 @@ impl Check for Ownership {
 
     fn explains(&self) -> &'static str {
         "Of the advances that one partition's records caused, none is made on behalf of a generation of the group that is older than one before it \
-         (zombie-write). How many were judged and how many name no generation is counted (advances_judged, without_generation)."
+         (zombie-write). Where others name one, those that name none leave it unknown. How many were judged and how many name none is counted \
+         (advances_judged, without_generation)."
     }
 
     fn applies(&self, context: &Context) -> bool {
@@ -47,19 +49,20 @@ impl Check for Ownership {
     }
 
     fn fold(&self, source: &dyn Source, _context: &Context, tally: &mut Tally) -> Result<(), ReadError> {
-        tally.count(WITHOUT, 0);
+        let mut without = 0;
         let mut lines: Vec<Line> = Vec::new();
         let mut journal = apply_journal(source);
         while let Some(row) = journal.take()? {
             tally.look();
             let (Some(partition), Some(_)) = (row.partition, row.record_offset) else { continue };
             let Some(generation) = row.generation else {
-                tally.count(WITHOUT, 1);
+                without += 1;
                 continue;
             };
             let (commit, journal_id, account) = (row.commit, row.journal_id, row.account);
             lines.push(Line { partition, generation, commit, journal_id, account });
         }
+        tally.count(WITHOUT, without);
         tally.count(JUDGED, lines.len() as u64);
         lines.sort_unstable_by_key(|line| line.partition);
         for of_partition in lines.chunk_by_mut(|a, b| a.partition == b.partition) {
@@ -71,6 +74,13 @@ impl Check for Ownership {
                 of_partition.sort_unstable_by_key(|line| line.journal_id);
             }
             judge(of_partition, tally);
+        }
+        if without > 0 && !lines.is_empty() && tally.violations() == 0 {
+            let (file, judged) = ("apply_journal".to_owned(), lines.len());
+            let problem = format!(
+                "{without} advances by records name no generation, and {judged} do: whose they were cannot be told"
+            );
+            return Err(ReadError { file, problem });
         }
         Ok(())
     }
@@ -93,6 +103,8 @@ fn judge(lines: &[Line], tally: &mut Tally) {
 
 #[cfg(test)]
 mod tests {
+    use bankstorm_record::run_json::GuaranteeVerdict;
+
     use crate::bank::{Bank, FOLLOWED, assert_only};
 
     #[test]
@@ -136,11 +148,20 @@ mod tests {
     }
 
     #[test]
-    fn who_names_no_generation_is_counted_and_not_judged() {
+    fn d36_among_advances_with_generations_one_without_may_be_a_zombies() {
         let mut bank = Bank::good();
         bank.journal_line(FOLLOWED, 6).generation = None;
-        bank.assert_all_hold();
-        assert_eq!(bank.result("T5").figures["without_generation"], 1);
+        let found = bank.result("T5");
+        assert_eq!((found.verdict, found.figures["without_generation"]), (GuaranteeVerdict::Unknown, 1));
+        assert!(found.first.expect("a reason").contains("1 advances by records name no generation"));
+        // A zombie that is seen is one whatever others say.
+        let mut seen = bank.clone();
+        seen.journal_line(FOLLOWED, 5).generation = Some(0);
+        seen.assert_fires("T5", "zombie-write");
+        // Where nobody names one, the fence is not told of.
+        let mut old = Bank::good();
+        old.source.apply_journal.iter_mut().for_each(|line| line.generation = None);
+        old.assert_all_hold();
         let line = bank.journal_line(FOLLOWED, 6);
         (line.generation, line.partition, line.record_offset) = (Some(0), None, None);
         bank.assert_all_hold();

@@ -4,7 +4,8 @@
 //! (`fresh`), how much load core took (`objectives`).
 //!
 //! A call for a read needs a read at that instance, and a transfer of that account that had been sent and was not known to be settled when the read
-//! began. When exactly it came and how many there were is judged in calm runs only: a network may hold a call back until its read is long over,
+//! began. The button is counted by itself: of one account an instance asks core for its head at most once in `manual_every` (D5). That cap is
+//! each process's own; nobody promises one over all of them. When exactly it came and how many there were is judged in calm runs only: a network may hold a call back until its read is long over,
 //! and repeat it. Memory: 40 bytes a call for a read or the button, 24 bytes a read of the accounts called for, 56 bytes a transfer of those.
 
 use std::cmp::Reverse;
@@ -24,6 +25,11 @@ const VIOLATION: &str = "core-bothered";
 const CALLS: &str = "core_calls_for_reads";
 /// Those that name no single account, so that nobody can tell whose read they were for.
 const UNNAMED: &str = "core_calls_without_account";
+/// How long a press waits at most until its question goes out: the button's budget (`channel::config`). So the questions of presses that were far
+/// enough apart may be so much nearer to each other, and by the budget of a read that joined in.
+const PRESS_WAITS_NS: i64 = 1_000_000_000;
+/// What lies between a caller's moment and core's for the same thing, in a run without faults on one host: sockets, queues, clocks.
+const GRAIN_NS: i64 = 100_000_000;
 /// A sync may outlive its read by the budget and so much more, since somebody else's read may wait for it.
 const GRACE_NS: i64 = 1_000_000_000;
 
@@ -36,6 +42,10 @@ struct Call {
     caller: usize,
     is_heads: bool,
     is_read: bool,
+    /// For the button, of one account.
+    is_manual: bool,
+    /// Core gave an answer.
+    is_answered: bool,
 }
 
 /// A transfer of an account that was called for.
@@ -59,7 +69,8 @@ impl Check for Spared {
 
     fn explains(&self) -> &'static str {
         "Core is called for a read only by the instance that has one of that account, and only while a transfer of the account is in progress; in a \
-         run without faults also only while the read runs, at most once for each, and never more at a time than the cap (core-bothered). \
+         run without faults also only while the read runs, at most once for each, never more at a time than the cap, and for the button at most \
+         once an account and instance in its time (core-bothered). \
          How many calls reads made is counted (core_calls_for_reads)."
     }
 
@@ -72,6 +83,7 @@ impl Check for Spared {
         let (mut calls, names) = calls(source, tally)?;
         if following.calm {
             in_flight(&mut calls, &names, &following, tally);
+            pressed(&mut calls, &names, &following, tally);
         }
         calls.retain(|call| call.is_read);
         calls.sort_unstable_by_key(|call| (call.account, call.caller, call.begun_ns));
@@ -104,12 +116,15 @@ fn calls(source: &dyn Source, tally: &mut Tally) -> Result<(Vec<Call>, Vec<Strin
             caller,
             is_heads: row.call == "heads",
             is_read: is_read && row.account.is_some(),
+            is_manual: !is_read && row.account.is_some(),
+            is_answered: row.status != 0,
         });
     }
     Ok((calls, names))
 }
 
-/// How many calls one instance has under way. It waits for none longer than the budget, however long core works on it.
+/// How many calls one instance has under way. One goes on when its reader has left, to its own end. Whoever gave a call up is gone a little before
+/// core sees it.
 fn in_flight(calls: &mut [Call], names: &[String], following: &Following, tally: &mut Tally) {
     calls.sort_unstable_by_key(|call| (call.caller, call.begun_ns));
     for of_caller in calls.chunk_by(|a, b| a.caller == b.caller) {
@@ -118,8 +133,8 @@ fn in_flight(calls: &mut [Call], names: &[String], following: &Following, tally:
             while running.peek().is_some_and(|Reverse(end)| *end <= call.begun_ns) {
                 running.pop();
             }
-            let given_up_ns = call.begun_ns.saturating_add(following.read_budget_ns());
-            running.push(Reverse(call.ended_ns.min(given_up_ns)));
+            let unseen_ns = if call.is_answered { 0 } else { GRAIN_NS };
+            running.push(Reverse(call.ended_ns.saturating_sub(unseen_ns)));
             if running.len() as u64 > following.core_pulls {
                 tally.violated(VIOLATION, || {
                     let (many, cap) = (running.len(), following.core_pulls);
@@ -128,6 +143,32 @@ fn in_flight(calls: &mut [Call], names: &[String], following: &Following, tally:
                         "{name} has {many} calls for reads and the button under way at {at_ns} ns, and may have {cap}"
                     )
                 });
+            }
+        }
+    }
+}
+
+/// How often the button of one instance asked for one account's head.
+fn pressed(calls: &mut [Call], names: &[String], following: &Following, tally: &mut Tally) {
+    let every_ns = following.manual_every_ms.saturating_mul(1_000_000);
+    let slack_ns = PRESS_WAITS_NS.saturating_add(following.read_budget_ns()).saturating_add(GRAIN_NS);
+    calls.sort_unstable_by_key(|call| (call.account, call.caller, call.begun_ns));
+    for of_one in calls.chunk_by(|a, b| (a.account, a.caller) == (b.account, b.caller)) {
+        // What each began above an even pace; the highest so far leaves those that follow the least room.
+        let mut highest: Option<(i64, i64, &Call)> = None;
+        let heads = of_one.iter().filter(|call| call.is_manual && call.is_heads);
+        for (call, number) in heads.zip(0_i64..) {
+            let above_ns = call.begun_ns.saturating_sub(every_ns.saturating_mul(number));
+            match highest {
+                Some((most_ns, first, since)) if above_ns < most_ns.saturating_sub(slack_ns) => {
+                    tally.violated(VIOLATION, || {
+                        let (account, name, many) = (call.account, &names[call.caller], number - first + 1);
+                        let (since_ns, at_ns, every_ms) = (since.begun_ns, call.begun_ns, following.manual_every_ms);
+                        format!("account {account}: the button of {name} asked core {many} times from {since_ns} to {at_ns} ns, and may once in {every_ms} ms")
+                    });
+                }
+                Some((most_ns, ..)) if above_ns <= most_ns => {}
+                _ => highest = Some((above_ns, number, call)),
             }
         }
     }

@@ -3,6 +3,8 @@
 //! In: a run folder with its evidence, run.json with its figures, and `facts.json`. Out: the three verdicts in run.json, and the exit code.
 //! Elsewhere: every rule (`check`); where facts come from (`run::facts`).
 
+use std::time::Duration;
+
 use bankstorm_check::check::{Context, Subject};
 use bankstorm_check::following::{self, Following};
 use bankstorm_check::objectives::Objective;
@@ -81,6 +83,9 @@ impl Declared {
     }
 }
 
+/// With looks of the sweep further apart than this a run does not wait for marks to be taken away (`evidence::wait_converged`).
+const SWEPT_IN_TIME: Duration = Duration::from_secs(5);
+
 /// What the channels promise their readers, and by which limits. A protection that is off takes no promise back; a run that repairs nothing
 /// promises no fresh reads.
 fn following(scenario: &Scenario) -> Following {
@@ -101,6 +106,8 @@ fn following(scenario: &Scenario) -> Following {
         },
         read_budget_ms: i64::try_from(system.read_budget.as_millis()).unwrap_or(i64::MAX),
         core_pulls: system.core_pulls.into(),
+        manual_every_ms: i64::try_from(system.manual_every.as_millis()).unwrap_or(i64::MAX),
+        tidies: system.protections.repair == Repair::On && system.sweep_every <= SWEPT_IN_TIME,
         attempts: system.dead_letter_attempts.into(),
         databases: system.channel_databases,
         button: scenario.load.iter().any(|load| load.op == Op::Sync),

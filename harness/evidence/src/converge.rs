@@ -5,6 +5,9 @@
 //!
 //! Transfers are settled by the bank alone: here they are only read (D32), or a poller that does not work would be helped.
 //!
+//! Then what nobody needs any more is tidied up: marks of accounts whose copies have arrived, letters that their accounts overtook. It is waited for too,
+//! and not for long: what stays is for checks to find (`check`: T4).
+//!
 //! Cheap totals are compared at each look; only when they agree are all heads compared one by one, since totals can agree by chance.
 
 use std::time::Duration;
@@ -17,9 +20,15 @@ use crate::error::EvidenceError;
 /// Between two looks.
 const PAUSE: Duration = Duration::from_millis(100);
 
+/// How long marks and letters are waited for once the copies have arrived: several looks of the sweep, and of those that drive letters.
+const TIDY: Duration = Duration::from_secs(30);
+
 const UNSENT: &str = "SELECT count(*) FROM outbox";
 const HELD: &str = "SELECT count(*) FROM hold WHERE state = 'held'";
 const PENDING: &str = "SELECT count(*) FROM transfer WHERE stage IN ('pending', 'sent', 'unknown')";
+const LEFT: &str = "SELECT (SELECT count(*) FROM account_sync s WHERE s.dirty AND NOT EXISTS \
+         (SELECT FROM dead_letter d WHERE d.topic = 'core.entries' AND d.account = s.account AND d.closed_us IS NULL)) \
+     + (SELECT count(*) FROM dead_letter d JOIN account_sync s USING (account) WHERE d.topic = 'core.entries' AND d.closed_us IS NULL AND d.seq <= s.last_seq)";
 const CORE_TOTALS: &str = "SELECT count(*), coalesce(sum(seq), 0)::bigint FROM account WHERE seq > 0";
 const CHANNEL_TOTALS: &str = "SELECT count(*), coalesce(sum(last_seq), 0)::bigint FROM account_sync WHERE last_seq > 0";
 const CORE_HEADS: &str = "SELECT no, seq FROM account WHERE seq > 0 ORDER BY no";
@@ -38,17 +47,19 @@ pub struct Converged {
     pub pending: u64,
     /// Core's holds that are open.
     pub held: u64,
+    /// Marks and letters that nobody needs any more, of copies that have arrived.
+    pub left: u64,
 }
 
 impl Converged {
     /// Whether nothing is left to do.
     pub const fn is_complete(&self) -> bool {
-        self.behind == 0 && self.unsent == 0 && self.pending == 0 && self.held == 0
+        self.behind == 0 && self.unsent == 0 && self.pending == 0 && self.held == 0 && self.left == 0
     }
 }
 
 /// Waits until every transfer is settled and every hold ended, core's outbox is empty and every account's copy stands at core's head, at
-/// most `limit`. A limit that is hit is no error: the answer then says what was behind.
+/// most `limit`, and then until marks and letters are tidied up, at most 30 s or `limit` more, whichever is less. A limit that is hit is no error: the answer then says what was behind.
 ///
 /// # Errors
 /// When a database refuses or does not answer.
@@ -69,8 +80,22 @@ pub async fn wait_converged(core: &str, channels: &[String], limit: Duration) ->
         if last || (rests && totals_agree(&core, &copies).await?) {
             let behind = differing(&core.pairs(CORE_HEADS).await?, &heads(&copies).await?);
             if last || behind == 0 {
-                return Ok(Converged { took, behind, unsent, pending, held });
+                let left = if behind == 0 { tidied(&copies, TIDY.min(limit)).await? } else { 0 };
+                return Ok(Converged { took, behind, unsent, pending, held, left });
             }
+        }
+        tokio::time::sleep(PAUSE.min(limit - took)).await;
+    }
+}
+
+/// Waits until nothing is left; gives what is.
+async fn tidied(copies: &[Database], limit: Duration) -> Result<u64, EvidenceError> {
+    let start = monotonic_ns();
+    loop {
+        let left = count_all(copies, LEFT).await?;
+        let took = Duration::from_nanos(u64::try_from(monotonic_ns() - start).unwrap_or(0));
+        if left == 0 || took >= limit {
+            return Ok(left);
         }
         tokio::time::sleep(PAUSE.min(limit - took)).await;
     }

@@ -98,7 +98,7 @@ impl Bank {
     }
 
     fn letters(&mut self) {
-        let letters = [(3, 7, "permanent", "22003", 1, 208, 220), (5, 9, "transient", "55P03", 3, 230, 300)];
+        let letters = [(3, 7, "permanent", "22003", 1, 208, 220), (5, 9, "transient", "store_error", 3, 230, 300)];
         for ((record_offset, seq, class, code, attempts, parked_ms, closed_ms), number) in letters.into_iter().zip(0..)
         {
             let letter = DeadLetterRow {

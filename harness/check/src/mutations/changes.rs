@@ -157,6 +157,7 @@ pub(super) const JOURNAL: &[Change<ApplyJournalRow>] = &[
     ("to_seq", |row, by| row.to_seq += by),
     ("transaction", |row, by| row.txid += by),
     ("generation", |row, by| row.generation = row.generation.map(|generation| generation + by.abs() as i32)),
+    ("no generation", |row, _| row.generation = None),
     ("transaction", |row, by| row.commit = row.commit.map(|at| at + by)),
     ("cause", |row, by| row.record_offset = row.record_offset.map(|offset| offset + by)),
     ("cause", |row, _| (row.topic, row.partition, row.record_offset) = (None, None, None)),

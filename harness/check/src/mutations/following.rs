@@ -41,8 +41,10 @@ const LETTER: &[Change<DeadLetterRow>] = &[
     ("class", |row, _| row.class.push('x')),
     ("class", |row, _| row.class = other_class(&row.class)),
     ("code", |row, _| row.code = None),
+    ("outage", |row, _| row.code = Some("store_unavailable".to_owned())),
     ("attempts", |row, by| row.attempts -= by.abs()),
     ("more attempts", |row, by| row.attempts += by.abs()),
+    ("still open", |row, _| row.closed_us = None),
     ("parked", |row, _| row.parked_us += HOUR_US),
     ("end", |row, _| row.detail = Some("x".to_owned())),
     ("end", |row, by| row.redrives += by),
@@ -59,6 +61,7 @@ const DLT: &[Change<DltRow>] = &[
     ("class", |row, _| row.class.push('x')),
     ("class", |row, _| row.class = other_class(&row.class)),
     ("code", |row, _| row.code = None),
+    ("outage", |row, _| row.code = Some("57P01".to_owned())),
     ("attempts", |row, by| row.attempts -= by.abs()),
     ("more attempts", |row, by| row.attempts += by.abs()),
     ("place", |row, by| row.dlt_partition += by as i32),
@@ -82,8 +85,13 @@ fn other_class(class: &str) -> String {
 pub(super) fn apply(source: &mut MemorySource, file: usize, draw: Draw) -> String {
     match file {
         0 => {
-            let class = |row: &CoreAccessRow| if row.purpose.as_deref() == Some("read") { "read " } else { "other " };
-            mutate(&mut source.core_access, |row| class(row).to_owned() + "core_access", ACCESS, draw)
+            let class = |row: &CoreAccessRow| match (row.purpose.as_deref(), row.call.as_str()) {
+                (Some("read"), _) => "read ",
+                (Some("manual"), "heads") => "button's ",
+                _ => "other ",
+            };
+            let done = mutate(&mut source.core_access, |row| class(row).to_owned() + "core_access", ACCESS, draw);
+            if done.ends_with("doubled") { done } else { done.replace("button's ", "other ") }
         }
         1 => {
             let class = |row: &SyncRow| if row.result.as_deref() == Some("synced") { "" } else { "other " };

@@ -1,5 +1,6 @@
 //! Calls for reads, with and without a reason.
 
+use bankstorm_record::rows::CoreAccessRow;
 use bankstorm_record::run_json::GuaranteeVerdict;
 
 use crate::bank::{Bank, DECLARED, FRESH_AT, LOST, PAYER, assert_only};
@@ -94,6 +95,7 @@ fn g1_one_look_for_each_read() {
 fn g1_never_more_at_a_time_than_the_cap() {
     let mut bank = Bank::good();
     let at = bank.source.core_access.iter().position(|call| call.purpose.as_deref() == Some("manual")).expect("one");
+    bank.source.core_access[at].call = "entries".to_owned();
     let call = bank.source.core_access[at].clone();
     for _ in 0..7 {
         bank.source.core_access.insert(at, call.clone());
@@ -112,18 +114,70 @@ fn g1_never_more_at_a_time_than_the_cap() {
 }
 
 #[test]
-fn a_call_counts_no_longer_than_the_budget_however_long_core_works_on_it() {
+fn g1_a_call_counts_to_its_end_though_its_reader_left() {
     let mut bank = one_read();
     let at = bank.source.core_access.iter().position(|call| call.purpose.as_deref() == Some("manual")).expect("one");
     let first = bank.source.core_access[at].clone();
     bank.source.core_access[at].ended_ns = first.begun_ns + 10_000 * MS;
     for number in 1..=8 {
         let mut call = bank.source.core_access[at].clone();
+        call.call = "entries".to_owned();
         call.begun_ns = first.begun_ns + 300 * MS + number;
         bank.source.core_access.push(call);
     }
     bank.sort_access();
+    bank.assert_fires("G1", "channel-0 has 9 calls for reads and the button under way at ");
+    bank.source.core_access[at].ended_ns = first.begun_ns + 300 * MS;
     bank.assert_holds(&["G1"]);
+    // Nobody heard the end of what was given up; core saw it a little later than its caller.
+    let given_up = &mut bank.source.core_access[at];
+    (given_up.ended_ns, given_up.status) = (first.begun_ns + 400 * MS, 0);
+    bank.assert_holds(&["G1"]);
+    bank.source.core_access[at].ended_ns += MS;
+    bank.assert_fires("G1", "under way at ");
+}
+
+#[test]
+fn a16_the_button_asks_about_one_account_once_in_its_time() {
+    let presses = |every_ms: i64, many: i64| {
+        let mut bank = Bank::good();
+        let is_manual = |call: &CoreAccessRow| call.purpose.as_deref() == Some("manual");
+        let call = bank.source.core_access.iter().find(|call| is_manual(call)).expect("one").clone();
+        bank.source.core_access.retain(|call| !is_manual(call));
+        for number in 0..many {
+            let begun_ns = call.begun_ns + number * every_ms * MS;
+            bank.source.core_access.push(CoreAccessRow { begun_ns, ended_ns: begun_ns + MS, ..call.clone() });
+        }
+        bank.sort_access();
+        bank
+    };
+    presses(1_000, 50).assert_all_hold();
+    // 10 ms too soon each time: the 141st of them is more than what a press may wait, and 100 ms, too early.
+    presses(990, 141).assert_all_hold();
+    assert_only(
+        &presses(990, 142),
+        &[("G1", "core-bothered: account 1000202: the button of channel-0 asked core 142 times from ")],
+    );
+    presses(100, 2).assert_all_hold();
+    presses(100, 3).assert_fires("G1", "asked core 3 times from 400200000 to 600200000 ns, and may once in 1000 ms");
+    let many = presses(100, 9);
+    assert_eq!(verdict(&many, |following| following.manual_every_ms = 100), GuaranteeVerdict::Holds);
+    assert_eq!(verdict(&many, |following| following.manual_every_ms = 0), GuaranteeVerdict::Holds, "nobody said");
+    assert_eq!(verdict(&many, |following| following.calm = false), GuaranteeVerdict::Holds, "a network repeats calls");
+    // A pause before them earns nothing, and other instances have times of their own.
+    let mut rested = presses(100, 3);
+    let mut early =
+        rested.source.core_access.iter().find(|call| call.purpose.as_deref() == Some("manual")).expect("one").clone();
+    (early.begun_ns, early.ended_ns) = (-9_000 * MS, -8_999 * MS);
+    rested.source.core_access.push(early);
+    rested.sort_access();
+    rested.assert_fires("G1", "asked core 3 times from 400200000");
+    for (call, number) in
+        rested.source.core_access.iter_mut().filter(|call| call.purpose.as_deref() == Some("manual")).zip(0..)
+    {
+        call.caller = format!("channel-{}", number % 2);
+    }
+    rested.assert_all_hold();
 }
 
 #[test]

@@ -229,6 +229,7 @@ pub(crate) async fn convergence() {
         bank.core.batch_execute("UPDATE hold SET state = 'voided', ended_seq = 2").await.expect("voided");
         let advance = "UPDATE account_sync SET last_seq = 2, balance = 150 WHERE account = 1000001";
         bank.channel.batch_execute(advance).await.expect("advanced");
+        bank.channel.batch_execute("UPDATE account_sync SET dirty = false").await.expect("tidied up");
     };
     let (converged, ()) = tokio::join!(waiting, catching_up);
     assert!(converged.expect("an answer").is_complete());

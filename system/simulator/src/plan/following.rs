@@ -89,6 +89,11 @@ impl Repair {
         self.sweep
     }
 
+    /// Whether marks are taken away and letters that were overtaken closed, without anybody's command.
+    pub const fn tidies(self) -> bool {
+        self.sweep && self.redrive
+    }
+
     /// Whether nothing is left out.
     pub fn is_on(&self) -> bool {
         *self == Self::ON

@@ -1,9 +1,10 @@
-//! The bank comes to rest: the copy has caught up, everything is published, every transfer is settled, every hold has ended.
+//! The bank comes to rest: the copy has caught up, everything is published, every transfer is settled, every hold has ended; then it tidies up.
 //!
 //! In: a healed bank. Out: nothing, or what was still open when the limit was hit. Elsewhere: what must hold then (`check`).
 
 use std::time::Duration;
 
+use bankstorm_contracts::AccountNo;
 use bankstorm_contracts::event::ENTRIES_TOPIC;
 use tokio::time::{Instant, sleep};
 
@@ -22,7 +23,7 @@ impl World<'_> {
         let until = Instant::now() + REST_LIMIT;
         while Instant::now() < until {
             if self.is_at_rest() {
-                return;
+                return self.tidy(until).await;
             }
             sleep(LOOK).await;
         }
@@ -40,6 +41,23 @@ impl World<'_> {
             "the bank had not come to rest {REST_LIMIT:?} after the heal: {unsent} rows not published, {behind} copies behind, {open} \
              transfers open, {holds} holds open, {letters} letters open, {open_transactions:?} transactions open, the log{consumed} consumed"
         ));
+    }
+
+    /// Waits until no mark and no letter is left that nobody needs any more. Those that stay are for checks to find (T4).
+    async fn tidy(&self, until: Instant) {
+        while self.plan.topology.repair.tidies() && self.is_untidy() && Instant::now() < until {
+            sleep(LOOK).await;
+        }
+    }
+
+    fn is_untidy(&self) -> bool {
+        self.bank.channel_store.with(|copy| {
+            let about = copy.open_letters().filter_map(|stored| stored.letter.account.zip(stored.letter.seq));
+            let (overtaken, waiting): (Vec<_>, Vec<_>) =
+                about.partition(|(account, seq)| copy.heads.get(account).is_some_and(|head| head.seq >= *seq));
+            let waits = |no: &AccountNo| waiting.iter().any(|(account, _)| account == no);
+            !overtaken.is_empty() || copy.heads.keys().any(|no| copy.marks_of(*no).dirty && !waits(no))
+        })
     }
 
     fn is_at_rest(&self) -> bool {
