@@ -281,7 +281,8 @@ fn is_steady(windows: &Windows, row: &OperationRow, kind: Kind) -> bool {
 }
 
 fn fired(open: &OpenRun, marker: &str) -> u64 {
-    open.json.markers.get(marker).copied().unwrap_or(0)
+    // Of alternatives, all that fired.
+    marker.split('|').filter_map(|name| open.json.markers.get(name)).sum()
 }
 
 fn micros(duration: std::time::Duration) -> u64 {

@@ -120,11 +120,11 @@ impl OpenRun {
     }
 }
 
-/// A marker that no protocol has would make every run vacuous.
+/// A marker that no protocol has would make every run vacuous. `a|b` is either.
 pub(crate) fn known_markers(scenario: &Scenario) -> Result<(), CliError> {
     let known: Vec<&str> =
         [bankstorm_core::markers::ALL, bankstorm_channel::markers::ALL, bankstorm_banks::markers::ALL].concat();
-    match scenario.markers.iter().find(|marker| !known.contains(&marker.as_str())) {
+    match scenario.markers.iter().find(|marker| !marker.split('|').all(|name| known.contains(&name))) {
         None => Ok(()),
         Some(unknown) => {
             let known = known.join(", ");
