@@ -16,6 +16,7 @@ pub(crate) mod open;
 mod phases;
 mod plan;
 mod posting;
+mod scroll_lag;
 mod watch;
 mod watchdog;
 

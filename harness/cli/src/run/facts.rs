@@ -17,7 +17,7 @@ use bankstorm_evidence::sampler::{SamplerSummary, summarise};
 use bankstorm_load::run::{GeneratorFacts, PacingLag, ThreadFacts};
 use bankstorm_load::{DriveResult, figures};
 use bankstorm_record::clock::wall_us;
-use bankstorm_record::latency::{CutOffs, Kind, microseconds};
+use bankstorm_record::latency::{CutOffs, Kind};
 use bankstorm_record::marks::read_samples;
 use bankstorm_record::rows::OperationRow;
 use bankstorm_record::run_json::{Latency, ObjectiveResult, SloVerdict, Unit};
@@ -32,6 +32,7 @@ use crate::progress::Display;
 use super::collect::Collected;
 use super::load::Loaded;
 use super::open::{OpenRun, rfc3339};
+use super::scroll_lag::scroll_lag_p99_us;
 use super::watchdog::Seen;
 use super::{following, plan, posting};
 
@@ -225,12 +226,12 @@ fn facts(open: &OpenRun, findings: &Findings, measured: &SamplerSummary) -> Resu
     // The generator is judged by what it did while the bank was itself, or by all of it where the bank never was.
     let steady = open.json.latency_during_us.get(During::Steady.as_str());
     let steady = steady.filter(|steady| steady.values().any(|latencies| latencies["send_lag"].count > 0));
+    let parts = steady.map(|_| &windows);
     let steady = steady.unwrap_or(&open.json.latency_us);
-    // A page that waits for the one before is written late by the bank's doing: those who scroll have a lag of the generator's alone.
+    // A page that waits for the one before, or for a connection, is written late by the bank's doing: those who scroll have a lag of the generator's alone.
     let apart = |op: &&String| op.as_str() != Op::Scroll.as_str();
     let send_lags = steady.keys().filter(apart).map(|op| &steady[op]["send_lag"]).filter(|send_lag| send_lag.count > 0);
-    let scrolls = findings.loaded.drive.scrolls.send_lag;
-    let scroll_lag = (scrolls.count > 0).then(|| microseconds(scrolls.p99_ns));
+    let scroll_lag = scroll_lag_p99_us(rows, &findings.loaded.drive.scroll_lags, parts);
     let send_lag_p99 = |lag: &Latency| lag.without_missed.as_ref().map_or(lag.p99, |sent| sent.p99);
     let response = open.scenario.slo.iter().filter(|objective| objective.latency == LatencyKind::Response);
     let polls = open.scenario.system.sync != SyncMode::Events;
