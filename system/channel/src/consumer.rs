@@ -20,7 +20,7 @@
 //! | `channel_consumer_restarts_total` | consumers replaced after a fatal error |
 //! | `channel_generation_unknown_total` | assignments without a generation: nothing of them is fenced (D36) |
 //! | `channel_own_retries_total` | attempts to own partitions that the store refused |
-//! | `channel_partitions_fenced_total` | partitions given up because the store knows a newer owner |
+//! | `channel_partitions_fenced_total` | partitions given up because the store knows a newer owner: the consumer is replaced |
 //! | `channel_in_work`, `channel_busy_workers` (gauges) | jobs that workers have |
 //! | `channel_slots_used` (gauge) | over the partitions assigned: slots that ever had work; without slots, the most accounts at once |
 //! | `channel_partitions` (gauge) | partitions assigned |
@@ -32,7 +32,7 @@ use bankstorm_outside::bundle::ChannelOutside;
 use bankstorm_outside::log::{ConsumerEvent, EventConsumer, EventLog, LogError, TopicPartition};
 use bankstorm_outside::process::{Metrics, Points, Scope};
 use tokio::sync::mpsc::{self, UnboundedReceiver, UnboundedSender};
-use tokio::sync::oneshot;
+use tokio::sync::{Semaphore, oneshot};
 use tokio::time::{Instant, sleep_until, timeout};
 
 use crate::advance::Advancer;
@@ -40,7 +40,7 @@ use crate::commits::{Commits, Ended};
 use crate::config::{ChannelConfig, GenerationFence};
 use crate::letters::Letters;
 use crate::markers;
-use crate::ownership::{Owned, tell_store};
+use crate::ownership::{CALLS, Claim, Owned, tell_store};
 use crate::partitions::{Completion, Delivery, Epoch, Partitions};
 use crate::workers::Workers;
 
@@ -51,10 +51,20 @@ pub(crate) async fn run<O: ChannelOutside>(outside: O, config: ChannelConfig, ad
     let workers = Workers::new(outside.clone(), config.clone(), advancer, letters, sender);
     let (owner, owned) = mpsc::unbounded_channel();
     let partitions = Partitions::new(&config);
-    let (drains, commits) = (Vec::new(), Commits::default());
-    let outside_too = outside.clone();
-    let mut member =
-        Member { outside: outside_too, config, workers, partitions, completions, owner, owned, drains, commits };
+    let mut member = Member {
+        outside: outside.clone(),
+        config,
+        workers,
+        partitions,
+        completions,
+        owner,
+        owned,
+        owning: Arc::new(Semaphore::new(CALLS)),
+        drains: Vec::new(),
+        commits: Commits::default(),
+        knows_generations: false,
+        replaced: None,
+    };
     let mut failures = 0;
     while !outside.scope().is_stopping() {
         if let Err(error) = member.session(&mut failures).await {
@@ -107,8 +117,13 @@ struct Member<O: ChannelOutside> {
     completions: UnboundedReceiver<Completion>,
     owner: UnboundedSender<Owned>,
     owned: UnboundedReceiver<Owned>,
+    owning: Arc<Semaphore>,
     drains: Vec<Drain>,
     commits: Commits,
+    /// Whether the log ever told a generation.
+    knows_generations: bool,
+    /// Why this consumer has to join anew.
+    replaced: Option<&'static str>,
 }
 
 type ConsumerOf<O> = <<O as ChannelOutside>::Log as EventLog>::Consumer;
@@ -121,6 +136,7 @@ impl<O: ChannelOutside> Member<O> {
             () = self.outside.scope().stopping() => return Ok(()),
             consumer = self.outside.log().consumer(&self.config.group, &[ENTRIES_TOPIC]) => consumer?,
         };
+        self.replaced = None;
         let result = self.consume(&mut consumer, failures).await;
         if result.is_ok() {
             self.drain_everything(&mut consumer).await;
@@ -159,8 +175,14 @@ impl<O: ChannelOutside> Member<O> {
                 Wake::Due => {}
                 Wake::Event(event) => {
                     self.take_event(event?);
-                    *failures = 0;
+                    // A member that the store goes on refusing joins less and less often.
+                    if self.partitions.are_owned() {
+                        *failures = 0;
+                    }
                 }
+            }
+            if let Some(why) = self.replaced {
+                return Err(LogError::Other(why.to_owned()));
             }
             self.serve_drains(consumer);
             if !self.commits.is_running() && Instant::now() >= commit_due {
@@ -185,9 +207,17 @@ impl<O: ChannelOutside> Member<O> {
                 tracing::info!(partitions = ?numbers(&assignment.partitions), generation = assignment.generation, "assigned");
                 if assignment.generation.is_none() && self.config.generation_fence == GenerationFence::On {
                     self.outside.metrics().count("channel_generation_unknown_total", 1);
+                    if self.knows_generations {
+                        // Taken as it is, nothing would fence it: it may be a member that was thrown out again meanwhile.
+                        self.replaced = Some("assigned without a generation");
+                        return;
+                    }
                 }
-                if let Some(claim) = self.partitions.assign(assignment) {
-                    let telling = tell_store(self.outside.clone(), self.config.clone(), claim, self.owner.clone());
+                self.knows_generations |= assignment.generation.is_some();
+                let claims = self.partitions.assign(assignment).map(Claim::of_each);
+                for claim in claims.into_iter().flatten() {
+                    let (owning, owner) = (Arc::clone(&self.owning), self.owner.clone());
+                    let telling = tell_store(self.outside.clone(), self.config.clone(), claim, owning, owner);
                     self.outside.scope().spawn("channel-own", telling);
                 }
             }
@@ -232,7 +262,8 @@ impl<O: ChannelOutside> Member<O> {
         }
     }
 
-    /// Partitions that the store says are somebody else's: lost, though the log has not told so yet (D36).
+    /// Partitions that the store says are somebody else's: lost, though the log has not told so yet (D36). It may never tell, where the
+    /// group has it that they are this member's: he joins anew, in a higher generation.
     fn fenced(&mut self, lost: &[TopicPartition]) {
         if lost.is_empty() {
             return;
@@ -241,6 +272,7 @@ impl<O: ChannelOutside> Member<O> {
         self.outside.points().reached(markers::FENCED);
         tracing::error!(partitions = ?numbers(lost), "a newer generation owns them: given up");
         self.forget_commit_of(lost);
+        self.replaced = Some("a newer generation owns partitions of this member");
     }
 
     /// A commit under way that is about these partitions would be refused, or be taken for a later assignment of them.

@@ -1,6 +1,6 @@
 //! Who may write on behalf of a partition: the generations under which it is held and claimed (D36, P22).
 //!
-//! In: generations of the consumer group, the store's answers. Out: what an attempt tells the fence. Elsewhere: the fence
+//! In: generations of the consumer group, the store's answers. Out: what an attempt tells the fence, calls of a claim, one a partition. Elsewhere: the fence
 //! (`advance::transact`), who claims when (`consumer`), what follows from a refusal (`partitions`).
 //!
 //! A partition that a member keeps through a rebalance goes on under its former generation until the store knows the new one. In between
@@ -12,6 +12,7 @@ use std::sync::atomic::{AtomicI32, Ordering};
 use bankstorm_outside::bundle::ChannelOutside;
 use bankstorm_outside::channel_store::ChannelStore;
 use bankstorm_outside::process::Metrics;
+use tokio::sync::Semaphore;
 use tokio::sync::mpsc::UnboundedSender;
 use tokio::time::sleep;
 
@@ -20,6 +21,13 @@ use crate::partitions::Epoch;
 
 /// Kafka's own word for "none": generations begin at 0.
 const NONE: i32 = -1;
+/// Partitions that are taken over at once. A former owner who sits in his transaction holds one of these up until his session ends.
+pub(crate) const CALLS: usize = 4;
+
+/// Whose generations the store keeps: those of one group say nothing about another's.
+pub(crate) fn owner_of(group: &str, topic: &str) -> String {
+    format!("{group}/{topic}")
+}
 
 /// The generation under which a member holds a partition. Read at every attempt, so that a job which was begun before a rebalance adopts the
 /// new one.
@@ -81,6 +89,14 @@ pub(crate) struct Claim {
 }
 
 impl Claim {
+    /// One claim a partition, so that whoever holds one up holds up no other. The new ones come first: their records wait for it, while
+    /// those that were kept go on under their former generation.
+    pub(crate) fn of_each(self) -> Vec<Self> {
+        let Self { generation, mut epochs } = self;
+        epochs.sort_by_key(|epoch| (epoch.holding.held() != Some(generation), epoch.at.partition));
+        epochs.into_iter().map(|epoch| Self { generation, epochs: vec![epoch] }).collect()
+    }
+
     /// Whether nobody waits for it any more: every partition is gone, or claimed by a later generation.
     fn is_over(&self) -> bool {
         self.epochs.iter().all(|epoch| epoch.has_ended() || !epoch.holding.claims(self.generation))
@@ -96,20 +112,24 @@ pub(crate) struct Owned {
     pub(crate) refused: Vec<i32>,
 }
 
-/// Tells the store, again and again while it is out; its partitions wait meanwhile, and nothing is lost.
+/// Tells the store, again and again while it is out; its partitions wait meanwhile, and nothing is lost. Each call takes one of `calls`.
 pub(crate) async fn tell_store<O: ChannelOutside>(
     outside: O,
     config: ChannelConfig,
     claim: Claim,
+    calls: Arc<Semaphore>,
     answers: UnboundedSender<Owned>,
 ) {
     let mut partitions: Vec<i32> = claim.epochs.iter().map(|epoch| epoch.at.partition).collect();
     partitions.sort_unstable();
     for attempt in 0.. {
+        let call = calls.acquire().await.expect("the semaphore is never closed");
         let Some(topic) = claim.epochs.first().map(|epoch| epoch.at.topic.as_str()).filter(|_| !claim.is_over()) else {
             return;
         };
-        match outside.store().own(topic, &partitions, claim.generation).await {
+        let told = outside.store().own(&owner_of(&config.group, topic), &partitions, claim.generation).await;
+        drop(call);
+        match told {
             Ok(refused) => {
                 // Nobody listens once the consumer has ended.
                 let _ = answers.send(Owned { claim, refused });

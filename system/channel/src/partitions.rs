@@ -274,6 +274,11 @@ impl Partitions {
         self.map.values().map(|partition| partition.queues.busy()).sum()
     }
 
+    /// Whether the store knows that all are this member's.
+    pub(crate) fn are_owned(&self) -> bool {
+        self.map.values().all(|partition| partition.owned)
+    }
+
     /// How many partitions are assigned.
     pub(crate) fn len(&self) -> usize {
         self.map.len()

@@ -115,7 +115,8 @@ pub struct Letter {
     pub offset: i64,
     /// Whose it is, where that can be read.
     pub account: Option<AccountNo>,
-    /// The serial that the account has to reach; none where the record's value cannot be read.
+    /// The serial that the account has to reach; where the record's value cannot be read, the one right above the head that it was parked
+    /// at. None only where it names no account.
     pub seq: Option<Seq>,
     /// Whether trying again may help.
     pub class: Class,
@@ -136,7 +137,9 @@ pub struct TakenLetter {
     pub account: AccountNo,
     /// The serial that it has to reach; core's head where none is known.
     pub seq: Option<Seq>,
-    /// How often it was taken, this time included.
+    /// What failed, in a word.
+    pub code: String,
+    /// How often it was driven to an end before.
     pub redrives: u32,
 }
 
@@ -156,7 +159,7 @@ pub struct Take {
     pub limit: u32,
     /// Nobody else takes them for this long.
     pub lease: Duration,
-    /// Only those that were taken less often than this; `None` takes all, leased ones excepted (a command).
+    /// Only those that were driven less often than this; `None` takes all, leased ones excepted (a command).
     pub redriven_below: Option<u32>,
 }
 
@@ -177,7 +180,8 @@ pub struct AdvanceWrites {
     /// Letters to keep. One that is there already stays as it is, closed or not. The accounts that they name are locked by this
     /// transaction.
     pub letters: Vec<Letter>,
-    /// Open letters of the account whose serial is at most this one are closed, as overtaken.
+    /// Open letters of the account whose serial is at most this one are closed, as overtaken. If others of it are open above, the lowest
+    /// of them is its hole afterwards and it is dirty, whatever mark it was given: the last open one takes the marks away.
     pub closes: Vec<(AccountNo, Seq)>,
 }
 
@@ -280,7 +284,7 @@ pub struct StoredPage {
 /// On whose behalf an advance locks: partitions of a topic, each with the generation in which its consumer got it.
 #[derive(Clone, Copy, Debug)]
 pub struct Fence<'a> {
-    /// The topic.
+    /// The topic, as [`ChannelStore::own`] was told it.
     pub topic: &'a str,
     /// Partitions with generations; with none of them nothing is fenced.
     pub held: &'a [(i32, i32)],
@@ -325,6 +329,7 @@ pub trait ChannelStore: Clone + Send + Sync + 'static {
 
     /// Makes `generation` the owner of these partitions, unless a higher one is already: consumers of lower ones are refused from then on
     /// (D36). Waits for the advances of former owners that are under way. Durable when answered. Gives those that a higher one owns.
+    /// `topic` names whose generations they are, and is the same in [`Fence`].
     fn own(
         &self,
         topic: &str,
@@ -346,15 +351,21 @@ pub trait ChannelStore: Clone + Send + Sync + 'static {
         limit: u32,
     ) -> impl Future<Output = Result<Vec<Head>, StoreError>> + Send;
 
-    /// Takes open letters that name an account and are not leased, oldest first; each counts as driven once more. Durable when answered.
+    /// Takes open letters that name an account and are not leased, oldest first. That counts for nothing yet. Durable when answered.
     fn take_letters(&self, take: Take) -> impl Future<Output = Result<Vec<TakenLetter>, StoreError>> + Send;
 
     /// Closes open letters that the copy has overtaken (its last serial is at least theirs), and takes the marks from accounts without any
     /// open one left that still have a hole. How many were closed.
     fn close_overtaken(&self) -> impl Future<Output = Result<u32, StoreError>> + Send;
 
-    /// Closes one letter that was driven to its end, whatever its serial.
+    /// Closes one letter that was driven to its end, whatever its serial; it counts as driven once more.
     fn close_letter(&self, id: i64) -> impl Future<Output = Result<(), StoreError>> + Send;
+
+    /// An open letter was driven in vain: it counts as driven once more.
+    fn count_redrive(&self, id: i64) -> impl Future<Output = Result<(), StoreError>> + Send;
+
+    /// Closes open letters that name no account, oldest first, at most `limit`: a command was told to. How many were closed.
+    fn close_nameless(&self, limit: u32) -> impl Future<Output = Result<u32, StoreError>> + Send;
 
     /// How many letters are open.
     fn open_letters(&self) -> impl Future<Output = Result<OpenLetters, StoreError>> + Send;

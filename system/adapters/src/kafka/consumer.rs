@@ -35,7 +35,7 @@ pub struct KafkaConsumer {
 impl KafkaConsumer {
     pub(super) fn start(config: &ClientConfig, topics: &[&str]) -> Result<Self, LogError> {
         let queue = Arc::new(EventQueue::default());
-        let callbacks = Callbacks { queue: Arc::clone(&queue) };
+        let callbacks = Callbacks::new(Arc::clone(&queue));
         let client: BaseConsumer<Callbacks> = config.create_with_context(callbacks).map_err(|error| other(&error))?;
         client.subscribe(topics).map_err(|error| other(&error))?;
         let client = Arc::new(client);

@@ -6,9 +6,11 @@
 //! threads keep the heartbeats going; only then are the partitions given up.
 //!
 //! Every rebalance ends with an assignment, of what is new: with none where a member keeps what it has. It is told all the same, since the
-//! group's generation is another one (D36).
+//! group's generation is another one (D36). The generation is read before the partitions are taken: a member that is thrown out right
+//! after has none, and must not be taken for one of a log without generations. Without one, the consumer is of no use any more.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicI32, Ordering};
 use std::time::Duration;
 
 use bankstorm_outside::log::{Assignment, ConsumerEvent, LogError, Record, TopicPartition};
@@ -30,9 +32,20 @@ const POLL: Duration = Duration::from_millis(50);
 /// The same while fetching is paused for lack of room: it bounds how late it goes on.
 const POLL_FULL: Duration = Duration::from_millis(2);
 
+/// No generation, in librdkafka's word.
+const NONE: i32 = -1;
+
 /// What librdkafka calls back.
 pub(super) struct Callbacks {
-    pub(super) queue: Arc<EventQueue>,
+    queue: Arc<EventQueue>,
+    /// Of the assignment under way; negative for none.
+    generation: AtomicI32,
+}
+
+impl Callbacks {
+    pub(super) const fn new(queue: Arc<EventQueue>) -> Self {
+        Self { queue, generation: AtomicI32::new(NONE) }
+    }
 }
 
 impl ClientContext for Callbacks {
@@ -47,7 +60,11 @@ impl ClientContext for Callbacks {
 
 impl ConsumerContext for Callbacks {
     fn pre_rebalance(&self, consumer: &BaseConsumer<Self>, rebalance: &Rebalance<'_>) {
-        let Rebalance::Revoke(list) = rebalance else { return };
+        let list = match rebalance {
+            Rebalance::Assign(_) => return self.generation.store(generation(consumer), Ordering::SeqCst),
+            Rebalance::Revoke(list) => list,
+            Rebalance::Error(_) => return,
+        };
         let partitions = partitions(list);
         if partitions.is_empty() {
             return;
@@ -80,8 +97,7 @@ impl ConsumerContext for Callbacks {
                         report("resume", consumer.resume(list));
                     }
                 }
-                let generation = generation(consumer);
-                self.queue.push(ConsumerEvent::Assigned(Assignment { partitions, generation }));
+                tell_assigned(&self.queue, partitions, self.generation.swap(NONE, Ordering::SeqCst));
             }
             Rebalance::Revoke(_) => {}
             Rebalance::Error(error) => tracing::warn!(%error, "rebalance failed; the group tries again"),
@@ -89,22 +105,30 @@ impl ConsumerContext for Callbacks {
     }
 }
 
-/// The generation of which the member is now; none while it is of none.
+/// Kafka's groups have generations: an assignment without one is of a member that is none any more, and nothing would fence what it writes.
+fn tell_assigned(queue: &EventQueue, partitions: Vec<TopicPartition>, generation: i32) {
+    if generation < 0 {
+        queue.fail(LogError::Other("assigned without a generation".to_owned()));
+    } else {
+        queue.push(ConsumerEvent::Assigned(Assignment { partitions, generation: Some(generation) }));
+    }
+}
+
+/// The generation of which the member is now; [`NONE`] while it is of none.
 #[expect(unsafe_code, reason = "librdkafka tells a group's generation by no call that rdkafka wraps")]
-fn generation(consumer: &BaseConsumer<Callbacks>) -> Option<i32> {
+fn generation(consumer: &BaseConsumer<Callbacks>) -> i32 {
     let client = consumer.client().native_ptr();
     // SAFETY: the client lives as long as `consumer`. What is asked for is a copy of the caller's own, or null; it is freed once and read
     // before.
-    let generation = unsafe {
+    unsafe {
         let metadata = bindings::rd_kafka_consumer_group_metadata(client);
         if metadata.is_null() {
-            return None;
+            return NONE;
         }
         let generation = bindings::rd_kafka_consumer_group_metadata_generation_id(metadata);
         bindings::rd_kafka_consumer_group_metadata_destroy(metadata);
         generation
-    };
-    (generation >= 0).then_some(generation)
+    }
 }
 
 /// However polling ends, by a panic too, the handle hears of it.
@@ -196,10 +220,21 @@ pub(super) fn trace_log(level: RDKafkaLogLevel, facility: &str, message: &str) {
 mod tests {
     use std::panic::{AssertUnwindSafe, catch_unwind};
 
-    use bankstorm_outside::log::LogError;
+    use bankstorm_outside::log::{ConsumerEvent, LogError, TopicPartition};
 
-    use super::Ending;
+    use super::{Ending, NONE, tell_assigned};
     use crate::kafka::queue::EventQueue;
+
+    #[tokio::test]
+    async fn d36_an_assignment_without_a_generation_ends_the_consumer() {
+        let at = TopicPartition { topic: "t".to_owned(), partition: 0 };
+        let queue = EventQueue::default();
+        tell_assigned(&queue, vec![at.clone()], 0);
+        tell_assigned(&queue, vec![at], NONE);
+        let told = queue.next().await.expect("the first one");
+        assert!(matches!(told, ConsumerEvent::Assigned(assignment) if assignment.generation == Some(0)));
+        assert!(matches!(queue.next().await, Err(LogError::Other(_))), "nothing would fence it");
+    }
 
     #[tokio::test]
     async fn a_panic_while_polling_is_heard_by_the_handle() {

@@ -208,6 +208,7 @@ impl ChannelStore for PgChannelStore {
             id: row.get("id"),
             account: AccountNo::new(row.get("account")),
             seq: row.get("seq"),
+            code: row.get("code"),
             redrives: row.get::<_, i32>("redrives").unsigned_abs(),
         };
         Ok(rows.iter().map(taken).collect())
@@ -221,6 +222,15 @@ impl ChannelStore for PgChannelStore {
 
     async fn close_letter(&self, id: i64) -> Result<(), StoreError> {
         self.rows("closing a dead letter", |sql| &sql.close_letter, &[&id]).await.map(drop)
+    }
+
+    async fn count_redrive(&self, id: i64) -> Result<(), StoreError> {
+        self.rows("counting a dead letter", |sql| &sql.count_redrive, &[&id]).await.map(drop)
+    }
+
+    async fn close_nameless(&self, limit: u32) -> Result<u32, StoreError> {
+        let rows = self.rows("closing dead letters", |sql| &sql.close_nameless, &[&i64::from(limit)]).await?;
+        Ok(u32::try_from(rows.len()).unwrap_or(u32::MAX))
     }
 
     async fn open_letters(&self) -> Result<OpenLetters, StoreError> {

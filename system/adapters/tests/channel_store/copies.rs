@@ -36,6 +36,7 @@ pub(super) fn trials(place: &Place) -> Vec<Trial> {
         a_new_owner_is_not_kept_waiting_by_those_who_come_after_him,
         d37_batches_side_by_side_wait_for_nobody_and_move_each_copy_once,
         closing_letters_leaves_out_accounts_that_somebody_holds,
+        looking_for_overtaken_letters_locks_no_account_that_has_to_wait,
         a_letter_may_tell_of_what_postgres_would_not_store,
         p28_pages_by_number_at_depth_are_the_slices_that_were_loaded,
         p14_without_the_rule_of_serials_an_entry_stands_twice_and_a_copy_goes_back,
@@ -193,6 +194,21 @@ async fn closing_letters_leaves_out_accounts_that_somebody_holds(place: Place) {
     assert_eq!(holder.commit().await, CommitOutcome::Ok);
     assert_eq!(store.close_overtaken().await, Ok(1));
     assert_eq!(store.open_letters().await.expect("counted").open, 0);
+}
+
+/// A row that was locked says by whom, until it is written anew.
+async fn looking_for_overtaken_letters_locks_no_account_that_has_to_wait(place: Place) {
+    const LOCKED: &str = "SELECT coalesce(max(xmax::text::bigint), 0) FROM account_sync";
+    let url = channel_database(&place.channel).await;
+    let (store, watcher) = (store(&url).await, client(&url).await);
+    let waiting = AccountNo::new(7_300_001);
+    let mut tx = store.begin().await.expect("begun");
+    tx.lock(&[waiting], LockMode::SkipLocked).await.expect("free");
+    let letters = vec![letter(waiting, 9, "")];
+    assert_eq!(tx.write_and_commit(&AdvanceWrites { letters, ..by_one([(waiting, 0)], 1) }).await, CommitOutcome::Ok);
+    let before = number(&watcher, LOCKED).await;
+    assert_eq!(store.close_overtaken().await, Ok(0));
+    assert_eq!(number(&watcher, LOCKED).await, before);
 }
 
 async fn a_letter_may_tell_of_what_postgres_would_not_store(place: Place) {

@@ -122,6 +122,9 @@ impl AdvanceError {
         }
     }
 
+    /// The word for a record that cannot be read.
+    pub(crate) const UNREADABLE: &'static str = "unreadable";
+
     /// What failed, in a word, as a dead letter says it: the SQLSTATE where the database refused the rows.
     pub(crate) fn code(&self) -> &str {
         match self {
@@ -141,7 +144,7 @@ impl AdvanceError {
             Self::Letter(_) => "letter",
             Self::PullEnded { .. } => "pull_ended",
             Self::UnknownToCore(_) => "unknown_to_core",
-            Self::Unreadable(_) => "unreadable",
+            Self::Unreadable(_) => Self::UNREADABLE,
         }
     }
 }

@@ -2,7 +2,7 @@
 //!
 //! In: a letter that the topic has. Out: its row, durably. Elsewhere: what comes before it and when (`letters`).
 
-use bankstorm_contracts::AccountNo;
+use bankstorm_contracts::{AccountNo, Seq};
 use bankstorm_outside::bundle::ChannelOutside;
 use bankstorm_outside::channel_store::{AdvanceWrites, ChannelStore, ChannelTx, Letter, Mark, Source, SyncRow};
 use bankstorm_outside::{CommitOutcome, LockMode};
@@ -22,7 +22,7 @@ pub(crate) struct Parked {
 
 impl<O: ChannelOutside> Advancer<O> {
     /// Stores a letter. One that is there already stays as it is.
-    pub(crate) async fn park(&self, origin: &Origin, letter: Letter) -> Result<Parked, AdvanceError> {
+    pub(crate) async fn park(&self, origin: &Origin, mut letter: Letter) -> Result<Parked, AdvanceError> {
         // It waits for the account's row, so that it counts among those who may.
         let _wait = self.waits.acquire().await.expect("the semaphore is never closed");
         let _permit = self.permits.acquire().await.expect("the semaphore is never closed");
@@ -51,7 +51,9 @@ impl<O: ChannelOutside> Advancer<O> {
                 again: letter.seq.is_some() && row.hole == letter.seq,
                 overtaken: letter.seq.is_some_and(|seq| seq <= row.head.seq),
             };
-            writes.marks.extend(self.mark(row, &letter).filter(|_| !parked.overtaken));
+            // Nobody can read which serial it was: it is about the next one, whose coming closes it.
+            let at = *letter.seq.get_or_insert(row.head.seq + 1);
+            writes.marks.extend(self.mark(row, at).filter(|_| !parked.overtaken));
         }
         writes.letters.push(letter);
         match tx.write_and_commit(&writes).await {
@@ -61,10 +63,8 @@ impl<O: ChannelOutside> Advancer<O> {
         }
     }
 
-    /// The account is dirty from now on, and has a hole at the serial, or, where nobody can read which it was, right above its head. The one
-    /// place that decides it (P19).
-    fn mark(&self, row: SyncRow, letter: &Letter) -> Option<Mark> {
-        let at = letter.seq.unwrap_or(row.head.seq + 1);
+    /// The account is dirty from now on, and has a hole at the serial. The one place that decides it (P19).
+    fn mark(&self, row: SyncRow, at: Seq) -> Option<Mark> {
         let hole = match self.config.hole_marker {
             HoleMarker::On => Some(row.hole.map_or(at, |hole| hole.min(at))),
             HoleMarker::Off => row.hole,

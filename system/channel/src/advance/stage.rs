@@ -111,7 +111,7 @@ impl Staged {
     }
 
     /// An account that passes its hole has no use for the letters below any more (D2), and one that has all that core had is not dirty
-    /// any more.
+    /// any more. Where letters above are open, the store keeps the marks for the lowest of them.
     fn heal(&mut self, mv: &Move, row: SyncRow, now: Seq) {
         let hole = row.hole.filter(|hole| *hole > now);
         let passed = row.hole.is_some() && hole.is_none();

@@ -14,6 +14,7 @@ use bankstorm_outside::{CommitOutcome, LockMode, StoreError};
 use super::{AdvanceError, Advancer, Move, Moved, Origin, stage};
 use crate::config::{GenerationFence, Settling, SyncWrites};
 use crate::markers;
+use crate::ownership::owner_of;
 
 /// What the fence is told: who holds which partition.
 #[derive(Debug, Default)]
@@ -42,6 +43,11 @@ impl Held {
         held.partitions.sort_unstable_by_key(|(partition, generation)| (*partition, -generation));
         held.partitions.dedup_by_key(|(partition, _)| *partition);
         held
+    }
+
+    /// Whose generations they are.
+    fn owner(&self, group: &str) -> String {
+        self.topic.as_deref().map_or_else(String::new, |topic| owner_of(group, topic))
     }
 
     /// Per move: the generation under which it was refused.
@@ -143,7 +149,8 @@ impl<O: ChannelOutside> Advancer<O> {
             GenerationFence::On => Held::of(moves),
             GenerationFence::Off => Held { of_moves: vec![None; moves.len()], ..Held::default() },
         };
-        let fence = Fence { topic: held.topic.as_deref().unwrap_or_default(), held: &held.partitions };
+        let owner = held.owner(&self.config.group);
+        let fence = Fence { topic: &owner, held: &held.partitions };
         let accounts: Vec<AccountNo> = moves.iter().map(|mv| mv.account).collect();
         let wait = match mode {
             LockMode::SkipLocked => self.config.transfer_wait,
@@ -179,7 +186,7 @@ impl<O: ChannelOutside> Advancer<O> {
         if held.partitions.is_empty() {
             return Ok(None);
         }
-        let refused = tx.fence(held.topic.as_deref().unwrap_or_default(), &held.partitions).await?;
+        let refused = tx.fence(&held.owner(&self.config.group), &held.partitions).await?;
         Ok(held.refused(&refused).first().copied().flatten())
     }
 

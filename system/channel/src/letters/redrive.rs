@@ -3,12 +3,16 @@
 //! In: open letters that are not leased, a command's limit. Out: accounts that reach core's head, closed letters. Elsewhere: how a record
 //! became a letter (`letters`), the pull (`advance::pull`).
 //!
-//! A letter that was overtaken closes itself. One that names no account is nobody's to drive: it stays open until somebody looks at it.
+//! A letter that was overtaken closes itself. One that names no account is nobody's to drive: it stays open until somebody has looked at it
+//! and gives the command, which closes it. What store and core were out for, or somebody's locks, is nobody's redrive (D38).
 //!
 //! | counter | counts |
 //! |---|---|
 //! | `channel_letters_closed_total` | letters closed here: driven to their end, or found overtaken |
+//! | `channel_letters_nameless_closed_total` | letters without an account that the command closed, among the closed ones |
 //! | `channel_redrive_failures_total` | letters that were driven in vain |
+//! | `channel_redrive_uncounted_total` | those among them that met an outage or locks of others: they keep their redrives |
+//! | `channel_redrive_left_total` | letters that were taken and not driven: the lease was over, or the process was to stop |
 //! | `channel_redrive_store_errors_total` | looks that the store refused |
 //! | `channel_dead_letters_open` (gauge) | letters that are open |
 //! | `channel_dead_letter_oldest_seconds` (gauge) | how long the oldest open one has been; 0 without any |
@@ -27,7 +31,7 @@ use bankstorm_outside::process::{Metrics, Points, Scope};
 use tokio::sync::oneshot;
 use tokio::time::{Instant, sleep};
 
-use crate::advance::{Advancer, Origin};
+use crate::advance::{AdvanceError, Advancer, Origin};
 use crate::config::{ChannelConfig, Redriving};
 use crate::markers;
 use crate::parts::Parts;
@@ -106,24 +110,31 @@ impl<O: ChannelOutside> Redrive<O> {
     async fn drive(&self, limit: u32, redriven_below: Option<u32>) -> Result<RedriveAnswer, StoreError> {
         let store = self.outside.store();
         let overtaken = store.close_overtaken().await?;
-        let take = Take { limit, lease: self.config.redrive_lease, redriven_below };
+        // Only who gives the command has looked at what nobody can drive.
+        let nameless = if redriven_below.is_none() { store.close_nameless(limit).await? } else { 0 };
+        self.outside.metrics().count("channel_letters_nameless_closed_total", u64::from(nameless));
+        let take = Take { limit: limit.saturating_sub(nameless), lease: self.config.redrive_lease, redriven_below };
+        // Once somebody else may take them, it is his to go on: the lease begins when they are taken.
+        let until = Instant::now() + self.config.redrive_lease;
         let taken = store.take_letters(take).await?;
-        let mut answer =
-            RedriveAnswer { taken: u32::try_from(taken.len()).unwrap_or(u32::MAX), ..RedriveAnswer::default() };
+        let letters = u32::try_from(taken.len()).unwrap_or(u32::MAX);
+        let mut answer = RedriveAnswer { taken: letters.saturating_add(nameless), ..RedriveAnswer::default() };
         let mut accounts: BTreeMap<AccountNo, Vec<TakenLetter>> = BTreeMap::new();
         for letter in taken {
             accounts.entry(letter.account).or_default().push(letter);
         }
         for (account, letters) in accounts {
-            if self.outside.scope().is_stopping() {
+            if self.outside.scope().is_stopping() || Instant::now() >= until {
                 // Their leases run out, and somebody else takes them.
-                break;
+                self.outside.metrics().count("channel_redrive_left_total", letters.len() as u64);
+                continue;
             }
-            self.drive_account(account, &letters, &mut answer).await?;
+            self.drive_account((account, until), &letters, &mut answer).await?;
         }
         self.closed(answer.closed, markers::LETTER_REDRIVEN);
         self.closed(overtaken, markers::LETTER_OVERTAKEN);
-        answer.closed += overtaken;
+        self.outside.metrics().count("channel_letters_closed_total", u64::from(nameless));
+        answer.closed += overtaken + nameless;
         let OpenLetters { open, oldest } = self.gauge().await?;
         (answer.open, answer.oldest_ms) = (open, oldest.and_then(|age| u64::try_from(age.as_millis()).ok()));
         Ok(answer)
@@ -131,14 +142,16 @@ impl<O: ChannelOutside> Redrive<O> {
 
     async fn drive_account(
         &self,
-        account: AccountNo,
+        (account, until): (AccountNo, Instant),
         letters: &[TakenLetter],
         answer: &mut RedriveAnswer,
     ) -> Result<(), StoreError> {
-        // Once somebody else may take them, it is his to go on.
-        let until = Instant::now() + self.config.redrive_lease;
         let reached = self.advancer.pull_to_core(account, Origin::Redrive, Some(until)).await;
-        let reaches = |head: &Head, letter: &TakenLetter| letter.seq.is_none_or(|seq| head.seq >= seq);
+        // Nobody knows what a record said that cannot be read: an account that has all that core has, has it.
+        let reaches = |head: &Head, letter: &TakenLetter| {
+            letter.code == AdvanceError::UNREADABLE || letter.seq.is_none_or(|seq| head.seq >= seq)
+        };
+        let counts = reached.as_ref().err().is_none_or(|error| !error.fault().passes());
         for letter in letters {
             match &reached {
                 Ok(head) if reaches(head, letter) => {
@@ -155,6 +168,11 @@ impl<O: ChannelOutside> Redrive<O> {
             }
             answer.failed += 1;
             self.outside.metrics().count("channel_redrive_failures_total", 1);
+            if counts {
+                self.outside.store().count_redrive(letter.id).await?;
+            } else {
+                self.outside.metrics().count("channel_redrive_uncounted_total", 1);
+            }
         }
         Ok(())
     }

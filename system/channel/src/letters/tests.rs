@@ -12,7 +12,7 @@ use bankstorm_contracts::core_api::Purpose;
 use bankstorm_contracts::dead_letter::{self, Class, hex};
 use bankstorm_contracts::event::{self, DEAD_LETTERS_TOPIC};
 use bankstorm_contracts::problem::ProblemKind;
-use bankstorm_contracts::{Entry, Seq};
+use bankstorm_contracts::{AccountNo, Entry, Seq};
 use bankstorm_outside::StoreError;
 use bankstorm_outside::log::ConsumerEvent;
 use tokio::sync::oneshot;
@@ -283,12 +283,92 @@ async fn a_record_that_cannot_be_read_is_parked_at_once_and_healed_by_its_accoun
     bench.record(&event::key(FROM), b"?");
     bench.record(b"who", b"?");
     sleep(A_WHILE).await;
-    let unreadable = (None, Class::Permanent, "unreadable".to_owned(), 1, true);
-    assert_eq!(bench.letters(), [unreadable.clone(), unreadable]);
+    let unreadable = |seq| (seq, Class::Permanent, "unreadable".to_owned(), 1, true);
+    assert_eq!(bench.letters(), [unreadable(Some(OPENED + 1)), unreadable(None)], "it is about the next serial");
     assert_eq!((bench.mark(), bench.committed()), (Some((true, Some(OPENED + 1))), Some(2)));
     bench.fake.data().booked.push(entry(OPENED + 1));
     sleep(Duration::from_secs(6)).await;
     assert_eq!((bench.stored(), bench.mark()), (vec![OPENED + 1], Some((false, None))));
     let open: Vec<_> = bench.fake.data().letters.iter().filter(|stored| stored.open).cloned().collect();
     assert!(matches!(open.as_slice(), [stored] if stored.letter.account.is_none()), "nobody's to drive");
+    let closed = RedriveAnswer { taken: 1, closed: 1, ..RedriveAnswer::default() };
+    assert_eq!(bench.redrive(10).await, ChannelResponse::Redriven(closed), "whoever gives the command has seen it");
+    assert_eq!(bench.fake.count("channel_letters_nameless_closed_total"), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_record_that_cannot_be_read_is_overtaken_by_the_next_serial() {
+    let bench = Bench::open(by_hand());
+    bench.record(&event::key(FROM), b"?");
+    sleep(A_WHILE).await;
+    bench.event(&entry(OPENED + 1));
+    sleep(A_WHILE).await;
+    assert_eq!((bench.stored(), bench.open_letters(), bench.mark()), (vec![OPENED + 1], 0, Some((false, None))));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_record_that_cannot_be_read_is_driven_to_where_core_stands() {
+    let bench = Bench::open(by_hand());
+    bench.record(&event::key(FROM), b"?");
+    sleep(A_WHILE).await;
+    let closed = RedriveAnswer { taken: 1, closed: 1, ..RedriveAnswer::default() };
+    assert_eq!(bench.redrive(10).await, ChannelResponse::Redriven(closed), "core has nothing above");
+}
+
+#[tokio::test(start_paused = true)]
+async fn d3_a_hole_that_is_passed_leaves_the_one_above_it() {
+    let bench = Bench::open(by_hand());
+    bench.poison(OPENED + 1);
+    bench.poison(OPENED + 3);
+    bench.event(&entry(OPENED + 1));
+    sleep(A_WHILE).await;
+    bench.fake.data().booked.extend([OPENED + 1, OPENED + 2, OPENED + 3].map(entry));
+    bench.event(&entry(OPENED + 3));
+    sleep(A_WHILE).await;
+    assert_eq!((bench.open_letters(), bench.mark()), (2, Some((true, Some(OPENED + 1)))));
+    bench.fake.data().poison.remove(&(FROM, OPENED + 1));
+    bench.event(&entry(OPENED + 1));
+    sleep(A_WHILE).await;
+    assert_eq!((bench.stored(), bench.open_letters()), (vec![OPENED + 1], 1));
+    assert_eq!(bench.mark(), Some((true, Some(OPENED + 3))), "its letter is open");
+}
+
+#[tokio::test(start_paused = true)]
+async fn d38_an_outage_spends_no_redrives() {
+    let bench = Bench::open(quiet());
+    bench.poison(OPENED + 1);
+    bench.event(&entry(OPENED + 1));
+    sleep(A_WHILE).await;
+    bench.fake.data().poison.clear();
+    bench.fake.data().booked.push(entry(OPENED + 1));
+    bench.fake.data().core_down = true;
+    sleep(Duration::from_secs(120)).await;
+    assert_eq!(bench.fake.data().letters[0].redrives, 0);
+    assert!(bench.fake.count("channel_redrive_uncounted_total") > 5);
+    bench.fake.data().core_down = false;
+    sleep(Duration::from_secs(6)).await;
+    assert_eq!((bench.stored(), bench.open_letters()), (vec![OPENED + 1], 0), "unasked");
+}
+
+#[tokio::test(start_paused = true)]
+async fn nothing_is_driven_that_somebody_else_may_have_taken() {
+    let bench = Bench::open(ChannelConfig { redrive_lease: Duration::from_secs(1), ..by_hand() });
+    let other = AccountNo::new(FROM.get() + 1);
+    let of_other = |entry: Entry| Entry { account: other, ..entry };
+    let head = of_other(entry(OPENED)).head();
+    bench.fake.data().heads.insert(other, head);
+    for account in [FROM, other] {
+        bench.fake.data().poison.insert((account, OPENED + 1), refused());
+    }
+    bench.event(&entry(OPENED + 1));
+    bench.event(&of_other(entry(OPENED + 1)));
+    sleep(A_WHILE).await;
+    let mut data = bench.fake.data();
+    data.poison.clear();
+    data.booked.extend([entry(OPENED + 1), of_other(entry(OPENED + 1))]);
+    data.pull_takes = Duration::from_millis(1_200);
+    drop(data);
+    let first = RedriveAnswer { taken: 2, closed: 1, failed: 0, open: 1, oldest_ms: Some(1_000) };
+    assert_eq!(bench.redrive(10).await, ChannelResponse::Redriven(first), "the lease was over");
+    assert_eq!(bench.fake.count("channel_redrive_left_total"), 1);
 }

@@ -221,6 +221,7 @@ impl ModelChannelStore {
         data.park(staged.letters, now);
         for (account, seq) in staged.closes {
             data.overtake(account, seq, now);
+            data.keep_hole(account, seq);
         }
         let lines =
             staged.journal.into_iter().map(|line| StoredLine { line, stored_by: number, commit, at: Instant::now() });
@@ -364,6 +365,16 @@ impl ChannelStore for ModelChannelStore {
     async fn close_letter(&self, id: i64) -> Result<(), StoreError> {
         let store = self.clone();
         self.database.execute(move || store.close_letter_now(id)).await
+    }
+
+    async fn count_redrive(&self, id: i64) -> Result<(), StoreError> {
+        let store = self.clone();
+        self.database.execute(move || store.count_redrive_now(id)).await
+    }
+
+    async fn close_nameless(&self, limit: u32) -> Result<u32, StoreError> {
+        let store = self.clone();
+        self.database.execute(move || store.close_nameless_now(limit)).await
     }
 
     async fn open_letters(&self) -> Result<OpenLetters, StoreError> {

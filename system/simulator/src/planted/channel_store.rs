@@ -84,6 +84,14 @@ impl port::ChannelStore for ChannelStore {
         self.inner.close_letter(id).await
     }
 
+    async fn count_redrive(&self, id: i64) -> Result<(), StoreError> {
+        self.inner.count_redrive(id).await
+    }
+
+    async fn close_nameless(&self, limit: u32) -> Result<u32, StoreError> {
+        self.inner.close_nameless(limit).await
+    }
+
     async fn open_letters(&self) -> Result<OpenLetters, StoreError> {
         self.inner.open_letters().await
     }

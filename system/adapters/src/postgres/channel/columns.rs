@@ -47,6 +47,7 @@ impl Columns {
             (&sql.letters, &self.letters),
             // Behind the letters: one that is kept and overtaken in one step is closed.
             (&sql.closes, &self.closes),
+            (&sql.holes, &self.closes),
         ]
         .into_iter()
         .filter(|(_, columns)| !columns.is_empty())

@@ -50,7 +50,7 @@ CREATE TABLE IF NOT EXISTS apply_journal (
 -- Which generation of the consumer group may advance copies on behalf of a partition (D36). Who reads it keeps an advisory lock of the
 -- partition, shared, until his transaction ends; who raises it takes that lock alone.
 CREATE TABLE IF NOT EXISTS partition_owner (
-    topic      text    NOT NULL,
+    topic      text    NOT NULL,                         -- group/topic: generations are a group's
     partition  integer NOT NULL,
     generation integer NOT NULL,
     PRIMARY KEY (topic, partition)
@@ -63,7 +63,7 @@ CREATE TABLE IF NOT EXISTS dead_letter (
     partition     integer NOT NULL,
     record_offset bigint  NOT NULL,
     account       bigint,                                -- whose it is, where that can be read
-    seq           bigint,                                -- the serial that the account has to reach; core's head where none is known
+    seq           bigint,                                -- the serial that the account has to reach; none without account
     class         text    NOT NULL CHECK (class IN ('permanent', 'transient')),
     code          text    NOT NULL,
     detail        text    NOT NULL,
@@ -72,7 +72,7 @@ CREATE TABLE IF NOT EXISTS dead_letter (
     parked_us     bigint  NOT NULL DEFAULT (extract(epoch FROM clock_timestamp()) * 1000000)::bigint,
     due_at_us     bigint  NOT NULL DEFAULT 0,            -- until then it is leased to whoever drives it again
     closed_us     bigint,
-    closed_by     text    CHECK (closed_by IN ('overtaken', 'redrive')),
+    closed_by     text    CHECK (closed_by IN ('overtaken', 'redrive', 'command')),
     UNIQUE (topic, partition, record_offset),
     CHECK ((closed_us IS NULL) = (closed_by IS NULL))
 );
@@ -131,12 +131,14 @@ BEGIN
         WHERE topic = of_topic AND partition = ANY (wanted) AND generation > mine ORDER BY partition;
 END $$;
 
--- Closes letters that their accounts have overtaken, and takes the marks from accounts with a hole and no open letter. Accounts first, as
--- advances lock them, and those that somebody holds are left for the next time; what follows sees all letters of a locked account.
+-- Closes letters that their accounts have overtaken, and takes the marks from accounts with a hole and no open letter. Only those
+-- are locked that have something to do. Accounts first, as advances lock them, and those that somebody holds are left for the next time; what follows sees all letters of a locked account.
 CREATE OR REPLACE FUNCTION close_overtaken() RETURNS bigint LANGUAGE plpgsql AS $$
 DECLARE
-    wanted bigint[] := ARRAY(SELECT account FROM account_sync WHERE hole IS NOT NULL
-                             UNION SELECT account FROM dead_letter WHERE closed_us IS NULL AND account IS NOT NULL);
+    wanted bigint[] := ARRAY(SELECT d.account FROM dead_letter d JOIN account_sync s ON s.account = d.account
+                             WHERE d.closed_us IS NULL AND d.seq <= s.last_seq
+                             UNION SELECT s.account FROM account_sync s WHERE s.hole IS NOT NULL
+                             AND NOT EXISTS (SELECT FROM dead_letter d WHERE d.account = s.account AND d.closed_us IS NULL));
     held   bigint[] := ARRAY(SELECT account FROM account_sync WHERE account = ANY (wanted)
                              ORDER BY account FOR NO KEY UPDATE SKIP LOCKED);
     closed bigint;

@@ -58,18 +58,28 @@ const CLOSES: &str = "UPDATE dead_letter d \
      SET closed_us = (extract(epoch FROM clock_timestamp()) * 1000000)::bigint, closed_by = 'overtaken' \
      FROM unnest($1::bigint[], $2::bigint[]) AS c(account, seq) \
      WHERE d.account = c.account AND d.seq <= c.seq AND d.closed_us IS NULL";
-// One statement takes and counts, as with due transfers.
+// Behind the closes and with their values: what is open above them is the hole, whatever marks travelled ahead.
+const HOLES: &str = "UPDATE account_sync s SET dirty = true, hole = o.seq \
+     FROM (SELECT d.account, min(d.seq) AS seq FROM dead_letter d \
+         JOIN unnest($1::bigint[], $2::bigint[]) AS c(account, seq) ON d.account = c.account \
+         WHERE d.closed_us IS NULL AND d.seq > c.seq GROUP BY d.account) AS o \
+     WHERE s.account = o.account";
 const TAKE_LETTERS: &str = "WITH clock AS MATERIALIZED (SELECT (extract(epoch FROM clock_timestamp()) * 1000000)::bigint AS now_us), \
      due AS MATERIALIZED (SELECT id FROM dead_letter WHERE closed_us IS NULL AND account IS NOT NULL \
          AND due_at_us <= (SELECT now_us FROM clock) AND ($3::integer IS NULL OR redrives < $3) \
          ORDER BY id LIMIT $1 FOR NO KEY UPDATE SKIP LOCKED), \
-     taken AS (UPDATE dead_letter d SET redrives = d.redrives + 1, due_at_us = (SELECT now_us FROM clock) + $2::bigint \
-         FROM due WHERE d.id = due.id RETURNING d.id, d.account, d.seq, d.redrives) \
+     taken AS (UPDATE dead_letter d SET due_at_us = (SELECT now_us FROM clock) + $2::bigint \
+         FROM due WHERE d.id = due.id RETURNING d.id, d.account, d.seq, d.code, d.redrives) \
      SELECT * FROM taken ORDER BY id";
 const CLOSE_OVERTAKEN: &str = "SELECT close_overtaken()";
 const CLOSE_LETTER: &str = "UPDATE dead_letter \
-     SET closed_us = (extract(epoch FROM clock_timestamp()) * 1000000)::bigint, closed_by = 'redrive' \
+     SET closed_us = (extract(epoch FROM clock_timestamp()) * 1000000)::bigint, closed_by = 'redrive', redrives = redrives + 1 \
      WHERE id = $1 AND closed_us IS NULL";
+const COUNT_REDRIVE: &str = "UPDATE dead_letter SET redrives = redrives + 1 WHERE id = $1 AND closed_us IS NULL";
+const CLOSE_NAMELESS: &str = "WITH nameless AS MATERIALIZED (SELECT id FROM dead_letter WHERE closed_us IS NULL AND account IS NULL \
+         ORDER BY id LIMIT $1 FOR NO KEY UPDATE SKIP LOCKED) \
+     UPDATE dead_letter d SET closed_us = (extract(epoch FROM clock_timestamp()) * 1000000)::bigint, closed_by = 'command' \
+     FROM nameless WHERE d.id = nameless.id RETURNING d.id";
 const OPEN_LETTERS: &str = "SELECT count(*) AS open, \
          (extract(epoch FROM clock_timestamp()) * 1000000)::bigint - min(parked_us) AS oldest_us \
      FROM dead_letter WHERE closed_us IS NULL";
@@ -175,9 +185,12 @@ statements! {
     heads_between = HEADS_BETWEEN,
     letters = LETTERS,
     closes = CLOSES,
+    holes = HOLES,
     take_letters = TAKE_LETTERS,
     close_overtaken = CLOSE_OVERTAKEN,
     close_letter = CLOSE_LETTER,
+    count_redrive = COUNT_REDRIVE,
+    close_nameless = CLOSE_NAMELESS,
     open_letters = OPEN_LETTERS,
     moves = MOVES,
     take_due = TAKE_DUE,

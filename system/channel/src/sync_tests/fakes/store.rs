@@ -107,6 +107,14 @@ impl ChannelStore for Fake {
         Ok(())
     }
 
+    async fn count_redrive(&self, _: i64) -> Result<(), StoreError> {
+        Ok(())
+    }
+
+    async fn close_nameless(&self, _: u32) -> Result<u32, StoreError> {
+        Ok(0)
+    }
+
     async fn open_letters(&self) -> Result<OpenLetters, StoreError> {
         Ok(OpenLetters::default())
     }

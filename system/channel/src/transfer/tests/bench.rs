@@ -97,10 +97,14 @@ pub(crate) struct Bench {
 
 impl Bench {
     pub(crate) fn open(config: ChannelConfig) -> Self {
+        Self::open_in(config, Some(1))
+    }
+
+    pub(crate) fn open_in(config: ChannelConfig, generation: Option<i32>) -> Self {
         let fake = Fake::new();
         fake.data().heads.insert(FROM, Head { account: FROM, seq: OPENED, balance: Won::new(1_000) });
         let partitions = vec![partition()];
-        let assigned = ConsumerEvent::Assigned(Assignment { partitions, generation: Some(1) });
+        let assigned = ConsumerEvent::Assigned(Assignment { partitions, generation });
         fake.log.send(assigned).expect("the channel listens");
         let channel = Channel::start(fake.clone(), config);
         Self { fake, channel, offset: Cell::new(0) }
@@ -133,6 +137,13 @@ impl Bench {
         self.offset.set(offset);
         self.log(ConsumerEvent::Lost(vec![partition()]));
         self.log(ConsumerEvent::Assigned(Assignment { partitions: vec![partition()], generation }));
+    }
+
+    /// The member that joins next gets the partition in this generation, and reads it from the start.
+    pub(crate) fn joins(&self, generation: i32) {
+        self.offset.set(0);
+        let partitions = vec![partition()];
+        self.log(ConsumerEvent::Assigned(Assignment { partitions, generation: Some(generation) }));
     }
 
     pub(crate) fn log(&self, event: ConsumerEvent) {

@@ -7,7 +7,7 @@ mod core;
 mod process;
 mod tx;
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::future::Future;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -91,6 +91,10 @@ pub(crate) struct Data {
     pub(crate) claims: Vec<(Vec<i32>, i32)>,
     /// How many claims the store refuses from now on.
     pub(crate) own_fails: u32,
+    /// Partitions of which the store gives no answer.
+    pub(crate) own_hangs: BTreeSet<i32>,
+    /// Whose generations the store was told and asked.
+    pub(crate) owners_of: BTreeSet<String>,
     /// Whether every step of the store fails.
     pub(crate) store_down: bool,
     /// Whether core gives no answer to questions about entries and heads.
@@ -193,8 +197,12 @@ impl ChannelStore for Fake {
         self.page(account, None, limit).await
     }
 
-    async fn own(&self, _: &str, partitions: &[i32], generation: i32) -> Result<Vec<i32>, StoreError> {
+    async fn own(&self, owner: &str, partitions: &[i32], generation: i32) -> Result<Vec<i32>, StoreError> {
         self.up()?;
+        self.data().owners_of.insert(owner.to_owned());
+        if partitions.iter().any(|partition| self.data().own_hangs.contains(partition)) {
+            std::future::pending::<()>().await;
+        }
         let mut data = self.data();
         if data.own_fails > 0 {
             data.own_fails -= 1;
@@ -237,9 +245,9 @@ impl ChannelStore for Fake {
                 && take.redriven_below.is_none_or(|most| stored.redrives < most)
         });
         let take_one = |(index, stored): (usize, &mut Stored)| {
-            stored.redrives += 1;
             let (id, account) = (i64::try_from(index).expect("few"), stored.letter.account.expect("it was just seen"));
-            TakenLetter { id, account, seq: stored.letter.seq, redrives: stored.redrives }
+            let Letter { seq, ref code, .. } = stored.letter;
+            TakenLetter { id, account, seq, code: code.clone(), redrives: stored.redrives }
         };
         Ok(letters.take(take.limit as usize).map(take_one).collect())
     }
@@ -261,8 +269,22 @@ impl ChannelStore for Fake {
 
     async fn close_letter(&self, id: i64) -> Result<(), StoreError> {
         self.up()?;
-        self.data().letters[usize::try_from(id).expect("an index")].open = false;
+        let stored = &mut self.data().letters[usize::try_from(id).expect("an index")];
+        (stored.open, stored.redrives) = (false, stored.redrives + 1);
         Ok(())
+    }
+
+    async fn count_redrive(&self, id: i64) -> Result<(), StoreError> {
+        self.up()?;
+        self.data().letters[usize::try_from(id).expect("an index")].redrives += 1;
+        Ok(())
+    }
+
+    async fn close_nameless(&self, limit: u32) -> Result<u32, StoreError> {
+        self.up()?;
+        let mut data = self.data();
+        let nameless = data.letters.iter_mut().filter(|stored| stored.open && stored.letter.account.is_none());
+        Ok(nameless.take(limit as usize).map(|stored| stored.open = false).count() as u32)
     }
 
     async fn open_letters(&self) -> Result<OpenLetters, StoreError> {
@@ -361,5 +383,10 @@ impl EventConsumer for Member {
         Ok(())
     }
 
-    async fn close(self) {}
+    /// Whoever joins next hears what is told from then on.
+    async fn close(self) {
+        let Self(mut events, fake) = self;
+        while events.try_recv().is_ok() {}
+        *fake.events.lock().unwrap_or_else(PoisonError::into_inner) = Some(events);
+    }
 }

@@ -111,8 +111,11 @@ pub(super) async fn a_move_closes_what_the_account_has_reached<S: ChannelStore>(
     park(&store, &letters).await;
     assert_eq!(open(&store).await, 6);
     let (tx, _) = lock(&store, &[no]).await;
-    let writes = AdvanceWrites { closes: vec![(no, 3)], ..moves(&[(no, 1, 3)]) };
+    let marks = vec![Mark { account: no, dirty: false, hole: None }];
+    let writes = AdvanceWrites { closes: vec![(no, 3)], marks, ..moves(&[(no, 1, 3)]) };
     assert_eq!(tx.write_and_commit(&writes).await, CommitOutcome::Ok);
+    assert_eq!(row(&store, no).await, SyncRow { head: head(no, 3), dirty: true, hole: Some(4) }, "the lowest open one");
+    assert_eq!(row(&store, neighbour).await, SyncRow::clean(head(neighbour, 1)));
     assert_eq!(seqs(&take(&store, 10, LEASE, None).await), [Some(4), None, Some(2)]);
     assert_eq!(open(&store).await, 4, "the one that nobody can be found for is open as well");
 
@@ -134,13 +137,19 @@ pub(super) async fn letters_are_taken_oldest_first_once_in_a_lease<S: ChannelSto
     park(&store, &[letter(4, None, None)]).await;
     let first = take(&store, 2, LEASE, None).await;
     assert_eq!(seqs(&first), [Some(3), Some(1)], "the oldest first");
-    assert!(first.iter().all(|letter| (letter.account, letter.redrives) == (no, 1)));
+    assert!(first.iter().all(|letter| (letter.account, letter.redrives, letter.code.as_str()) == (no, 0, "22003")));
     assert_eq!(seqs(&take(&store, 10, Duration::ZERO, None).await), [Some(2)], "two are leased, one is nobody's");
     let again = take(&store, 10, Duration::ZERO, None).await;
-    assert_eq!((seqs(&again), again[0].redrives), (vec![Some(2)], 2), "its lease is over");
-    assert_eq!(take(&store, 10, LEASE, Some(2)).await, [], "it was taken often enough");
+    assert_eq!((seqs(&again), again[0].redrives), (vec![Some(2)], 0), "its lease is over, and to take is not to drive");
+    for _ in 0..2 {
+        store.count_redrive(again[0].id).await.expect("counted");
+    }
+    assert_eq!(take(&store, 10, LEASE, Some(2)).await, [], "it was driven often enough");
     assert_eq!(take(&store, 10, LEASE, Some(3)).await.len(), 1);
     assert_eq!(open(&store).await, 4, "to take is not to close");
+    assert_eq!(store.close_nameless(0).await, Ok(0));
+    assert_eq!(store.close_nameless(10).await, Ok(1), "the one that is nobody's");
+    assert_eq!((store.close_nameless(10).await, open(&store).await), (Ok(0), 3));
 }
 
 pub(super) async fn two_takers_of_letters_never_get_the_same<S: ChannelStore>(store: S) {

@@ -40,7 +40,7 @@ pub struct StoredLetter {
     pub parked_at: WallMicros,
     /// The same by virtual time, whatever clocks were set.
     pub at: Instant,
-    /// How often it was taken.
+    /// How often it was driven to an end.
     pub redrives: u32,
     /// Until when nobody else takes it.
     pub leased_until: Option<WallMicros>,
@@ -52,6 +52,8 @@ pub struct StoredLetter {
 const OVERTAKEN: &str = "overtaken";
 /// What closed a letter that was driven to its end.
 const REDRIVEN: &str = "redrive";
+/// What closed a letter that names no account.
+const COMMANDED: &str = "command";
 
 impl ChannelData {
     /// What is known to be wrong with a copy.
@@ -102,9 +104,23 @@ impl ChannelData {
         closed
     }
 
+    /// What is open above the account's new head is its hole, whatever mark it was given.
+    pub(super) fn keep_hole(&mut self, account: AccountNo, seq: Seq) {
+        let of_it = self.open_letters().filter(|stored| stored.letter.account == Some(account));
+        let hole = of_it.filter_map(|stored| stored.letter.seq).filter(|open| *open > seq).min();
+        if hole.is_some() {
+            self.set(account, Marks { dirty: true, hole });
+        }
+    }
+
     /// Letters that are open.
     pub fn open_letters(&self) -> impl Iterator<Item = &StoredLetter> {
         self.letters.iter().filter(|stored| stored.closed.is_none())
+    }
+
+    fn open_letter(&mut self, id: i64) -> Option<&mut StoredLetter> {
+        let stored = usize::try_from(id - 1).ok().and_then(|index| self.letters.get_mut(index));
+        stored.filter(|stored| stored.closed.is_none())
     }
 }
 
@@ -115,9 +131,9 @@ impl ModelChannelStore {
         data.unflushed.clear();
         let due = (1..).zip(&mut data.letters).filter(|(_, stored)| stored.may_be_taken(&take, now));
         let taken = due.take(take.limit as usize).filter_map(|(id, stored)| {
-            stored.redrives += 1;
             stored.leased_until = Some(later(now, take.lease));
-            Some(TakenLetter { id, account: stored.letter.account?, seq: stored.letter.seq, redrives: stored.redrives })
+            let Letter { account, seq, ref code, .. } = stored.letter;
+            Some(TakenLetter { id, account: account?, seq, code: code.clone(), redrives: stored.redrives })
         });
         taken.collect()
     }
@@ -147,11 +163,26 @@ impl ModelChannelStore {
 
     pub(super) fn close_letter_now(&self, id: i64) {
         let now = self.database.now();
-        let mut data = self.data();
-        let stored = usize::try_from(id - 1).ok().and_then(|index| data.letters.get_mut(index));
-        if let Some(stored) = stored.filter(|stored| stored.closed.is_none()) {
+        if let Some(stored) = self.data().open_letter(id) {
             stored.closed = Some((now, REDRIVEN));
+            stored.redrives += 1;
         }
+    }
+
+    pub(super) fn count_redrive_now(&self, id: i64) {
+        if let Some(stored) = self.data().open_letter(id) {
+            stored.redrives += 1;
+        }
+    }
+
+    pub(super) fn close_nameless_now(&self, limit: u32) -> u32 {
+        let now = self.database.now();
+        let mut data = self.data();
+        data.unflushed.clear();
+        let nameless = |stored: &&mut StoredLetter| stored.closed.is_none() && stored.letter.account.is_none();
+        let close = |stored: &mut StoredLetter| stored.closed = Some((now, COMMANDED));
+        let closed = data.letters.iter_mut().filter(nameless).take(limit as usize).map(close).count();
+        u32::try_from(closed).unwrap_or(u32::MAX)
     }
 
     pub(super) fn open_letters_now(&self) -> OpenLetters {

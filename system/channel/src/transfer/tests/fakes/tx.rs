@@ -29,9 +29,10 @@ impl Tx {
 }
 
 impl ChannelTx for Tx {
-    async fn fence(&mut self, _: &str, held: &[(i32, i32)]) -> Result<Vec<i32>, StoreError> {
+    async fn fence(&mut self, owner: &str, held: &[(i32, i32)]) -> Result<Vec<i32>, StoreError> {
         self.fake.up()?;
-        let data = self.fake.data();
+        let mut data = self.fake.data();
+        data.owners_of.insert(owner.to_owned());
         let lost = held.iter().filter(|(partition, held)| data.owners.get(partition).is_some_and(|owner| owner > held));
         Ok(lost.map(|(partition, _)| *partition).collect())
     }
@@ -158,6 +159,10 @@ impl Data {
             let of_it = |stored: &&mut Stored| stored.letter.account == Some(*account);
             for stored in self.letters.iter_mut().filter(of_it) {
                 stored.open &= stored.letter.seq.is_none_or(|at| at > *seq);
+            }
+            let of_it = self.letters.iter().filter(|stored| stored.open && stored.letter.account == Some(*account));
+            if let Some(hole) = of_it.filter_map(|stored| stored.letter.seq).filter(|at| at > seq).min() {
+                self.marks.insert(*account, (true, Some(hole)));
             }
         }
         self.entries.extend(writes.entries.iter().cloned());
