@@ -363,11 +363,9 @@ async fn nothing_is_driven_that_somebody_else_may_have_taken() {
     bench.event(&entry(OPENED + 1));
     bench.event(&of_other(entry(OPENED + 1)));
     sleep(A_WHILE).await;
-    let mut data = bench.fake.data();
-    data.poison.clear();
-    data.booked.extend([entry(OPENED + 1), of_other(entry(OPENED + 1))]);
-    data.pull_takes = Duration::from_millis(1_200);
-    drop(data);
+    bench.fake.data().poison.clear();
+    bench.fake.data().booked.extend([entry(OPENED + 1), of_other(entry(OPENED + 1))]);
+    bench.fake.data().pull_takes = Duration::from_millis(1_200);
     let first = RedriveAnswer { taken: 2, closed: 1, failed: 0, open: 1, oldest_ms: Some(1_000) };
     assert_eq!(bench.redrive(10).await, ChannelResponse::Redriven(first), "the lease was over");
     assert_eq!(bench.fake.count("channel_redrive_left_total"), 1);

@@ -284,7 +284,8 @@ impl ChannelStore for Fake {
         self.up()?;
         let mut data = self.data();
         let nameless = data.letters.iter_mut().filter(|stored| stored.open && stored.letter.account.is_none());
-        Ok(nameless.take(limit as usize).map(|stored| stored.open = false).count() as u32)
+        let closed = nameless.take(limit as usize).map(|stored| stored.open = false).count();
+        Ok(u32::try_from(closed).expect("few"))
     }
 
     async fn open_letters(&self) -> Result<OpenLetters, StoreError> {
