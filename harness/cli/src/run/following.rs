@@ -18,7 +18,7 @@ use super::open::OpenRun;
 pub(super) fn reckon(open: &mut OpenRun, samples: &[SampleRow]) {
     let source = FolderSource::new(open.folder.clone());
     let phases = open.phases.spans();
-    let cores = u32::try_from(open.machine.cores).unwrap_or(u32::MAX);
+    let cores = open.machine.cores;
     open.json.spared = told("what core was spared", spared(&source, samples, &phases, &open.json.posting, cores));
     open.json.depth = told("how deep pages compare", depth(&phases, source.pages()));
     let workers = workers(&open.scenario);

@@ -52,7 +52,11 @@ impl Call<'_> {
     fn why(self) -> Self {
         let words: Vec<&str> = Purpose::ALL.iter().map(|purpose| purpose.as_str()).collect();
         let schema = json!({ "type": "string", "enum": words });
-        self.header(PURPOSE_HEADER, "What the caller reads for, for the access log; any other word counts as none.", schema)
+        self.header(
+            PURPOSE_HEADER,
+            "What the caller reads for, for the access log; any other word counts as none.",
+            schema,
+        )
     }
 }
 

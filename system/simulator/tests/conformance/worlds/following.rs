@@ -4,7 +4,7 @@
 //! In: one small plan, changed for each race. Out: a trial each, as of `races`. Elsewhere: races about transfers (`races`), the checks that
 //! judge each world (`check`).
 
-use bankstorm_simulator::plan::{Action, Kind, Operation, Plan, Trigger};
+use bankstorm_simulator::plan::{Action, Kind, Operation, Plan, Trigger, WorkerMode};
 use libtest_mimic::Trial;
 
 use super::races::{Race, at, nth, of};
@@ -37,7 +37,7 @@ const HISTORY: &str = "customers>channel-0:history";
 
 const RACES: &[Race] = &[
     Race {
-        name: "r9_core_that_dies_between_commit_and_publishing_publishes_later",
+        name: "a3_r9_core_that_dies_between_commit_and_publishing_publishes_later",
         plan: |plan| {
             at(plan, Kind::LinkCut, "core>kafka", (0, 3_000), 2);
             at(plan, Kind::NodeKill, "core", (1_500, 500), 0);
@@ -45,6 +45,69 @@ const RACES: &[Race] = &[
         fires: &["world-killed-before-publishing"],
         silent: &[],
         ok: Some(1),
+    },
+    Race {
+        name: "a9_error_that_passes_leaves_no_letter",
+        plan: |plan| {
+            deposits(plan, &[100]);
+            nth(plan, Kind::StepRefused, "postgres-channel", 0);
+            plan.faults[0].amount = 3;
+        },
+        fires: &["channel-append"],
+        silent: &["channel-parked"],
+        ok: None,
+    },
+    Race {
+        name: "a9_account_that_is_refused_for_good_is_parked_and_others_go_on",
+        plan: |plan| {
+            deposits(plan, &[100]);
+            poison(plan, 25_000);
+            plan.operations.extend((1..20).map(|op| Operation {
+                op,
+                at_ms: 200 + op * 100,
+                account: 0,
+                action: Action::Deposit { won: 5, patience_ms: 8_000, retries: 3, again: None },
+            }));
+        },
+        fires: &["channel-parked", "channel-append"],
+        silent: &["channel_outage_retries_total"],
+        ok: None,
+    },
+    Race {
+        name: "a13_account_stays_in_order_while_consumers_come_and_go",
+        plan: |plan| {
+            let times: Vec<_> = (1..200).map(|step| step * 100).collect();
+            deposits(plan, &times);
+            (plan.topology.channels, plan.topology.partitions) = (3, 3);
+            plan.topology.sync_cost_ms = 20;
+            for (nth, at_ms) in (2_000..18_000).step_by(4_000).enumerate() {
+                let channel = ["channel-0", "channel-1", "channel-2"][nth % 3];
+                at(plan, Kind::NodeKill, channel, (at_ms, 2_000), 0);
+            }
+        },
+        fires: &["channel-append", "channel-duplicate-dropped"],
+        silent: &["channel_gaps_total"],
+        ok: None,
+    },
+    Race {
+        name: "a15_one_deposit_each_at_once_is_worked_off_by_many_hands",
+        plan: |plan| {
+            plan.topology.accounts = 300;
+            plan.topology.channels = 1;
+            plan.topology.worker_mode = WorkerMode::Slots;
+            (plan.topology.workers, plan.topology.partitions, plan.topology.sync_cost_ms) = (100, 10, 100);
+            plan.operations = (0..300)
+                .map(|op| Operation {
+                    op,
+                    at_ms: 100 + op,
+                    account: u32::try_from(op).expect("accounts are few"),
+                    action: Action::Deposit { won: 5, patience_ms: 8_000, retries: 3, again: None },
+                })
+                .collect();
+        },
+        fires: &["channel-append", "channel-batch"],
+        silent: &["channel_gaps_total"],
+        ok: None,
     },
     Race {
         name: "r10_row_that_is_committed_late_is_published_all_the_same",
