@@ -30,7 +30,7 @@ pub struct File {
     /// The seed of all planned randomness (0 to 9223372036854775807); 1 unless given.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub seed: Option<i64>,
-    /// Markers that must have fired at least once, or the run shows nothing.
+    /// Markers that must have fired at least once, or the run shows nothing; of `a|b` one is enough.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub markers: Option<Vec<String>>,
     /// How long each phase is.

@@ -240,8 +240,9 @@ fn word<T: Copy>(path: &str, word: &str, known: &[T], as_str: fn(T) -> &'static 
 fn markers(typed: &[String]) -> Result<Vec<String>, Refusal> {
     let fits = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';
     for (index, marker) in typed.iter().enumerate() {
-        if marker.is_empty() || !marker.chars().all(fits) {
-            let message = format!("is \"{marker}\"; accepted are small letters, digits and `-`");
+        // `a|b`: one of them is enough.
+        if !marker.split('|').all(|one| !one.is_empty() && one.chars().all(fits)) {
+            let message = format!("is \"{marker}\"; accepted are small letters, digits and `-`, and `|` between several of which one is enough");
             return Err(Refusal::new(format!("markers.{index}"), message));
         }
     }

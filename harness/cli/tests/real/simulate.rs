@@ -174,11 +174,11 @@ fn a_protection_that_is_off_is_seen_missing() {
     let told = text(&ended);
     assert_eq!(code(&ended), 0, "{told}");
     for said in
-        ["P3 id_alone", "O7 param-drift", "P31 two", "O8 released-early", "each protection was seen missing", "2 rows"]
+        ["P3 id_alone", "O7 param-drift", "P31 two", "O8 released-early", "each protection was seen missing", "4 rows"]
     {
         assert!(told.contains(said), "{said}: {told}");
     }
-    for (file, said) in [("p3-id_alone.json", "O7 param-drift"), ("p31-two.json", "O8 released-early")] {
+    for (file, said) in [("p3-id_alone-repaired.json", "O7 param-drift"), ("p31-two-bare.json", "O8 released-early")] {
         let plan = folder.path().join(file);
         let again = bankstorm(&["replay", "--quiet"]).arg(&plan).output().expect("the binary starts");
         assert_eq!(code(&again), 6, "{}", text(&again));

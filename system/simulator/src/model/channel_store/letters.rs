@@ -78,8 +78,7 @@ impl ChannelData {
     /// Keeps letters; one that is there already stays as it is.
     pub(super) fn park(&mut self, letters: Vec<Letter>, now: WallMicros) {
         for letter in letters {
-            let place = |letter: &Letter| (letter.topic.clone(), letter.partition, letter.offset);
-            if self.letters.iter().all(|stored| place(&stored.letter) != place(&letter)) {
+            if !self.is_parked(&letter) {
                 self.letters.push(StoredLetter {
                     letter,
                     parked_at: now,
@@ -90,6 +89,14 @@ impl ChannelData {
                 });
             }
         }
+    }
+
+    /// Whether there is a letter of the same record, closed or not.
+    pub(super) fn is_parked(&self, letter: &Letter) -> bool {
+        let same = |stored: &Letter| {
+            (stored.partition, stored.offset) == (letter.partition, letter.offset) && stored.topic == letter.topic
+        };
+        self.letters.iter().any(|stored| same(&stored.letter))
     }
 
     /// Closes the account's open letters up to a serial.
@@ -106,11 +113,16 @@ impl ChannelData {
 
     /// What is open above the account's new head is its hole, whatever mark it was given.
     pub(super) fn keep_hole(&mut self, account: AccountNo, seq: Seq) {
-        let of_it = self.open_letters().filter(|stored| stored.letter.account == Some(account));
-        let hole = of_it.filter_map(|stored| stored.letter.seq).filter(|open| *open > seq).min();
+        let hole = self.open_above(account, seq);
         if hole.is_some() {
             self.set(account, Marks { dirty: true, hole });
         }
+    }
+
+    /// The lowest serial above this one for which the account has an open letter.
+    pub(super) fn open_above(&self, account: AccountNo, seq: Seq) -> Option<Seq> {
+        let of_it = self.open_letters().filter(|stored| stored.letter.account == Some(account));
+        of_it.filter_map(|stored| stored.letter.seq).filter(|open| *open > seq).min()
     }
 
     /// Letters that are open.

@@ -203,10 +203,25 @@ impl Staged {
 
     /// A sync row as this transaction sees it.
     fn sync_row(&self, store: &ModelChannelStore, head: Head) -> SyncRow {
-        match self.marks.get(&head.account) {
+        let row = match self.marks.get(&head.account) {
             Some(Mark { dirty, hole, .. }) => SyncRow { head, dirty: *dirty, hole: *hole },
             None => store.with(|data| data.sync_row(head)),
+        };
+        match self.hole_above_closes(store, head.account) {
+            Some(hole) => SyncRow { dirty: true, hole: Some(hole), ..row },
+            None => row,
         }
+    }
+
+    /// The lowest serial that stays open above what this transaction has closed of an account, its own letters included.
+    fn hole_above_closes(&self, store: &ModelChannelStore, account: AccountNo) -> Option<Seq> {
+        let (_, closed) = self.closes.iter().rfind(|(of, _)| *of == account)?;
+        store.with(|data| {
+            // One that is there already stays as it is.
+            let own = self.letters.iter().filter(|letter| letter.account == Some(account) && !data.is_parked(letter));
+            let own = own.filter_map(|letter| letter.seq).filter(|seq| seq > closed);
+            own.chain(data.open_above(account, *closed)).min()
+        })
     }
 
     /// Checks and takes rows.
