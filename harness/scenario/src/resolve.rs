@@ -242,7 +242,9 @@ fn markers(typed: &[String]) -> Result<Vec<String>, Refusal> {
     for (index, marker) in typed.iter().enumerate() {
         // `a|b`: one of them is enough.
         if !marker.split('|').all(|one| !one.is_empty() && one.chars().all(fits)) {
-            let message = format!("is \"{marker}\"; accepted are small letters, digits and `-`, and `|` between several of which one is enough");
+            let message = format!(
+                "is \"{marker}\"; accepted are small letters, digits and `-`, and `|` between several of which one is enough"
+            );
             return Err(Refusal::new(format!("markers.{index}"), message));
         }
     }

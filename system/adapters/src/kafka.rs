@@ -127,6 +127,8 @@ impl KafkaLog {
             .set("fetch.wait.max.ms", "20")
             .set("fetch.error.backoff.ms", "10")
             .set("fetch.queue.backoff.ms", "10")
+            // Some hundred records of each partition at a time: a backlog is worked off on all of them at once.
+            .set("max.partition.fetch.bytes", "131072")
             .set("queued.min.messages", "2000");
         config
     }

@@ -10,10 +10,11 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use bankstorm_outside::log::{ConsumerEvent, LogError, TopicPartition};
 use tokio::sync::Notify;
 
-/// Fetching pauses at this many queued events ...
-pub(super) const HIGH: usize = 1024;
-/// ... and goes on at this many.
-pub(super) const LOW: usize = 256;
+/// Fetching pauses at this many queued events. A pause costs what librdkafka has fetched and not handed over, and the fetch after it begins
+/// with the first partition again: pauses have to be rare beside records, or a backlog comes in slowly and a partition after the other.
+pub(super) const HIGH: usize = 8_192;
+/// Fetching goes on at this many.
+pub(super) const LOW: usize = 4_096;
 
 #[derive(Default)]
 struct State {
