@@ -85,15 +85,7 @@ pub(crate) fn judge(objective: &Objective, record: Option<&DepthRecord>) -> Obje
             ),
         }
     });
-    ObjectiveResult {
-        name: objective.name.clone(),
-        limit_us: objective.limit_us,
-        during: objective.during.clone(),
-        measured_us: measured,
-        verdict,
-        unit: Unit::Permille,
-        note,
-    }
+    ObjectiveResult { measured_us: measured, verdict, note, ..objective.unmeasured(Unit::Permille) }
 }
 
 #[cfg(test)]

@@ -35,6 +35,21 @@ pub struct Objective {
     pub during: String,
 }
 
+impl Objective {
+    /// Its result as long as nothing was held against it.
+    pub(crate) fn unmeasured(&self, unit: Unit) -> ObjectiveResult {
+        ObjectiveResult {
+            name: self.name.clone(),
+            limit_us: self.limit_us,
+            during: self.during.clone(),
+            measured_us: None,
+            verdict: SloVerdict::Unmeasured,
+            unit,
+            note: None,
+        }
+    }
+}
+
 /// Figures by operation and latency, as in `run.json`.
 pub type Latencies = BTreeMap<String, BTreeMap<String, Latency>>;
 
@@ -107,15 +122,7 @@ fn judge_one(objective: &Objective, figures: Figures<'_>, validity: ValidityVerd
         Found::Us(measured) if measured <= objective.limit_us => (Some(measured), SloVerdict::Met),
         Found::Us(measured) => (Some(measured), SloVerdict::Missed),
     };
-    ObjectiveResult {
-        name: objective.name.clone(),
-        limit_us: objective.limit_us,
-        during: objective.during.clone(),
-        measured_us,
-        verdict,
-        unit: Unit::Us,
-        note: None,
-    }
+    ObjectiveResult { measured_us, verdict, ..objective.unmeasured(Unit::Us) }
 }
 
 /// What there is to hold against a limit.

@@ -50,15 +50,7 @@ pub(crate) fn judge(objective: &Objective, record: Option<&OverloadRecord>) -> O
         "unrefused" => Some(unrefused(record)),
         _ => None,
     });
-    let mut result = ObjectiveResult {
-        name: objective.name.clone(),
-        limit_us: objective.limit_us,
-        during: objective.during.clone(),
-        measured_us: None,
-        verdict: SloVerdict::Unmeasured,
-        unit: unit(&objective.latency),
-        note: None,
-    };
+    let mut result = objective.unmeasured(unit(&objective.latency));
     let Some(told) = told else { return result };
     let is_over = told.not_reached || told.figure.is_some_and(|figure| figure > objective.limit_us);
     let is_known = told.not_reached || told.figure.is_some();
