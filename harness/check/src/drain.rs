@@ -28,7 +28,7 @@ pub const SYNCS_LEAST: usize = 40;
 
 const MS: i64 = 1_000_000;
 /// What channels say of their workers.
-const GAUGES: [&str; 3] = ["channel_busy_workers", "channel_in_work", "channel_slots_used"];
+const GAUGES: [&str; 2] = ["channel_in_work", "channel_slots_used"];
 
 /// What works a backlog off.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -173,15 +173,7 @@ pub(crate) fn judge(objective: &Objective, record: Option<&DrainRecord>) -> Obje
         let (measured, predicted) = (per_s(record.syncs_per_s), per_s(record.predicted_per_s));
         format!("the least share that must be reached; {measured} measured, {predicted} predicted")
     });
-    ObjectiveResult {
-        name: objective.name.clone(),
-        limit_us: objective.limit_us,
-        during: objective.during.clone(),
-        measured_us: measured,
-        verdict,
-        unit: Unit::Permille,
-        note,
-    }
+    ObjectiveResult { measured_us: measured, verdict, note, ..objective.unmeasured(Unit::Permille) }
 }
 
 #[cfg(test)]
@@ -219,7 +211,7 @@ mod tests {
     }
 
     fn sample(at_ms: i64, busy: f64, cpu_s: f64) -> SampleRow {
-        let gauge = |name: &str| (format!("{name}.channel_busy_workers"), busy);
+        let gauge = |name: &str| (format!("{name}.channel_in_work"), busy);
         SampleRow {
             at_ms,
             cpu_percent: Some(50.0),

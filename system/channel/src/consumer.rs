@@ -21,7 +21,7 @@
 //! | `channel_generation_unknown_total` | assignments without a generation: nothing of them is fenced (D36) |
 //! | `channel_own_retries_total` | attempts to own partitions that the store refused |
 //! | `channel_partitions_fenced_total` | partitions given up because the store knows a newer owner: the consumer is replaced |
-//! | `channel_in_work`, `channel_busy_workers` (gauges) | jobs that workers have |
+//! | `channel_in_work` (gauge) | jobs that workers have |
 //! | `channel_slots_used` (gauge) | over the partitions assigned: slots that ever had work; without slots, the most accounts at once |
 //! | `channel_partitions` (gauge) | partitions assigned |
 
@@ -304,7 +304,6 @@ impl<O: ChannelOutside> Member<O> {
         let metrics = self.outside.metrics();
         let gauges = [
             ("channel_in_work", self.partitions.in_work()),
-            ("channel_busy_workers", self.partitions.in_work()),
             ("channel_slots_used", self.partitions.slots_used()),
             ("channel_partitions", self.partitions.len()),
         ];
