@@ -9,9 +9,11 @@
 //! | [`plan`] | a fault as a value |
 //! | [`catalogue`] | what can be done, one file each |
 //! | [`nodes`] | what an environment must offer |
+//! | [`rule`] | what a proxy does to what passes it |
 //! | [`conductor`] | strikes, witnesses, heals |
 
 pub mod catalogue;
 pub mod conductor;
 pub mod nodes;
 pub mod plan;
+pub mod rule;
