@@ -5,6 +5,7 @@
 mod arm;
 mod load;
 mod slo;
+mod sweep;
 mod system;
 
 use schemars::JsonSchema;
@@ -13,6 +14,7 @@ use serde::{Deserialize, Serialize};
 pub use self::arm::{Arm, Expect};
 pub use self::load::{Arrivals, Load, OnUnknown, Op, Retry, ScrollFrom};
 pub use self::slo::{Drain, During, Latencies, Limit, Limits, Overload, ScrollSlo, Slo};
+pub use self::sweep::{Anchor, Sweep, SweepMode};
 pub use self::system::{Deadline, Guard, HistorySource, ReadSync, SyncMode, System, WorkerMode};
 use crate::units::{DurationText, ShareText};
 
@@ -54,6 +56,9 @@ pub struct File {
     /// The same once more with something else, each under `[[arm]]`.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub arm: Vec<Arm>,
+    /// A grid of settings that `sweep` measures.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sweep: Option<Sweep>,
     /// Images of the containers, where there are containers.
     #[serde(default)]
     pub images: Images,

@@ -7,6 +7,7 @@ mod faults;
 mod load;
 mod objectives;
 mod storm;
+mod sweep;
 mod system;
 
 use std::time::Duration;
@@ -60,6 +61,15 @@ pub fn resolve(file: &File, stem: &str, seed: Option<u64>) -> Result<Scenario, R
     receivers(&accounts, &load)?;
     let seed = seed_of(seed, file.seed)?;
     let faults = faults::resolve(&file.fault, &phases, &load, &system, seed)?;
+    let rest = sweep::Rest {
+        phases: &phases,
+        system: &system,
+        accounts: &accounts,
+        load: &load,
+        faults: faults.len(),
+        arms: file.arm.len(),
+    };
+    let sweep = file.sweep.as_ref().map(|typed| sweep::sweep(typed, &rest)).transpose()?;
     Ok(Scenario {
         name,
         about: file.about.clone().unwrap_or_default(),
@@ -74,6 +84,7 @@ pub fn resolve(file: &File, stem: &str, seed: Option<u64>) -> Result<Scenario, R
         drain_slo: objectives::drain(&file.slo.drain, &system)?,
         system,
         faults,
+        sweep,
         markers: markers(file.markers.as_deref().unwrap_or_default())?,
         phases,
         load,

@@ -5,6 +5,7 @@
 mod arm;
 mod load;
 mod objectives;
+mod sweep;
 mod system;
 
 use std::time::Duration;
@@ -19,6 +20,7 @@ pub use self::objectives::{
     DrainObjectives, During, Figure, LatencyKind, Objective, OverloadObjectives, RecoveryFigure, RecoveryObjective,
     ScrollObjectives,
 };
+pub use self::sweep::Sweep;
 pub use self::system::{Deadline, Guard, HistorySource, ReadSync, SyncMode, System, WorkerMode};
 
 /// A whole scenario.
@@ -42,6 +44,8 @@ pub struct Scenario {
     pub load: Vec<Load>,
     /// What is broken on purpose, in the order of the file: `fault-0`, `fault-1` ..
     pub faults: Vec<Fault>,
+    /// What `sweep` measures, where that is asked for.
+    pub sweep: Option<Sweep>,
     /// Images that the scenario asks for.
     pub images: Images,
     /// Objectives of latencies.

@@ -7,6 +7,7 @@ mod objectives;
 mod overload;
 mod protections;
 mod stored;
+mod sweep;
 mod transfers;
 
 use std::path::Path;

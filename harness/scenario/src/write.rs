@@ -3,6 +3,7 @@
 //! In: a [`Scenario`]. Out: TOML with every key. Elsewhere: reading (`tree`, `resolve`).
 
 mod difference;
+mod sweep;
 
 use std::collections::BTreeMap;
 
@@ -56,6 +57,7 @@ impl File {
             accounts,
             load,
             faults,
+            sweep,
             images: Images { postgres, kafka, redis, services },
             slo: _,
             recovery_slo: _,
@@ -82,6 +84,7 @@ impl File {
             accounts: accounts_of(accounts),
             load: load.iter().map(load_of).collect(),
             fault: faults.iter().map(fault_of).collect(),
+            sweep: sweep.as_ref().map(sweep::sweep_of),
             images: file::Images {
                 postgres: postgres.clone(),
                 kafka: kafka.clone(),

@@ -79,6 +79,7 @@ pub(crate) fn scenario(seed: u64) -> Scenario {
         },
         load: vec![load(300.0, Arrivals::Constant)],
         faults: Vec::new(),
+        sweep: None,
         images: Images::default(),
         slo: Vec::new(),
         recovery_slo: Vec::new(),
