@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use bankstorm_contracts::AccountNo;
 use bankstorm_contracts::core_api::VALIDITY_MS;
+use bankstorm_contracts::event::ENTRIES_TOPIC;
 
 pub use copying::{
     Applying, Cursor, DeadLetters, Gaps, GenerationFence, HistorySource, HoleMarker, Offsets, ReadSync, Redriving,
@@ -21,6 +22,8 @@ pub use transfers::{DueClock, Guard, NotStarted, Polling, Settling};
 /// A channel's settings.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ChannelConfig {
+    /// The topic of core's entries. Default [`ENTRIES_TOPIC`].
+    pub topic: String,
     /// The consumer group. Default `channel`.
     pub group: String,
     /// Which of several databases this instance's is (A21); by default there is one, and everything lies in it.
@@ -174,6 +177,7 @@ impl Default for ChannelConfig {
     #[expect(clippy::too_many_lines, reason = "a line a setting")]
     fn default() -> Self {
         Self {
+            topic: ENTRIES_TOPIC.to_owned(),
             group: "channel".to_owned(),
             share: None,
             worker_mode: WorkerMode::KeyedBatched,

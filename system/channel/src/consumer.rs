@@ -27,7 +27,6 @@
 
 use std::sync::Arc;
 
-use bankstorm_contracts::event::ENTRIES_TOPIC;
 use bankstorm_outside::bundle::ChannelOutside;
 use bankstorm_outside::log::{ConsumerEvent, EventConsumer, EventLog, LogError, TopicPartition};
 use bankstorm_outside::process::{Metrics, Points, Scope};
@@ -134,7 +133,7 @@ impl<O: ChannelOutside> Member<O> {
         let mut consumer = tokio::select! {
             biased;
             () = self.outside.scope().stopping() => return Ok(()),
-            consumer = self.outside.log().consumer(&self.config.group, &[ENTRIES_TOPIC]) => consumer?,
+            consumer = self.outside.log().consumer(&self.config.group, &[&self.config.topic]) => consumer?,
         };
         self.replaced = None;
         let result = self.consume(&mut consumer, failures).await;

@@ -6,6 +6,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use bankstorm_channel::config::ChannelConfig;
+use bankstorm_contracts::event::ENTRIES_TOPIC;
 use bankstorm_core::config::CoreConfig;
 use clap::{Args, Subcommand};
 
@@ -91,6 +92,12 @@ pub(crate) struct ServeChannel {
     /// How many customers there are, who have the accounts in turn; goes with --share
     #[arg(long, value_parser = clap::value_parser!(u64).range(1..), requires = "share")]
     pub(crate) users: Option<u64>,
+    /// The topic that it follows core by
+    #[arg(long, default_value = ENTRIES_TOPIC)]
+    pub(crate) topic: String,
+    /// Its consumer group; with --share that of its database
+    #[arg(long, default_value_t = ChannelConfig::default().group, conflicts_with = "share")]
+    pub(crate) group: String,
     /// Workers per assigned partition
     #[arg(long, default_value_t = 100, value_parser = clap::value_parser!(u32).range(1..))]
     pub(crate) workers: u32,

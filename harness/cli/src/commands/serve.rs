@@ -64,6 +64,8 @@ async fn serve_channel(options: ServeChannel) -> Result<u8, CliError> {
 /// A channel with its settings.
 fn channel_of(options: ServeChannel) -> Result<channel::ChannelServe, CliError> {
     let config = ChannelConfig {
+        topic: options.topic,
+        group: options.group,
         worker_mode: worker_mode(&options.worker_mode)?,
         workers: usize::try_from(options.workers).expect("a machine with at least 32 bits"),
         sync_cost: Duration::from_micros(options.sync_cost_us),
@@ -213,6 +215,12 @@ mod tests {
             let refused = channel(&[&format!("--share={word}"), "--users=10"]).expect_err(word).to_string();
             assert!(refused.contains(told), "{refused}");
         }
+    }
+
+    #[test]
+    fn a_channel_may_follow_another_topic_in_a_group_of_its_own() {
+        let config = channel(&["--topic=sweep.1", "--group=sweep.1"]).expect("settings that fit");
+        assert_eq!((config.topic.as_str(), config.group.as_str()), ("sweep.1", "sweep.1"));
     }
 
     fn connections(options: &[&str]) -> usize {
