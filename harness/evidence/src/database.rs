@@ -125,6 +125,27 @@ impl Database {
         stream_merged(std::slice::from_ref(self), (query, types), folder, evidence, row, |_| ()).await
     }
 
+    /// A query's rows, in memory.
+    pub(crate) async fn rows<T>(
+        &self,
+        what: &'static str,
+        query: &str,
+        types: &[Type],
+        row: impl Fn(&BinaryCopyOutRow) -> Result<T, tokio_postgres::Error>,
+    ) -> Result<Vec<T>, EvidenceError> {
+        let mut stream = self.copied(what, query, types).await?;
+        let mut rows = Vec::new();
+        loop {
+            let next = timeout(ANSWER_LIMIT, stream.next()).await;
+            match next.map_err(|_| EvidenceError::limit(format!("the next row of {what}"), ANSWER_LIMIT))? {
+                None => return Ok(rows),
+                Some(copied) => {
+                    rows.push(copied.and_then(|copied| row(&copied)).map_err(EvidenceError::database(what))?);
+                }
+            }
+        }
+    }
+
     async fn copied(&self, what: &str, query: &str, types: &[Type]) -> Result<Copied, EvidenceError> {
         let copy = format!("COPY ({query}) TO STDOUT (FORMAT binary)");
         let stream = self.bounded(what, self.client.copy_out(copy.as_str())).await?;

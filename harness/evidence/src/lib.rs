@@ -7,6 +7,7 @@
 //! |---|---|
 //! | [`core`], [`channel`] | the two databases, each in one snapshot, streamed |
 //! | [`deadlocks`] | what the database servers say of deadlocks |
+//! | [`backlog`] | what core posted after a moment, and what a copy has of it |
 //! | [`banks`] | the other banks' book |
 //! | [`access`] | core's access log |
 //! | [`topic`], [`dead_letters`] | every record of the entries topic, every letter of the dead-letter topic |
@@ -17,6 +18,7 @@
 //! | [`logs`] | panics and fatal errors in the processes' logs |
 
 pub mod access;
+pub mod backlog;
 pub mod banks;
 pub mod channel;
 pub mod converge;
@@ -37,6 +39,7 @@ mod written;
 use std::collections::BTreeMap;
 
 pub use access::{CollectedAccess, collect_access};
+pub use backlog::{CopyOf, read_backlog, read_copy, read_unsent};
 pub use banks::collect_banks;
 pub use channel::collect_channel;
 pub use converge::{Converged, wait_converged};

@@ -6,6 +6,7 @@
 //! It runs on a thread of its own: librdkafka's calls block, and the load's threads must not wait for them.
 
 mod lag;
+mod looks;
 mod machine;
 mod processes;
 mod summary;
@@ -25,6 +26,7 @@ use tokio::time::timeout;
 use crate::error::EvidenceError;
 use crate::metrics::scrape;
 
+pub use looks::Looks;
 pub use summary::{SamplerSummary, summarise};
 
 use self::lag::LagReader;
@@ -174,16 +176,7 @@ impl Readers {
     fn sample(&mut self, origin: &Origin, runtime: &tokio::runtime::Runtime) -> SampleRow {
         let at_ns = origin.elapsed_ns();
         let mut row = SampleRow { at_ms: at_ns / 1_000_000, ..SampleRow::default() };
-        for (name, used) in self.processes.read(at_ns) {
-            row.process_cpu_seconds.insert(name.clone(), used.cpu_s);
-            row.process_cpu_percent.extend(used.cores.map(|cores| (name.clone(), cores * 100.0)));
-            row.process_rss_bytes.insert(name, used.rss_bytes);
-        }
-        if let Some(machine) = self.machine.read() {
-            row.cpu_percent = Some(machine.busy * 100.0);
-            row.steal_percent = Some(machine.steal * 100.0);
-            row.iowait_percent = Some(machine.iowait * 100.0);
-        }
+        usage(&mut row, &mut self.processes, &mut self.machine, at_ns);
         let scraped = runtime.block_on(join_all(self.metrics.iter().map(|(_, url)| scrape(url))));
         for ((process, _), metrics) in self.metrics.iter().zip(scraped) {
             match metrics {
@@ -199,5 +192,19 @@ impl Readers {
             Some(Err(problem)) => row.problems.push(problem),
         }
         row
+    }
+}
+
+/// What processes and machine used up to `at_ns`.
+fn usage(row: &mut SampleRow, processes: &mut ProcessReader, machine: &mut MachineReader, at_ns: i64) {
+    for (name, used) in processes.read(at_ns) {
+        row.process_cpu_seconds.insert(name.clone(), used.cpu_s);
+        row.process_cpu_percent.extend(used.cores.map(|cores| (name.clone(), cores * 100.0)));
+        row.process_rss_bytes.insert(name, used.rss_bytes);
+    }
+    if let Some(machine) = machine.read() {
+        row.cpu_percent = Some(machine.busy * 100.0);
+        row.steal_percent = Some(machine.steal * 100.0);
+        row.iowait_percent = Some(machine.iowait * 100.0);
     }
 }

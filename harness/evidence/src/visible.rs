@@ -98,16 +98,21 @@ impl Stamps {
         self.stamps.sort_unstable();
     }
 
+    /// The stamps as rows, by account and serial.
+    pub fn rows(&self) -> impl Iterator<Item = VisibleRow> {
+        self.stamps.iter().map(|stamp| {
+            let Stamp { account, to_seq, at_ns, from_seq, instance } = *stamp;
+            VisibleRow { account, from_seq, to_seq, at_ns, instance: self.instances[instance].clone() }
+        })
+    }
+
     /// Writes `visible`.
     ///
     /// # Errors
     /// When the file cannot be written.
     pub fn write(&self, folder: &RunFolder) -> Result<Evidence, EvidenceError> {
         let mut writer = RowWriter::create(folder.evidence_file(VisibleRow::NAME))?;
-        for stamp in &self.stamps {
-            let Stamp { account, to_seq, at_ns, from_seq, instance } = *stamp;
-            writer.push(VisibleRow { account, from_seq, to_seq, at_ns, instance: self.instances[instance].clone() })?;
-        }
+        self.rows().try_for_each(|row| writer.push(row))?;
         Ok(Evidence::from([(VisibleRow::NAME.to_owned(), writer.finish()?)]))
     }
 

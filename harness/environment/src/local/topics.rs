@@ -7,6 +7,7 @@ use std::time::Duration;
 use rdkafka::ClientConfig;
 use rdkafka::admin::{AdminClient, AdminOptions, NewPartitions, NewTopic, TopicReplication};
 use rdkafka::client::DefaultClientContext;
+use rdkafka::types::RDKafkaErrorCode;
 
 use super::kafka_config::{min_in_sync, replication_factor};
 use crate::needs::Topic;
@@ -52,6 +53,31 @@ impl Topics {
         Ok(())
     }
 
+    /// Takes topics away, with all that is in them; those that are not there are left so.
+    pub(crate) async fn remove(&self, names: &[&str]) -> Result<(), String> {
+        let options = AdminOptions::new().request_timeout(Some(LIMIT)).operation_timeout(Some(LIMIT));
+        let results = self.admin.delete_topics(names, &options).await.map_err(|error| error.to_string())?;
+        for result in results {
+            match result {
+                Ok(_) | Err((_, RDKafkaErrorCode::UnknownTopicOrPartition)) => {}
+                Err((topic, code)) => return Err(format!("topic {topic}: {code}")),
+            }
+        }
+        Ok(())
+    }
+
+    /// Returns once all of `wanted` have their leaders and copies.
+    pub(crate) async fn complete(&self, wanted: &[Topic]) -> Result<(), String> {
+        let until = tokio::time::Instant::now() + LIMIT;
+        while !self.are_complete(wanted).await {
+            if tokio::time::Instant::now() > until {
+                return Err(format!("limit hit: the partitions had no leaders within {} s", LIMIT.as_secs()));
+            }
+            tokio::time::sleep(LOOK).await;
+        }
+        Ok(())
+    }
+
     /// Gives each of `wanted` as many partitions as it names; one that has them already is left as it is.
     pub(crate) async fn grow(&self, wanted: &[Topic]) -> Result<(), String> {
         let grown: Vec<NewPartitions<'_>> =
@@ -63,14 +89,7 @@ impl Topics {
                 result.map_err(|(topic, code)| format!("topic {topic}: {code}"))?;
             }
         }
-        let until = tokio::time::Instant::now() + LIMIT;
-        while !self.are_complete(wanted).await {
-            if tokio::time::Instant::now() > until {
-                return Err(format!("limit hit: the partitions had no leaders within {} s", LIMIT.as_secs()));
-            }
-            tokio::time::sleep(LOOK).await;
-        }
-        Ok(())
+        self.complete(wanted).await
     }
 
     /// Whether all brokers are there and every partition of `wanted` has a leader and all its copies in sync.
@@ -101,4 +120,23 @@ fn complete(admin: &AdminClient<DefaultClientContext>, brokers: u32, wanted: &[T
 /// The cluster refused, or did not come to it within its limit.
 pub async fn grow_topics(bootstrap: &str, brokers: u32, wanted: &[Topic]) -> Result<(), String> {
     Topics::new(bootstrap, brokers)?.grow(wanted).await
+}
+
+/// Creates topics in a running cluster of `brokers` at `bootstrap`, and returns once their partitions have leaders.
+///
+/// # Errors
+/// The cluster refused (one of that name is there), or did not come to it within its limit.
+pub async fn create_topics(bootstrap: &str, brokers: u32, wanted: &[Topic]) -> Result<(), String> {
+    let topics = Topics::new(bootstrap, brokers)?;
+    topics.create(wanted).await?;
+    topics.complete(wanted).await
+}
+
+/// Takes topics away from a running cluster at `bootstrap`; those that are not there are left so.
+///
+/// # Errors
+/// The cluster refused, or did not answer within its limit.
+pub async fn remove_topics(bootstrap: &str, names: &[&str]) -> Result<(), String> {
+    // How many brokers there are only matters to who waits for copies.
+    Topics::new(bootstrap, 1)?.remove(names).await
 }

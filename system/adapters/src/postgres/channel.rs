@@ -10,6 +10,7 @@ mod columns;
 mod load;
 mod locks;
 mod poison;
+mod rewind;
 mod statements;
 mod transfers;
 mod tx;
@@ -38,6 +39,7 @@ use super::pool::Pool;
 
 pub use self::load::{bulk_load, bulk_load_with_progress};
 pub use self::poison::{cure, poison};
+pub use self::rewind::rewind;
 pub use self::tx::PgChannelTx;
 
 /// The tables.

@@ -5,7 +5,7 @@
 use std::time::Duration;
 
 use bankstorm_adapters::postgres::bulk::LoadedAccount;
-use bankstorm_adapters::postgres::channel::{OWN_LIMIT, PgChannelStore, bulk_load, free_serials};
+use bankstorm_adapters::postgres::channel::{OWN_LIMIT, PgChannelStore, bulk_load, free_serials, rewind};
 use bankstorm_contracts::dead_letter::Class;
 use bankstorm_contracts::event::ENTRIES_TOPIC;
 use bankstorm_contracts::{AccountNo, AccountStatus, Seq};
@@ -40,6 +40,7 @@ pub(super) fn trials(place: &Place) -> Vec<Trial> {
         a_letter_may_tell_of_what_postgres_would_not_store,
         p28_pages_by_number_at_depth_are_the_slices_that_were_loaded,
         p14_without_the_rule_of_serials_an_entry_stands_twice_and_a_copy_goes_back,
+        a_copy_that_is_taken_back_is_as_it_was_loaded_and_goes_on_from_there,
     ]
 }
 
@@ -256,4 +257,34 @@ async fn p14_without_the_rule_of_serials_an_entry_stands_twice_and_a_copy_goes_b
     let page = store.page(account, None, 10).await.expect("read").expect("the account is there");
     assert_eq!(page.items.iter().map(|item| item.seq).collect::<Vec<_>>(), [2, 1, 1]);
     assert_eq!(page.head.seq, 1);
+}
+
+async fn a_copy_that_is_taken_back_is_as_it_was_loaded_and_goes_on_from_there(place: Place) {
+    let url = channel_database(&place.channel).await;
+    let accounts = [7_000_001, 7_000_002, 7_000_003].map(AccountNo::new);
+    let loaded = accounts.map(|account| LoadedAccount {
+        account,
+        status: AccountStatus::Open,
+        entries: vec![entry(account, 1), entry(account, 2)],
+    });
+    bulk_load(&url, loaded.into_iter()).await.expect("loaded");
+    let client = client(&url).await;
+    let heads = "SELECT sum(last_seq * 1000 + balance)::bigint FROM account_sync";
+    let (rows, stood) = (number(&client, "SELECT count(*) FROM entry").await, number(&client, heads).await);
+    drop(client);
+    for _ in 0..2 {
+        let store = store(&url).await;
+        assert_eq!(store.own(ENTRIES_TOPIC, &[1], 4).await, Ok(Vec::new()));
+        let mut tx = store.begin().await.expect("begun");
+        tx.lock(&accounts[..2], LockMode::SkipLocked).await.expect("free");
+        let moved = tx.write_and_commit(&by_one(accounts[..2].iter().map(|account| (*account, 2)), 4)).await;
+        assert!(matches!(moved, CommitOutcome::Ok), "{moved:?}");
+        // A session that somebody left open is no reason to wait.
+        rewind(&url, 2).await.expect("taken back");
+        let client = crate::database::client(&url).await;
+        assert_eq!(number(&client, "SELECT count(*) FROM entry").await, rows);
+        assert_eq!(number(&client, heads).await, stood);
+        let left = "SELECT (SELECT count(*) FROM apply_journal) + (SELECT count(*) FROM partition_owner)";
+        assert_eq!(number(&client, left).await, 0);
+    }
 }
