@@ -26,7 +26,7 @@ run-containers: build ## the same run in containers; needs an engine that answer
 test: setup ## every test, also those on real PostgreSQL and Kafka
 	cargo test --workspace --all-targets
 
-nightly: setup ## what is too long for `make test`: 100,000 simulated worlds twice, 100,000 scripts on PostgreSQL, 1,000 on Kafka
+nightly: setup ## what is too long for `make test`: simulated worlds, scripts, every scenario at full length, sweeps; DRY=1 lists it
 	@sh deploy/nightly.sh
 
 lint: ## format and clippy; licences and advisories too where cargo-deny is installed
