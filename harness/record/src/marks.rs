@@ -35,7 +35,7 @@ pub struct SampleRow {
     pub process_cpu_seconds: BTreeMap<String, f64>,
     /// Process -> processors used since the sample before, in percent of one core.
     pub process_cpu_percent: BTreeMap<String, f64>,
-    /// Process -> resident memory, in bytes; shared pages count in each process that maps them.
+    /// Process, its children included -> resident memory, in bytes; what they share counts once.
     pub process_rss_bytes: BTreeMap<String, u64>,
     /// `process.metric` -> value of every `bankstorm_*` metric, as scraped.
     pub metrics: BTreeMap<String, f64>,

@@ -2,7 +2,8 @@
 //!
 //! In: process ids by name, as they are at the moment, /proc. Out: [`Use`] by name; a process that has ended is absent. Time of children
 //! that have ended counts with the parent that waited for them, as PostgreSQL's postmaster does. A process that was started again goes
-//! on where the last look at the one before it left off, so that its time never falls.
+//! on where the last look at the one before it left off, so that its time never falls. Memory that processes of one tree share counts once,
+//! as the one of them has it that shares most: thirty sessions of a PostgreSQL map the same buffers.
 
 use std::collections::BTreeMap;
 
@@ -30,6 +31,8 @@ pub(super) struct Process {
     pub(super) cpu_s: f64,
     pub(super) waited_cpu_s: f64,
     pub(super) rss_bytes: u64,
+    /// Of it, what others may map too: files, shared memory.
+    pub(super) shared_bytes: u64,
 }
 
 pub(super) struct ProcessReader {
@@ -89,13 +92,16 @@ pub(super) fn tree(living: &[Process], root: u32) -> Option<Use> {
     living.iter().find(|process| process.pid == root)?;
     let mut members = vec![root];
     let mut sample = Use::default();
+    let mut shared_most = 0;
     while let Some(pid) = members.pop() {
         for process in living.iter().filter(|process| process.pid == pid) {
             sample.cpu_s += process.cpu_s + process.waited_cpu_s;
-            sample.rss_bytes += process.rss_bytes;
+            sample.rss_bytes += process.rss_bytes.saturating_sub(process.shared_bytes);
+            shared_most = shared_most.max(process.shared_bytes);
         }
         members.extend(living.iter().filter(|process| process.parent == pid && process.pid != pid).map(|one| one.pid));
     }
+    sample.rss_bytes += shared_most;
     Some(sample)
 }
 
@@ -105,13 +111,14 @@ fn living() -> Vec<Process> {
     let ticks = procfs::ticks_per_second() as f64;
     let page = procfs::page_size();
     // A process that ends between the listing and the reading is left out.
-    all.filter_map(|process| process.ok()?.stat().ok())
-        .map(|stat| Process {
+    all.filter_map(|process| process.ok().and_then(|process| Some((process.stat().ok()?, process.statm().ok()?))))
+        .map(|(stat, memory)| Process {
             pid: u32::try_from(stat.pid).unwrap_or(0),
             parent: u32::try_from(stat.ppid).unwrap_or(0),
             cpu_s: (stat.utime + stat.stime) as f64 / ticks,
             waited_cpu_s: (stat.cutime + stat.cstime).max(0) as f64 / ticks,
-            rss_bytes: stat.rss * page,
+            rss_bytes: memory.resident * page,
+            shared_bytes: memory.shared * page,
         })
         .collect()
 }
@@ -127,12 +134,23 @@ mod tests {
 
     #[test]
     fn children_count_with_their_parent() {
-        let process = |pid, parent, cpu_s| Process { pid, parent, cpu_s, waited_cpu_s: 0.5, rss_bytes: 10 };
+        let process =
+            |pid, parent, cpu_s| Process { pid, parent, cpu_s, waited_cpu_s: 0.5, rss_bytes: 10, shared_bytes: 0 };
         let living =
             [process(1, 0, 9.0), process(7, 1, 1.0), process(8, 7, 2.0), process(9, 8, 4.0), process(10, 1, 8.0)];
         let sample = tree(&living, 7).expect("it lives");
         assert_eq!((sample.cpu_s, sample.rss_bytes), (8.5, 30));
         assert_eq!(tree(&living, 11), None);
+    }
+
+    #[test]
+    fn what_a_tree_shares_counts_once() {
+        let session =
+            |pid, rss_bytes| Process { pid, parent: 7, rss_bytes, shared_bytes: rss_bytes - 4, ..Process::default() };
+        let postmaster = Process { pid: 7, parent: 1, rss_bytes: 20, shared_bytes: 15, ..Process::default() };
+        // 5 + 4 + 4 of their own, and the 96 that one of them maps.
+        let sample = tree(&[postmaster, session(8, 100), session(9, 50)], 7).expect("it lives");
+        assert_eq!(sample.rss_bytes, 5 + 4 + 4 + 96);
     }
 
     #[test]
