@@ -44,6 +44,7 @@ use crate::local::{self, Death};
 use crate::needs::{Needs, ServiceSpec};
 use crate::outset::set_out;
 use crate::progress::Progress;
+use crate::proxies::Proxies;
 use crate::reaper::Reaper;
 use addresses::Addresses;
 use engine::Engine;
@@ -141,17 +142,18 @@ async fn bring_up(
     images: &StoreImages,
 ) -> Result<Begun, EnvironmentError> {
     std::fs::create_dir_all(&run.logs).map_err(EnvironmentError::io("make", &run.logs))?;
-    let ports = Ports::choose(&needs.services);
+    let ports = Ports::choose(&needs.own_nodes());
     let ports = ports.map_err(EnvironmentError::io("find free ports for the services of", reaper.folder()))?;
+    let proxies = Proxies::new(needs, ports.pinned());
     run.make_network().await?;
     let events = events::follow(run);
     watch_reaper(reaper, run);
     let services_image = async {
-        let wanted = (!needs.services.is_empty()).then_some(needs.images.services.as_ref());
+        let wanted = (!needs.own_nodes().is_empty()).then_some(needs.images.services.as_ref());
         let image = wanted.map(|name| services_image::get(&run.engine, name, run.progress.as_ref()));
         OptionFuture::from(image).await.transpose()
     };
-    let up = futures_util::future::try_join(stores::start(run, needs, images), services_image).await;
+    let up = futures_util::future::try_join(stores::start(run, (needs, &proxies), images), services_image).await;
     let (stores, services_image) = match up {
         Ok(up) => up,
         Err(error) => {
@@ -162,7 +164,7 @@ async fn bring_up(
     let exchange = needs.exchange.clone().unwrap_or_else(|| reaper.folder().join("exchange"));
     services::make_exchange(&exchange)?;
     let facts = facts(run, images, services_image.as_ref(), &stores).await;
-    let addresses = Addresses::new(needs, stores, ports.pinned().clone());
+    let addresses = Addresses::new(needs, stores, ports.pinned().clone(), proxies);
     Ok(Begun { exchange, addresses, services_image, ports, events, facts })
 }
 
@@ -272,6 +274,14 @@ impl Environment for Containers {
 
     fn url(&self, service: &str, viewer: &str) -> String {
         self.addresses.url(service, viewer)
+    }
+
+    fn direct(&self, service: &str) -> String {
+        self.addresses.direct_url(service)
+    }
+
+    fn upstream(&self, from: &str, to: &str) -> String {
+        self.addresses.upstream(from, to)
     }
 
     fn folder(&self) -> &Path {

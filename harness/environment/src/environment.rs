@@ -4,7 +4,8 @@
 //! processes (`local`) and with containers (`containers`). Nobody outside this crate asks which one it is.
 //!
 //! An address depends on who uses it: the harness sees pinned loopback ports, a service in a container sees names of the run's own
-//! network. So every address is asked for with its *viewer*: [`HARNESS`] or the name of a service.
+//! network, and who connects through a proxy sees the proxy. So every address is asked for with its *viewer*: [`HARNESS`] or the name of a
+//! service.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -90,6 +91,8 @@ pub struct Link {
     pub to: String,
     /// The address that `from` uses.
     pub address: String,
+    /// The node that stands in between; `None` where the link is direct.
+    pub proxy: Option<String>,
 }
 
 /// A running environment. [`Environment::stop`] takes it down in order; dropping it lets the reaper do so at once and without manners.
@@ -119,7 +122,7 @@ pub trait Environment: fmt::Debug + Send + Sync {
     /// When the needs did not ask for Redis.
     fn redis(&self, viewer: &str) -> String;
 
-    /// The address and port that `service` must bind.
+    /// The address and port that `service` must bind; it may be a proxy.
     ///
     /// # Panics
     /// When the needs did not name that service.
@@ -130,6 +133,18 @@ pub trait Environment: fmt::Debug + Send + Sync {
     /// # Panics
     /// When the needs did not name that service.
     fn url(&self, service: &str, viewer: &str) -> String;
+
+    /// `http://host:port` at which the harness reaches `service` or a proxy around all proxies: for looks that no fault may touch.
+    ///
+    /// # Panics
+    /// When the needs did not name that service.
+    fn direct(&self, service: &str) -> String;
+
+    /// `host:port` of what stands behind the proxy on the link `from` -> `to`, as that proxy sees it.
+    ///
+    /// # Panics
+    /// When there is no such link.
+    fn upstream(&self, from: &str, to: &str) -> String;
 
     /// The run's temporary folder; gone after the run.
     fn folder(&self) -> &Path;
@@ -158,7 +173,8 @@ pub trait Environment: fmt::Debug + Send + Sync {
     /// Every node that was started, by name.
     fn nodes(&self) -> Vec<Node>;
 
-    /// Every directed link of the run: from each service and the harness to what it may talk to.
+    /// Every directed link of the run: from each service and the harness to what it may talk to. Proxies stand on links and have none of
+    /// their own.
     fn links(&self) -> Vec<Link>;
 
     /// Versions and images, for the report: `PostgreSQL` -> `15.14`, `image kafka` -> `apache/kafka:4.3.0 sha256:... (stand-in: ...)`.
@@ -207,7 +223,7 @@ pub trait Environment: fmt::Debug + Send + Sync {
     /// No such node, or its log cannot be read.
     async fn log(&self, node: &str) -> Result<String, EnvironmentError>;
 
-    /// Stops the services (SIGTERM, 10 s; frozen ones go on first), then the stores; afterwards nothing of the run is left.
+    /// Stops the services (SIGTERM, 10 s; frozen ones go on first), then the proxies, then the stores; afterwards nothing of the run is left.
     ///
     /// # Errors
     /// A service overran its limit (it was killed), or something is still there.

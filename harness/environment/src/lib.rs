@@ -11,6 +11,7 @@
 //! | `needs`, `progress`, `error` | what may be asked, how the start tells of itself, what can go wrong |
 //! | `environment` | the interface that both environments keep |
 //! | `outset` | what every run begins with |
+//! | `proxies` | which links go through a proxy |
 //! | `limits` | how long each kind of node may take, wherever it runs |
 //! | `reaper` | the process that is the parent of all others and outlives the harness by seconds |
 //! | `orphans` | what a killed reaper left behind, found again and removed |
@@ -29,14 +30,15 @@ pub mod orphans;
 mod outset;
 pub mod ports;
 mod progress;
+mod proxies;
 pub mod reaper;
 mod removal;
 pub mod tools;
 
 pub use environment::{Environment, EnvironmentKind, HARNESS, Link, Node, NodeKind, Witness, start};
 pub use error::EnvironmentError;
-pub use local::{Death, Local, grow_topics};
-pub use needs::{Images, Needs, ServiceSpec, Topic};
+pub use local::{Death, Local, create_topics, grow_topics, remove_topics};
+pub use needs::{Images, Needs, Proxied, ServiceSpec, Topic};
 pub use nix::sys::signal::Signal;
 pub use ports::free_port;
 pub use progress::{PlainProgress, Progress, Quiet};

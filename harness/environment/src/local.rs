@@ -26,12 +26,13 @@ use crate::needs::{Needs, ServiceSpec};
 use crate::outset::set_out;
 use crate::ports::free_port;
 use crate::progress::Progress;
+use crate::proxies::Proxies;
 use crate::reaper::{Exit, Reaper};
 pub(crate) use clusters::validate;
 use clusters::{Stores, Up};
 use launch::Launcher;
 use nodes::Nodes;
-pub use topics::grow_topics;
+pub use topics::{create_topics, grow_topics, remove_topics};
 
 /// A process that ended without having been asked to by an operation of the environment.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -56,8 +57,9 @@ pub struct Local {
     progress: Arc<dyn Progress>,
     nodes: Nodes,
     stores: Stores,
-    /// Name of each service to its reserved port.
+    /// Name of each service and proxy to its reserved port.
     services: BTreeMap<String, u16>,
+    proxies: Proxies,
     facts: BTreeMap<String, String>,
 }
 
@@ -72,8 +74,9 @@ impl Local {
         let programs = clusters::Programs::locate(&needs)?;
         let (reaper, logs) = set_out(&needs, programs.owner.is_some()).await?;
         match bring_up(&reaper, &logs, &needs, &programs, progress.as_ref()).await {
-            Ok((Up { stores, nodes }, exchange, services)) => {
-                Ok(Self { reaper, logs, exchange, progress, nodes, stores, services, facts: programs.facts() })
+            Ok(Begun { up: Up { stores, nodes }, exchange, services, proxies }) => {
+                let facts = programs.facts();
+                Ok(Self { reaper, logs, exchange, progress, nodes, stores, services, proxies, facts })
             }
             Err(error) => {
                 // The first error is the one to tell; what cannot be removed now is known to `orphans`.
@@ -99,7 +102,7 @@ impl Local {
                 return Err(EnvironmentError::Needs {
                     field: "ServiceSpec::name",
                     value: spec.name,
-                    accepted: "one of Needs::services that does not run",
+                    accepted: "one of Needs::services that does not run, or a proxy of Needs::proxied",
                 });
             };
             plans.push((spec.name.clone(), services::plan(&self.launcher(self.progress.as_ref()), spec, *port)?));
@@ -111,9 +114,14 @@ impl Local {
     }
 }
 
-type Begun = (Up, PathBuf, BTreeMap<String, u16>);
+struct Begun {
+    up: Up,
+    exchange: PathBuf,
+    services: BTreeMap<String, u16>,
+    proxies: Proxies,
+}
 
-/// Folders, the ports of the services, the stores.
+/// Folders, the ports of the services and proxies, the stores.
 async fn bring_up(
     reaper: &Reaper,
     logs: &std::path::Path,
@@ -125,11 +133,12 @@ async fn bring_up(
     for folder in [logs, &exchange] {
         std::fs::create_dir_all(folder).map_err(EnvironmentError::io("make", folder))?;
     }
-    let port = |name: &String| Ok((name.clone(), free_port()?));
-    let services: std::io::Result<_> = needs.services.iter().map(port).collect();
+    let port = |name: String| Ok((name, free_port()?));
+    let services: std::io::Result<_> = needs.own_nodes().into_iter().map(port).collect();
     let services = services.map_err(EnvironmentError::io("find free ports for the services of", reaper.folder()))?;
-    let up = clusters::start(&Launcher { reaper, logs, progress }, needs, programs).await?;
-    Ok((up, exchange, services))
+    let proxies = Proxies::new(needs, &services);
+    let up = clusters::start(&Launcher { reaper, logs, progress }, needs, programs, &proxies).await?;
+    Ok(Begun { up, exchange, services, proxies })
 }
 
 impl std::fmt::Debug for Local {

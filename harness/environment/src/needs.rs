@@ -25,6 +25,24 @@ pub struct Images {
     pub services: Option<String>,
 }
 
+/// A directed link that goes through a proxy: all bytes of `from` to `to`, and nobody else's.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Proxied {
+    /// Who connects: [`crate::HARNESS`] or one of [`Needs::services`].
+    pub from: String,
+    /// To which node: another service, `postgres-core`, `kafka-1`, `redis`.
+    pub to: String,
+}
+
+impl Proxied {
+    /// The node that stands on it: `proxy-channel-0-core`. Whoever brings up the services starts it as one of that name, before anybody uses
+    /// the link.
+    #[must_use]
+    pub fn node(&self) -> String {
+        format!("proxy-{}-{}", self.from, self.to)
+    }
+}
+
 /// Everything that [`crate::start`] brings up.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Needs {
@@ -36,7 +54,7 @@ pub struct Needs {
     pub databases: Vec<String>,
     /// Kafka brokers: 0, 1 or 3.
     pub brokers: u32,
-    /// One listener of the broker per client process, so that a later proxy can stand before exactly one of them.
+    /// One listener of the broker per client process, so that a proxy can stand before exactly one of them.
     pub kafka_clients: Vec<String>,
     /// Topics to create; needs a broker.
     pub topics: Vec<Topic>,
@@ -44,6 +62,8 @@ pub struct Needs {
     pub redis: bool,
     /// Names of the services that [`crate::Environment::start_services`] will start: their addresses are known from the start on.
     pub services: Vec<String>,
+    /// Links that go through a proxy; all others are direct.
+    pub proxied: Vec<Proxied>,
     /// Absolute path of a folder that services may write and the harness may read; made when missing. `None` is a folder of the
     /// environment's own, which goes with it.
     pub exchange: Option<PathBuf>,
@@ -64,16 +84,22 @@ impl Needs {
             topics: Vec::new(),
             redis: false,
             services: Vec::new(),
+            proxied: Vec::new(),
             exchange: None,
             images: Images::default(),
         }
+    }
+
+    /// Names of all processes of our own: the services, then the proxies.
+    pub(crate) fn own_nodes(&self) -> Vec<String> {
+        self.services.iter().cloned().chain(self.proxied.iter().map(Proxied::node)).collect()
     }
 }
 
 /// One process of our own, started by [`crate::Environment::start_services`].
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ServiceSpec {
-    /// One of [`Needs::services`]: `core`, `channel-0`. Its log is `logs/<name>.log`.
+    /// One of [`Needs::services`], or a proxy ([`Proxied::node`]): `core`, `channel-0`. Its log is `logs/<name>.log`.
     pub name: String,
     /// Arguments after the program's name.
     pub args: Vec<String>,

@@ -28,7 +28,7 @@ const INHERITED: [&str; 3] = ["RUST_LOG", "RUST_BACKTRACE", "TZ"];
 /// What a loader says of an executable that was made for a newer machine.
 const NOT_FOR_THIS_IMAGE: [&str; 3] = ["GLIBC_", "error while loading shared libraries", "exec format error"];
 
-/// The pinned ports of the services, each held until its container binds it.
+/// The pinned ports of the services and proxies, each held until its container binds it.
 pub(super) struct Ports {
     pinned: BTreeMap<String, u16>,
     held: Mutex<BTreeMap<String, TcpListener>>,
@@ -86,7 +86,7 @@ impl Services<'_> {
             return Err(EnvironmentError::Needs {
                 field: "ServiceSpec::name",
                 value: spec.name.clone(),
-                accepted: "one of Needs::services that does not run",
+                accepted: "one of Needs::services that does not run, or a proxy of Needs::proxied",
             });
         }
         if !spec.ready_path.starts_with('/') {

@@ -1,4 +1,4 @@
-//! The end of a run, in order: services, then the stores, then whatever bears the run's label.
+//! The end of a run, in order: services, then the proxies between them, then the stores, then whatever bears the run's label.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -9,6 +9,7 @@ use tokio::time::timeout;
 use super::run::Run;
 use super::{Containers, events, services};
 use crate::environment::NodeKind;
+use crate::proxies::is_proxy;
 use crate::reaper::Exit;
 use crate::{EnvironmentError, Signal, limits};
 
@@ -44,8 +45,15 @@ impl Containers {
 /// What is to be said of services that did not end within the limit, or otherwise than asked.
 async fn stop_services(run: &Arc<Run>) -> Vec<String> {
     let all = run.nodes.all().into_iter();
-    let living: Vec<String> =
-        all.filter(|(_, entry)| entry.kind == NodeKind::Service && entry.running()).map(|(name, _)| name).collect();
+    let living = all.filter(|(_, entry)| entry.kind == NodeKind::Service && entry.running()).map(|(name, _)| name);
+    // What a service still has to say goes through its proxies.
+    let (proxies, services) = living.partition::<Vec<String>, _>(|name| is_proxy(name));
+    let mut unclean = end_own(run, services).await;
+    unclean.extend(end_own(run, proxies).await);
+    unclean
+}
+
+async fn end_own(run: &Arc<Run>, living: Vec<String>) -> Vec<String> {
     let ends = join_all(living.iter().map(|name| run.stop("stop", name))).await;
     let said = living.iter().zip(ends).filter_map(|(name, end)| {
         // A refusal means that it had ended, or that the engine is gone; what is left is said by the reaper.

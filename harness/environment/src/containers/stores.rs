@@ -13,12 +13,16 @@ use super::images::Found;
 use super::nodes::Entry;
 use super::ready::Ready;
 use super::run::{Refusal, Run};
+use super::services::SERVICE_PORT;
 use crate::environment::{HARNESS, NodeKind};
-use crate::local::kafka_config::{self, BROKER, BrokerConfig, CLUSTER_ID, Listener, broker_name, listener_name};
+use crate::local::kafka_config::{
+    self, BROKER, BrokerConfig, CLUSTER_ID, DIRECT, Listener, broker_name, listener_name,
+};
 use crate::local::topics::{self, Topics};
 use crate::local::{postgres, redis};
 use crate::needs::Needs;
 use crate::ports::free_port;
+use crate::proxies::Proxies;
 use crate::{EnvironmentError, limits};
 
 /// Ports are picked before the engine binds them, so another process can be faster.
@@ -50,17 +54,25 @@ pub(super) struct Stores {
     pub(super) redis: Option<u16>,
 }
 
-/// The clients of the brokers, each with its port inside: those of the needs, and the harness in any case.
+/// The clients of the brokers, each with its port inside: those of the needs, and the harness in any case; once more, for what it does
+/// before there are proxies, where it goes through one.
 pub(super) fn client_ports(needs: &Needs) -> BTreeMap<String, u16> {
     let mut clients = needs.kafka_clients.clone();
     if !clients.iter().any(|client| listener_name(client) == listener_name(HARNESS)) {
         clients.push(HARNESS.to_owned());
     }
+    if needs.proxied.iter().any(|link| link.from == HARNESS && link.to.starts_with("kafka-")) {
+        clients.push(DIRECT.to_owned());
+    }
     clients.into_iter().zip(FIRST_CLIENT_PORT..).collect()
 }
 
-/// Starts everything in parallel; the first error ends the start.
-pub(super) async fn start(run: &Arc<Run>, needs: &Needs, images: &StoreImages) -> Result<Stores, EnvironmentError> {
+/// Starts everything in parallel; the first error ends the start. Brokers tell their clients of `proxies`, which need not be there yet.
+pub(super) async fn start(
+    run: &Arc<Run>,
+    (needs, proxies): (&Needs, &Proxies),
+    images: &StoreImages,
+) -> Result<Stores, EnvironmentError> {
     let databases = async {
         let Some(image) = &images.postgres else { return Ok(BTreeMap::new()) };
         let starts = needs.databases.iter().map(async |name| Ok((name.clone(), database(run, name, image).await?)));
@@ -68,7 +80,8 @@ pub(super) async fn start(run: &Arc<Run>, needs: &Needs, images: &StoreImages) -
     };
     let brokers = async {
         let Some(image) = &images.kafka else { return Ok(BTreeMap::new()) };
-        let starts = (1..=needs.brokers).map(async |id| Ok((broker_name(id), broker(run, id, needs, image).await?)));
+        let starts =
+            (1..=needs.brokers).map(async |id| Ok((broker_name(id), broker(run, id, (needs, proxies), image).await?)));
         let up: BTreeMap<String, BTreeMap<String, u16>> = try_join_all(starts).await?.into_iter().collect();
         create_topics(run, needs, &up).await?;
         Ok(up)
@@ -155,7 +168,7 @@ async fn cache(run: &Arc<Run>, image: &Found) -> Result<u16, EnvironmentError> {
 async fn broker(
     run: &Arc<Run>,
     id: u32,
-    needs: &Needs,
+    (needs, proxies): (&Needs, &Proxies),
     image: &Found,
 ) -> Result<BTreeMap<String, u16>, EnvironmentError> {
     let node = broker_name(id);
@@ -172,7 +185,7 @@ async fn broker(
             .with_env_var("KAFKA_HEAP_OPTS", kafka_config::heap(needs.brokers).join(" "))
             // In the place of the image's own, so that a broker is tuned alike wherever it runs.
             .with_env_var("KAFKA_JVM_PERFORMANCE_OPTS", kafka_config::TUNING.join(" "));
-        for (key, value) in kafka_config::properties(&config(id, needs.brokers, &clients, &outside)) {
+        for (key, value) in kafka_config::properties(&config(id, needs.brokers, &clients, (&outside, proxies))) {
             request = request.with_env_var(variable(key), value);
         }
         for (client, port) in &outside {
@@ -189,14 +202,24 @@ fn variable(key: &str) -> String {
     format!("KAFKA_{}", key.to_ascii_uppercase().replace('.', "_"))
 }
 
-/// Services are told the node's name in the run's network, everybody else a pinned port.
-fn config(id: u32, brokers: u32, clients: &BTreeMap<String, u16>, outside: &BTreeMap<String, u16>) -> BrokerConfig {
+/// Services are told the node's name in the run's network, everybody else a pinned port; of the node or of the proxy before it.
+fn config(
+    id: u32,
+    brokers: u32,
+    clients: &BTreeMap<String, u16>,
+    (outside, proxies): (&BTreeMap<String, u16>, &Proxies),
+) -> BrokerConfig {
     let inside = |port: u16| format!("{}:{port}", broker_name(id));
     let any = |port: u16| format!("0.0.0.0:{port}");
     let listener = |name: String, port: u16, advertised: String| Listener { name, bind: any(port), advertised };
     let mut listeners = vec![listener(BROKER.to_owned(), BROKER_PORT, inside(BROKER_PORT))];
     listeners.extend(clients.iter().map(|(client, port)| {
-        let advertised = outside.get(client).map_or_else(|| inside(*port), |pinned| format!("127.0.0.1:{pinned}"));
+        let advertised = match (proxies.on(client, &broker_name(id)), outside.get(client)) {
+            (None, None) => inside(*port),
+            (Some(proxy), None) => format!("{}:{SERVICE_PORT}", proxy.node),
+            (None, Some(pinned)) => format!("127.0.0.1:{pinned}"),
+            (Some(proxy), Some(_)) => format!("127.0.0.1:{}", proxy.port),
+        };
         listener(listener_name(client), *port, advertised)
     }));
     BrokerConfig {
@@ -214,8 +237,8 @@ async fn create_topics(
     needs: &Needs,
     brokers: &BTreeMap<String, BTreeMap<String, u16>>,
 ) -> Result<(), EnvironmentError> {
-    let addresses: Vec<String> =
-        brokers.values().filter_map(|ports| ports.get(HARNESS)).map(|port| format!("127.0.0.1:{port}")).collect();
+    let own = brokers.values().filter_map(|ports| ports.get(DIRECT).or_else(|| ports.get(HARNESS)));
+    let addresses: Vec<String> = own.map(|port| format!("127.0.0.1:{port}")).collect();
     let node = broker_name(1);
     let refused = |reason| EnvironmentError::Refused {
         name: node.clone(),
@@ -233,6 +256,7 @@ async fn create_topics(
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::needs::Proxied;
 
     #[test]
     fn services_see_names_and_the_harness_sees_pinned_ports() {
@@ -241,7 +265,8 @@ mod tests {
         needs.services.clone_from(&needs.kafka_clients);
         let clients = client_ports(&needs);
         let outside = BTreeMap::from([(HARNESS.to_owned(), 15_001)]);
-        let all = kafka_config::properties(&config(2, 3, &clients, &outside));
+        let direct = Proxies::default();
+        let all = kafka_config::properties(&config(2, 3, &clients, (&outside, &direct)));
         let value = |key: &str| all.iter().find(|(name, _)| *name == key).map(|(_, value)| value.clone()).expect("set");
         assert_eq!(
             value("advertised.listeners"),
@@ -251,6 +276,27 @@ mod tests {
         assert!(value("listeners").contains("HARNESS://0.0.0.0:9102"), "{}", value("listeners"));
         assert_eq!(variable("controller.quorum.voters"), "KAFKA_CONTROLLER_QUORUM_VOTERS");
         assert!(all.iter().all(|(key, _)| !key.contains(['_', '-'])), "keys that the image would turn into others");
+    }
+
+    #[test]
+    fn clients_behind_a_proxy_are_told_of_the_proxy() {
+        let mut needs = Needs::for_test("t");
+        (needs.brokers, needs.kafka_clients) = (2, vec!["core".into(), HARNESS.into()]);
+        needs.services = vec!["core".into()];
+        let link = |from: &str, to: &str| Proxied { from: from.into(), to: to.into() };
+        needs.proxied = vec![link("core", "kafka-2"), link(HARNESS, "kafka-2")];
+        let proxies = Proxies::new(&needs, &BTreeMap::from([("proxy-harness-kafka-2".to_owned(), 15_009)]));
+        let clients = client_ports(&needs);
+        let outside = BTreeMap::from([(HARNESS.to_owned(), 15_001), (DIRECT.to_owned(), 15_002)]);
+        let told = |id| {
+            let all = kafka_config::properties(&config(id, 2, &clients, (&outside, &proxies)));
+            all.into_iter().find(|(name, _)| *name == "advertised.listeners").expect("set").1
+        };
+        assert_eq!(
+            told(2),
+            "BROKER://kafka-2:9092,DIRECT://127.0.0.1:15002,CORE://proxy-core-kafka-2:8080,HARNESS://127.0.0.1:15009"
+        );
+        assert!(told(1).ends_with("CORE://kafka-1:9100,HARNESS://127.0.0.1:15001"), "{}", told(1));
     }
 
     #[test]

@@ -10,6 +10,7 @@ use super::nodes::Nodes;
 use super::{kafka, kafka_config, postgres, redis};
 use crate::environment::HARNESS;
 use crate::needs::Needs;
+use crate::proxies::{self, Proxies};
 use crate::{EnvironmentError, tools};
 
 /// What was found on the machine for these needs.
@@ -87,7 +88,8 @@ pub(crate) fn validate(needs: &Needs) -> Result<(), EnvironmentError> {
         return refuse("exchange", exchange.display().to_string(), "an absolute path");
     }
     let taken = |name: &str| {
-        name == HARNESS || name == redis::NAME || name.starts_with("postgres-") || name.starts_with("kafka-")
+        let of_stores = name == redis::NAME || name.starts_with("postgres-") || name.starts_with("kafka-");
+        of_stores || name == HARNESS || proxies::is_proxy(name)
     };
     let mut services = BTreeSet::new();
     for name in &needs.services {
@@ -96,7 +98,7 @@ pub(crate) fn validate(needs: &Needs) -> Result<(), EnvironmentError> {
             return refuse(
                 "services",
                 name.clone(),
-                "distinct names of a-z, 0-9 and -, other than harness, redis, postgres-* and kafka-*",
+                "distinct names of a-z, 0-9 and -, other than harness, redis, postgres-*, kafka-* and proxy-*",
             );
         }
     }
@@ -107,13 +109,14 @@ pub(crate) fn validate(needs: &Needs) -> Result<(), EnvironmentError> {
             return refuse("databases", name.clone(), "distinct names of a-z, 0-9 and _");
         }
     }
-    let mut listeners = BTreeSet::from([kafka_config::BROKER.to_owned(), kafka_config::CONTROLLER.to_owned()]);
+    let own = [kafka_config::BROKER, kafka_config::CONTROLLER, kafka_config::DIRECT];
+    let mut listeners = BTreeSet::from(own.map(str::to_owned));
     for client in &needs.kafka_clients {
         if client.is_empty() || !listeners.insert(kafka_config::listener_name(client)) {
             return refuse(
                 "kafka_clients",
                 client.clone(),
-                "distinct names, also in capitals, other than broker and controller",
+                "distinct names, also in capitals, other than broker, controller and direct",
             );
         }
     }
@@ -122,11 +125,16 @@ pub(crate) fn validate(needs: &Needs) -> Result<(), EnvironmentError> {
             return refuse("topics", format!("{} with 0 partitions", topic.name), "at least 1 partition");
         }
     }
-    Ok(())
+    proxies::validate(needs)
 }
 
-/// Starts everything in parallel; the first error ends the start.
-pub(super) async fn start(launcher: &Launcher<'_>, needs: &Needs, programs: &Programs) -> Result<Up, EnvironmentError> {
+/// Starts everything in parallel; the first error ends the start. Brokers tell their clients of `proxies`, which need not be there yet.
+pub(super) async fn start(
+    launcher: &Launcher<'_>,
+    needs: &Needs,
+    programs: &Programs,
+    proxies: &Proxies,
+) -> Result<Up, EnvironmentError> {
     let nodes = Nodes::default();
     let databases = async {
         let Some(tools) = &programs.postgres else { return Ok(BTreeMap::new()) };
@@ -138,7 +146,8 @@ pub(super) async fn start(launcher: &Launcher<'_>, needs: &Needs, programs: &Pro
         try_join_all(starts).await.map(|up| up.into_iter().collect())
     };
     let brokers = async {
-        let start = programs.kafka.as_ref().map(|(java, jars)| kafka::start(launcher, &nodes, (java, jars), needs));
+        let programs = programs.kafka.as_ref();
+        let start = programs.map(|(java, jars)| kafka::start(launcher, &nodes, (java, jars), (needs, proxies)));
         OptionFuture::from(start).await.transpose()
     };
     let redis = async {
@@ -152,7 +161,7 @@ pub(super) async fn start(launcher: &Launcher<'_>, needs: &Needs, programs: &Pro
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::needs::Topic;
+    use crate::needs::{Proxied, Topic};
 
     #[test]
     fn contradictions_are_refused_with_the_value() {
@@ -172,6 +181,8 @@ mod tests {
         check(|needs| needs.services = vec!["core".into(), "core".into()], "services = core");
         check(|needs| needs.services = vec!["a/b".into()], "services = a/b");
         check(|needs| needs.services = vec!["postgres-core".into()], "services = postgres-core");
+        check(|needs| needs.services = vec!["proxy-a-b".into()], "services = proxy-a-b");
+        check(|needs| needs.proxied = vec![Proxied { from: "a".into(), to: "b".into() }], "proxied = a->b");
         check(|needs| needs.exchange = Some("here".into()), "exchange = here: an absolute path");
         check(|needs| needs.topics = vec![Topic { name: "t".into(), partitions: 0 }], "t with 0 partitions");
         assert!(validate(&Needs::for_test("t")).is_ok());

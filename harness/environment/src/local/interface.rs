@@ -10,6 +10,7 @@ use super::{Death, Local, postgres, redis};
 use crate::EnvironmentError;
 use crate::environment::{Environment, EnvironmentKind, HARNESS, Link, Node, Witness};
 use crate::needs::ServiceSpec;
+use crate::proxies::is_proxy;
 
 #[async_trait]
 impl Environment for Local {
@@ -17,28 +18,40 @@ impl Environment for Local {
         EnvironmentKind::Local
     }
 
-    fn database(&self, name: &str, _viewer: &str) -> String {
+    fn database(&self, name: &str, viewer: &str) -> String {
         let port = self.stores.databases.get(name).unwrap_or_else(|| panic!("the needs named no database {name}"));
-        postgres::address(*port, name)
+        postgres::address(self.port_for(viewer, &postgres::process_name(name), *port), name)
     }
 
     fn kafka(&self, client: &str) -> String {
-        let listeners = self.stores.brokers.values().filter_map(|ports| ports.clients.get(client));
-        let addresses: Vec<String> = listeners.map(|port| local(*port)).collect();
+        let listeners =
+            self.stores.brokers.iter().filter_map(|(node, ports)| Some((node, *ports.clients.get(client)?)));
+        let addresses: Vec<String> = listeners.map(|(node, port)| local(self.port_for(client, node, port))).collect();
         assert!(!addresses.is_empty(), "the needs named no Kafka client {client}");
         addresses.join(",")
     }
 
-    fn redis(&self, _viewer: &str) -> String {
-        format!("redis://{}", local(self.stores.redis.expect("the needs asked for no Redis")))
+    fn redis(&self, viewer: &str) -> String {
+        let port = self.stores.redis.expect("the needs asked for no Redis");
+        format!("redis://{}", local(self.port_for(viewer, redis::NAME, port)))
     }
 
     fn listen(&self, service: &str) -> String {
         local(self.port_of(service))
     }
 
-    fn url(&self, service: &str, _viewer: &str) -> String {
+    fn url(&self, service: &str, viewer: &str) -> String {
+        format!("http://{}", local(self.port_for(viewer, service, self.port_of(service))))
+    }
+
+    fn direct(&self, service: &str) -> String {
         format!("http://{}", local(self.port_of(service)))
+    }
+
+    fn upstream(&self, from: &str, to: &str) -> String {
+        let mut reached = self.reached_by(from);
+        let found = reached.find(|(node, _)| node == to);
+        local(found.unwrap_or_else(|| panic!("the needs know no link {from}->{to}")).1)
     }
 
     fn folder(&self) -> &Path {
@@ -79,10 +92,9 @@ impl Environment for Local {
     }
 
     fn links(&self) -> Vec<Link> {
-        let mut links = Vec::new();
-        for from in self.services.keys().map(String::as_str).chain([HARNESS]) {
-            links.extend(self.links_of(from));
-        }
+        let services = self.services.keys().map(String::as_str).filter(|name| !is_proxy(name));
+        let all = services.chain([HARNESS]).flat_map(|from| self.reached_by(from).map(move |to| (from, to)));
+        let mut links: Vec<Link> = all.map(|(from, (to, port))| self.link(from, to, port)).collect();
         links.sort();
         links
     }
@@ -131,18 +143,28 @@ impl Local {
         *self.services.get(service).unwrap_or_else(|| panic!("the needs named no service {service}"))
     }
 
-    /// Everything that `from` may talk to: nobody tells us more than that it is one of ours.
-    fn links_of<'a>(&'a self, from: &'a str) -> impl Iterator<Item = Link> + 'a {
-        let link = move |to: String, port: u16| Link { from: from.to_owned(), to, address: local(port) };
-        let databases = self.stores.databases.iter().map(move |(name, port)| link(postgres::process_name(name), *port));
+    /// The port at which `viewer` reaches `node`, which itself listens at `direct`.
+    fn port_for(&self, viewer: &str, node: &str, direct: u16) -> u16 {
+        self.proxies.on(viewer, node).map_or(direct, |proxy| proxy.port)
+    }
+
+    fn link(&self, from: &str, to: String, direct: u16) -> Link {
+        let address = local(self.port_for(from, &to, direct));
+        let proxy = self.proxies.on(from, &to).map(|proxy| proxy.node.clone());
+        Link { from: from.to_owned(), to, address, proxy }
+    }
+
+    /// Everything that `from` may talk to, and where that listens: nobody tells us more than that it is one of ours.
+    fn reached_by<'a>(&'a self, from: &'a str) -> impl Iterator<Item = (String, u16)> + 'a {
+        let databases = self.stores.databases.iter().map(|(name, port)| (postgres::process_name(name), *port));
         let brokers = self.stores.brokers.iter().filter_map(move |(name, ports)| {
             // The harness has a listener of its own even when it is no client, and a service that is none has no way in.
             let own = ports.clients.get(from).copied();
-            Some(link(name.clone(), own.or((from == HARNESS).then_some(ports.broker))?))
+            Some((name.clone(), own.or((from == HARNESS).then_some(ports.broker))?))
         });
-        let redis = self.stores.redis.iter().map(move |port| link(redis::NAME.to_owned(), *port));
-        let others = self.services.iter().filter(move |(name, _)| *name != from);
-        let others = others.map(move |(name, port)| link(name.clone(), *port));
+        let redis = self.stores.redis.iter().map(|port| (redis::NAME.to_owned(), *port));
+        let others = self.services.iter().filter(move |(name, _)| *name != from && !is_proxy(name));
+        let others = others.map(|(name, port)| (name.clone(), *port));
         databases.chain(brokers).chain(redis).chain(others)
     }
 }
@@ -152,7 +174,7 @@ fn local(port: u16) -> String {
 }
 
 fn no_network(doing: &'static str, node: &str) -> EnvironmentError {
-    let reason = "local processes share the loopback interface, and proxies on their links come in a later version; \
-                  `--env containers` can do it";
+    let reason = "local processes share the loopback interface; a proxy on one of its links can be cut (`net.cut`), and \
+                  `--env containers` can do it to the whole node";
     EnvironmentError::Node { doing, node: node.to_owned(), reason: reason.to_owned() }
 }

@@ -15,6 +15,7 @@ use super::topics::{self, Topics};
 use crate::environment::NodeKind;
 use crate::needs::Needs;
 use crate::ports::free_port;
+use crate::proxies::Proxies;
 use crate::reaper::Spawn;
 use crate::tools::{Java, KafkaJars};
 use crate::{EnvironmentError, limits};
@@ -43,17 +44,19 @@ struct Cluster<'a> {
     java: &'a Java,
     jars: &'a KafkaJars,
     clients: &'a [String],
+    proxies: &'a Proxies,
     brokers: u32,
 }
 
-/// Starts the brokers with one listener per client each, creates the topics, and waits for their leaders; ports by node name.
+/// Starts the brokers with one listener per client each, creates the topics, and waits for their leaders; ports by node name. A listener
+/// whose client has a proxy before that broker is advertised at the proxy; nobody uses it before the start is over.
 pub(super) async fn start(
     launcher: &Launcher<'_>,
     nodes: &Nodes,
     (java, jars): (&Java, &KafkaJars),
-    needs: &Needs,
+    (needs, proxies): (&Needs, &Proxies),
 ) -> Result<BTreeMap<String, Ports>, EnvironmentError> {
-    let cluster = Cluster { launcher, java, jars, clients: &needs.kafka_clients, brokers: needs.brokers };
+    let cluster = Cluster { launcher, java, jars, clients: &needs.kafka_clients, proxies, brokers: needs.brokers };
     let folders: Vec<Folder> =
         (1..=needs.brokers).map(|id| Folder::make(launcher.reaper.folder(), id)).collect::<Result<_, _>>()?;
     for attempt in 0..PORT_TRIES {
@@ -86,9 +89,12 @@ impl Cluster<'_> {
     fn properties(&self, folder: &Folder, ports: &[Ports]) -> String {
         let local = |port: u16| format!("127.0.0.1:{port}");
         let own = &ports[folder.node_id as usize - 1];
-        let listener = |name: String, port: u16| Listener { name, bind: local(port), advertised: local(port) };
-        let mut listeners = vec![listener(BROKER.to_owned(), own.broker)];
-        listeners.extend(own.clients.iter().map(|(client, port)| listener(listener_name(client), *port)));
+        let mut listeners =
+            vec![Listener { name: BROKER.to_owned(), bind: local(own.broker), advertised: local(own.broker) }];
+        listeners.extend(own.clients.iter().map(|(client, port)| {
+            let advertised = self.proxies.on(client, &folder.name).map_or(*port, |proxy| proxy.port);
+            Listener { name: listener_name(client), bind: local(*port), advertised: local(advertised) }
+        }));
         let config = BrokerConfig {
             node_id: folder.node_id,
             voters: (1..).zip(ports).map(|(id, ports)| (id, local(ports.controller))).collect(),

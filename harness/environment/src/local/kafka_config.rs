@@ -6,6 +6,8 @@ use std::fmt::Write as _;
 pub(crate) const BROKER: &str = "BROKER";
 /// Listener of the KRaft controller.
 pub(crate) const CONTROLLER: &str = "CONTROLLER";
+/// Listener of the harness around the proxy on its own link, where it has one before [`BROKER`] can be reached.
+pub(crate) const DIRECT: &str = "DIRECT";
 /// Sixteen bytes in base64, as the storage tool wants it. Runs are told apart by their addresses and folders.
 pub(crate) const CLUSTER_ID: &str = "YmFua3N0b3JtLWxvY2FsMQ";
 

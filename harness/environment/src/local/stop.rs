@@ -1,4 +1,4 @@
-//! The end of a run, in order: services, then brokers, then the other stores, then whatever is left.
+//! The end of a run, in order: services, then the proxies between them, then brokers, then the other stores, then whatever is left.
 
 use std::time::Duration;
 
@@ -6,6 +6,7 @@ use nix::sys::signal::Signal;
 
 use super::Local;
 use crate::environment::NodeKind;
+use crate::proxies::is_proxy;
 use crate::{EnvironmentError, limits};
 
 /// For the stores: their data is thrown away, so they are told to leave at once.
@@ -56,7 +57,14 @@ impl Local {
 
     /// What is to be said of services that did not end within the limit, or otherwise than asked.
     async fn stop_services(&self) -> Vec<String> {
-        let living = self.living(NodeKind::Service);
+        // What a service still has to say goes through its proxies.
+        let (proxies, services) = self.living(NodeKind::Service).into_iter().partition(|name| is_proxy(name));
+        let mut unclean = self.end_own(services).await;
+        unclean.extend(self.end_own(proxies).await);
+        unclean
+    }
+
+    async fn end_own(&self, living: Vec<String>) -> Vec<String> {
         for name in &living {
             self.tell_to_end(name, Signal::SIGTERM).await;
         }

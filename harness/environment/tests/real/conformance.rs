@@ -7,6 +7,7 @@ pub(crate) mod addresses;
 pub(crate) mod brokers;
 pub(crate) mod databases;
 pub(crate) mod ends;
+pub(crate) mod proxies;
 pub(crate) mod rig;
 pub(crate) mod services;
 
@@ -23,6 +24,8 @@ pub(crate) fn trials(rig: &Arc<Rig>) -> Vec<Trial> {
         rig.case("services_reach_everything_by_their_own_addresses", addresses::services),
         rig.case("what_services_write_to_the_exchange_is_read", addresses::exchange),
         rig.case("nodes_links_and_facts_are_complete", addresses::complete),
+        rig.case("a_proxy_has_its_own_link_and_no_other", proxies::on_their_own_links),
+        rig.case("a_node_behind_a_proxy_dies_and_comes_back", proxies::before_a_dead_node),
         rig.case("a_killed_database_keeps_what_was_committed", databases::killed),
         rig.case("a_frozen_database_answers_nobody_until_it_goes_on", databases::frozen),
         rig.case("a_database_restarts_in_order", databases::restarted),

@@ -1,12 +1,13 @@
-//! The service of the tests: answers `/readyz`, and tries an address that it was given when it is asked to. Also inside a container.
+//! The service of the tests: answers `/readyz`, and tries an address that it was given when it is asked to; or a proxy that passes
+//! everything on. Also inside a container.
 //!
 //! In: arguments, as [`spec`] writes them. Out: HTTP answers: 200 and what was found, or 500 and why not.
 
 use std::io::{Read, Write};
-use std::net::{TcpListener, TcpStream};
+use std::net::{Shutdown, TcpListener, TcpStream};
 use std::path::Path;
 
-use bankstorm_environment::{Environment, ServiceSpec};
+use bankstorm_environment::{Environment, Proxied, ServiceSpec};
 use rdkafka::ClientConfig;
 use rdkafka::consumer::{BaseConsumer, Consumer};
 
@@ -16,7 +17,17 @@ use super::support::{get, ping, query};
 pub(crate) const SERVICE: &str = "__test-service";
 const METADATA_LIMIT: std::time::Duration = std::time::Duration::from_secs(20);
 
-/// This binary as the service `name`: `behaviour` is `stay`, `exit` or `deaf`.
+/// What the proxies of the tests answer themselves; everything else is passed on.
+const FORWARD_READY: &str = "/-/ready";
+
+/// This binary as the proxy on `link`.
+pub(crate) fn proxy(environment: &dyn Environment, link: &Proxied) -> ServiceSpec {
+    let upstream = environment.upstream(&link.from, &link.to);
+    let spec = spec(environment, &link.node(), "forward", &[("upstream", upstream)]);
+    ServiceSpec { ready_path: FORWARD_READY.to_owned(), ..spec }
+}
+
+/// This binary as the service `name`: `behaviour` is `stay`, `exit`, `deaf` or `forward`.
 pub(crate) fn spec(
     environment: &dyn Environment,
     name: &str,
@@ -41,7 +52,7 @@ pub(crate) fn serve(listen: &str, behaviour: &str, tries: &[String]) -> ! {
         // A handler that nobody polls: SIGTERM has no effect.
         tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate()).expect("handler")
     });
-    if behaviour == "stay" {
+    if ["stay", "forward"].contains(&behaviour) {
         // The first process of a container gets only the signals that it handles.
         std::thread::spawn(|| {
             let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("runtime");
@@ -53,11 +64,37 @@ pub(crate) fn serve(listen: &str, behaviour: &str, tries: &[String]) -> ! {
         });
     }
     let listener = TcpListener::bind(listen).unwrap_or_else(|error| panic!("{listen}: {error}"));
+    if behaviour == "forward" {
+        let upstream = tries[0].trim_start_matches("upstream=");
+        for stream in listener.incoming().flatten() {
+            let upstream = upstream.to_owned();
+            // Nobody there: the caller's connection ends.
+            std::thread::spawn(move || drop(pass(stream, &upstream)));
+        }
+    }
     for stream in listener.incoming().flatten() {
         // A caller that went away is no reason to end.
         let _ = answer(stream, &runtime, tries);
     }
     unreachable!("the listener never ends")
+}
+
+/// One connection, both ways, until either side ends it.
+fn pass(mut client: TcpStream, upstream: &str) -> std::io::Result<()> {
+    let mut first = [0_u8; 64];
+    let seen = client.peek(&mut first)?;
+    if first[..seen].starts_with(format!("GET {FORWARD_READY}").as_bytes()) {
+        return write!(client, "HTTP/1.1 200 OK\r\ncontent-length: 0\r\nconnection: close\r\n\r\n");
+    }
+    let mut server = TcpStream::connect(upstream)?;
+    let (mut there_from, mut there_to) = (client.try_clone()?, server.try_clone()?);
+    let there = std::thread::spawn(move || {
+        let _ = std::io::copy(&mut there_from, &mut there_to);
+        let _ = there_to.shutdown(Shutdown::Both);
+    });
+    let _ = std::io::copy(&mut server, &mut client);
+    let _ = client.shutdown(Shutdown::Both);
+    there.join().map_err(|_| std::io::Error::other("the way there panicked"))
 }
 
 fn answer(mut stream: TcpStream, runtime: &tokio::runtime::Runtime, tries: &[String]) -> std::io::Result<()> {

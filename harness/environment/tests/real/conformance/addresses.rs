@@ -6,7 +6,7 @@ use bankstorm_environment::{EnvironmentKind, HARNESS, NodeKind};
 
 use super::super::probe;
 use super::super::support::{ask, get, ping};
-use super::rig::Up;
+use super::rig::{PROXIED, Up};
 
 const SERVICES: [&str; 2] = ["alpha", "beta"];
 
@@ -69,6 +69,11 @@ pub(crate) async fn complete(up: &Up) {
         ("kafka-3", NodeKind::Broker),
         ("postgres-channel", NodeKind::Database),
         ("postgres-core", NodeKind::Database),
+        ("proxy-beta-alpha", NodeKind::Service),
+        ("proxy-beta-kafka-2", NodeKind::Service),
+        ("proxy-beta-postgres-core", NodeKind::Service),
+        ("proxy-harness-beta", NodeKind::Service),
+        ("proxy-harness-kafka-1", NodeKind::Service),
         ("redis", NodeKind::Cache),
     ];
     assert_eq!(nodes, expected.map(|(name, kind)| (name.to_owned(), kind)));
@@ -78,9 +83,12 @@ pub(crate) async fn complete(up: &Up) {
     let links = environment.links();
     for from in [HARNESS, "alpha", "beta"] {
         let to: Vec<&str> = links.iter().filter(|link| link.from == from).map(|link| link.to.as_str()).collect();
-        let others: Vec<&str> = names.iter().map(String::as_str).filter(|name| *name != from).collect();
-        assert_eq!(to, others, "from {from}");
+        let others = names.iter().map(String::as_str).filter(|name| *name != from && !name.starts_with("proxy-"));
+        assert_eq!(to, others.collect::<Vec<_>>(), "from {from}");
     }
+    let proxied = links.iter().filter(|link| link.proxy.is_some());
+    let proxied: Vec<(&str, &str)> = proxied.map(|link| (link.from.as_str(), link.to.as_str())).collect();
+    assert_eq!(proxied, PROXIED, "all others are direct");
     assert_eq!(links.len(), 8 + 7 + 7, "{links:?}");
     let kafka: BTreeSet<String> = links
         .iter()

@@ -4,18 +4,21 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use bankstorm_environment::{
-    Death, Environment, EnvironmentKind, Needs, PlainProgress, Progress, Quiet, Topic, Witness, start,
+    Death, Environment, EnvironmentKind, HARNESS, Needs, PlainProgress, Progress, Proxied, Quiet, Topic, Witness, start,
 };
 use libtest_mimic::{Failed, Trial};
 use tokio::runtime::Runtime;
 use tokio::sync::mpsc::UnboundedReceiver;
 
-use super::super::probe::spec;
+use super::super::probe::{proxy, spec};
 use super::super::support::strings;
 
 /// A topic of the shared environment.
 pub(crate) const TOPIC: &str = "cases";
 pub(crate) const PARTITIONS: u32 = 6;
+/// Links of the shared environment that go through a proxy, to a node of each kind.
+pub(crate) const PROXIED: [(&str, &str); 5] =
+    [("beta", "alpha"), ("beta", "kafka-2"), ("beta", "postgres-core"), (HARNESS, "beta"), (HARNESS, "kafka-1")];
 /// For a death to be told.
 const DEATH_LIMIT: Duration = Duration::from_secs(10);
 
@@ -196,12 +199,14 @@ async fn bring_up(kind: EnvironmentKind) -> Result<Up, String> {
     let needs = Needs {
         databases: strings(&["core", "channel"]),
         brokers: 3,
-        kafka_clients: strings(&["alpha", "beta", bankstorm_environment::HARNESS]),
+        kafka_clients: strings(&["alpha", "beta", HARNESS]),
         topics: vec![Topic { name: TOPIC.to_owned(), partitions: PARTITIONS }],
         redis: true,
         services: strings(&["alpha", "beta"]),
+        proxied: PROXIED.map(|(from, to)| Proxied { from: from.into(), to: to.into() }).into(),
         ..Needs::for_test("conformance")
     };
+    let links = needs.proxied.clone();
     let environment = start(kind, needs, progress()).await.map_err(|error| error.to_string())?;
     let deaths = tokio::sync::Mutex::new(environment.deaths());
     let up = environment.as_ref();
@@ -217,7 +222,12 @@ async fn bring_up(kind: EnvironmentKind) -> Result<Up, String> {
     };
     let specs =
         vec![spec(up, "alpha", "stay", &tries("alpha", "beta")), spec(up, "beta", "stay", &tries("beta", "alpha"))];
-    match environment.start_services(specs).await {
+    let proxies = links.iter().map(|link| proxy(up, link)).collect();
+    let started = async {
+        environment.start_services(proxies).await?;
+        environment.start_services(specs).await
+    };
+    match started.await {
         Ok(()) => Ok(Up { kind, environment, deaths }),
         Err(error) => {
             let stopped = environment.stop().await;
