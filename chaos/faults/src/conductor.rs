@@ -1,6 +1,6 @@
 //! The conductor: carries a plan out beside the load, and heals what is left when the load ends.
 //!
-//! In: a plan, hands on the nodes ([`Nodes`]), moments and counts of the load ([`Load`]). Out: a [`FaultState`] at every step, and
+//! In: a plan, hands on nodes and links ([`Nodes`]), moments and counts of the load ([`Load`]). Out: a [`FaultState`] at every step, and
 //! problems as sentences. Elsewhere: what each fault does (`catalogue`), what a step changes (`conductor/ledger`), whether a fault
 //! without a witness spoils the run (`harness/check`).
 //!
@@ -21,7 +21,7 @@ use serde::Serialize;
 use tokio::sync::Notify;
 
 pub use crate::catalogue::{HEAL_LIMIT, STRIKE_LIMIT};
-use crate::nodes::{Nodes, Witness, is_store};
+use crate::nodes::{Layer, Nodes, Witness};
 use crate::plan::{Fault, Trigger};
 use ledger::{Ledger, Step};
 
@@ -46,7 +46,7 @@ pub struct FaultState {
     pub id: String,
     /// The word of its kind: `node.kill`.
     pub kind: &'static str,
-    /// The node.
+    /// The node or the link.
     pub place: String,
     /// Whether its strike was begun.
     pub fired: bool,
@@ -100,7 +100,7 @@ impl<'a> Conductor<'a> {
         }
     }
 
-    /// Heals whatever fired and is not healed, each within `limit`: first what others stand on (databases, brokers), then services.
+    /// Heals whatever fired and is not healed, each within `limit`, from the ground up: links, then databases and brokers, then services.
     /// Only once [`Self::conduct`] was dropped or has returned; it may be called again after it was dropped itself or failed.
     /// Returns what could not be healed, a sentence each.
     pub async fn heal_all<N: Nodes>(&self, nodes: &N, limit: Duration) -> Vec<String> {
@@ -108,8 +108,8 @@ impl<'a> Conductor<'a> {
             (self.mark)(&state);
         }
         let mut problems = Vec::new();
-        for stores in [true, false] {
-            let open = self.ledger.unhealed(|place| is_store(place) == stores);
+        for layer in Layer::ALL {
+            let open = self.ledger.unhealed(|place| Layer::of(place) == layer);
             let healed = join_all(open.into_iter().map(|index| self.heal(index, nodes, limit))).await;
             problems.extend(healed.into_iter().filter_map(Result::err));
         }
@@ -138,7 +138,7 @@ impl<'a> Conductor<'a> {
         if begun.next == Step::Over {
             return;
         }
-        let struck = within(fault.kind.entry().strike_limit, fault.kind.strike(nodes, &fault.place)).await;
+        let struck = within(fault.kind.entry().strike_limit, fault.kind.strike(nodes, fault)).await;
         let seen_ns = struck.as_ref().map_or_else(|_| load.now_ns(), |witness| witness.at_ns);
         let ended = self.ledger.end_strike(index, struck);
         (self.mark)(&ended.state);
@@ -157,8 +157,8 @@ impl<'a> Conductor<'a> {
 
     /// Heals one fault; what hinders it is in its state, and returned as a sentence.
     async fn heal<N: Nodes>(&self, index: usize, nodes: &N, limit: Duration) -> Result<(), String> {
-        let (kind, place) = self.ledger.begin_heal(index);
-        let healed = within(limit, kind.heal(nodes, &place)).await;
+        let fault = self.ledger.begin_heal(index);
+        let healed = within(limit, fault.kind.heal(nodes, &fault)).await;
         let (state, outcome) = self.ledger.end_heal(index, healed);
         (self.mark)(&state);
         outcome

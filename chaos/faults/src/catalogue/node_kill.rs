@@ -2,13 +2,14 @@
 //!
 //! In: a place. Out: a witness of its death, and of its return. Elsewhere: which signal reaches which process (`harness/environment`).
 
-use super::{Entry, Lasts, STRIKE_LIMIT};
+use super::{Entry, Lasts, On, STRIKE_LIMIT};
 use crate::nodes::{Nodes, Witness};
 
 pub(super) const ENTRY: Entry = Entry {
     word: "node.kill",
     about: "ends all processes of a node at once (SIGKILL), as a power cut does: nothing is flushed, nobody is told",
-    on: "",
+    on: On::Nodes(""),
+    parameters: &[],
     lasts: Lasts::Optional,
     lasts_about: "how long the node stays dead; until the heal phase unless given",
     heal_about: "the node is started again with its own data and address, and is ready",

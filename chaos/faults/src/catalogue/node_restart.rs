@@ -2,13 +2,14 @@
 //!
 //! In: a place. Out: a witness that it is back. Elsewhere: what an orderly stop is (`harness/environment`).
 
-use super::{Entry, HEAL_LIMIT, Lasts};
+use super::{Entry, HEAL_LIMIT, Lasts, On};
 use crate::nodes::{Nodes, Witness};
 
 pub(super) const ENTRY: Entry = Entry {
     word: "node.restart",
     about: "stops a node in order and starts it again at once, as an upgrade does",
-    on: "",
+    on: On::Nodes(""),
+    parameters: &[],
     lasts: Lasts::Refused,
     lasts_about: "not taken: the node is away for as long as its restart takes",
     heal_about: "it heals by itself: it ends when the node is ready again",

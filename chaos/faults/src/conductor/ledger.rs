@@ -3,14 +3,15 @@
 //! In: steps that begin, and what came of them. Out: the new [`FaultState`], and what is to follow. Elsewhere: the steps themselves
 //! (`conductor`).
 //!
-//! A place is in the hands of one fault at a time, until that fault is healed: two heals would undo each other's work.
+//! A place is in the hands of one fault at a time, until that fault is healed: two heals would undo each other's work. On a link that
+//! goes for each kind ([`Fault::excludes`]).
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use super::FaultState;
 use crate::catalogue::Lasts;
 use crate::nodes::Witness;
-use crate::plan::{Fault, Kind};
+use crate::plan::Fault;
 
 pub(super) struct Ledger {
     parts: Mutex<Vec<Part>>,
@@ -92,7 +93,8 @@ impl Ledger {
     /// The id of the fault that has its hands on `place`.
     #[cfg(test)]
     pub(super) fn holder(&self, place: &str) -> Option<String> {
-        holder(&self.parts(), place)
+        let parts = self.parts();
+        parts.iter().find(|part| part.fault.place == place && part.holds()).map(|part| part.fault.id.clone())
     }
 
     /// Those of matching places that fired and are not healed.
@@ -105,7 +107,7 @@ impl Ledger {
     /// Takes the place, before anything is done to it.
     pub(super) fn begin_strike(&self, index: usize, now_ns: i64) -> Stepped {
         let mut parts = self.parts();
-        let taken = holder(&parts, &parts[index].fault.place);
+        let taken = holder(&parts, &parts[index].fault);
         let part = &mut parts[index];
         let Some(holder) = taken else {
             part.stage = Stage::Striking;
@@ -142,11 +144,11 @@ impl Ledger {
         }
     }
 
-    pub(super) fn begin_heal(&self, index: usize) -> (Kind, String) {
+    pub(super) fn begin_heal(&self, index: usize) -> Fault {
         let mut parts = self.parts();
         let part = &mut parts[index];
         part.stage = Stage::Healing;
-        (part.fault.kind, part.fault.place.clone())
+        part.fault.clone()
     }
 
     pub(super) fn end_heal(&self, index: usize, healed: Result<Witness, String>) -> (FaultState, Result<(), String>) {
@@ -184,8 +186,9 @@ impl Ledger {
     }
 }
 
-fn holder(parts: &[Part], place: &str) -> Option<String> {
-    parts.iter().find(|part| part.fault.place == place && part.holds()).map(|part| part.fault.id.clone())
+/// The id of the fault that has its hands on what `fault` is to strike.
+fn holder(parts: &[Part], fault: &Fault) -> Option<String> {
+    parts.iter().find(|part| part.holds() && part.fault.excludes(fault)).map(|part| part.fault.id.clone())
 }
 
 impl Part {

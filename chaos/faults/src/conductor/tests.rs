@@ -1,5 +1,7 @@
 //! What the conductor promises, on nodes that only write down what is done to them, and on virtual time.
 
+mod links;
+
 use std::collections::BTreeMap;
 use std::sync::Mutex;
 use std::time::Duration;
@@ -7,8 +9,10 @@ use std::time::Duration;
 use tokio::time::{Instant, timeout};
 
 use super::{Conductor, FaultState, HEAL_LIMIT, Load};
+use crate::catalogue::Settings;
 use crate::nodes::{Nodes, Witness};
 use crate::plan::{Fault, Kind, Trigger};
+use crate::rule::{Picks, Rule};
 
 /// Nanoseconds of the fake clock at the start of a test: not zero, as on any host.
 const BOOT_NS: i64 = 1_000_000_000_000;
@@ -116,6 +120,30 @@ impl Nodes for FakeNodes {
     async fn grow(&self, place: &str) -> Result<Witness, String> {
         self.act("grow", place, 10).await
     }
+
+    async fn stall_commits(&self, place: &str) -> Result<Witness, String> {
+        self.act("stall", place, 10).await
+    }
+
+    async fn release_commits(&self, place: &str) -> Result<Witness, String> {
+        self.act("release", place, 10).await
+    }
+
+    async fn hold_locks(&self, place: &str) -> Result<Witness, String> {
+        self.act("lock", place, 10).await
+    }
+
+    async fn free_locks(&self, place: &str) -> Result<Witness, String> {
+        self.act("free", place, 10).await
+    }
+
+    async fn put_rule(&self, link: &str, id: &str, rule: &Rule) -> Result<Witness, String> {
+        self.act(&format!("put {id} ({rule}) on"), link, 10).await
+    }
+
+    async fn take_rule(&self, link: &str, id: &str) -> Result<Witness, String> {
+        self.act(&format!("take {id} from"), link, 10).await
+    }
 }
 
 fn ms(ms: u64) -> Duration {
@@ -134,6 +162,7 @@ fn plan(faults: &[(Kind, &str, Trigger, Option<u64>)]) -> Vec<Fault> {
         place: (*place).to_owned(),
         trigger: *trigger,
         lasts: lasts_ms.map(ms),
+        rule: kind.effect(&Settings::default()).map(|effect| Rule { effect, picks: Picks::default() }),
     };
     faults.map(fault).collect()
 }
