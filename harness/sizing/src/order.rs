@@ -99,6 +99,6 @@ mod tests {
     #[test]
     fn an_order_is_pinned_because_broken_off_sweeps_go_on_with_it() {
         let first: Vec<String> = order(&grid(), None, 1).into_iter().take(3).map(|job| job.id).collect();
-        assert_eq!(first, ["slots-100000us-p2-w1-1", "slots-100000us-p1-w1-1", "slots-0us-p2-w1-1"]);
+        assert_eq!(first, ["slots-0us-p2-w10-1", "slots-0us-p1-w10-1", "slots-100000us-p2-w1-1"]);
     }
 }
