@@ -220,6 +220,7 @@ pub(crate) fn held() -> RunJson {
             channel_instances: 2,
             accounts: 10_000,
             cpu_seconds: BTreeMap::from([("core".into(), 4.21), ("channel-0".into(), 2.2), ("kafka-1".into(), 1.9)]),
+            memory_peak_bytes: BTreeMap::from([("core".into(), 27_901_952), ("kafka-1".into(), 387_000_000)]),
             lag_max_records: Some(312),
         },
     }

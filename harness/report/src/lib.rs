@@ -1,7 +1,7 @@
 //! Reports of a run: terminal, HTML, Markdown, JUnit.
 //!
-//! In: the run folder, and nothing else. Out: text, and `report.html`, `report.md`, `junit.xml` in the same folder. Elsewhere: every
-//! verdict (`check`, `cli`); a report shows verdicts, it computes none.
+//! In: the run folder, and nothing else. Out: text, and `report.html`, `report.md`, `junit.xml` in the same folder; what is published of it.
+//! Elsewhere: every verdict (`check`, `cli`); a report shows verdicts, it computes none.
 //!
 //! | to read first | what it is |
 //! |---|---|
@@ -9,6 +9,8 @@
 //! | [`series`] | figures per second, from operations |
 //! | `tables`, `words` | what all formats share: rows, wording, number formats |
 //! | [`beside`] | a run and its arms |
+//! | [`sweep`] | a grid of settings: tables, and a page with a heat map |
+//! | [`publish`] | what `results/` keeps of a run, and the README's table of figures |
 //! | [`terminal`], [`html`], [`markdown`], [`junit`] | one format each |
 
 pub mod beside;
@@ -18,8 +20,10 @@ mod fixture;
 pub mod html;
 pub mod junit;
 pub mod markdown;
+pub mod publish;
 pub mod series;
 pub mod stored;
+pub mod sweep;
 mod tables;
 pub mod terminal;
 mod words;

@@ -74,6 +74,7 @@ pub fn markdown(input: &ReportInput) -> String {
     }
     table(&mut out, "Faults (seconds since measuring began)", &tables::faults(&run.faults, tables::measured(run)));
     table(&mut out, "Recovery (since the heal)", &tables::recovery(run));
+    table(&mut out, words::PROCESSES, &tables::processes(run));
     folded(&mut out, "Guarantees", &tables::guarantees(run));
     folded(&mut out, "Validity", &tables::validity(run));
     let _ = writeln!(

@@ -7,6 +7,7 @@ mod faults;
 mod following;
 mod objectives;
 mod posting;
+mod processes;
 
 use std::borrow::Cow;
 
@@ -17,6 +18,7 @@ pub(crate) use self::faults::{during, faults, parts, recovery};
 pub(crate) use self::following::{drain, followed, spared};
 pub(crate) use self::objectives::{notes, objectives};
 pub(crate) use self::posting::posting;
+pub(crate) use self::processes::processes;
 use crate::words::{self, Tone, count, ms};
 
 /// A table of text.
@@ -184,13 +186,6 @@ pub(crate) fn witnesses(run: &RunJson) -> Vec<(&CheckResult, &str)> {
             .map(|check| (check, check.first.as_deref().unwrap_or("no witness was recorded")))
     };
     of(GuaranteeVerdict::Violated).chain(of(GuaranteeVerdict::Unknown)).collect()
-}
-
-/// CPU seconds per process over the measured phase, largest first.
-pub(crate) fn cpu(run: &RunJson) -> Vec<(String, f64)> {
-    let mut all: Vec<_> = run.system.cpu_seconds.iter().map(|(name, seconds)| (name.clone(), *seconds)).collect();
-    all.sort_by(|a, b| b.1.total_cmp(&a.1));
-    all
 }
 
 /// What the services ran in, from the machine facts: `engine` and `Docker 20.10.24`.

@@ -3,6 +3,8 @@
 //! In: `run.json` and where the run folder is. Out: text of at most [`WIDTH`] columns, with ANSI colours when asked for. Elsewhere: whether
 //! the terminal wants colours (`cli`), the live view.
 
+pub(crate) mod sweep;
+
 use bankstorm_record::folder::RunFolder;
 use bankstorm_record::run_json::{RunJson, ValidityVerdict};
 use comfy_table::{Cell, CellAlignment, ContentArrangement, Table, presets};
@@ -202,17 +204,13 @@ impl Out {
     }
 
     fn system(&mut self, run: &RunJson) {
-        let cpu = tables::cpu(run);
-        if cpu.is_empty() && run.system.lag_max_records.is_none() {
-            return;
+        let processes = tables::processes(run);
+        if processes.rows.is_empty() && run.system.lag_max_records.is_some() {
+            self.heading("System");
         }
-        self.heading("System, measured phase");
-        if !cpu.is_empty() {
-            let all: Vec<_> = cpu.iter().map(|(name, seconds)| format!("{name} {seconds:.1}")).collect();
-            self.wrapped(&format!("CPU seconds: {}", all.join(", ")), INDENT);
-        }
+        self.table(words::PROCESSES, &processes);
         if let Some(lag) = run.system.lag_max_records {
-            self.wrapped(&format!("highest lag: {} records", words::count(lag)), INDENT);
+            self.wrapped(&format!("highest lag in the measured phase: {} records", words::count(lag)), INDENT);
         }
     }
 

@@ -162,6 +162,9 @@ pub(crate) const LATENCIES: [(&str, &str, &str, &str); 5] = [
     ("visible", "visible", "due to visible", "until the deposit could be seen in the channel's history"),
 ];
 
+/// The heading of what each process used.
+pub(crate) const PROCESSES: &str = "Processes: CPU of the measured phase, most memory until the copy had converged";
+
 /// A figure in milliseconds with three meaningful digits, from microseconds.
 pub(crate) fn ms(us: u64) -> String {
     let value = us as f64 / 1000.0;

@@ -1,0 +1,265 @@
+//! Publishing: a run folder becomes a small folder of `results/`, a line of its index, and a row of the README's table.
+//!
+//! In: [`Ask`]. Out: `results/<run_id>/` with `manifest.json`, the line, the table; or why not. Elsewhere: what is in a run folder
+//! (`publish::source`), which files are copied (`publish::files`), figures (`publish::figures`), criterion's estimates (`publish::bench`),
+//! the documents' form (`record::published`).
+//!
+//! A published number has its manifest, or it is none: nothing else writes the index, and nothing but the index makes the table.
+
+mod bench;
+mod figures;
+mod files;
+mod index;
+mod readme;
+mod source;
+#[cfg(test)]
+mod tests;
+
+use std::path::{Path, PathBuf};
+
+use bankstorm_record::parquet::RecordError;
+use bankstorm_record::published::{IndexLine, Manifest, ManifestFile, SCHEMA};
+use bankstorm_record::run_json::Build;
+use bankstorm_record::save::write_json;
+
+use self::files::Copied;
+use self::index::Index;
+use self::readme::Readme;
+use self::source::Found;
+pub use bench::publish_bench;
+pub use index::read as read_index;
+pub use readme::{BEGIN, END, block};
+
+/// The most bytes that a published folder may take, unless another limit is asked for.
+pub const LIMIT_BYTES: u64 = 5_000_000;
+/// The manifest's name.
+const MANIFEST: &str = "manifest.json";
+
+/// What is to be published, and where.
+#[derive(Clone, Debug)]
+pub struct Ask<'a> {
+    /// The run folder, or criterion's.
+    pub from: &'a Path,
+    /// The folder of published runs.
+    pub into: &'a Path,
+    /// The file whose table of figures is rebuilt.
+    pub readme: Option<&'a Path>,
+    /// Takes the place of what was published of the same run.
+    pub again: bool,
+    /// Publishes also what is invalid or violated, marked as such.
+    pub anyway: bool,
+    /// The most bytes that its folder may take.
+    pub limit_bytes: u64,
+    /// This build.
+    pub by: Build,
+    /// Now: RFC 3339, UTC.
+    pub at: String,
+}
+
+/// What was published.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Published {
+    /// Its folder.
+    pub folder: PathBuf,
+    /// Its line in the index.
+    pub line: IndexLine,
+    /// Files that were copied, and their bytes.
+    pub copied: (u64, u64),
+    /// Files that were left out, and their bytes.
+    pub left_out: (u64, u64),
+}
+
+/// Why something was not published. Nothing was written then, unless it says that writing failed.
+#[derive(Debug, thiserror::Error)]
+pub enum PublishError {
+    /// There is nothing in the folder that could be published.
+    #[error(
+        "{0} holds none of run.json, sweep.json, simulate.json, ablate.json, calibrate.json: accepted is a folder of one of them"
+    )]
+    Nothing(PathBuf),
+    /// A document cannot be read.
+    #[error("{0}")]
+    Unreadable(#[from] RecordError),
+    /// A document lacks what a line of the index needs.
+    #[error("{path}: {problem}")]
+    Document {
+        /// The document.
+        path: PathBuf,
+        /// What is wrong with it.
+        problem: String,
+    },
+    /// The evidence is not what the run wrote.
+    #[error("{run} is not what its run.json says, and such a run is never published: {}", .problems.join("; "))]
+    Changed {
+        /// The run folder.
+        run: PathBuf,
+        /// One sentence a file.
+        problems: Vec<String>,
+    },
+    /// It did not end well.
+    #[error("{run_id} is not published: {why}; --anyway publishes it all the same, marked as such")]
+    Unfit {
+        /// The run.
+        run_id: String,
+        /// What it ended with.
+        why: String,
+    },
+    /// It is published already.
+    #[error("{run_id} is published already, in {folder}; --again puts it there anew")]
+    Twice {
+        /// The run.
+        run_id: String,
+        /// Where it lies.
+        folder: PathBuf,
+    },
+    /// A name that is no folder's.
+    #[error(
+        "the run is called {0:?}; accepted for a folder are letters, digits, `-`, `_`, `+` and `.`, the first no dot"
+    )]
+    Name(String),
+    /// It would take too much room.
+    #[error(
+        "{run_id} would take {bytes} bytes, and the limit is {limit}; the largest are {largest}; --limit-mb sets another limit"
+    )]
+    TooLarge {
+        /// The run.
+        run_id: String,
+        /// What it would take.
+        bytes: u64,
+        /// What it may take.
+        limit: u64,
+        /// Names and sizes.
+        largest: String,
+    },
+    /// A line of the index is none.
+    #[error("{path}, line {line}: {problem}; accepted is what `bankstorm schema index` prints")]
+    Index {
+        /// The index.
+        path: PathBuf,
+        /// Which line.
+        line: usize,
+        /// What is wrong.
+        problem: String,
+    },
+    /// The README has no place for the table.
+    #[error(
+        "{path} has no place for the table of figures: accepted is a line `{begin}` and below it a line `{end}`",
+        begin = BEGIN,
+        end = END
+    )]
+    Unmarked {
+        /// The README.
+        path: PathBuf,
+    },
+    /// Criterion left nothing.
+    #[error("no estimates below {0}: `cargo bench -p bankstorm-benches` leaves them in target/criterion")]
+    NoBench(PathBuf),
+    /// A file could not be read or written.
+    #[error("{path}: {source}")]
+    Io {
+        /// The file.
+        path: PathBuf,
+        /// What the system said.
+        source: std::io::Error,
+    },
+}
+
+fn io(path: &Path) -> impl FnOnce(std::io::Error) -> PublishError {
+    |source| PublishError::Io { path: path.to_owned(), source }
+}
+
+/// Publishes a run folder: of `run`, `sweep`, `simulate`, `ablate` or `calibrate`.
+///
+/// # Errors
+/// [`PublishError`] for what may not be published, or could not be written.
+pub fn publish(ask: &Ask<'_>) -> Result<Published, PublishError> {
+    let Found { mut line, verdicts, repeat, unfit } = source::read(ask.from)?;
+    line.anyway = allowed(&line.run_id, unfit, ask.anyway)?;
+    let files = files::list(ask.from)?;
+    let manifest = Manifest {
+        schema: SCHEMA,
+        run_id: line.run_id.clone(),
+        kind: line.kind,
+        published_at: ask.at.clone(),
+        published_by: ask.by.clone(),
+        anyway: line.anyway.clone(),
+        verdicts,
+        repeat,
+        files,
+    };
+    put(ask, line, &manifest, |into| files::copy(ask.from, &manifest.files, into))
+}
+
+/// What did not end well is published only if asked for, and then says so.
+fn allowed(run_id: &str, unfit: Option<String>, anyway: bool) -> Result<Option<String>, PublishError> {
+    match unfit {
+        Some(why) if !anyway => Err(PublishError::Unfit { run_id: run_id.to_owned(), why }),
+        unfit => Ok(unfit),
+    }
+}
+
+/// Folder, line, table, in this order: a folder without its line is none, and is written over by the next try.
+fn put(
+    ask: &Ask<'_>,
+    line: IndexLine,
+    manifest: &Manifest,
+    fill: impl FnOnce(&Path) -> Result<(), PublishError>,
+) -> Result<Published, PublishError> {
+    let (copied, left_out) = (files::sum(&manifest.files, Copied::Yes), files::sum(&manifest.files, Copied::No));
+    fits(ask, &line.run_id, &manifest.files)?;
+    let readme = ask.readme.map(Readme::open).transpose()?;
+    let mut index = Index::open(ask.into)?;
+    let folder = ask.into.join(folder_name(&line.run_id)?);
+    index.refuse_twice(&line.run_id, &folder, ask.again)?;
+    let draft = ask.into.join(format!(".{}.part", line.run_id));
+    let written = fresh(&draft)
+        .and_then(|()| fill(&draft))
+        .and_then(|()| Ok(write_json(draft.join(MANIFEST), manifest)?))
+        .and_then(|()| replace(&draft, &folder));
+    if let Err(error) = written {
+        // What was to be told is the first error; the draft is written over by the next try in any case.
+        let _ = std::fs::remove_dir_all(&draft);
+        return Err(error);
+    }
+    index.put(line.clone())?;
+    if let Some(readme) = readme {
+        readme.rebuild(index.lines(), ask.into)?;
+    }
+    Ok(Published { folder, line, copied, left_out })
+}
+
+fn fits(ask: &Ask<'_>, run_id: &str, files: &[ManifestFile]) -> Result<(), PublishError> {
+    let (_, bytes) = files::sum(files, Copied::Yes);
+    if bytes <= ask.limit_bytes {
+        return Ok(());
+    }
+    let run_id = run_id.to_owned();
+    Err(PublishError::TooLarge { run_id, bytes, limit: ask.limit_bytes, largest: files::largest(files) })
+}
+
+/// A run's name becomes a folder's; it comes out of a file.
+fn folder_name(run_id: &str) -> Result<&str, PublishError> {
+    let fits = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '+' | '.');
+    if run_id.is_empty() || run_id.len() > 200 || run_id.starts_with('.') || !run_id.chars().all(fits) {
+        return Err(PublishError::Name(run_id.to_owned()));
+    }
+    Ok(run_id)
+}
+
+/// An empty folder in place of whatever lay there.
+fn fresh(folder: &Path) -> Result<(), PublishError> {
+    remove(folder)?;
+    std::fs::create_dir_all(folder).map_err(io(folder))
+}
+
+fn replace(draft: &Path, folder: &Path) -> Result<(), PublishError> {
+    remove(folder)?;
+    std::fs::rename(draft, folder).map_err(io(folder))
+}
+
+fn remove(folder: &Path) -> Result<(), PublishError> {
+    match std::fs::remove_dir_all(folder) {
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(io(folder)(error)),
+        _ => Ok(()),
+    }
+}

@@ -1,0 +1,154 @@
+//! The handful of figures that stand in a line of the index.
+//!
+//! In: `run.json`, `sweep.json`, `calibrate.json`. Out: figures with their units. Elsewhere: all figures (`tables`), how these are written (`publish::readme`).
+//!
+//! A scenario's objectives say what it is about, so what was measured of them comes first. Of a run that is not valid no figure is
+//! quoted.
+
+use bankstorm_record::calibrate_json::{CalibrateJson, HopCost};
+use bankstorm_record::published::Figure;
+use bankstorm_record::run_json::{DrainRecord, ObjectiveResult, RunJson, Unit, ValidityVerdict};
+use bankstorm_record::sweep_json::{CellSummary, CellVerdict, SweepJson};
+
+/// The most figures of a run.
+pub(super) const OF_RUN: usize = 10;
+/// The most figures of an arm.
+pub(super) const OF_ARM: usize = 4;
+/// What the figures of a whole run, or of its undisturbed part, are called by their name alone.
+const PLAIN: [&str; 5] = ["steady", "drain", "scroll", "overload", "recovery"];
+
+/// At most `most` figures of a run.
+pub(super) fn of_run(run: &RunJson, most: usize) -> Vec<Figure> {
+    if run.validity.verdict != ValidityVerdict::Valid {
+        return Vec::new();
+    }
+    let mut figures: Vec<Figure> = run.drain.iter().flat_map(of_drain).collect();
+    figures.extend(run.slo.objectives.iter().filter_map(of_objective));
+    if run.slo.objectives.is_empty() {
+        figures.extend(unasked(run));
+    }
+    let witnessed = run.faults.iter().filter(|fault| fault.planned && fault.witnessed.is_some()).count();
+    if witnessed > 0 {
+        figures.push(figure("faults.witnessed", witnessed as f64, ""));
+    }
+    figures.extend(rates(run));
+    figures.truncate(most);
+    figures
+}
+
+/// How many cells there are and what became of them, how near the slowest of those with a prediction came to it, the fastest of all.
+pub(super) fn of_sweep(sweep: &SweepJson) -> Vec<Figure> {
+    let count = |of: &[CellVerdict]| {
+        sweep.cells.iter().filter(|cell| cell.verdict.is_some_and(|verdict| of.contains(&verdict))).count() as f64
+    };
+    let rate = |cell: &CellSummary| cell.events_per_s.map(|spread| spread.median);
+    let share = |cell: &CellSummary| Some(rate(cell)? / cell.predicted_per_s.filter(|predicted| *predicted > 0.0)?);
+    let least = sweep.cells.iter().filter_map(share).reduce(f64::min);
+    let fastest = sweep.cells.iter().filter_map(rate).reduce(f64::max);
+    let drift = sweep.anchor.as_ref().and_then(|anchor| anchor.drift);
+    let counts = [
+        figure("cells", sweep.cells.len() as f64, ""),
+        figure("cells.as_predicted", count(&[CellVerdict::AsPredicted]), ""),
+        figure("cells.bound", count(&[CellVerdict::Bound]), ""),
+        figure("cells.without_figure", count(&[CellVerdict::Dnf, CellVerdict::Failed]), ""),
+    ];
+    let rest = [
+        fastest.map(|rate| figure("fastest", rate, "/s")),
+        least.map(|share| figure("least.of_predicted", share, "x")),
+        drift.map(|drift| figure("anchor.drift", drift * 100.0, "%")),
+    ];
+    counts.into_iter().chain(rest.into_iter().flatten()).collect()
+}
+
+/// What each kind of proxy adds to a request.
+pub(super) fn of_calibrate(calibrate: &CalibrateJson) -> Vec<Figure> {
+    let hop = |hop: &HopCost| {
+        let name = |figure: &str| format!("{}.proxy.{figure}", hop.protocol);
+        [figure(&name("added_p50"), hop.added_p50_us, "us"), figure(&name("added_p99"), hop.added_p99_us, "us")]
+    };
+    let direct = figure("direct.p50", calibrate.proxy.direct.p50_us, "us");
+    calibrate.proxy.hops.iter().flat_map(hop).chain([direct]).collect()
+}
+
+pub(super) fn figure(name: &str, value: f64, unit: &str) -> Figure {
+    Figure { name: name.to_owned(), value, unit: unit.to_owned() }
+}
+
+fn of_drain(drain: &DrainRecord) -> Vec<Figure> {
+    let seconds = (drain.to_ms - drain.from_ms) as f64 / 1_000.0;
+    let rate = drain.events_per_s.map(|rate| figure("drain.rate", rate, "/s"));
+    [figure("drain.entries", drain.events as f64, ""), figure("drain.time", seconds, "s")]
+        .into_iter()
+        .chain(rate)
+        .collect()
+}
+
+fn of_objective(objective: &ObjectiveResult) -> Option<Figure> {
+    let measured = objective.measured_us? as f64;
+    let (value, unit) = match objective.unit {
+        Unit::Us => (measured / 1_000.0, "ms"),
+        Unit::Permille => (measured / 1_000.0, "x"),
+        Unit::Count => (measured, ""),
+    };
+    let during = &objective.during;
+    let part = if PLAIN.contains(&during.as_str()) { String::new() } else { format!(" ({during})") };
+    Some(figure(&format!("{}{part}", objective.name), value, unit))
+}
+
+/// Where nobody asked for anything: how long deposits took to be answered and to be seen.
+fn unasked(run: &RunJson) -> Vec<Figure> {
+    let Some(kinds) = run.latency_us.get("deposit") else { return Vec::new() };
+    let p99 = |kind: &str| {
+        let found = kinds.get(kind).filter(|found| found.count > 0)?;
+        Some(figure(&format!("deposit.{kind}.p99"), found.p99 as f64 / 1_000.0, "ms"))
+    };
+    ["response", "visible"].into_iter().filter_map(p99).collect()
+}
+
+/// What was answered ok a second, by operation.
+fn rates(run: &RunJson) -> Vec<Figure> {
+    let Some(measure) = run.phases.iter().find(|phase| phase.name == "measure") else { return Vec::new() };
+    let seconds = ((measure.end_ms - measure.start_ms) as f64 / 1_000.0).max(0.001);
+    let ok = run.load.iter().filter(|(_, counts)| counts.ok > 0);
+    ok.map(|(op, counts)| figure(&format!("{op}.ok"), counts.ok as f64 / seconds, "/s")).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use bankstorm_record::run_json::{DrainRecord, ObjectiveResult, Unit};
+
+    use super::{OF_ARM, OF_RUN, of_run};
+    use crate::fixture;
+
+    fn names(run: &bankstorm_record::run_json::RunJson, most: usize) -> Vec<String> {
+        of_run(run, most)
+            .into_iter()
+            .map(|figure| format!("{} {:.1}{}", figure.name, figure.value, figure.unit))
+            .collect()
+    }
+
+    #[test]
+    fn what_was_asked_for_comes_first_and_an_invalid_run_has_no_figures() {
+        let mut run = fixture::held();
+        let asked = ["deposit.response.p99 611.0ms", "deposit.visible.p99 618.0ms", "deposit.ok 300.0/s"];
+        assert_eq!(names(&run, OF_RUN), asked);
+        let drained = ObjectiveResult {
+            name: "drain.of_predicted".to_owned(),
+            unit: Unit::Permille,
+            measured_us: Some(906),
+            during: "drain".to_owned(),
+            ..run.slo.objectives[0].clone()
+        };
+        run.slo.objectives[1].during = "fault".to_owned();
+        run.slo.objectives.push(drained);
+        run.drain =
+            Some(DrainRecord { to_ms: 12_200, events: 84_000, events_per_s: Some(9_069.5), ..DrainRecord::default() });
+        let first =
+            ["drain.entries 84000.0", "drain.time 12.2s", "drain.rate 9069.5/s", "deposit.response.p99 611.0ms"];
+        assert_eq!(names(&run, OF_ARM), first);
+        let all = names(&run, OF_RUN);
+        assert_eq!(all[4..6], ["deposit.visible.p99 (fault) 618.0ms", "drain.of_predicted 0.9x"]);
+        assert_eq!(names(&fixture::unasked(), OF_RUN), asked);
+        assert_eq!(names(&fixture::invalid(), OF_RUN), Vec::<String>::new());
+    }
+}
