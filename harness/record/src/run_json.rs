@@ -393,6 +393,10 @@ pub struct SystemFacts {
     pub accounts: u64,
     /// CPU seconds per process over the measured phase.
     pub cpu_seconds: BTreeMap<String, f64>,
+    /// Process -> most resident memory of it and its children in any sample from the start of load until the copy had converged, in bytes;
+    /// what they share counts once.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub memory_peak_bytes: BTreeMap<String, u64>,
     /// Highest lag seen in the measured phase, in records.
     pub lag_max_records: Option<u64>,
 }

@@ -16,7 +16,7 @@ use bankstorm_evidence::logs::scan_logs;
 use bankstorm_evidence::sampler::{SamplerSummary, summarise};
 use bankstorm_load::run::{GeneratorFacts, PacingLag, ThreadFacts};
 use bankstorm_load::{DriveResult, figures};
-use bankstorm_record::clock::wall_us;
+use bankstorm_record::clock::{rfc3339, wall_us};
 use bankstorm_record::latency::{CutOffs, Kind};
 use bankstorm_record::marks::read_samples;
 use bankstorm_record::rows::OperationRow;
@@ -31,7 +31,7 @@ use crate::progress::Display;
 
 use super::collect::Collected;
 use super::load::Loaded;
-use super::open::{OpenRun, rfc3339};
+use super::open::OpenRun;
 use super::scroll_lag::scroll_lag_p99_us;
 use super::watchdog::Seen;
 use super::{following, plan, posting};
@@ -60,6 +60,7 @@ pub(crate) fn judge(open: &mut OpenRun, findings: &Findings, display: &Display) 
     figures_of_load(open, &findings.loaded);
     let measured = measured_samples(open);
     open.json.system.cpu_seconds.clone_from(&measured.cpu_seconds);
+    open.json.system.memory_peak_bytes.clone_from(&findings.sampled.rss_max_bytes);
     open.json.system.lag_max_records = measured.lag_max;
     open.json.markers.clone_from(&findings.collected.markers);
     let samples = read_samples(&open.folder).unwrap_or_default();

@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use bankstorm_customers::Plan;
 use bankstorm_environment::EnvironmentKind;
-use bankstorm_record::clock::{Origin, wall_us};
+use bankstorm_record::clock::{Origin, rfc3339, wall_us};
 use bankstorm_record::folder::RunFolder;
 use bankstorm_record::machine::{Machine, write_machine};
 use bankstorm_record::run_json::{
@@ -199,37 +199,4 @@ pub(crate) fn build() -> Build {
 /// `20261122T061500Z`.
 fn stamp(wall_us: i64) -> String {
     rfc3339(wall_us).chars().filter(|c| !matches!(c, '-' | ':')).collect()
-}
-
-/// Seconds precision, UTC.
-pub(crate) fn rfc3339(wall_us: i64) -> String {
-    let seconds = wall_us.div_euclid(1_000_000);
-    let (days, rest) = (seconds.div_euclid(86_400), seconds.rem_euclid(86_400));
-    let (year, month, day) = civil(days);
-    format!("{year:04}-{month:02}-{day:02}T{:02}:{:02}:{:02}Z", rest / 3_600, rest / 60 % 60, rest % 60)
-}
-
-/// Days since 1970-01-01 as a date of the Gregorian calendar (Hinnant's algorithm).
-const fn civil(days: i64) -> (i64, i64, i64) {
-    let z = days + 719_468;
-    let era = z.div_euclid(146_097);
-    let doe = z.rem_euclid(146_097);
-    let yoe = (doe - doe / 1_460 + doe / 36_524 - doe / 146_096) / 365;
-    let doy = doe - (365 * yoe + yoe / 4 - yoe / 100);
-    let mp = (5 * doy + 2) / 153;
-    let month = if mp < 10 { mp + 3 } else { mp - 9 };
-    let year = yoe + era * 400 + if month <= 2 { 1 } else { 0 };
-    (year, month, doy - (153 * mp + 2) / 5 + 1)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::rfc3339;
-
-    #[test]
-    fn dates_are_civil() {
-        assert_eq!(rfc3339(0), "1970-01-01T00:00:00Z");
-        assert_eq!(rfc3339(951_782_400_000_000), "2000-02-29T00:00:00Z");
-        assert_eq!(rfc3339(1_795_327_199_999_999), "2026-11-22T05:59:59Z");
-    }
 }
