@@ -185,6 +185,7 @@ if [ "$worst" -eq 0 ]; then
 	scripts
 	scenarios
 	containers
+	part 10 "calibrate --proxy" "$release" calibrate --proxy --out "$night/calibrate"
 	part 60 "benches" cargo bench -p bankstorm-benches
 fi
 [ -z "$dry" ] || exit 0
