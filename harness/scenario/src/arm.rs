@@ -41,7 +41,11 @@ pub(crate) fn arms(
             Some(file::Expect::Holds) | None => Expect::Holds,
             Some(file::Expect::Violated) => Expect::Violated,
         };
-        arms.push(Arm { name: one.name.clone(), scenario, expect });
+        let by = by(one, expect).map_err(|message| {
+            let path = format!("{path}.by");
+            sources.refuse(root.mark_at(&path), format!("{path} {message}"), None)
+        })?;
+        arms.push(Arm { name: one.name.clone(), scenario, expect, by });
     }
     Ok(arms)
 }
@@ -57,6 +61,29 @@ fn check_name(arm: &file::Arm, before: &[Arm]) -> Result<(), String> {
         return Err(format!("is \"{name}\", as is that of an arm before; accepted are different names"));
     }
     Ok(())
+}
+
+/// Which checks there are is known to those who judge (`cli`), as with markers.
+fn by(arm: &file::Arm, expect: Expect) -> Result<Vec<String>, String> {
+    let Some(by) = &arm.by else { return Ok(Vec::new()) };
+    let is_id = |id: &&String| {
+        let (letter, digits) = id.split_at_checked(1).unwrap_or_default();
+        letter.chars().all(|c| c.is_ascii_uppercase())
+            && !digits.is_empty()
+            && digits.chars().all(|c| c.is_ascii_digit())
+    };
+    if expect == Expect::Holds {
+        return Err(
+            "names checks that are to be violated; accepted is that only beside expect = \"violated\"".to_owned()
+        );
+    }
+    if by.is_empty() {
+        return Err("has no entries; accepted are ids of checks, or leave it out: then any will do".to_owned());
+    }
+    match by.iter().find(|id| !is_id(id)) {
+        Some(other) => Err(format!("names \"{other}\"; accepted are ids of checks, such as \"O1\"")),
+        None => Ok(by.clone()),
+    }
 }
 
 /// The scenario of the arm at `path`: the file without arms, changed.

@@ -3,6 +3,7 @@
 //! In: TOML. Out: [`File`], typed but not yet checked. Elsewhere: defaults and limits (`resolve`), how quantities look (`units`).
 
 mod arm;
+mod fault;
 mod load;
 mod slo;
 mod sweep;
@@ -12,6 +13,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 pub use self::arm::{Arm, Expect};
+pub use self::fault::{Fault, Way, When};
 pub use self::load::{Arrivals, Load, OnUnknown, Op, Retry, ScrollFrom};
 pub use self::slo::{Drain, During, Latencies, Limit, Limits, Overload, ScrollSlo, Slo};
 pub use self::sweep::{Anchor, Sweep, SweepMode};
@@ -149,31 +151,6 @@ pub enum Skew {
     Hot(ShareText),
     /// `"each"`: one after the other, each once before any comes again.
     Each,
-}
-
-/// Something that is broken on purpose.
-#[derive(Clone, Debug, Deserialize, Serialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub struct Fault {
-    /// What is done: `node.kill`, `node.pause`, `node.restart`, `row.poison`, `topic.grow`, or `node.storm`, which stands for many of the first
-    /// three at random.
-    #[schemars(schema_with = "crate::schema::fault_kind")]
-    pub kind: String,
-    /// To which node: `core`, `channel-0`, `banks`, `postgres-core`, `postgres-channel`, `kafka-1` .. A storm's are several: `channel-*`.
-    pub place: String,
-    /// When: this long after the measured phase began, a second at least. Exactly one of `at` and `nth` is given; a storm begins after
-    /// `every` without it.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub at: Option<DurationText>,
-    /// When: once this many operations were sent, warm-up included; not before the measured phase is a second old.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub nth: Option<i64>,
-    /// For how long, and until load ends at most: `node.pause` needs it, `node.kill` lasts until the heal phase without it, `node.restart` refuses it.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub lasts: Option<DurationText>,
-    /// Of a storm: from one strike to the next.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub every: Option<DurationText>,
 }
 
 /// Images of the containers, each `name:tag`; the environment's own unless given. Without containers they are not used.

@@ -18,6 +18,8 @@ use crate::resolved::{Accounts, Images, Load, Op, Phases, Scenario, Skew, Stoppe
 use crate::tree::Node;
 use crate::units::{DurationText, ShareText, duration_text};
 
+pub use self::storm::{ABOUT as STORM_ABOUT, KIND as STORM};
+
 /// The highest rate of one load, per second.
 pub const RATE_MAX: f64 = 200_000.0;
 /// The longest warm-up and measure together.

@@ -8,6 +8,7 @@ mod objectives;
 mod sweep;
 mod system;
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 pub use bankstorm_faults::plan::Fault;
@@ -62,6 +63,15 @@ pub struct Scenario {
     pub markers: Vec<String>,
     /// The same once more with something else, in the order of the file; those of an arm are none.
     pub arms: Vec<Arm>,
+}
+
+impl Scenario {
+    /// The links that faults name, each once, in order: all others stay direct.
+    pub fn proxied(&self) -> Vec<(String, String)> {
+        let ends = self.faults.iter().filter_map(|fault| bankstorm_faults::nodes::ends(&fault.place));
+        let ends: BTreeSet<(&str, &str)> = ends.collect();
+        ends.into_iter().map(|(from, to)| (from.to_owned(), to.to_owned())).collect()
+    }
 }
 
 /// Lengths of phases; `resolve` and `heal` are limits.

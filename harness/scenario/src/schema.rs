@@ -8,6 +8,7 @@ use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde_json::{Map, Value, json};
 
 use crate::file::{Drain, File, Limit, Overload};
+use crate::resolve::{STORM, STORM_ABOUT};
 use crate::resolved::{Figure, Op, RecoveryFigure};
 use crate::units::{DurationText, FactorText};
 
@@ -28,7 +29,7 @@ pub(crate) fn arm_set(_: &mut SchemaGenerator) -> Schema {
 /// The words of the catalogue.
 pub(crate) fn fault_kind(_: &mut SchemaGenerator) -> Schema {
     let kind = |word: &str, about: &str| json!({ "const": word, "description": about });
-    let storm = kind("node.storm", "many kills, pauses and restarts of random nodes, drawn from the seed");
+    let storm = kind(STORM, STORM_ABOUT);
     let kinds: Vec<Value> = Kind::ALL.iter().map(|one| kind(one.word(), one.entry().about)).chain([storm]).collect();
     json_schema!({ "type": "string", "oneOf": kinds })
 }

@@ -86,7 +86,7 @@ fn the_schema_names_every_key_and_refuses_others() {
     let keys: Vec<_> = schema["properties"].as_object().expect("keys").keys().cloned().collect();
     let expected = [
         "about", "accounts", "arm", "banks", "fault", "images", "load", "markers", "name", "phases", "seed", "slo",
-        "system",
+        "sweep", "system",
     ];
     assert_eq!(keys, expected);
     assert_eq!(schema["additionalProperties"], false);
@@ -110,7 +110,7 @@ fn unknown_keys_name_the_nearest() {
       |
     3 | [phase]
       |  ^^^^^
-    help: did you mean `phases`? accepted here: `name`, `about`, `seed`, `markers`, `phases`, `system`, `banks`, `accounts`, `load`, `fault`, `arm`, `images`, `slo`
+    help: did you mean `phases`? accepted here: `name`, `about`, `seed`, `markers`, `phases`, `system`, `banks`, `accounts`, `load`, `fault`, `arm`, `sweep`, `images`, `slo`
     "#);
     assert_snapshot!(refused(GOOD, &["load.0.rat=3000/s"]), @r#"
     --set load.0.rat=3000/s: unknown key `rat` in load.0
@@ -118,7 +118,7 @@ fn unknown_keys_name_the_nearest() {
     "#);
     assert_snapshot!(refused(GOOD, &["phase.measure=10m"]), @r#"
     --set phase.measure=10m: unknown key `phase` in the top level
-    help: did you mean `phases`? accepted here: `name`, `about`, `seed`, `markers`, `phases`, `system`, `banks`, `accounts`, `load`, `fault`, `arm`, `images`, `slo`
+    help: did you mean `phases`? accepted here: `name`, `about`, `seed`, `markers`, `phases`, `system`, `banks`, `accounts`, `load`, `fault`, `arm`, `sweep`, `images`, `slo`
     "#);
     assert_snapshot!(refused(&GOOD.replace("response", "respons"), &[]), @r#"
     scenarios/test.toml:11:9: slo.deposit.respons is unknown

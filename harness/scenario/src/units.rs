@@ -20,6 +20,10 @@ const FACTOR_HINT: &str = "a factor such as \"3x\" or \"1.5\", to three digits a
 /// What a share looks like.
 const SHARE_HINT: &str = "a share such as \"1%\" or 0.01, from 0 to 1";
 
+/// What "every so often" looks like.
+const EVERY_HINT: &str =
+    "a whole number, of keys, or of a storm a duration such as \"10s\" (units ns, us, ms, s, m, h)";
+
 const DURATION_UNITS: [(&str, u64); 6] = [
     ("h", 3_600_000_000_000),
     ("m", 60_000_000_000),
@@ -45,6 +49,15 @@ pub struct ShareText(pub f64);
 /// A factor as typed, in thousandths.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct FactorText(pub u64);
+
+/// Every so often, as typed: every so many-th key, or once in so long.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum EveryText {
+    /// A number of keys.
+    Keys(i64),
+    /// A time.
+    Time(Duration),
+}
 
 /// Splits `12.5ms` into `12.5` and `ms`.
 fn number_and_rest(text: &str) -> (&str, &str) {
@@ -221,6 +234,56 @@ typed_as_text!(
         "description": SHARE_HINT
     })
 );
+
+struct Every;
+
+impl Visitor<'_> for Every {
+    type Value = EveryText;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(EVERY_HINT)
+    }
+
+    fn visit_str<E: Error>(self, text: &str) -> Result<EveryText, E> {
+        let time = duration(text).map(EveryText::Time);
+        time.ok_or_else(|| E::invalid_value(serde::de::Unexpected::Str(text), &self))
+    }
+
+    fn visit_i64<E: Error>(self, number: i64) -> Result<EveryText, E> {
+        Ok(EveryText::Keys(number))
+    }
+}
+
+impl<'de> Deserialize<'de> for EveryText {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_any(Every)
+    }
+}
+
+impl Serialize for EveryText {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        match self {
+            Self::Keys(number) => serializer.serialize_i64(*number),
+            Self::Time(time) => serializer.serialize_str(&duration_text(*time)),
+        }
+    }
+}
+
+impl JsonSchema for EveryText {
+    fn schema_name() -> Cow<'static, str> {
+        "EveryText".into()
+    }
+
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        json_schema!({
+            "anyOf": [
+                { "type": "integer", "minimum": 1 },
+                { "type": "string", "pattern": "^[0-9]+(\\.[0-9]+)? *(ns|us|ms|s|m|h)$" }
+            ],
+            "description": EVERY_HINT
+        })
+    }
+}
 
 #[cfg(test)]
 mod tests {

@@ -3,16 +3,15 @@
 //! In: a [`Scenario`]. Out: TOML with every key. Elsewhere: reading (`tree`, `resolve`).
 
 mod difference;
+mod fault;
 mod sweep;
 
 use std::collections::BTreeMap;
 
-use bankstorm_faults::plan::Trigger;
-
 use crate::file::{self, File};
 use crate::resolved::{
-    Accounts, Arm, Arrivals, Banks, Deadline, During, Expect, Fault, Guard, HistorySource, Images, Load, Objective,
-    OnUnknown, Op, ReadSync, Retry, Scenario, Scroll, Skew, SyncMode, System, WorkerMode,
+    Accounts, Arm, Arrivals, Banks, Deadline, During, Expect, Guard, HistorySource, Images, Load, Objective, OnUnknown,
+    Op, ReadSync, Retry, Scenario, Scroll, Skew, SyncMode, System, WorkerMode,
 };
 use crate::units::{DurationText, FactorText, RateText, ShareText};
 
@@ -41,7 +40,8 @@ fn arm_of(scenario: &Scenario, arm: &Arm) -> file::Arm {
         Expect::Holds => file::Expect::Holds,
         Expect::Violated => file::Expect::Violated,
     };
-    file::Arm { name: arm.name.clone(), set: set_of(scenario, arm), expect: Some(expect) }
+    let by = Some(arm.by.clone()).filter(|by| !by.is_empty());
+    file::Arm { name: arm.name.clone(), set: set_of(scenario, arm), expect: Some(expect), by }
 }
 
 impl File {
@@ -83,7 +83,7 @@ impl File {
             banks: banks_of(banks),
             accounts: accounts_of(accounts),
             load: load.iter().map(load_of).collect(),
-            fault: faults.iter().map(fault_of).collect(),
+            fault: faults.iter().map(fault::fault_of).collect(),
             sweep: sweep.as_ref().map(sweep::sweep_of),
             images: file::Images {
                 postgres: postgres.clone(),
@@ -174,22 +174,6 @@ fn accounts_of(accounts: &Accounts) -> file::Accounts {
         closed: Some(ShareText(accounts.stopped.closed)),
         deposit_stopped: Some(ShareText(accounts.stopped.deposit)),
         withdrawal_stopped: Some(ShareText(accounts.stopped.withdrawal)),
-    }
-}
-
-/// Ids follow from the order.
-fn fault_of(fault: &Fault) -> file::Fault {
-    let (at, nth) = match fault.trigger {
-        Trigger::At(after) => (Some(DurationText(after)), None),
-        Trigger::Nth(operation) => (None, Some(i64::try_from(operation).expect("resolved counts fit"))),
-    };
-    file::Fault {
-        kind: fault.kind.word().to_owned(),
-        place: fault.place.clone(),
-        at,
-        nth,
-        lasts: fault.lasts.map(DurationText),
-        every: None,
     }
 }
 

@@ -20,6 +20,9 @@ pub struct Arm {
     /// What its guarantees are expected to do; `holds` unless given.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub expect: Option<Expect>,
+    /// Of a violation that is expected: by which checks, such as `["O1"]`; one of them is enough. Any unless given.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub by: Option<Vec<String>>,
 }
 
 /// What the guarantees of an arm are expected to do.

@@ -1,11 +1,17 @@
-//! Faults: of a kind that exists, on a node that the scenario has, at a time that comes, one after the other on each place.
+//! Faults: of a kind that exists, on a node or a link that the scenario has, at a time that comes, one after the other where they exclude
+//! each other.
 //!
 //! In: what was typed under `[[fault]]`, and the phases, load and system around it. Out: a plan. Elsewhere: what a kind does
 //! (`bankstorm_faults::catalogue`).
 
+mod places;
+mod rules;
+mod windows;
+
 use std::time::Duration;
 
-use bankstorm_faults::catalogue::Lasts;
+use bankstorm_faults::catalogue::{Lasts, Parameter};
+use bankstorm_faults::nodes;
 use bankstorm_faults::plan::{Fault, Kind, Trigger};
 
 use super::load::planned_operations;
@@ -28,7 +34,9 @@ struct Around {
     /// Of all loads together that go on all the time.
     rate_per_s: f64,
     operations: f64,
-    places: Vec<String>,
+    nodes: Vec<String>,
+    links: Vec<String>,
+    seed: u64,
 }
 
 pub(super) fn resolve(
@@ -42,61 +50,48 @@ pub(super) fn resolve(
         phases: phases.clone(),
         rate_per_s: load.iter().filter(|load| load.window.is_none()).map(|load| load.rate_per_s).sum(),
         operations: planned_operations(load, phases),
-        places: system.places(),
+        nodes: system.places(),
+        links: system.links().iter().map(|(from, to)| nodes::link(from, to)).collect(),
+        seed,
     };
     let mut spread: Vec<(usize, file::Fault)> = Vec::new();
     for (index, one) in typed.iter().enumerate() {
-        if storm::is_storm(one) {
-            let drawn = storm::faults(index, one, &around.places, around.phases.measure, seed)?;
-            spread.extend(drawn.into_iter().map(|fault| (index, fault)));
+        let meant = if storm::is_storm(one) {
+            storm::faults(index, one, &around.nodes, around.phases.measure, seed)?
         } else {
-            spread.push((index, one.clone()));
-        }
+            places::spread(one, &around.links)
+        };
+        spread.extend(meant.into_iter().map(|fault| (index, fault)));
     }
     if spread.len() > FAULTS_MAX {
-        let message =
-            format!("has {} entries, those of storms included; accepted are {FAULTS_MAX} at most", spread.len());
+        let message = format!(
+            "has {} entries, those of storms and of each `*` included; accepted are {FAULTS_MAX} at most",
+            spread.len()
+        );
         return Err(Refusal::new("fault", message));
     }
-    let faults = spread.iter().enumerate().map(|(number, (index, typed))| {
-        let fault = fault(*index, typed, &around)?;
-        Ok(Fault { id: format!("fault-{number}"), ..fault })
-    });
+    let faults = spread.iter().enumerate().map(|(number, (index, typed))| fault(number, *index, typed, &around));
     let faults: Vec<Fault> = faults.collect::<Result<_, Refusal>>()?;
     let indices: Vec<usize> = spread.iter().map(|(index, _)| *index).collect();
-    overlaps(&faults, &indices)?;
+    windows::apart(&faults, &indices)?;
     Ok(faults)
 }
 
-fn fault(index: usize, typed: &file::Fault, around: &Around) -> Result<Fault, Refusal> {
+/// The `number`th fault of the plan, which the `index`th of the file asks for.
+fn fault(number: usize, index: usize, typed: &file::Fault, around: &Around) -> Result<Fault, Refusal> {
     let kind = Kind::from_word(&typed.kind).ok_or_else(|| Refusal {
         help: Some(nearest(&typed.kind, &words())),
         ..Refusal::new(format!("fault.{index}.kind"), format!("is \"{}\"", typed.kind))
     })?;
-    if typed.every.is_some() {
-        let message = format!("is not accepted by {}, which strikes once: leave it out", typed.kind);
-        return Err(Refusal::new(format!("fault.{index}.every"), message));
-    }
-    if !around.places.contains(&typed.place) {
-        let places: Vec<&str> = around.places.iter().map(String::as_str).collect();
-        let message = format!("is \"{}\", which this scenario does not have", typed.place);
-        let refusal = Refusal::new(format!("fault.{index}.place"), message);
-        return Err(Refusal { help: Some(nearest(&typed.place, &places)), ..refusal });
-    }
-    let on = kind.entry().on;
-    if !typed.place.starts_with(on) {
-        let fitting = around.places.iter().filter(|place| place.starts_with(on));
-        let accepted = fitting.map(|place| format!("`{place}`")).collect::<Vec<_>>().join(", ");
-        let message =
-            format!("is \"{}\", to which {} cannot be done; accepted here: {accepted}", typed.place, kind.word());
-        return Err(Refusal::new(format!("fault.{index}.place"), message));
-    }
+    rules::known(index, typed, kind)?;
+    places::check(index, typed, kind, around)?;
     let fault = Fault {
-        id: format!("fault-{index}"),
+        id: format!("fault-{number}"),
         kind,
         place: typed.place.clone(),
-        trigger: trigger(index, typed, around)?,
+        trigger: trigger(index, typed, kind, around)?,
         lasts: lasts(index, typed, kind)?,
+        rule: rules::rule((number, index), typed, kind, around.seed)?,
     };
     ends_under_load(index, &fault, around.phases.measure)?;
     Ok(fault)
@@ -107,8 +102,14 @@ fn words() -> Vec<&'static str> {
     Kind::ALL.into_iter().map(Kind::word).chain([storm::KIND]).collect()
 }
 
-fn trigger(index: usize, typed: &file::Fault, around: &Around) -> Result<Trigger, Refusal> {
-    match (typed.at, typed.nth) {
+/// A kind that picks the nth request of a key knows no nth operation.
+fn trigger(index: usize, typed: &file::Fault, kind: Kind, around: &Around) -> Result<Trigger, Refusal> {
+    let picks_nth = kind.entry().takes(Parameter::Nth);
+    match (typed.at, typed.nth.filter(|_| !picks_nth)) {
+        (None, None) if picks_nth => {
+            let message = format!("has no `at`, which must be given: `nth` is no moment to {}", kind.word());
+            Err(Refusal::new(format!("fault.{index}"), message))
+        }
         (Some(at), None) => at_trigger(index, at.0, around.phases.measure),
         (None, Some(nth)) => nth_trigger(index, nth, around),
         (Some(_), Some(_)) => {
@@ -181,46 +182,5 @@ fn lasts(index: usize, typed: &file::Fault, kind: Kind) -> Result<Option<Duratio
         }
         (_, None) => Ok(None),
         (_, Some(lasts)) => span(&path, Some(lasts), lasts.0, Duration::from_millis(1), LASTS_MAX).map(Some),
-    }
-}
-
-/// A place takes one fault at a time; `indices` are the faults' places in the file. Only what is known before the run can be refused: when an `nth` fires is not.
-fn overlaps(faults: &[Fault], indices: &[usize]) -> Result<(), Refusal> {
-    for (index, later) in faults.iter().enumerate() {
-        for (before, earlier) in faults[..index].iter().enumerate().filter(|(_, earlier)| earlier.place == later.place)
-        {
-            let (Trigger::At(a), Trigger::At(b)) = (earlier.trigger, later.trigger) else { continue };
-            let apart = if a < b { end(earlier, a) <= b } else { b < a && end(later, b) <= a };
-            if !apart {
-                let [index, before] = [indices[index], indices[before]];
-                let message = format!(
-                    "({}) overlaps fault.{before} ({}) on {}; accepted is one after the other",
-                    window(later, b),
-                    window(earlier, a),
-                    later.place
-                );
-                return Err(Refusal::new(format!("fault.{index}"), message));
-            }
-        }
-    }
-    Ok(())
-}
-
-/// When a fault that strikes at `at` is over, as far as is known: a restart takes what it takes.
-fn end(fault: &Fault, at: Duration) -> Duration {
-    match (fault.lasts, fault.kind.entry().lasts) {
-        (Some(lasts), _) => at + lasts,
-        (None, Lasts::Refused) => at,
-        (None, _) => Duration::MAX,
-    }
-}
-
-fn window(fault: &Fault, at: Duration) -> String {
-    let (word, end) = (fault.kind.word(), end(fault, at));
-    let at_text = duration_text(at);
-    match end {
-        Duration::MAX => format!("{word} from {at_text} to the heal phase"),
-        end if end == at => format!("{word} at {at_text}"),
-        end => format!("{word} from {at_text} to {}", duration_text(end)),
     }
 }

@@ -8,12 +8,16 @@
 
 use std::time::Duration;
 
+use bankstorm_faults::catalogue::Parameter;
+
 use super::{Refusal, seconds};
 use crate::file;
-use crate::units::{DurationText, duration_text};
+use crate::units::{DurationText, EveryText, duration_text};
 
 /// The kind, as it is typed.
-pub(super) const KIND: &str = "node.storm";
+pub const KIND: &str = "node.storm";
+/// What it does, in a sentence.
+pub const ABOUT: &str = "many kills, pauses and restarts of random nodes, drawn from the seed";
 
 /// From one strike to the next.
 const EVERY: [Duration; 2] = [seconds(1), seconds(600)];
@@ -40,7 +44,7 @@ pub(super) fn faults(
     let every = every(index, typed)?;
     let nodes = nodes(index, typed, places)?;
     let from = typed.at.map_or(every, |at| at.0);
-    let mut draws = Draws(seed ^ (index as u64).wrapping_mul(0x9e37_79b9_7f4a_7c15));
+    let mut draws = Draws(seed ^ (index as u64).wrapping_mul(GOLDEN));
     let mut free_at = vec![Duration::ZERO; nodes.len()];
     let mut faults = Vec::new();
     let mut at = from;
@@ -75,14 +79,29 @@ fn every(index: usize, typed: &file::Fault) -> Result<Duration, Refusal> {
             return refuse(key, format!("is not accepted by {KIND}, which draws its own: leave it out"));
         }
     }
+    if let Some(other) = of_links(typed) {
+        return refuse(
+            &format!(".{}", other.word()),
+            format!("is not accepted by {KIND}, which is done to nodes: leave it out"),
+        );
+    }
     match typed.every {
+        Some(EveryText::Keys(keys)) => {
+            refuse(".every", format!("is {keys}; accepted are \"{least}\" to \"{most}\", from one strike to the next"))
+        }
         None => refuse("", format!("has no `every`, which {KIND} needs; accepted are \"{least}\" to \"{most}\"")),
-        Some(DurationText(every)) if !(EVERY[0]..=EVERY[1]).contains(&every) => {
+        Some(EveryText::Time(every)) if !(EVERY[0]..=EVERY[1]).contains(&every) => {
             let every = duration_text(every);
             refuse(".every", format!("is \"{every}\"; accepted are \"{least}\" to \"{most}\""))
         }
-        Some(DurationText(every)) => Ok(every),
+        Some(EveryText::Time(every)) => Ok(every),
     }
+}
+
+/// A key that only faults on links take.
+fn of_links(typed: &file::Fault) -> Option<Parameter> {
+    let given = |one: &Parameter| !matches!(one, Parameter::Every | Parameter::Nth) && typed.gives(*one);
+    Parameter::ALL.into_iter().find(given)
 }
 
 /// The nodes that `place` means: a name, or the beginning of several before a `*`.
@@ -121,19 +140,26 @@ impl Strike {
             kind: self.kind.to_owned(),
             place: place.to_owned(),
             at: Some(DurationText(at)),
-            nth: None,
             lasts: self.lasts.map(DurationText),
-            every: None,
+            ..file::Fault::default()
         }
     }
 }
 
+/// What SplitMix64 steps by: odd, and its bits look like any others'.
+const GOLDEN: u64 = 0x9e37_79b9_7f4a_7c15;
+
 /// Numbers from a seed (SplitMix64): the same everywhere, for ever.
 struct Draws(u64);
 
+/// The `number`th number that `seed` gives, from 0: seeds of their own for whatever is numbered.
+pub(super) fn nth_draw(seed: u64, number: usize) -> u64 {
+    Draws(seed.wrapping_add((number as u64).wrapping_mul(GOLDEN))).next()
+}
+
 impl Draws {
     fn next(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        self.0 = self.0.wrapping_add(GOLDEN);
         let z = (self.0 ^ (self.0 >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
         let z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
         z ^ (z >> 31)

@@ -13,6 +13,8 @@ pub struct Arm {
     pub scenario: Scenario,
     /// What its guarantees are expected to do.
     pub expect: Expect,
+    /// Ids of the checks of which one is expected to be violated; any where there are none.
+    pub by: Vec<String>,
 }
 
 /// What the guarantees of an arm are expected to do.

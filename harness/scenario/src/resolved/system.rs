@@ -111,6 +111,32 @@ impl System {
         let core = std::iter::once("core".to_owned());
         core.chain(channels).chain(["banks".to_owned()]).chain(databases).chain(brokers).collect()
     }
+
+    /// The links that faults can be done to, from who connects to who listens: each that is really there.
+    pub fn links(&self) -> Vec<(String, String)> {
+        let link = |from: &str, to: &str| (from.to_owned(), to.to_owned());
+        let brokers = |from: &str| -> Vec<_> {
+            (1..=self.kafka_brokers).map(|number| link(from, &format!("kafka-{number}"))).collect()
+        };
+        let mut links = Vec::new();
+        for index in 0..self.channel_instances {
+            let channel = format!("channel-{index}");
+            links.extend([link("harness", &channel), link(&channel, "core"), link(&channel, &self.database_of(index))]);
+            links.extend(brokers(&channel));
+        }
+        links.extend([link("harness", "core"), link("core", "postgres-core")]);
+        links.extend(brokers("core"));
+        links.extend([link("core", "banks"), link("banks", "core")]);
+        links
+    }
+
+    /// The server of the database that a channel is of (A21).
+    fn database_of(&self, channel: u32) -> String {
+        match channel % self.channel_databases {
+            0 => "postgres-channel".to_owned(),
+            index => format!("postgres-channel_{index}"),
+        }
+    }
 }
 
 /// How a channel's consumer spreads its work.

@@ -132,6 +132,50 @@ fn names_are_folders_and_differ() {
 }
 
 #[test]
+fn a_violation_may_be_expected_of_some_checks() {
+    let scenario = accepted(&with_arms(), &["arm.1.by=[\"O1\", \"S1\"]"]);
+    let by: Vec<_> = scenario.arms.iter().map(|arm| arm.by.join(" ")).collect();
+    assert_eq!(by, ["", "O1 S1", ""]);
+    let stored = scenario.to_toml();
+    assert_eq!(parse("run/scenario.toml", &stored, &[], None).as_ref(), Ok(&scenario), "{stored}");
+    for (set, expected) in [
+        (
+            "arm.0.by=[\"O1\"]",
+            "arm.0.by names checks that are to be violated; accepted is that only beside expect = \"violated\"",
+        ),
+        ("arm.1.by=[]", "arm.1.by has no entries; accepted are ids of checks, or leave it out"),
+        ("arm.1.by=[\"O1\", \"once\"]", "arm.1.by names \"once\"; accepted are ids of checks, such as \"O1\""),
+        ("arm.1.by=O1", "arm.1.by: \"O1\" is not accepted"),
+    ] {
+        let said = refused(&with_arms(), &[set]);
+        assert!(said.contains(expected), "{set}: {said}");
+    }
+}
+
+#[test]
+fn an_arm_may_break_something_else() {
+    let fault = "[[fault]]\nkind = \"req.hold\"\nplace = \"channel-*->core\"\ndelay = \"1s\"\nat = \"2s\"\n\n";
+    let text = |set: &str| format!("{GOOD}\n{fault}[[arm]]\nname = \"one\"\n\n[arm.set]\n{set}\n");
+    let places = |set: &str| {
+        let scenario = accepted(&text(set), &[]);
+        let stored = scenario.to_toml();
+        assert_eq!(parse("run/scenario.toml", &stored, &[], None).as_ref(), Ok(&scenario), "{stored}");
+        assert_eq!(scenario.faults.len(), 2, "the file's own stay");
+        let told =
+            scenario.arms[0].scenario.faults.iter().map(|fault| format!("{} {}", fault.kind.word(), fault.place));
+        told.collect::<Vec<_>>()
+    };
+    assert_eq!(places("\"fault.0.place\" = \"harness->core\""), ["req.hold harness->core"]);
+    let both = ["req.hold channel-0->core", "req.hold channel-1->core"];
+    assert_eq!(places("\"fault.0.delay\" = \"1ms\""), both);
+    let other = "fault = [{ kind = \"node.kill\", place = \"core\", at = \"2s\" }]";
+    assert_eq!(places(other), ["node.kill core"]);
+    assert_eq!(places("fault = []"), Vec::<String>::new());
+    let set = "\"fault.0\" = { kind = \"req.drop\", place = \"channel-*->core\", at = \"2s\" }";
+    assert_eq!(places(set), ["req.drop channel-0->core", "req.drop channel-1->core"]);
+}
+
+#[test]
 fn arms_are_stored_as_what_they_have_otherwise() {
     let scenario = accepted(&with_arms(), &[]);
     let changes: Vec<_> = scenario.arms.iter().map(|arm| scenario.changes(arm)).collect();

@@ -1,5 +1,7 @@
 //! What may be broken, and what is said of a fault that is not accepted.
 
+mod links;
+
 use std::time::Duration;
 
 use bankstorm_faults::plan::{Fault, Kind, Trigger};
@@ -25,7 +27,7 @@ fn faults_become_a_plan() {
     let seconds = Duration::from_secs;
     let fault = |id: &str, kind, place: &str, trigger, lasts| {
         let (id, place) = (id.to_owned(), place.to_owned());
-        Fault { id, kind, place, trigger, lasts }
+        Fault { id, kind, place, trigger, lasts, rule: None }
     };
     let expected = [
         fault("fault-0", Kind::NodeKill, "channel-0", Trigger::At(seconds(5)), Some(seconds(2))),
@@ -47,7 +49,7 @@ fn unknown_kinds_and_places_are_listed() {
        |
     15 | kind = "node.kil"
        |        ^^^^^^^^^^
-    help: did you mean `node.kill`? accepted here: `node.kill`, `node.pause`, `node.restart`, `row.poison`, `topic.grow`, `node.storm`
+    help: did you mean `node.kill`? accepted here: `node.kill`, `node.pause`, `node.restart`, `row.poison`, `topic.grow`, `pg.commit_stall`, `pg.lock`, `pg.commit_cut`, `req.drop`, `req.hold`, `req.dup`, `resp.drop`, `resp.hold`, `net.delay`, `net.blackhole`, `net.rst`, `net.cut`, `node.storm`
     "#);
     assert_snapshot!(refused(&with(&[KILL]), &["fault.0.place=channel-2"]), @r#"
     --set fault.0.place=channel-2: fault.0.place is "channel-2", which this scenario does not have
@@ -60,7 +62,7 @@ fn unknown_kinds_and_places_are_listed() {
        |
     18 | last = "2s"
        | ^^^^
-    help: did you mean `lasts`? accepted here: `kind`, `place`, `at`, `nth`, `lasts`, `every`
+    help: did you mean `lasts`? accepted here: `kind`, `place`, `at`, `nth`, `lasts`, `every`, `of`, `probability`, `delay`, `times`, `way`, `when`
     "#);
 }
 
@@ -224,6 +226,14 @@ fn a_storm_that_cannot_be_says_why() {
         ("kind = \"node.storm\"\nplace = \"channel-*\"", "has no `every`"),
         ("kind = \"node.storm\"\nplace = \"core\"\nevery = \"2s\"", "means 1 of the scenario's nodes"),
         ("kind = \"node.storm\"\nplace = \"channel-*\"\nevery = \"1ms\"", "accepted are \"1s\" to \"10m\""),
+        (
+            "kind = \"node.storm\"\nplace = \"channel-*\"\nevery = 10",
+            "fault.0.every is 10; accepted are \"1s\" to \"10m\"",
+        ),
+        (
+            "kind = \"node.storm\"\nplace = \"channel-*\"\nevery = \"2s\"\ndelay = \"1s\"",
+            "delay is not accepted by node.storm",
+        ),
         ("kind = \"node.storm\"\nplace = \"channel-*\"\nevery = \"2s\"\nlasts = \"1s\"", "draws its own"),
         ("kind = \"node.storm\"\nplace = \"channel-*\"\nevery = \"9s\"", "never strikes"),
         ("kind = \"node.kill\"\nplace = \"channel-0\"\nat = \"2s\"\nevery = \"1s\"", "which strikes once"),
