@@ -130,10 +130,11 @@ type ConsumerOf<O> = <<O as ChannelOutside>::Log as EventLog>::Consumer;
 impl<O: ChannelOutside> Member<O> {
     /// One consumer's life, from joining to leaving.
     async fn session(&mut self, failures: &mut u32) -> Result<(), LogError> {
+        let topics = [self.config.topic.as_str()];
         let mut consumer = tokio::select! {
             biased;
             () = self.outside.scope().stopping() => return Ok(()),
-            consumer = self.outside.log().consumer(&self.config.group, &[&self.config.topic]) => consumer?,
+            consumer = self.outside.log().consumer(&self.config.group, &topics) => consumer?,
         };
         self.replaced = None;
         let result = self.consume(&mut consumer, failures).await;
