@@ -6,5 +6,6 @@ pub mod bulk;
 pub mod channel;
 mod columns;
 pub mod core;
+pub mod disturb;
 pub mod error;
 pub mod pool;

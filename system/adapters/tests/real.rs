@@ -12,6 +12,7 @@ mod core_process;
 mod core_service;
 mod core_store;
 mod database;
+mod disturb;
 mod kafka_log;
 mod kafka_scripts;
 mod relay;
@@ -88,6 +89,7 @@ fn trials(place: &Place) -> Vec<Trial> {
     trials.extend(contract::trials(place));
     trials.extend(kafka_trials(place));
     trials.extend(scripts_on_postgres::trials(place));
+    trials.extend(disturb::trials(place));
     trials
 }
 
