@@ -1,0 +1,69 @@
+//! A real run, published as its user would: files, index, README, and what is refused.
+
+use std::path::Path;
+use std::process::Output;
+
+use bankstorm_record::save::sha256_file;
+use bankstorm_record::schema::{index_line, manifest};
+
+use crate::support::{Case, bankstorm, code, short_run, text};
+
+pub(crate) fn cases() -> Vec<Case> {
+    vec![("a_run_is_published_with_its_hashes_and_only_once", a_run_is_published)]
+}
+
+fn publish(run: &Path, home: &Path, more: &[&str]) -> Output {
+    let mut command = bankstorm(&["publish"]);
+    command.arg(run).arg("--into").arg(home.join("results")).arg("--readme").arg(home.join("README.md")).args(more);
+    command.output().expect("the binary starts")
+}
+
+/// The document in a file, which follows its schema.
+fn following(text: &str, schema: &serde_json::Value) -> serde_json::Value {
+    let json: serde_json::Value = serde_json::from_str(text).expect("JSON");
+    let validator = jsonschema::validator_for(schema).expect("a valid JSON Schema");
+    let wrong: Vec<_> = validator.iter_errors(&json).map(|error| error.to_string()).collect();
+    assert!(wrong.is_empty(), "it follows its schema: {wrong:?}");
+    json
+}
+
+fn a_run_is_published() {
+    let run = short_run();
+    let (folder, home) = (run.folder(), tempfile::tempdir().expect("a temporary folder"));
+    let read = |name: &str| std::fs::read_to_string(home.path().join(name)).unwrap_or_default();
+    std::fs::write(home.path().join("README.md"), "<!-- figures: begin -->\n<!-- figures: end -->\n")
+        .expect("a README");
+
+    // On a machine that is busy the run may be invalid, and then it is refused at first.
+    let fit = [0, 5].contains(&code(&run.output));
+    let first = publish(folder.root(), home.path(), &[]);
+    assert_eq!(code(&first), if fit { 0 } else { 2 }, "{}", text(&first));
+    if !fit {
+        assert!(text(&first).contains("--anyway"), "{}", text(&first));
+        let anyway = publish(folder.root(), home.path(), &["--anyway"]);
+        assert_eq!(code(&anyway), 0, "{}", text(&anyway));
+    }
+    let twice = publish(folder.root(), home.path(), &["--anyway"]);
+    assert_eq!(code(&twice), 2, "{}", text(&twice));
+    assert!(text(&twice).contains("is published already"), "{}", text(&twice));
+
+    let index = read("results/index.ndjson");
+    assert_eq!(index.lines().count(), 1, "{index}");
+    let line = following(&index, &index_line());
+    let run_id = line["run_id"].as_str().expect("its name");
+    assert!(read("README.md").contains(&format!("[smoke](results/{run_id}/)")), "{}", read("README.md"));
+
+    let manifest = following(&read(&format!("results/{run_id}/manifest.json")), &manifest());
+    let files = manifest["files"].as_array().expect("its files");
+    for file in files {
+        let path = file["path"].as_str().expect("a path");
+        let copy = home.path().join("results").join(run_id).join(path);
+        assert_eq!(copy.is_file(), file.get("left_out").is_none(), "{path}");
+        let sha256 = sha256_file(folder.root().join(path)).expect("a hash");
+        assert_eq!(file["sha256"].as_str(), Some(sha256.as_str()), "{path}");
+    }
+    let names: Vec<&str> = files.iter().filter_map(|file| file["path"].as_str()).collect();
+    for name in ["run.json", "scenario.toml", "report.html", "operations.parquet", "evidence/core_entry.parquet"] {
+        assert!(names.contains(&name), "{name}: {names:?}");
+    }
+}
