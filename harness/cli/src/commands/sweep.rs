@@ -164,6 +164,7 @@ async fn one(
         },
         outcome = measuring.measure() => outcome,
     };
+    let events = measuring.events().len() as u64;
     drop(shown);
     if let Err(error) = bank.end_channels().await {
         return Err(Ended::Lost(format!("the channels of a cell cannot be ended: {error}")));
@@ -177,7 +178,7 @@ async fn one(
         verdict: measured.verdict,
         reason: measured.reason,
         workers_total: predict::workers_total(&job.cell),
-        events: measuring.events().len() as u64,
+        events,
         figures: measured.figures,
         bound_by: measured.bound_by,
     })

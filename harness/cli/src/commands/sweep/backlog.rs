@@ -158,7 +158,7 @@ mod tests {
             seq,
             amount: Won::new(1),
             balance_after: Won::new(2),
-            transfer: TransferId::default(),
+            transfer: TransferId(uuid::Uuid::nil()),
             kind: EntryKind::Deposit,
             posted_at: WallMicros(1),
         }
