@@ -77,7 +77,8 @@ impl Door {
         }
         let (head, body) = match whole(request).await {
             Ok(whole) => whole,
-            Err(refused) => return refused,
+            Err(NotWhole::TooLarge) => return Ok(too_large()),
+            Err(NotWhole::Broken(error)) => return Err(Unanswered(error)),
         };
         let (method, path) = (head.method.as_str(), head.uri.path());
         let fate = self.link.fate(method, path, || key::of(path, &body));
@@ -117,24 +118,31 @@ impl Door {
     }
 }
 
-/// The request's head and its whole body; else what its caller is answered.
-async fn whole(request: Request<Incoming>) -> Result<(Parts, Bytes), Result<Answer, Unanswered>> {
+/// Why a request did not come whole.
+enum NotWhole {
+    TooLarge,
+    Broken(String),
+}
+
+fn too_large() -> Answer {
+    let detail = format!("the body is larger than {BODY_MAX} bytes, which is the most that this proxy takes");
+    control::problem(StatusCode::PAYLOAD_TOO_LARGE, &detail)
+}
+
+/// The request's head and its whole body.
+async fn whole(request: Request<Incoming>) -> Result<(Parts, Bytes), NotWhole> {
     let (mut head, body) = request.into_parts();
     drop_hops(&mut head.headers);
     head.extensions.clear();
     if body.is_end_stream() {
         return Ok((head, Bytes::new()));
     }
-    let too_large = || {
-        let detail = format!("the body is larger than {BODY_MAX} bytes, which is the most that this proxy takes");
-        Err(Ok(control::problem(StatusCode::PAYLOAD_TOO_LARGE, &detail)))
-    };
     if body.size_hint().lower() > BODY_MAX as u64 {
-        return too_large();
+        return Err(NotWhole::TooLarge);
     }
     match Limited::new(body, BODY_MAX).collect().await {
         Ok(body) => Ok((head, body.to_bytes())),
-        Err(error) if error.is::<LengthLimitError>() => too_large(),
-        Err(error) => Err(Err(Unanswered(error.to_string()))),
+        Err(error) if error.is::<LengthLimitError>() => Err(NotWhole::TooLarge),
+        Err(error) => Err(NotWhole::Broken(error.to_string())),
     }
 }

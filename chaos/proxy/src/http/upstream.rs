@@ -45,7 +45,9 @@ pub(super) enum Forwarded {
 }
 
 /// The part of a connection that moves bytes; `None` once it has ended.
-struct Driver(Option<Pin<Box<Connection<TokioIo<Socket>, Full<Bytes>>>>>);
+struct Driver(Option<Pin<Box<Moving>>>);
+
+type Moving = Connection<TokioIo<Socket>, Full<Bytes>>;
 
 impl Server {
     pub(super) async fn open(link: &Link, line: &Arc<Line>) -> Result<Self, Unanswered> {
