@@ -2,8 +2,11 @@
 //!
 //! In: the command line. Out: [`Cli`]. Elsewhere: what each command does (`commands`).
 
+mod proxy;
+mod publish;
 mod serve;
 mod simulation;
+mod sweep;
 
 use std::path::{Path, PathBuf};
 
@@ -13,8 +16,11 @@ use bankstorm_scenario::Scenario;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use crate::error::CliError;
+pub(crate) use proxy::{CalibrateArgs, ProxyArgs};
+pub(crate) use publish::{MEGABYTE, PublishArgs};
 pub(crate) use serve::{Serve, ServeBanks, ServeChannel, ServeCore};
 pub(crate) use simulation::{AblateArgs, ReplayArgs, ShrinkArgs, SimulateArgs, Target};
+pub(crate) use sweep::SweepArgs;
 
 /// How the help ends.
 const AFTER: &str = "\
@@ -41,12 +47,18 @@ pub(crate) enum Command {
     Run(RunArgs),
     /// Starts the bank of a scenario, prints its addresses, and keeps it up until Ctrl-C
     Up(UpArgs),
+    /// Works one backlog off for every cell of a grid of partitions, workers, worker modes and sync costs
+    Sweep(SweepArgs),
     /// Runs one process of the bank (`run` and `up` start these themselves)
     Serve {
         /// Which process.
         #[command(subcommand)]
         process: Serve,
     },
+    /// Runs the proxy of one link, on which faults of links act (`run` starts these itself, for links that a fault names)
+    Proxy(ProxyArgs),
+    /// Measures the harness itself: what a proxy with no fault adds to a request
+    Calibrate(CalibrateArgs),
     /// Exit code 0 when an address answers 200 (for health checks in images)
     #[command(hide = true)]
     Health {
@@ -65,6 +77,8 @@ pub(crate) enum Command {
     Check(RunFolderArgs),
     /// Writes the reports of a stored run again and prints its summary
     Report(RunFolderArgs),
+    /// Keeps a stored run in results/: manifest, scenario, summary, report, a line of the index, a row of the README
+    Publish(PublishArgs),
     /// Says what is installed and where, what is missing, and the command that installs it
     Doctor(DoctorArgs),
     /// Has a channel try its dead letters again, and prints what became of them
@@ -73,6 +87,8 @@ pub(crate) enum Command {
     Scenarios(ScenariosArgs),
     /// Lists the checks with what each proves
     Checks,
+    /// Lists what can be broken on purpose: where, with which keys, and how it heals
+    Faults,
     /// Prints the JSON Schema of a file format
     Schema {
         /// Which format.
@@ -197,4 +213,14 @@ pub(crate) enum SchemaOf {
     Run,
     /// simulate.json
     Simulate,
+    /// calibrate.json
+    Calibrate,
+    /// sweep.json
+    Sweep,
+    /// A line of results/index.ndjson
+    Index,
+    /// manifest.json of a published folder
+    Manifest,
+    /// bench.json of published estimates
+    Bench,
 }

@@ -16,6 +16,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::process::ExitCode;
 
 use clap::Parser;
+use tokio::runtime::{Builder, Runtime};
 use tracing_subscriber::EnvFilter;
 
 use crate::args::{Cli, Command};
@@ -25,7 +26,7 @@ fn main() -> ExitCode {
     bankstorm_environment::reaper::hook();
     let cli = Cli::parse();
     log_to_stderr(&cli.command);
-    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().expect("threads for the runtime");
+    let runtime = runtime_for(&cli.command);
     // A panic is a bug of ours and has an exit code of its own; what it said is on standard error already.
     let ended = catch_unwind(AssertUnwindSafe(|| runtime.block_on(dispatch(cli.command))));
     // Blocking threads of a client library must not hold back the end.
@@ -40,11 +41,23 @@ fn main() -> ExitCode {
     }
 }
 
+/// A proxy adds least when one thread does all of it: nothing is handed from one to another.
+fn runtime_for(command: &Command) -> Runtime {
+    let mut builder = match command {
+        Command::Proxy(_) => Builder::new_current_thread(),
+        _ => Builder::new_multi_thread(),
+    };
+    builder.enable_all().build().expect("threads for the runtime")
+}
+
 async fn dispatch(command: Command) -> Result<u8, CliError> {
     match command {
         Command::Run(args) => run::run(args).await,
         Command::Up(args) => commands::up::run(args).await,
+        Command::Sweep(args) => commands::sweep::run(args).await,
         Command::Serve { process } => commands::serve::run(process).await,
+        Command::Proxy(args) => commands::proxy::run(args).await,
+        Command::Calibrate(args) => commands::calibrate::run(args).await,
         Command::Health { url } => commands::health::run(&url),
         Command::Simulate(args) => commands::simulate::run(args).await,
         Command::Ablate(args) => commands::ablate::run(args).await,
@@ -52,10 +65,12 @@ async fn dispatch(command: Command) -> Result<u8, CliError> {
         Command::Shrink(args) => commands::shrink::run(args).await,
         Command::Check(args) => commands::check::run(&args),
         Command::Report(args) => commands::report::run(&args),
+        Command::Publish(args) => commands::publish::run(&args),
         Command::Redrive(args) => commands::redrive::run(&args).await,
         Command::Doctor(args) => commands::doctor::run(&args),
         Command::Scenarios(args) => commands::scenarios::run(&args),
         Command::Checks => commands::checks::run(),
+        Command::Faults => commands::faults::run(),
         Command::Schema { of } => commands::schema::run(of),
     }
 }
@@ -66,7 +81,7 @@ fn log_to_stderr(command: &Command) {
     if matches!(command, Command::Simulate(_) | Command::Ablate(_) | Command::Replay(_) | Command::Shrink(_)) {
         return;
     }
-    let service = matches!(command, Command::Serve { .. });
+    let service = matches!(command, Command::Serve { .. } | Command::Proxy(_));
     let default = if service { "info" } else { "warn" };
     let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(default));
     let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
