@@ -1,9 +1,11 @@
-//! The bank of a scenario, assembled: databases with their history, broker, core and channels.
+//! The bank of a scenario, assembled: databases with their history, broker, core and channels, and the proxies between them.
 //!
 //! In: a resolved scenario, an environment's name, a run folder, a display. Out: [`Bank`] with its addresses. Elsewhere: how nodes are
 //! started, broken and stopped (`environment`), what they do (`system`), when they are broken (`chaos/faults`).
 
+mod cells;
 mod deeds;
+mod rules;
 pub(crate) mod specs;
 
 use std::collections::BTreeMap;
@@ -13,9 +15,11 @@ use std::time::Duration;
 
 use bankstorm_adapters::postgres;
 use bankstorm_adapters::postgres::bulk::LoadedAccount;
+use bankstorm_adapters::postgres::disturb::HeldRows;
 use bankstorm_channel::Share;
 use bankstorm_contracts::event::{DEAD_LETTERS_TOPIC, ENTRIES_TOPIC};
 use bankstorm_environment::{Death, Environment, EnvironmentKind, HARNESS, Images, Needs, Topic};
+use bankstorm_faults::nodes;
 use bankstorm_load::run::ChannelAddress;
 use bankstorm_record::folder::RunFolder;
 use bankstorm_scenario::Scenario;
@@ -26,6 +30,8 @@ use tokio::sync::mpsc::UnboundedReceiver;
 use crate::error::CliError;
 use crate::output::note;
 use crate::progress::Display;
+
+use self::rules::Rules;
 
 /// The longest that schemas and bulk load may take, per account on top of a base.
 const LOAD_BASE: Duration = Duration::from_secs(60);
@@ -50,15 +56,8 @@ pub(crate) struct Addresses {
     pub(crate) banks_url: String,
     /// The channels, by name.
     pub(crate) channels: Vec<(String, String)>,
-}
-
-impl Addresses {
-    /// Every service with its metrics, by name.
-    pub(crate) fn services(&self) -> Vec<(String, String)> {
-        let own = [("core", &self.core_url), ("banks", &self.banks_url)];
-        let own = own.into_iter().map(|(name, url)| (name.to_owned(), url.clone()));
-        own.chain(self.channels.iter().cloned()).collect()
-    }
+    /// Every service with its metrics, by name: around all proxies, since a look is no part of what faults are done to.
+    pub(crate) metrics: Vec<(String, String)>,
 }
 
 /// A running bank.
@@ -73,6 +72,10 @@ pub(crate) struct Bank {
     brokers: u32,
     /// Where each channel writes when entries became visible, and where the other banks have their book.
     exchange: PathBuf,
+    /// What was done to links.
+    rules: Rules,
+    /// Sessions of faults that hold rows, by the database.
+    held: Mutex<BTreeMap<String, HeldRows>>,
 }
 
 impl Bank {
@@ -93,7 +96,8 @@ impl Bank {
                 let pids = Arc::new(Mutex::new(environment.pids()));
                 let exchange = environment.exchange().to_owned();
                 let (topics, brokers) = (topics(scenario), scenario.system.kafka_brokers);
-                Ok(Self { environment, addresses, pids, topics, brokers, exchange })
+                let (rules, held) = (Rules::default(), Mutex::default());
+                Ok(Self { environment, addresses, pids, topics, brokers, exchange, rules, held })
             }
             Err(error) => {
                 // The first error is what the user needs; what a stop after it says is in the logs.
@@ -105,13 +109,19 @@ impl Bank {
         }
     }
 
-    /// Accounts, services, and partitions that have their owners.
+    /// Proxies, accounts, services, and partitions that have their owners.
     async fn fill(
         environment: &dyn Environment,
         scenario: &Scenario,
         channels: &[String],
         display: &Display,
     ) -> Result<Addresses, CliError> {
+        // Whoever uses an address may meet one, and none needs what is behind it to be there.
+        let proxies = specs::proxied(scenario);
+        if !proxies.is_empty() {
+            let proxies = proxies.iter().map(|link| specs::proxy(environment, link)).collect();
+            environment.start_services(proxies).await.map_err(lost)?;
+        }
         let core_database = environment.database("core", HARNESS);
         let databases = 0..scenario.system.channel_databases;
         let channel_databases: Vec<String> =
@@ -123,19 +133,21 @@ impl Bank {
         let named = (0..).zip(channels);
         specs.extend(named.map(|(index, channel)| specs::channel(environment, scenario, (index, channel))));
         environment.start_services(specs).await.map_err(lost)?;
-        let channels: Vec<(String, String)> =
-            channels.iter().map(|name| (name.clone(), environment.url(name, HARNESS))).collect();
+        let reached = |name: &String| (name.clone(), environment.url(name, HARNESS));
+        let around = |name: &str| (name.to_owned(), environment.direct(name));
         // Channels that poll core belong to no group.
         if scenario.system.sync == SyncMode::Events {
             for index in databases {
-                let of_it = (0..).zip(&channels).filter(|(at, _)| at % scenario.system.channel_databases == index);
-                let group: Vec<_> = of_it.map(|(_, channel)| channel.clone()).collect();
+                let of_it = (0..).zip(channels).filter(|(at, _)| at % scenario.system.channel_databases == index);
+                let group: Vec<_> = of_it.map(|(_, channel)| around(channel)).collect();
                 until_assigned(&group, scenario.system.partitions, display).await?;
             }
         }
         let kafka = environment.kafka(HARNESS);
         let [core_url, banks_url] = ["core", specs::BANKS].map(|service| environment.url(service, HARNESS));
-        Ok(Addresses { core_database, channel_databases, kafka, core_url, banks_url, channels })
+        let own = ["core", specs::BANKS].into_iter().chain(channels.iter().map(String::as_str));
+        let (metrics, channels) = (own.map(around).collect(), channels.iter().map(reached).collect());
+        Ok(Addresses { core_database, channel_databases, kafka, core_url, banks_url, channels, metrics })
     }
 
     /// Ends of nodes that nobody asked for.
@@ -172,7 +184,8 @@ impl Bank {
     /// Directed links by name, `channel-0->core`, and how each goes.
     pub(crate) fn links(&self) -> BTreeMap<String, String> {
         let links = self.environment.links().into_iter();
-        links.map(|link| (format!("{}->{}", link.from, link.to), "direct".to_owned())).collect()
+        let goes = |proxy: Option<String>| proxy.map_or("direct", |_| "proxied").to_owned();
+        links.map(|link| (nodes::link(&link.from, &link.to), goes(link.proxy))).collect()
     }
 
     /// Versions and images, for the report.
@@ -214,6 +227,7 @@ fn needs(scenario: &Scenario, folder: Option<&RunFolder>, channels: &[String]) -
         // Nothing of the bank uses it yet.
         redis: false,
         services,
+        proxied: specs::proxied(scenario),
         exchange: folder.map(stamps).transpose()?,
         images: images(scenario),
     })

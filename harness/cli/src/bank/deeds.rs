@@ -1,14 +1,19 @@
-//! What faults do to a bank: to its nodes, to the rows of its copy, to its topics.
+//! What faults do to a bank: to its nodes and databases, to the rows of its copy, to its topics, to what passes its links.
 //!
-//! In: a place. Out: a witness. Elsewhere: how nodes are broken (`environment`), when (`chaos/faults`).
+//! In: a place. Out: a witness. Elsewhere: how nodes are broken (`environment`), what a server is asked for (`adapters::postgres`), rules of
+//! proxies (`rules`), when (`chaos/faults`).
 
 use bankstorm_adapters::postgres;
+use bankstorm_adapters::postgres::disturb::{self, Rows, Session};
 use bankstorm_contracts::AccountNo;
-use bankstorm_environment::{EnvironmentError, Topic, Witness, grow_topics};
+use bankstorm_environment::{EnvironmentError, HARNESS, Proxied, Topic, Witness, grow_topics};
 use bankstorm_faults::nodes::{self, Nodes};
+use bankstorm_faults::rule::Rule;
 use bankstorm_record::clock::monotonic_ns;
 
 use super::Bank;
+use super::rules::Place;
+use super::specs::channel_database;
 
 /// Whose entries are refused: the first account, which is also the hot one where there is one.
 const POISONED: AccountNo = AccountNo::new(AccountNo::FIRST_CUSTOMER);
@@ -17,6 +22,28 @@ impl Bank {
     /// The database of the first account.
     fn poisoned(&self) -> &str {
         &self.addresses.channel_databases[0]
+    }
+
+    /// The address of a database, and which rows all accounts have there.
+    fn struck(&self, place: &str) -> Result<(&str, Rows), String> {
+        let addresses = &self.addresses;
+        let channels = (0..).zip(&addresses.channel_databases);
+        let channels = channels.map(|(index, address)| (channel_database(index), address, Rows::Heads));
+        let core = ("core".to_owned(), &addresses.core_database, Rows::Accounts);
+        let found = std::iter::once(core).chain(channels).find(|(name, ..)| place == format!("postgres-{name}"));
+        found
+            .map(|(_, address, rows)| (address.as_str(), rows))
+            .ok_or_else(|| format!("{place} is no database of the bank"))
+    }
+
+    /// The proxy on a link, as the harness reaches it.
+    fn proxy(&self, link: &str) -> Result<String, String> {
+        let (from, to) = nodes::ends(link).ok_or_else(|| format!("{link} is no link"))?;
+        let node = Proxied { from: from.to_owned(), to: to.to_owned() }.node();
+        if self.environment.nodes().iter().all(|known| known.name != node) {
+            return Err(format!("no proxy stands on {link}"));
+        }
+        Ok(self.environment.url(&node, HARNESS))
     }
 
     fn seen(&self, result: Result<Witness, EnvironmentError>) -> Result<nodes::Witness, String> {
@@ -60,8 +87,71 @@ impl Nodes for Bank {
         let told: Vec<String> = grown.iter().map(|topic| format!("{} {}", topic.name, topic.partitions)).collect();
         Ok(now(format!("partitions: {}", told.join(", "))))
     }
+
+    async fn stall_commits(&self, place: &str) -> Result<nodes::Witness, String> {
+        let (address, _) = self.struck(place)?;
+        let waiting = disturb::stall_commits(address).await.map_err(|error| error.to_string())?;
+        Ok(now(format!("commits wait for a standby that does not exist (SyncRep): {}", listed(&waiting))))
+    }
+
+    async fn release_commits(&self, place: &str) -> Result<nodes::Witness, String> {
+        let (address, _) = self.struck(place)?;
+        disturb::release_commits(address).await.map_err(|error| error.to_string())?;
+        Ok(now("a commit was answered, and no session waits for a standby any more".to_owned()))
+    }
+
+    async fn hold_locks(&self, place: &str) -> Result<nodes::Witness, String> {
+        let (address, rows) = self.struck(place)?;
+        let held = disturb::hold_rows(address, rows).await.map_err(|error| error.to_string())?;
+        let told = format!("{} rows are locked by {}", held.count, held.session);
+        self.held.lock().expect("no panic while noting").insert(place.to_owned(), held);
+        Ok(now(told))
+    }
+
+    async fn free_locks(&self, place: &str) -> Result<nodes::Witness, String> {
+        let (address, _) = self.struck(place)?;
+        let ended = disturb::free_rows(address).await.map_err(|error| error.to_string())?;
+        drop(self.held.lock().expect("no panic while noting").remove(place));
+        Ok(now(match ended.as_slice() {
+            [] => "no session holds rows".to_owned(),
+            ended => format!("the session that held rows has ended: {}", listed(ended)),
+        }))
+    }
+
+    async fn put_rule(&self, link: &str, id: &str, rule: &Rule) -> Result<nodes::Witness, String> {
+        let proxy = self.proxy(link)?;
+        self.rules.strike(Place { link, proxy: &proxy, id }, rule).await
+    }
+
+    async fn take_rule(&self, link: &str, id: &str) -> Result<nodes::Witness, String> {
+        let proxy = self.proxy(link)?;
+        self.rules.heal(Place { link, proxy: &proxy, id }).await
+    }
+}
+
+/// The first few, and how many in all.
+fn listed(sessions: &[Session]) -> String {
+    const SHOWN: usize = 5;
+    let first: Vec<String> = sessions.iter().take(SHOWN).map(ToString::to_string).collect();
+    match sessions.len() {
+        all if all > SHOWN => format!("{} and {} more", first.join(", "), all - SHOWN),
+        _ => first.join(", "),
+    }
 }
 
 fn now(what: String) -> nodes::Witness {
     nodes::Witness { what, at_ns: monotonic_ns() }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_long_list_of_sessions_is_cut() {
+        let session = |pid: i32| Session { pid, name: "bankstorm-core".to_owned() };
+        let some: Vec<Session> = (1..=7).map(session).collect();
+        assert_eq!(listed(&some[..2]), "bankstorm-core 1, bankstorm-core 2");
+        assert!(listed(&some).ends_with("bankstorm-core 5 and 2 more"), "{}", listed(&some));
+    }
 }

@@ -1,10 +1,11 @@
-//! The processes of our own with their arguments: the other banks, core, channels.
+//! The processes of our own with their arguments: proxies, the other banks, core, channels.
 //!
-//! In: an environment's addresses, a scenario's settings. Out: [`ServiceSpec`]s. Elsewhere: what the arguments mean (`args/serve`).
+//! In: an environment's addresses, a scenario's settings. Out: [`ServiceSpec`]s. Elsewhere: what the arguments mean (`args`).
 
 use std::path::{Path, PathBuf};
 
-use bankstorm_environment::{Environment, ServiceSpec};
+use bankstorm_environment::{Environment, Proxied, ServiceSpec};
+use bankstorm_faults::rule::READY;
 use bankstorm_scenario::Scenario;
 use bankstorm_scenario::resolved::{SyncMode, System};
 
@@ -24,6 +25,34 @@ pub(super) fn bank_book(exchange: &Path) -> PathBuf {
 /// The file that core appends to when a channel read from it.
 pub(super) fn access_log(exchange: &Path) -> PathBuf {
     exchange.join("core.access")
+}
+
+/// The links of a scenario that go through a proxy.
+pub(super) fn proxied(scenario: &Scenario) -> Vec<Proxied> {
+    scenario.proxied().into_iter().map(|(from, to)| Proxied { from, to }).collect()
+}
+
+/// The proxy on a link.
+pub(super) fn proxy(environment: &dyn Environment, link: &Proxied) -> ServiceSpec {
+    let node = link.node();
+    let args = [
+        "proxy".to_owned(),
+        format!("--listen={}", environment.listen(&node)),
+        format!("--upstream={}", environment.upstream(&link.from, &link.to)),
+        format!("--protocol={}", protocol(&link.to)),
+    ];
+    ServiceSpec { ready_path: READY.to_owned(), ..ServiceSpec::new(&node, args.into()) }
+}
+
+/// What those who talk to a node speak, as far as a proxy understands it.
+fn protocol(node: &str) -> &'static str {
+    if node.starts_with("postgres-") {
+        "postgres"
+    } else if node.starts_with("kafka-") || node == "redis" {
+        "bytes"
+    } else {
+        "http"
+    }
 }
 
 /// The other banks.

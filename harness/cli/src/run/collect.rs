@@ -109,7 +109,7 @@ pub(crate) async fn collect(
     if let Err(error) = write_latency(open, loaded) {
         collected.problems.push(format!("latency.hlog: {error}"));
     }
-    collected.markers = final_markers(&metrics(bank), &read_samples(&open.folder).unwrap_or_default()).await;
+    collected.markers = final_markers(&bank.addresses.metrics, &read_samples(&open.folder).unwrap_or_default()).await;
     open.phases.end(phase, &open.json.origin);
     drop(shown);
 }
@@ -229,10 +229,6 @@ async fn read_now(open: &OpenRun, bank: &Bank, loaded: &mut Loaded, collected: &
         loaded.drive.pages.push(page);
     }
     first_reads
-}
-
-fn metrics(bank: &Bank) -> Vec<(String, String)> {
-    bank.addresses.services()
 }
 
 fn keep(open: &mut OpenRun, evidence: Option<Evidence>) {

@@ -69,7 +69,7 @@ fn keep_load(open: &OpenRun, drive: &mut DriveResult) -> Result<(), Box<dyn std:
 pub(crate) fn targets(bank: &Bank) -> Targets {
     Targets {
         pids: bank.pids(),
-        metrics: bank.addresses.services(),
+        metrics: bank.addresses.metrics.clone(),
         kafka: bank.addresses.kafka.clone(),
         group: super::collect::GROUP.to_owned(),
     }

@@ -21,6 +21,7 @@ pub(crate) fn cases() -> Vec<Case> {
         ("containers_run_the_same_plan_and_leave_nothing", containers_run_the_same_plan),
         ("containers_send_to_other_banks_and_hear_from_them", containers_send_to_other_banks),
         ("containers_every_kind_of_node_is_broken_and_healed", containers_every_kind_of_node_is_broken),
+        ("containers_links_and_databases_are_broken_and_healed", containers_links_and_databases_are_broken),
         ("containers_ctrl_c_leaves_nothing", containers_ctrl_c_leaves_nothing),
         ("containers_kill_9_of_the_harness_leaves_nothing", containers_kill_9_of_the_harness_leaves_nothing),
         ("containers_a_start_that_fails_leaves_nothing", containers_a_start_that_fails_leaves_nothing),
@@ -104,6 +105,13 @@ fn containers_send_to_other_banks() {
 fn containers_every_kind_of_node_is_broken() {
     let before = held();
     let json = broken_and_healed("containers", &name(), &every_kind(), 6);
+    assert_eq!(json.environment, "containers");
+    assert_eq!(held(), before, "nothing is left");
+}
+
+fn containers_links_and_databases_are_broken() {
+    let before = held();
+    let json = crate::links::broken("containers", &name());
     assert_eq!(json.environment, "containers");
     assert_eq!(held(), before, "nothing is left");
 }

@@ -88,7 +88,7 @@ pub(crate) fn broken_and_healed(environment: &str, name: &str, faults: &str, cou
 }
 
 /// Planned, fired, proved, and healed with a proof.
-fn in_full(fault: &FaultRecord) -> bool {
+pub(crate) fn in_full(fault: &FaultRecord) -> bool {
     let ended = fault.started_ms < fault.healed_ms && fault.heal_witnessed.is_some();
     fault.planned && fault.fired && fault.witnessed.is_some() && ended && fault.problem.is_none()
 }

@@ -29,11 +29,15 @@ fn below(run: &Running, part: &str) -> Process {
     found.unwrap_or_else(|| panic!("no {part} among {family:#?}")).clone()
 }
 
+/// A link that goes through a proxy, with a rule in force.
+const LATE: &str = "--set=fault=[{kind=\"net.delay\",place=\"harness->core\",delay=\"1ms\",at=\"1s\"}]";
+
 fn kill_9_of_the_harness_leaves_nothing() {
-    let mut run = Running::start(&LONG);
+    let mut run = Running::start(&[&LONG[..], &[LATE]].concat());
     run.under_load();
     let family = descendants(i32::try_from(run.child.id()).expect("a process id"));
     assert!(family.len() >= 6, "{family:?}");
+    assert!(family.iter().any(|process| process.command.contains(" proxy --listen")), "{family:?}");
     let folder = run_folder(&family);
     run.child.kill().expect("our child");
     let end = monotonic_ns() + 5_000_000_000;

@@ -84,7 +84,10 @@ impl Drop for Connection {
 }
 
 /// Asks again while the server is down, at most [`HEAL_LIMIT`].
-async fn once_up<T>(what: &str, ask: impl AsyncFn() -> Result<T, StoreError>) -> Result<T, StoreError> {
+async fn once_up<T, F>(what: &str, ask: impl Fn() -> F) -> Result<T, StoreError>
+where
+    F: Future<Output = Result<T, StoreError>>,
+{
     let until = Instant::now() + HEAL_LIMIT;
     loop {
         let trouble = match tokio::time::timeout_at(until, ask()).await {

@@ -34,7 +34,7 @@ pub async fn stall_commits(url: &str) -> Result<Vec<Session>, StoreError> {
 
 /// Ends it, and returns once a commit was answered and nobody waits any more; no error where nothing was stalled.
 pub async fn release_commits(url: &str) -> Result<(), StoreError> {
-    once_up("commits did not go on", async || {
+    once_up("commits did not go on", || async {
         let server = Connection::open(url).await?;
         server.run(RELEASE).await?;
         server.run(RELOAD).await?;

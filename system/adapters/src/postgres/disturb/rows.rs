@@ -58,7 +58,7 @@ pub async fn hold_rows(url: &str, rows: Rows) -> Result<HeldRows, StoreError> {
 
 /// Ends every such session, also one that still waits for rows, and returns those it found; none where there is none.
 pub async fn free_rows(url: &str) -> Result<Vec<Session>, StoreError> {
-    once_up("rows were not free", async || {
+    once_up("rows were not free", || async {
         let server = Connection::open(url).await?;
         let holders = server.sessions(HOLDERS).await?;
         for Session { pid, .. } in &holders {
