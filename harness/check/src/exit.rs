@@ -34,15 +34,21 @@ pub fn code(guarantees: GuaranteeVerdict, environment_lost: bool, validity: Vali
     }
 }
 
-/// What an arm adds to the code of its run: whether it showed what was expected of it, and with which code. One that expects a violation and
-/// shows it adds nothing; one that does not show it leaves the question open.
-pub const fn of_arm(expects_violation: bool, own: i32) -> (bool, i32) {
+/// What an arm adds to the code of its run: whether it showed what was expected of it, and with which code. One that expects a violation
+/// and shows it adds nothing; one that does not show it leaves the question open, also where those who were to see it see nothing and others
+/// do (not `named`).
+pub const fn of_arm(expects_violation: bool, own: i32, named: bool) -> (bool, i32) {
     match (expects_violation, own) {
-        (true, VIOLATED) => (true, HELD),
+        (true, VIOLATED) if named => (true, HELD),
         (true, ENVIRONMENT) => (false, ENVIRONMENT),
         (true, _) => (false, NOT_CONCLUSIVE),
         (false, own) => (own == HELD || own == OBJECTIVE_MISSED, own),
     }
+}
+
+/// Whether one of the checks that an arm names is among the violated ones; where it names none any is.
+pub fn is_named<'a>(by: &[String], violated: impl IntoIterator<Item = &'a str>) -> bool {
+    by.is_empty() || violated.into_iter().any(|id| by.iter().any(|named| named == id))
 }
 
 /// The worst of several codes, by precedence.
@@ -58,7 +64,7 @@ mod tests {
     use bankstorm_record::run_json::SloVerdict::{Met, Missed, Unmeasured};
     use bankstorm_record::run_json::ValidityVerdict::{Inconclusive, Invalid, Valid};
 
-    use super::{code, of_arm, worst};
+    use super::{code, is_named, of_arm, worst};
 
     #[test]
     fn precedence_is_6_3_4_5_0() {
@@ -81,19 +87,24 @@ mod tests {
     }
     #[test]
     fn an_arm_that_shows_the_violation_it_is_there_for_spoils_nothing() {
-        for (expects_violation, own, expected) in [
-            (true, 6, (true, 0)),
-            (true, 0, (false, 4)),
-            (true, 4, (false, 4)),
-            (true, 5, (false, 4)),
-            (true, 3, (false, 3)),
-            (false, 6, (false, 6)),
-            (false, 0, (true, 0)),
-            (false, 5, (true, 5)),
-            (false, 4, (false, 4)),
+        for (expects_violation, own, named, expected) in [
+            (true, 6, true, (true, 0)),
+            (true, 6, false, (false, 4)),
+            (true, 0, false, (false, 4)),
+            (true, 4, false, (false, 4)),
+            (true, 5, false, (false, 4)),
+            (true, 3, false, (false, 3)),
+            (false, 6, true, (false, 6)),
+            (false, 0, true, (true, 0)),
+            (false, 5, true, (true, 5)),
+            (false, 4, true, (false, 4)),
         ] {
-            assert_eq!(of_arm(expects_violation, own), expected, "{expects_violation} {own}");
+            assert_eq!(of_arm(expects_violation, own, named), expected, "{expects_violation} {own} {named}");
         }
+        let by = |ids: &[&str]| ids.iter().map(|id| (*id).to_owned()).collect::<Vec<_>>();
+        let violated = ["L2", "O1"];
+        assert!(is_named(&by(&[]), violated) && is_named(&by(&["O1"]), violated));
+        assert!(is_named(&by(&["O3", "L2"]), violated) && !is_named(&by(&["O3"]), violated));
         assert_eq!(worst([0, 5, 4]), 4);
         assert_eq!(worst([4, 3, 5]), 3);
         assert_eq!(worst([0, 6, 3]), 6);

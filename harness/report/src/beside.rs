@@ -74,7 +74,8 @@ fn verdicts(runs: &[Option<&RunJson>], arms: &[Beside]) -> Vec<Line> {
             (None, true) => "shown",
             (None, false) => "NOT shown",
         };
-        Some(format!("{}, {shown}", arm.expect))
+        let by = if arm.by.is_empty() { String::new() } else { format!(" by {}", arm.by.join(" or ")) };
+        Some(format!("{}{by}, {shown}", arm.expect))
     });
     let first_violated = |run: &RunJson| {
         let violated = tables::guarantee_checks(run).filter(|check| check.verdict == GuaranteeVerdict::Violated);
@@ -160,7 +161,8 @@ mod tests {
 
     fn arm(name: &str, expect: &str, shown: bool) -> ArmRecord {
         let folder = format!("arms/{name}");
-        ArmRecord { name: name.to_owned(), expect: expect.to_owned(), exit_code: Some(0), shown, folder, problem: None }
+        let (name, expect) = (name.to_owned(), expect.to_owned());
+        ArmRecord { name, expect, exit_code: Some(0), shown, folder, ..ArmRecord::default() }
     }
 
     #[test]
@@ -182,7 +184,11 @@ mod tests {
             ..DepthRecord::default()
         });
         let arms = [
-            Beside { arm: arm("offset", "violated", true), run: Some(broken) },
+            Beside { arm: arm("offset", "violated", true), run: Some(broken.clone()) },
+            Beside {
+                arm: ArmRecord { by: ["O1", "O3"].map(str::to_owned).into(), ..arm("keys", "violated", false) },
+                run: Some(broken),
+            },
             Beside {
                 arm: ArmRecord {
                     problem: Some("interrupted before it began".to_owned()),
@@ -193,18 +199,19 @@ mod tests {
         ];
         let shown = table(&run, &arms);
         let names: Vec<&str> = shown.head.iter().map(|column| &*column.name).collect();
-        assert_eq!(names, ["", "as it stands", "offset", "late"]);
+        assert_eq!(names, ["", "as it stands", "offset", "keys", "late"]);
         let row = |name: &str| {
             let found = shown.rows.iter().find(|row| row.cells[0] == name);
             found.map(|row| row.cells[1..].join(" | "))
         };
-        assert_eq!(row("guarantees").as_deref(), Some("HOLDS | VIOLATED | -"));
-        assert_eq!(row("expected").as_deref(), Some("- | violated, shown | holds, not played"));
-        assert_eq!(row("  violated").as_deref(), Some("- | S1 | -"));
-        assert_eq!(row("deposit ok/s").as_deref(), Some("300.0 | 300.0 | -"));
-        assert_eq!(row("core's CPU a posting, us").as_deref(), Some("120 to 125 | - | -"));
-        assert_eq!(row("page p99, first / deepest tenth, ms").as_deref(), Some("- | 2.00 / 9.00 | -"));
-        assert_eq!(row("  measured to predicted").as_deref(), Some("- | 98.0 % | -"));
+        assert_eq!(row("guarantees").as_deref(), Some("HOLDS | VIOLATED | VIOLATED | -"));
+        let expected = "- | violated, shown | violated by O1 or O3, NOT shown | holds, not played";
+        assert_eq!(row("expected").as_deref(), Some(expected));
+        assert_eq!(row("  violated").as_deref(), Some("- | S1 | S1 | -"));
+        assert_eq!(row("deposit ok/s").as_deref(), Some("300.0 | 300.0 | 300.0 | -"));
+        assert_eq!(row("core's CPU a posting, us").as_deref(), Some("120 to 125 | - | - | -"));
+        assert_eq!(row("page p99, first / deepest tenth, ms").as_deref(), Some("- | 2.00 / 9.00 | 2.00 / 9.00 | -"));
+        assert_eq!(row("  measured to predicted").as_deref(), Some("- | 98.0 % | 98.0 % | -"));
         assert_eq!(row("CPU that readers took"), None);
         assert_eq!(table(&run, &[]).rows, []);
     }

@@ -36,11 +36,12 @@ pub(crate) fn run(args: &RunFolderArgs) -> Result<u8, CliError> {
 /// Arms are runs of their own: what was found of them counts as it stands, and `check` on their folders looks again.
 fn with_arms(own: i32, arms: &[ArmRecord]) -> i32 {
     let mut codes = vec![own];
-    for ArmRecord { name, expect, exit_code, shown, folder, .. } in arms {
-        let shown = if *shown { "shown" } else { "not shown" };
-        say(&format!("arm {name}: expected {expect}, {shown}, exit code {}; {folder}", exit_code.unwrap_or(4)));
+    for ArmRecord { name, expect, by, exit_code, shown, folder, .. } in arms {
+        let told = if *shown { "shown" } else { "not shown" };
+        let by = if by.is_empty() { String::new() } else { format!(" by {}", by.join(" or ")) };
+        say(&format!("arm {name}: expected {expect}{by}, {told}, exit code {}; {folder}", exit_code.unwrap_or(4)));
         let expects_violation = expect == Expect::Violated.as_str();
-        codes.push(exit::of_arm(expects_violation, exit_code.unwrap_or(exit::NOT_CONCLUSIVE)).1);
+        codes.push(exit::of_arm(expects_violation, exit_code.unwrap_or(exit::NOT_CONCLUSIVE), *shown).1);
     }
     exit::worst(codes)
 }

@@ -6,7 +6,7 @@
 
 use bankstorm_check::exit;
 use bankstorm_environment::EnvironmentKind;
-use bankstorm_record::run_json::ArmRecord;
+use bankstorm_record::run_json::{ArmRecord, GuaranteeVerdict};
 use bankstorm_record::save::write_run_json;
 use bankstorm_scenario::Scenario;
 use bankstorm_scenario::resolved::{Arm, Expect};
@@ -29,8 +29,26 @@ pub(super) fn chosen(scenario: &Scenario, args: &RunArgs) -> Result<Vec<Arm>, Cl
     }
     let is_chosen = |arm: &&Arm| !args.no_arms && (args.arms.is_empty() || args.arms.contains(&arm.name));
     let chosen: Vec<Arm> = scenario.arms.iter().filter(is_chosen).cloned().collect();
-    chosen.iter().try_for_each(|arm| known_markers(&arm.scenario))?;
+    for arm in &chosen {
+        known_markers(&arm.scenario)?;
+        known_checks(arm)?;
+    }
     Ok(chosen)
+}
+
+/// A check that there is not would never be violated.
+fn known_checks(arm: &Arm) -> Result<(), CliError> {
+    let known: Vec<&str> =
+        bankstorm_check::catalogue().iter().filter(|check| !check.is_validity).map(|check| check.id).collect();
+    match arm.by.iter().find(|id| !known.contains(&id.as_str())) {
+        None => Ok(()),
+        Some(unknown) => {
+            let (name, known) = (&arm.name, known.join(", "));
+            Err(CliError::Usage(format!(
+                "arm {name}: by: {unknown:?} is no check of a guarantee; accepted are {known}"
+            )))
+        }
+    }
 }
 
 /// Plays them one after the other. An interrupt ends this cleanly: what was not played says so.
@@ -69,10 +87,11 @@ async fn one(
     display: &Display,
     stop: &Interrupt,
 ) -> Result<(ArmRecord, i32), CliError> {
-    let Arm { name, scenario, expect } = arm;
+    let Arm { name, scenario, expect, by } = arm;
     let mut record = ArmRecord {
         folder: below(&name),
         expect: expect.as_str().to_owned(),
+        by,
         exit_code: None,
         shown: false,
         problem: None,
@@ -84,18 +103,25 @@ async fn one(
     }
     let place = Place::of_arm(&open.json, open.folder.root(), &record.name);
     let played = Box::pin(super::play(scenario, place, kind, display, stop)).await;
-    let own = match played {
-        Ok((_, own)) => own,
+    let (own, violated) = match played {
+        Ok((played, own)) => (own, violated(&played)),
         Err(error @ (CliError::Environment(_) | CliError::Interrupted)) => {
             note(&format!("error: arm {}: {error}", record.name));
             record.problem = Some(error.to_string());
-            error.exit_code()
+            (error.exit_code(), Vec::new())
         }
         Err(error) => return Err(error),
     };
-    let (shown, code) = exit::of_arm(expect == Expect::Violated, i32::from(own));
+    let named = exit::is_named(&record.by, violated.iter().map(String::as_str));
+    let (shown, code) = exit::of_arm(expect == Expect::Violated, i32::from(own), named);
     (record.exit_code, record.shown) = (Some(i32::from(own)), shown);
     Ok((record, code))
+}
+
+/// Ids of the guarantees that a run violated.
+fn violated(run: &OpenRun) -> Vec<String> {
+    let violated = run.json.guarantees.checks.iter().filter(|check| check.verdict == GuaranteeVerdict::Violated);
+    violated.map(|check| check.id.clone()).collect()
 }
 
 /// After each arm: should anything break from here on, what was played is kept.

@@ -111,6 +111,9 @@ pub struct ArmRecord {
     pub name: String,
     /// `holds` or `violated`.
     pub expect: String,
+    /// Ids of the checks of which one is expected to be violated; any where there are none.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub by: Vec<String>,
     /// The exit code of its own run; absent where it was not played to its end.
     pub exit_code: Option<i32>,
     /// Whether it showed what was expected of it.
