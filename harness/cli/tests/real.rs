@@ -17,12 +17,20 @@ mod interrupt;
 mod kill;
 #[path = "real/leftovers.rs"]
 mod leftovers;
+#[path = "real/links.rs"]
+mod links;
 #[path = "real/protections.rs"]
 mod protections;
+#[path = "real/proxy.rs"]
+mod proxy;
+#[path = "real/publish.rs"]
+mod publish;
 #[path = "real/run.rs"]
 mod run;
 #[path = "real/simulate.rs"]
 mod simulate;
+#[path = "real/sweep.rs"]
+mod sweep;
 #[path = "real/tamper.rs"]
 mod tamper;
 #[path = "real/transfers.rs"]
@@ -38,9 +46,10 @@ fn main() {
     arguments.test_threads = Some(1);
     let mut trials: Vec<Trial> = Vec::new();
     let simulated = simulate::cases();
-    let broken = [interrupt::cases(), kill::cases(), faults::cases()];
-    let real = [run::cases(), tamper::cases(), transfers::cases(), protections::cases()].into_iter().chain(broken);
-    for cases in [usage::cases(), simulated].into_iter().chain(real) {
+    let broken = [interrupt::cases(), kill::cases(), faults::cases(), links::cases(), sweep::cases()];
+    let real = [run::cases(), publish::cases(), tamper::cases(), transfers::cases(), protections::cases()];
+    let real = real.into_iter().chain(broken);
+    for cases in [usage::cases(), proxy::cases(), simulated].into_iter().chain(real) {
         trials.extend(cases.into_iter().map(trial));
     }
     let engine = bankstorm_environment::containers::available_blocking();
