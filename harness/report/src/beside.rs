@@ -114,6 +114,25 @@ fn latencies(runs: &[Option<&RunJson>]) -> Vec<Line> {
     lines
 }
 
+/// What a posting cost while nobody read, and beside readers, over all such parts: `800 alone, 760 with readers (-5 %)`; or one figure.
+fn beside_readers(run: &RunJson, figure: impl Fn(&SparedPart) -> Option<u64>) -> Option<String> {
+    let parts = &run.spared.as_ref()?.parts;
+    let mean = |with_readers: bool| {
+        let told = parts.iter().filter(|part| (part.pages > 0) == with_readers);
+        let told: Vec<(u64, u64)> = told.filter_map(|part| Some((part.posted, figure(part)?))).collect();
+        let posted: u64 = told.iter().map(|(posted, _)| posted).sum();
+        let spent: u64 = told.iter().map(|(posted, each)| posted * each).sum();
+        (posted > 0).then(|| spent as f64 / posted as f64)
+    };
+    match (mean(false), mean(true)) {
+        (Some(alone), Some(with)) if alone > 0.0 => {
+            let moved = (with / alone - 1.0) * 100.0;
+            Some(format!("{} alone, {} with readers ({moved:+.0} %)", count(alone as u64), count(with as u64)))
+        }
+        (alone, with) => with.or(alone).map(|one| count(one as u64)),
+    }
+}
+
 /// The first and the last part that say something: `120 to 131`, or one figure.
 fn first_to_last(run: &RunJson, figure: impl Fn(&SparedPart) -> Option<String>) -> Option<String> {
     let told: Vec<String> = run.spared.as_ref()?.parts.iter().filter_map(figure).collect();
@@ -128,8 +147,8 @@ fn of_core(runs: &[Option<&RunJson>]) -> Vec<Line> {
     let share = |part: &SparedPart| part.readers_cpu_share.map(|share| format!("{:.0} %", share * 100.0));
     vec![
         line("core's calls made for readers", runs, calls),
-        line("core's CPU a posting, us", runs, |run| first_to_last(run, |part| part.core_cpu_us.map(count))),
-        line("its database's, us", runs, |run| first_to_last(run, |part| part.core_database_cpu_us.map(count))),
+        line("core's CPU a posting, us", runs, |run| beside_readers(run, |part| part.core_cpu_us)),
+        line("its database's, us", runs, |run| beside_readers(run, |part| part.core_database_cpu_us)),
         line("core's posting p99, ms", runs, |run| first_to_last(run, |part| part.posting_p99_us.map(ms))),
         line("CPU that readers took", runs, |run| first_to_last(run, share)),
     ]
@@ -168,8 +187,14 @@ mod tests {
     #[test]
     fn what_no_run_tells_has_no_row_and_what_one_tells_stands_beside_the_others() {
         let mut run = fixture::held();
-        let part = |core_cpu_us| SparedPart { core_cpu_us: Some(core_cpu_us), ..SparedPart::default() };
-        run.spared = Some(SparedRecord { parts: vec![part(120), part(125)], ..SparedRecord::default() });
+        let part = |pages, posted, core_cpu_us| SparedPart {
+            pages,
+            posted,
+            core_cpu_us: Some(core_cpu_us),
+            ..SparedPart::default()
+        };
+        let parts = vec![part(0, 300, 100), part(50, 100, 126), part(0, 100, 140)];
+        run.spared = Some(SparedRecord { parts, ..SparedRecord::default() });
         let mut broken = fixture::violated();
         broken.drain = Some(DrainRecord {
             syncs_per_s: Some(98.0),
@@ -209,7 +234,7 @@ mod tests {
         assert_eq!(row("expected").as_deref(), Some(expected));
         assert_eq!(row("  violated").as_deref(), Some("- | S1 | S1 | -"));
         assert_eq!(row("deposit ok/s").as_deref(), Some("300.0 | 300.0 | 300.0 | -"));
-        assert_eq!(row("core's CPU a posting, us").as_deref(), Some("120 to 125 | - | - | -"));
+        assert_eq!(row("core's CPU a posting, us").as_deref(), Some("110 alone, 126 with readers (+15 %) | - | - | -"));
         assert_eq!(row("page p99, first / deepest tenth, ms").as_deref(), Some("- | 2.00 / 9.00 | 2.00 / 9.00 | -"));
         assert_eq!(row("  measured to predicted").as_deref(), Some("- | 98.0 % | 98.0 % | -"));
         assert_eq!(row("CPU that readers took"), None);

@@ -14,6 +14,7 @@ use bankstorm_load::run::Tuning;
 use bankstorm_load::tally::Counts;
 use bankstorm_load::{DriveError, DriveInput, DriveResult, Sharding, Stop, Tally, read_transfers, resolve_unknown};
 use bankstorm_record::save::write_run_json;
+use bankstorm_scenario::resolved::SyncMode;
 
 use crate::bank::Bank;
 use crate::error::CliError;
@@ -90,9 +91,18 @@ fn begin(open: &OpenRun, bank: &Bank, stop: &Interrupt) -> (DriveInput, Moments)
         start_at_ns,
         stop: Arc::clone(&stop.load),
         tally,
-        tuning: Tuning::default(),
+        tuning: tuning(open.scenario.system.sync),
     };
     (input, moments)
+}
+
+/// Channels that ask core every so often show an entry that much later, and a lookup waits that much longer for it.
+fn tuning(sync: SyncMode) -> Tuning {
+    let tuning = Tuning::default();
+    match sync {
+        SyncMode::Events => tuning,
+        SyncMode::Poll(every) => Tuning { lookup_limit: tuning.lookup_limit + every, ..tuning },
+    }
 }
 
 /// Drives to the end of load; also says whether `strikes` had more to do.
@@ -177,4 +187,22 @@ async fn settle(open: &OpenRun, bank: &Bank, limit: Duration, drive: &mut DriveR
 pub(super) async fn hurried_end(stop: &Stop, limit: Duration) {
     stop.raised().await;
     tokio::time::sleep(HURRIED.min(limit) + Duration::from_millis(100)).await;
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use bankstorm_load::run::Tuning;
+    use bankstorm_scenario::resolved::SyncMode;
+
+    use super::tuning;
+
+    #[test]
+    fn a20_a_lookup_waits_as_long_as_core_is_not_asked_and_its_own_time_on_top() {
+        let own = Tuning::default().lookup_limit;
+        let every = Duration::from_secs(10);
+        assert_eq!(tuning(SyncMode::Poll(every)).lookup_limit, own + every);
+        assert_eq!(tuning(SyncMode::Events).lookup_limit, own);
+    }
 }

@@ -315,9 +315,20 @@ fn poison_and_more(stage: &mut Stage) {
     }
 }
 
+/// A sync that costs so much, and one sync for all that waits for an account: where each entry is a sync of its own, a busy account would not
+/// be worked off in the time that a bank has to come to rest.
+fn costly_syncs(stage: &mut Stage, cost_ms: u64) {
+    let topology = &mut stage.plan.topology;
+    topology.sync_cost_ms = cost_ms;
+    if matches!(topology.worker_mode, WorkerMode::Serial | WorkerMode::Slots) {
+        topology.worker_mode = WorkerMode::Keyed;
+    }
+}
+
 /// Channels that die with work in their hands.
 fn killed_at_work(stage: &mut Stage) {
-    (stage.plan.topology.sync_cost_ms, stage.plan.topology.commit_every_ms) = (200, 200);
+    costly_syncs(stage, 200);
+    stage.plan.topology.commit_every_ms = 200;
     for _ in 0..5 {
         let at = stage.moment();
         for step in 0..20 {
@@ -353,7 +364,7 @@ fn one_slow_account(stage: &mut Stage) {
 
 /// Channels that are frozen with work in their hands for longer than their group waits for them.
 fn frozen_consumers(stage: &mut Stage) {
-    stage.plan.topology.sync_cost_ms = 400;
+    costly_syncs(stage, 400);
     stage.plan.topology.workers = stage.plan.topology.workers.max(3);
     for nth in 0..4 {
         let at = stage.moment();

@@ -14,7 +14,7 @@ use bankstorm_record::source::MemorySource;
 use super::World;
 use crate::model::database::EPOCH;
 use crate::plan::{Action, Cursor, Fault, Guard, Kind, ReadSyncWhen};
-use crate::world::names::POSTGRES_CHANNEL;
+use crate::world::names::{CORE, POSTGRES_CHANNEL, POSTGRES_CORE};
 use crate::world::watch::Watched;
 use crate::world::{Outcome, Violation, digest, markers};
 
@@ -68,15 +68,25 @@ impl World<'_> {
         }
     }
 
-    /// Whether all reads that were to be fresh may rightly have been stale: there were few, or they had no time for core.
+    /// Whether all reads that were to be fresh may rightly have been stale: there were few, or they had no time for core, or core was away.
     fn may_all_be_stale(&self, check: &CheckResult) -> bool {
         let topology = &self.plan.topology;
         let is_short = topology.following.read_budget_ms < STEPS_OF_A_READ * topology.pace_ms || topology.tight_limits;
         let are_few = check.figures.get("promised_pages").is_some_and(|few| *few < FEW_READS);
         check.id == "S6"
             && check.verdict == GuaranteeVerdict::Unknown
-            && (is_short || are_few)
+            && (is_short || are_few || self.core_was_away())
             && check.first.as_deref().is_some_and(|first| first.contains("vacuous: "))
+    }
+
+    /// Whether core, or its database, could not answer for a while: transfers are in progress then above all, so that most reads that are to be
+    /// fresh, or all, fall into that time.
+    fn core_was_away(&self) -> bool {
+        let struck = self.plan.faults.iter().zip(&self.struck).filter(|(_, at)| at.is_some());
+        struck.map(|(fault, _)| fault).any(|fault| {
+            let is_core = fault.place == CORE || fault.place == POSTGRES_CORE || fault.place.ends_with(">core");
+            is_core && fault.lasts_ms >= AWAY_MS
+        })
     }
 
     /// What readers are promised, whatever protection is off; what is left out of repair is promised to nobody.
@@ -176,6 +186,8 @@ fn violation(check: CheckResult, source: &MemorySource) -> Option<Violation> {
 const VACUOUS_BELOW: usize = 50;
 /// And S6 below so many reads that were to be fresh: few may all have met a fault.
 const FEW_READS: u64 = 50;
+/// And without core for so long, its readers may all have been stale.
+const AWAY_MS: u64 = 1_000;
 /// A read that asks core takes about so many steps of its stores, and more where it waits for others.
 const STEPS_OF_A_READ: u64 = 20;
 
