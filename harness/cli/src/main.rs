@@ -82,7 +82,8 @@ fn log_to_stderr(command: &Command) {
         return;
     }
     let service = matches!(command, Command::Serve { .. } | Command::Proxy(_));
-    let default = if service { "info" } else { "warn" };
+    // What librdkafka says of its settings is of no use to whoever runs a sweep.
+    let default = if service { "info" } else { "warn,bankstorm_adapters::kafka=error" };
     let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(default));
     let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
     if service {

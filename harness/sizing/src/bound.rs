@@ -1,17 +1,17 @@
 //! What a cell came to: as predicted, or bound by something that was seen, or neither.
 //!
-//! In: a cell's figures, and how many transactions a channel has open at most. Out: a verdict with its evidence. Elsewhere: how the figures were
+//! In: a cell's figures, and the limits that were there whatever the cell: [`Limits`]. Out: a verdict with its evidence. Elsewhere: how the figures were
 //! taken (`cli`), what is predicted (`predict`).
 //!
 //! | bound by | when |
 //! |---|---|
-//! | processors | the machine was 85 % busy or more, what the hypervisor took included |
+//! | processors | the machine was 85 % busy or more, most of it with the bank and this harness |
 //! | disk | the machine waited for a disk a quarter of the time or more |
 //! | keys over workers | on average fewer than nine in ten of the workers had work: an account's hash picks its worker, and some have none left |
 //! | workers | nothing is predicted, all workers had work, and each of them could have a transaction of its own |
 //! | transactions | all workers had work, and there are more of them than transactions that a channel has open at once |
 //!
-//! The first that applies is named. None of them: unexplained, which is no success.
+//! The first that applies is named. None of them, or a machine that was busy with something else: unexplained, which is no success.
 
 use bankstorm_record::sweep_json::{BoundBy, CellFigures, CellKey, CellVerdict};
 
@@ -21,6 +21,8 @@ use crate::predict::workers_total;
 pub const TOLERANCE: f64 = 0.10;
 /// The share of the machine's processors from which on they are what binds.
 const PROCESSORS: f64 = 0.85;
+/// The share of what the machine did that the bank must have had a part in, or somebody else bound the cell.
+const OWN: f64 = 0.5;
 /// The share of time waited for a disk from which on that is what binds.
 const DISK: f64 = 0.25;
 /// The share of workers below which there is too little work for them.
@@ -39,8 +41,17 @@ pub struct Judged {
     pub reason: Option<String>,
 }
 
-/// Judges a finished cell. `transactions` is how many all its channels may have open at once.
-pub fn judge(cell: &CellKey, figures: &CellFigures, transactions: u64) -> Judged {
+/// What no cell can have more of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Limits {
+    /// Transactions that all channels may have open at once.
+    pub transactions: u64,
+    /// Processors of the machine.
+    pub cores: u32,
+}
+
+/// Judges a finished cell.
+pub fn judge(cell: &CellKey, figures: &CellFigures, limits: Limits) -> Judged {
     let of_predicted = figures.predicted_per_s.map(|predicted| figures.events_per_s / predicted);
     match of_predicted {
         Some(share) if (share - 1.0).abs() <= TOLERANCE => {
@@ -50,7 +61,10 @@ pub fn judge(cell: &CellKey, figures: &CellFigures, transactions: u64) -> Judged
             "{:.0} % of what workers and cost allow: the measurement is not believed",
             share * 100.0
         )),
-        _ => match bound_by(cell, figures, transactions) {
+        _ if busy_otherwise(figures, limits.cores) => {
+            unexplained(format!("the machine was busy with something else than the bank: {}", told(figures)))
+        }
+        _ => match bound_by(cell, figures, limits.transactions) {
             Some(bound_by) => Judged { verdict: CellVerdict::Bound, bound_by: Some(bound_by), reason: None },
             None => unexplained(told(figures)),
         },
@@ -61,10 +75,20 @@ fn unexplained(reason: String) -> Judged {
     Judged { verdict: CellVerdict::Unexplained, bound_by: None, reason: Some(reason) }
 }
 
+/// What was taken of the processors, by whomever.
+fn taken(figures: &CellFigures) -> f64 {
+    figures.machine_busy.unwrap_or(0.0) + figures.machine_steal.unwrap_or(0.0)
+}
+
+/// Whether others than the bank and the harness had most of a machine that was busy.
+fn busy_otherwise(figures: &CellFigures, cores: u32) -> bool {
+    let own = figures.cpu_seconds.values().sum::<f64>() / figures.drained_s.max(0.001);
+    taken(figures) >= PROCESSORS && own < OWN * taken(figures) * f64::from(cores)
+}
+
 fn bound_by(cell: &CellKey, figures: &CellFigures, transactions: u64) -> Option<BoundBy> {
     let bound = |resource: &str, evidence: String| Some(BoundBy { resource: resource.to_owned(), evidence });
-    let taken = figures.machine_busy.unwrap_or(0.0) + figures.machine_steal.unwrap_or(0.0);
-    if taken >= PROCESSORS {
+    if taken(figures) >= PROCESSORS {
         return bound("processors", told(figures));
     }
     if figures.machine_iowait.unwrap_or(0.0) >= DISK {
@@ -112,7 +136,7 @@ mod tests {
 
     use bankstorm_record::sweep_json::{CellFigures, CellKey, CellVerdict};
 
-    use super::judge;
+    use super::{Limits, judge};
     use crate::fixture::cell;
 
     fn figures(events_per_s: f64, predicted: Option<f64>) -> CellFigures {
@@ -135,7 +159,7 @@ mod tests {
     }
 
     fn resource(cell: &CellKey, figures: &CellFigures) -> (CellVerdict, String) {
-        let judged = judge(cell, figures, 4);
+        let judged = judge(cell, figures, Limits { transactions: 4, cores: 2 });
         let named = judged.bound_by.map(|bound| format!("{}: {}", bound.resource, bound.evidence));
         (judged.verdict, named.or(judged.reason).unwrap_or_default())
     }
@@ -160,6 +184,11 @@ mod tests {
         assert_eq!(verdict, CellVerdict::Bound);
         assert!(told.starts_with("processors: machine 80 % busy"), "{told}");
         assert!(told.ends_with("cores of postgres-channel 0.80, channel-0 0.60, kafka-1 0.04"), "{told}");
+        // A compiler beside it, say: the bank had a tenth of what the machine did.
+        let others = CellFigures { cpu_seconds: BTreeMap::from([("core".to_owned(), 1.6)]), ..busy };
+        let (verdict, told) = resource(&grid, &others);
+        assert_eq!(verdict, CellVerdict::Unexplained);
+        assert!(told.starts_with("the machine was busy with something else than the bank"), "{told}");
         let disk = CellFigures { machine_iowait: Some(0.3), ..slow.clone() };
         assert!(resource(&grid, &disk).1.starts_with("disk: "));
         let uneven = CellFigures { busy_workers_mean: Some(14.0), ..slow.clone() };

@@ -17,7 +17,7 @@ pub(crate) fn sweep(partitions: u32, workers: u32) -> SweepJson {
         worker_modes: vec!["slots".to_owned()],
         sync_costs_us: vec![100_000, 0],
         repeats: 2,
-        planned: 0,
+        planned: u64::from(partitions * workers * 4),
         channel_instances: 1,
         accounts: 110_000,
         history_depth: 1,

@@ -2,7 +2,7 @@
 //!
 //! In: `sweep.json`. Out: [`TextTable`]s, already formatted. Elsewhere: the heat map (`html`).
 
-use bankstorm_record::sweep_json::{CellRun, CellSummary, SweepJson};
+use bankstorm_record::sweep_json::{CellKey, CellRun, CellSummary, Spread, SweepJson};
 
 use super::{of_grid, per_s, verdict};
 use crate::tables::{Column, Row, TextTable};
@@ -22,40 +22,37 @@ pub(crate) fn grids(sweep: &SweepJson) -> Vec<(String, TextTable)> {
 }
 
 fn head() -> Vec<Column> {
-    let names = ["partitions", "workers", "events/s", "spread", "predicted", "%", "busy workers", "machine busy"];
+    let names = ["cell", "events/s", "spread", "predicted", "%", "busy workers", "machine"];
     let mut head: Vec<Column> = names.iter().map(|name| Column::of(name, true)).collect();
     head.push(Column::of("verdict", false));
-    head.push(Column::of("bound by, or why not", false));
     head
 }
 
 fn row(summary: &CellSummary) -> Row {
     let dash = || "-".to_owned();
     let spread = summary.events_per_s;
-    let range = spread
-        .filter(|spread| spread.count > 1)
-        .map(|spread| format!("{} to {}", per_s(spread.min), per_s(spread.max)));
     let (word, tone) = verdict(summary.verdict);
-    let share = spread
-        .zip(summary.predicted_per_s)
-        .map(|(spread, predicted)| format!("{:.0}", spread.median / predicted * 100.0));
-    let why = summary.bound_by.as_ref().map(|bound| bound.resource.clone()).or_else(|| summary.reason.clone());
+    let share = |per_s: f64| spread.map(|spread| format!("{:.0}", spread.median / per_s * 100.0));
+    let bound = summary.bound_by.as_ref().map(|bound| clean(&format!("{word}: {}", bound.resource)));
     Row {
         cells: vec![
-            summary.cell.partitions.to_string(),
-            summary.cell.workers.to_string(),
+            format!("{} x {}", summary.cell.partitions, summary.cell.workers),
             spread.map_or_else(dash, |spread| per_s(spread.median)),
-            range.unwrap_or_else(dash),
+            spread.filter(|spread| spread.count > 1).map_or_else(dash, around),
             summary.predicted_per_s.map_or_else(dash, per_s),
-            share.unwrap_or_else(dash),
+            summary.predicted_per_s.and_then(share).unwrap_or_else(dash),
             busy(summary),
             summary.machine_busy.map_or_else(dash, |share| format!("{:.0} %", share * 100.0)),
-            word.to_owned(),
-            clean(&why.unwrap_or_default()),
+            bound.unwrap_or_else(|| word.to_owned()),
         ],
-        tone: Some((8, tone)),
+        tone: Some((7, tone)),
         minor: false,
     }
+}
+
+/// Half of what lies between the least and the greatest: `± 1.5 %`.
+fn around(spread: Spread) -> String {
+    format!("± {:.1} %", (spread.max - spread.min) / 2.0 / spread.median * 100.0)
 }
 
 /// `10 of 20`.
@@ -69,12 +66,12 @@ pub(crate) fn cpu(sweep: &SweepJson, most: usize) -> TextTable {
     let mut processes: Vec<&String> = sweep.cells.iter().flat_map(|summary| summary.cpu_us_per_event.keys()).collect();
     processes.sort();
     processes.dedup();
-    let mut head: Vec<Column> = ["cost", "partitions", "workers"].iter().map(|name| Column::of(name, true)).collect();
+    let mut head = vec![Column::of("cell", true)];
     head.extend(processes.iter().map(|process| Column::of(process, true)));
     let measured = sweep.cells.iter().filter(|summary| !summary.cpu_us_per_event.is_empty());
     let rows = measured.take(most).map(|summary| {
-        let cell = &summary.cell;
-        let mut cells = vec![super::cost(cell.sync_cost_us), cell.partitions.to_string(), cell.workers.to_string()];
+        let CellKey { sync_cost_us, partitions, workers, .. } = &summary.cell;
+        let mut cells = vec![format!("{partitions} x {workers}, {}", super::cost(*sync_cost_us))];
         let of =
             |process: &&String| summary.cpu_us_per_event.get(*process).map_or("-".to_owned(), |us| format!("{us:.0}"));
         cells.extend(processes.iter().map(of));

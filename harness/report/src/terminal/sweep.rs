@@ -20,7 +20,7 @@ pub fn summary(sweep: &SweepJson, folder: &RunFolder, colour: bool) -> String {
     out.line(&format!("{line}  {}  sweep {}", clean(&sweep.scenario), clean(&sweep.run_id)));
     out.wrapped(meaning, INDENT);
     let (done, planned) = (count(sweep.runs.len() as u64), count(sweep.grid.planned));
-    let resumed = if sweep.resumed > 0 { format!(", taken up again {} times", sweep.resumed) } else { String::new() };
+    let resumed = if sweep.resumed > 0 { format!(", taken up again {}", times(sweep.resumed)) } else { String::new() };
     out.wrapped(
         &format!("{done} of {planned} measurements{resumed}, environment {}, seed {}", sweep.environment, sweep.seed),
         INDENT,
@@ -46,9 +46,13 @@ pub fn summary(sweep: &SweepJson, folder: &RunFolder, colour: bool) -> String {
         out.blank();
         out.wrapped(&format!("Anchor {cell}: {} events/s in the order of measuring{drift}.", rates.join(", ")), INDENT);
     }
-    out.table("Processor microseconds an event, by process", &cpu(sweep, LINES));
+    out.table("Processor time of an event in microseconds, by process", &cpu(sweep, LINES));
     out.files(folder);
     out.text
+}
+
+fn times(count: u32) -> String {
+    if count == 1 { "once".to_owned() } else { format!("{count} times") }
 }
 
 #[cfg(test)]

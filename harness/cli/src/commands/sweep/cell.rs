@@ -15,7 +15,7 @@ use bankstorm_record::marks::SampleRow;
 use bankstorm_record::sweep_json::{BoundBy, CellFigures, CellVerdict};
 use bankstorm_scenario::Scenario;
 use bankstorm_sizing::agrees::{Found, agrees};
-use bankstorm_sizing::bound::judge;
+use bankstorm_sizing::bound::{Limits, judge};
 use bankstorm_sizing::order::Job;
 use bankstorm_sizing::predict::{events, predicted_per_s};
 use bankstorm_sizing::rate::rate;
@@ -156,7 +156,8 @@ impl Measuring<'_> {
         };
         let channels = u64::from(self.open.scenario.system.channel_instances);
         let transactions = ChannelConfig::default().transactions as u64 * channels;
-        let judged = judge(&self.job.cell, &figures, transactions);
+        let limits = Limits { transactions, cores: self.open.machine.cores };
+        let judged = judge(&self.job.cell, &figures, limits);
         Ok(Outcome {
             verdict: judged.verdict,
             reason: judged.reason,

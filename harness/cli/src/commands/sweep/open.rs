@@ -34,8 +34,9 @@ pub(crate) struct OpenSweep {
     pub(crate) json: SweepJson,
     /// Every measurement, those that are there already too.
     pub(crate) order: Vec<Job>,
+    /// What it is measured on.
+    pub(crate) machine: Machine,
     log: CellLog,
-    machine: Machine,
 }
 
 impl OpenSweep {
