@@ -7,7 +7,7 @@
 
 use bankstorm_record::calibrate_json::{CalibrateJson, HopCost};
 use bankstorm_record::published::Figure;
-use bankstorm_record::run_json::{DrainRecord, ObjectiveResult, RunJson, Unit, ValidityVerdict};
+use bankstorm_record::run_json::{DrainRecord, ObjectiveResult, RunJson, SparedRecord, Unit, ValidityVerdict};
 use bankstorm_record::sweep_json::{CellSummary, CellVerdict, SweepJson};
 
 /// The most figures of a run.
@@ -31,6 +31,7 @@ pub(super) fn of_run(run: &RunJson, most: usize) -> Vec<Figure> {
     if witnessed > 0 {
         figures.push(figure("faults.witnessed", witnessed as f64, ""));
     }
+    figures.extend(run.spared.iter().filter(|spared| spared.pages > 0).flat_map(of_core));
     figures.extend(rates(run));
     figures.truncate(most);
     figures
@@ -81,6 +82,13 @@ fn of_drain(drain: &DrainRecord) -> Vec<Figure> {
         .into_iter()
         .chain(rate)
         .collect()
+}
+
+/// What readers cost core: calls, and its own time a posting in the last part, where most is read.
+fn of_core(spared: &SparedRecord) -> Vec<Figure> {
+    let cpu = spared.parts.last().and_then(|part| part.core_cpu_us);
+    let cpu = cpu.map(|us| figure("core.cpu_per_posting", us as f64, "us"));
+    [figure("core.calls_by_reads", spared.calls_by_reads as f64, "")].into_iter().chain(cpu).collect()
 }
 
 fn of_objective(objective: &ObjectiveResult) -> Option<Figure> {
