@@ -180,7 +180,7 @@ pub struct CellFigures {
     pub predicted_per_s: Option<f64>,
     /// From the first owner of all partitions to the last event, in seconds.
     pub drained_s: f64,
-    /// Until all partitions had their owners, from the start of the channels, in seconds.
+    /// Until all partitions had their owners, from the moment when the channels were ready, in seconds.
     pub owned_s: f64,
     /// The most workers that were seen busy at once.
     pub busy_workers: u64,

@@ -39,7 +39,7 @@ impl Stage {
 
 /// How a backlog was worked off.
 pub(super) struct Drained {
-    /// Until all partitions had their owners, since the channels were started.
+    /// Until all partitions had their owners, since the channels were ready.
     pub(super) owned_s: f64,
     /// When that was seen, and when the last event was: looks at the machine, the second one's shares being of the time between.
     pub(super) from: SampleRow,
