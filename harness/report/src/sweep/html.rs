@@ -22,7 +22,7 @@ const RUNS: usize = 200;
 const FAINT: f64 = 0.06;
 const STRONG: f64 = 0.92;
 /// From here on its text is light.
-const LIGHT_TEXT: f64 = 0.5;
+const LIGHT_TEXT: f64 = 0.7;
 
 /// The page of `sweep`.
 ///
