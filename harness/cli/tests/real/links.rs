@@ -19,13 +19,15 @@ pub(crate) fn cases() -> Vec<Case> {
     ]
 }
 
-/// A third of one channel's transfers lose core's answer while core's database is a little further away; then commits stall.
+/// A third of one channel's transfers lose core's answer while core's database is a little further away; then core's commits stall, and
+/// somebody holds the channels' rows.
 fn faults() -> String {
     let lost = "of = \"POST /v1/transfers\"\nprobability = \"33%\"\nat = \"1s\"\nlasts = \"3s\"";
     [
         fault("resp.drop", "channel-0->core", lost),
         fault("net.delay", "core->postgres-core", "delay = \"5ms\"\nat = \"1s\"\nlasts = \"2s\""),
         fault("pg.commit_stall", "postgres-core", "at = \"5s\"\nlasts = \"1s\""),
+        fault("pg.lock", "postgres-channel", "at = \"5s\"\nlasts = \"1s\""),
     ]
     .concat()
 }
@@ -56,14 +58,18 @@ pub(crate) fn broken(environment: &str, name: &str) -> RunJson {
     assert_eq!(json.guarantees.verdict, GuaranteeVerdict::Holds, "{:#?}\n{log}", json.guarantees);
     // 4 only where the machine, not the bank, was too slow for a verdict: tests assert nothing about speed.
     assert!([0, 4, 5].contains(&code), "exit {code}: {log}");
-    let [lost, late, stalled] = json.faults.as_slice() else { panic!("three faults: {:#?}\n{log}", json.faults) };
-    for fault in [lost, late, stalled] {
+    let [lost, late, stalled, held] = json.faults.as_slice() else { panic!("four faults: {:#?}\n{log}", json.faults) };
+    for fault in [lost, late, stalled, held] {
         assert!(in_full(fault), "{fault:#?}\n{log}");
     }
     assert!(counted(lost, "answers dropped") >= 1, "{lost:#?}");
     assert!(counted(late, "pieces of bytes late by 5ms") >= 10, "{late:#?}");
     let waiting = stalled.witnessed.as_deref().unwrap_or_default();
     assert!(waiting.contains("SyncRep") && waiting.contains("bankstorm-core"), "who waits is named: {waiting}");
+    assert!(held.witnessed.as_deref().is_some_and(|rows| rows.starts_with("1000 rows are locked")), "{held:#?}");
+    if verbose() {
+        eprintln!("{:#?}", json.faults);
+    }
     for op in ["deposit", "transfer"] {
         assert_eq!(json.load[op].unresolved, 0, "{op}: {log}");
     }
@@ -76,6 +82,11 @@ pub(crate) fn broken(environment: &str, name: &str) -> RunJson {
     }
     assert_eq!(survivors(&family), vec![], "nothing is left: {log}");
     json
+}
+
+/// Counts are shown to whoever asks for them.
+fn verbose() -> bool {
+    std::env::var_os("BANKSTORM_TEST_VERBOSE").is_some()
 }
 
 /// The number that the witness of a fault's end begins with, if it speaks of `what`.
