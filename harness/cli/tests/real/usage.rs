@@ -17,6 +17,7 @@ pub(crate) fn cases() -> Vec<Case> {
         ("redrive_without_a_channel_is_exit_3_and_without_an_address_2", redrive_without_a_channel),
         ("a_folder_that_is_no_run_is_exit_2", a_folder_that_is_no_run_is_exit_2),
         ("the_map_names_every_room_and_no_path_that_is_not_there", the_map_names_every_room),
+        ("the_night_plays_every_scenario_and_each_part_has_a_limit", the_night_plays_every_scenario),
     ]
 }
 
@@ -27,17 +28,22 @@ fn help_names_every_command() {
     for command in [
         "run",
         "up",
+        "sweep",
         "serve",
+        "proxy",
+        "calibrate",
         "simulate",
         "ablate",
         "replay",
         "shrink",
         "check",
         "report",
+        "publish",
         "redrive",
         "doctor",
         "scenarios",
         "checks",
+        "faults",
         "schema",
     ] {
         assert!(help.contains(&format!("  {command}")), "{command}: {help}");
@@ -51,6 +57,12 @@ fn lists_and_schemas_are_printed() {
     let checks = text(&output(&["checks"]));
     for id in ["L1", "L2", "L3", "L4", "O1", "O2", "O3", "S1", "S2", "S3", "S4", "S5", "T1", "T2", "V1", "V2", "V3"] {
         assert!(checks.contains(id), "{id}: {checks}");
+    }
+    let faults = text(&output(&["faults"]));
+    for told in
+        ["node.kill", "resp.drop", "pg.commit_cut", "node.storm", "links to core, banks, channel-*", "probability?"]
+    {
+        assert!(faults.contains(told), "{told}: {faults}");
     }
     assert!(text(&output(&["scenarios"])).contains("scenarios/smoke.toml"));
 
@@ -67,7 +79,7 @@ fn lists_and_schemas_are_printed() {
         files += 1;
     }
     assert!(files >= 6, "scenarios were looked at: {files}");
-    for of in ["run", "simulate"] {
+    for of in ["run", "simulate", "calibrate", "index", "manifest", "bench"] {
         let printed = output(&["schema", of]);
         let printed: serde_json::Value = serde_json::from_slice(&printed.stdout).expect("a JSON Schema");
         assert!(jsonschema::validator_for(&printed).is_ok(), "{of}");
@@ -116,6 +128,10 @@ fn a_mistake_on_the_command_line_is_exit_2() {
         &["replay", "no-such-plan.json"],
         &["replay", "README.md"],
         &["shrink", "no-such-plan.json"],
+        &["proxy", "--listen=127.0.0.1:0", "--upstream=nowhere", "--protocol=http"],
+        &["proxy", "--listen=127.0.0.1:0", "--upstream=127.0.0.1:1", "--protocol=smtp"],
+        &["calibrate"],
+        &["calibrate", "--proxy", "--seconds=0"],
         &["fly"],
     ] {
         let ended = output(args);
@@ -139,7 +155,7 @@ fn a_weaker_protection_that_is_not_allowed_is_exit_2() {
 
 fn a_folder_that_is_no_run_is_exit_2() {
     let folder = tempfile::tempdir().expect("a temporary folder");
-    for command in ["check", "report"] {
+    for command in ["check", "report", "publish"] {
         let ended = bankstorm(&[command]).arg(folder.path()).output().expect("the binary starts");
         assert_eq!(code(&ended), 2, "{command}: {}", text(&ended));
     }
@@ -167,12 +183,36 @@ fn the_map_names_every_room() {
     }
 }
 
+fn the_night_plays_every_scenario() {
+    let mut night = std::process::Command::new("sh");
+    night.arg("deploy/nightly.sh").current_dir(root()).env("DRY", "1").env_remove("ONLY");
+    let listed = night.output().expect("a shell");
+    let (code, text) = (code(&listed), text(&listed));
+    assert_eq!(code, 0, "{text}");
+    let names = |line: &str, name: &str| {
+        line.ends_with(&format!("min  scenario {name}")) || line.ends_with(&format!("min  sweep {name}"))
+    };
+    for entry in std::fs::read_dir(root().join("scenarios")).expect("the scenarios") {
+        let path = entry.expect("an entry").path();
+        let name = path.file_stem().expect("a name").to_string_lossy().into_owned();
+        assert_eq!(text.lines().filter(|line| names(line, &name)).count(), 1, "{name}: {text}");
+    }
+    for part in
+        ["simulate 0..100000", "ablate", "scripts on PostgreSQL", "scripts on Kafka", "scenario smoke, containers"]
+    {
+        assert!(text.contains(part), "{part}: {text}");
+    }
+}
+
 fn an_arm_that_is_not_there_is_exit_2() {
     let refused = output(&["run", "scenarios/scroll-deep.toml", "--arm", "keyset", "--live=off"]);
     assert_eq!(code(&refused), 2, "{}", text(&refused));
     assert!(text(&refused).contains("no such arm; it has offset"), "{}", text(&refused));
     let both = output(&["run", "scenarios/scroll-deep.toml", "--arm", "offset", "--no-arms"]);
     assert_eq!(code(&both), 2, "{}", text(&both));
+    let unknown = output(&["run", "scenarios/lost-answer.toml", "--set=arm.0.by=[\"O99\"]", "--live=off"]);
+    assert_eq!(code(&unknown), 2, "{}", text(&unknown));
+    assert!(text(&unknown).contains("\"O99\" is no check of a guarantee; accepted are L1"), "{}", text(&unknown));
 }
 
 /// Answers one request, and gives back what was asked.
