@@ -223,7 +223,8 @@ pub trait Environment: fmt::Debug + Send + Sync {
     /// No such node, or its log cannot be read.
     async fn log(&self, node: &str) -> Result<String, EnvironmentError>;
 
-    /// Stops the services (SIGTERM, 10 s; frozen ones go on first), then the proxies, then the stores; afterwards nothing of the run is left.
+    /// Stops the services (SIGTERM, 10 s; frozen ones go on first), then the proxies, then the stores; afterwards nothing of the run is
+    /// left.
     ///
     /// # Errors
     /// A service overran its limit (it was killed), or something is still there.

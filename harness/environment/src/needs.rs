@@ -35,8 +35,8 @@ pub struct Proxied {
 }
 
 impl Proxied {
-    /// The node that stands on it: `proxy-channel-0-core`. Whoever brings up the services starts it as one of that name, before anybody uses
-    /// the link.
+    /// The node that stands on it: `proxy-channel-0-core`. Whoever brings up the services starts it as one of that name, before anybody
+    /// uses the link.
     #[must_use]
     pub fn node(&self) -> String {
         format!("proxy-{}-{}", self.from, self.to)

@@ -1,7 +1,7 @@
 //! What faults do to a bank: to its nodes and databases, to the rows of its copy, to its topics, to what passes its links.
 //!
-//! In: a place. Out: a witness. Elsewhere: how nodes are broken (`environment`), what a server is asked for (`adapters::postgres`), rules of
-//! proxies (`rules`), when (`chaos/faults`).
+//! In: a place. Out: a witness. Elsewhere: how nodes are broken (`environment`), what a server is asked for (`adapters::postgres`), rules
+//! of proxies (`rules`), when (`chaos/faults`).
 
 use bankstorm_adapters::postgres;
 use bankstorm_adapters::postgres::disturb::{self, Rows, Session};

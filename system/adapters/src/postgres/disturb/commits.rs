@@ -1,6 +1,7 @@
 //! Commits that wait for a standby that does not exist, and go on when it is forgotten.
 //!
-//! In: a database's address. Out: the sessions that wait. Elsewhere: what a caller knows of a commit without an answer (`pool::COMMIT_LIMIT`).
+//! In: a database's address. Out: the sessions that wait. Elsewhere: what a caller knows of a commit without an answer
+//! (`pool::COMMIT_LIMIT`).
 
 use bankstorm_outside::StoreError;
 use tokio::time::sleep;
