@@ -25,7 +25,8 @@ pub struct CellLog {
 }
 
 impl CellLog {
-    /// Opens a sweep's cells, those that are there first. A last line without its end is cut off: what was measured in it is measured again.
+    /// Opens a sweep's cells, those that are there first. A last line without its end is cut off: what was measured in it is measured
+    /// again.
     ///
     /// # Errors
     /// When the file cannot be made or read, or a line is no cell.

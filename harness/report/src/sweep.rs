@@ -1,7 +1,7 @@
 //! Reports of a sweep: a table on the terminal, and one page with a heat map.
 //!
-//! In: `sweep.json`. Out: text, and `report.html` in the sweep's folder. Elsewhere: every verdict and figure (`sizing`); how tables are drawn
-//! on the terminal (`terminal`).
+//! In: `sweep.json`. Out: text, and `report.html` in the sweep's folder. Elsewhere: every verdict and figure (`sizing`); how tables are
+//! drawn on the terminal (`terminal`).
 
 mod html;
 mod tables;

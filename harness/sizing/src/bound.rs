@@ -1,13 +1,13 @@
 //! What a cell came to: as predicted, or bound by something that was seen, or neither.
 //!
-//! In: a cell's figures, and the limits that were there whatever the cell: [`Limits`]. Out: a verdict with its evidence. Elsewhere: how the figures were
-//! taken (`cli`), what is predicted (`predict`).
+//! In: a cell's figures, and the limits that were there whatever the cell: [`Limits`]. Out: a verdict with its evidence. Elsewhere: how the
+//! figures were taken (`cli`), what is predicted (`predict`).
 //!
 //! | bound by | when |
 //! |---|---|
 //! | processors | the machine was 85 % busy or more, most of it with the bank and this harness |
 //! | disk | the machine waited for a disk a quarter of the time or more |
-//! | keys over workers | on average fewer than nine in ten of the workers had work: an account's hash picks its worker, and some have none left |
+//! | keys over workers | fewer than nine in ten workers had work on average: an account's hash picks its worker, and some have none left |
 //! | workers | nothing is predicted, all workers had work, and each of them could have a transaction of its own |
 //! | transactions | all workers had work, and there are more of them than transactions that a channel has open at once |
 //!

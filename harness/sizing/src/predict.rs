@@ -3,7 +3,8 @@
 //! In: a cell, the most events, how long they are to last. Out: a rate, a number of events. Elsewhere: what was measured (`rate`).
 //!
 //! A worker that waits `sync_cost` an event works off `1 / sync_cost` a second; all of them together as often as there are workers, but no
-//! more than there are accounts with events, since an account is in one worker's hands at a time. Nothing is predicted of what costs nothing.
+//! more than there are accounts with events, since an account is in one worker's hands at a time. Nothing is predicted of what costs
+//! nothing.
 
 use std::time::Duration;
 

@@ -1,12 +1,12 @@
 //! `sweep SCENARIO`: one bank, one backlog, worked off once for every cell of a grid of settings.
 //!
-//! In: a scenario with `[sweep]`, or the folder of a sweep that was broken off. Out: `cells.ndjson` as cells end, `sweep.json`, `report.html`, a
-//! table; exit code 0 when every cell is as predicted or bound by something that was seen, 4 where one is not or the user ended it, 6 where a
-//! copy is not what core has, 3 where the bank was lost or the disk is full. Elsewhere: the cells, their order and what is made of them
-//! (`sizing`), one measurement (`cell`).
+//! In: a scenario with `[sweep]`, or the folder of a sweep that was broken off. Out: `cells.ndjson` as cells end, `sweep.json`,
+//! `report.html`, a table; exit code 0 when every cell is as predicted or bound by something that was seen, 4 where one is not or the user
+//! ended it, 6 where a copy is not what core has, 3 where the bank was lost or the disk is full. Elsewhere: the cells, their order and what
+//! is made of them (`sizing`), one measurement (`cell`).
 //!
-//! A cell that cannot be measured is DNF with its reason, and the sweep goes on; without a store, core or room on the disk there is nothing to
-//! go on with.
+//! A cell that cannot be measured is DNF with its reason, and the sweep goes on; without a store, core or room on the disk there is nothing
+//! to go on with.
 
 mod backlog;
 mod cell;

@@ -1,10 +1,10 @@
 //! `report.html` of a sweep: one file that needs no network and no script, with a heat map a mode and cost.
 //!
-//! In: `sweep.json`. Out: the page. Elsewhere: its text and look (`templates/sweep.html`, `templates/sweep.css`, and `report.css`, which runs
-//! have too), the rows (`sweep::tables`).
+//! In: `sweep.json`. Out: the page. Elsewhere: its text and look (`templates/sweep.html`, `templates/sweep.css`, and `report.css`, which
+//! runs have too), the rows (`sweep::tables`).
 //!
-//! A cell's colour is its rate on a logarithmic scale between the slowest and the fastest of its map: settings a hundred times apart are told
-//! from each other, and so are those ten per cent apart among their neighbours by their figures.
+//! A cell's colour is its rate on a logarithmic scale between the slowest and the fastest of its map: settings a hundred times apart are
+//! told from each other, and so are those ten per cent apart among their neighbours by their figures.
 
 use askama::Template;
 use bankstorm_record::sweep_json::{CellSummary, SweepJson};

@@ -1,7 +1,7 @@
 //! The backlog of a sweep: posted once through core by the scenario's load, read once, published into every cell's topic.
 //!
-//! In: a bank, whose channels are ended first. Out: [`Backlog`]: core's entries, one an account. Elsewhere: the load itself (`load`), the form
-//! and the key of a record, which are core's own (`contracts::event`, `core::publishing`).
+//! In: a bank, whose channels are ended first. Out: [`Backlog`]: core's entries, one an account. Elsewhere: the load itself (`load`), the
+//! form and the key of a record, which are core's own (`contracts::event`, `core::publishing`).
 
 use std::collections::BTreeSet;
 use std::sync::Arc;

@@ -1,5 +1,5 @@
-//! One measurement: the copy taken back, the backlog published into a topic of its own, channels with the cell's settings, the time they take,
-//! and whether the copy is then what core has.
+//! One measurement: the copy taken back, the backlog published into a topic of its own, channels with the cell's settings, the time they
+//! take, and whether the copy is then what core has.
 //!
 //! In: a job, the bank, the backlog. Out: [`Outcome`]. Elsewhere: the next one (`sweep`), the waiting (`drain`), the reckoning (`sizing`).
 

@@ -80,7 +80,11 @@ pub(super) async fn drain(
         }
         stage.is(format!("{done} of {events} events were worked off"));
         busy.note(gauges(bank).await, done, events);
-        tokio::select! { biased; _ = show.tick() => shown.update(&format!("{done} of {events} events")), () = tokio::time::sleep(LOOK) => {} }
+        tokio::select! {
+            biased;
+            _ = show.tick() => shown.update(&format!("{done} of {events} events")),
+            () = tokio::time::sleep(LOOK) => {}
+        }
     }
     let to = looks.look();
     // The last word on slots: they only grow.

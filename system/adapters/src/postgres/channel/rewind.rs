@@ -1,10 +1,10 @@
 //! A copy taken back to an earlier serial, so that the same entries can be applied once more.
 //!
-//! In: a database's address, the serial. Out: the copy as it stood there, and tables without a trace of what came after. Elsewhere: who asks
-//! for it (the harness's `sweep`, between two cells), when no channel runs.
+//! In: a database's address, the serial. Out: the copy as it stood there, and tables without a trace of what came after. Elsewhere: who
+//! asks for it (the harness's `sweep`, between two cells), when no channel runs.
 //!
-//! Whatever a killed channel left is ended first: a session of its may still be about to commit. What was taken away is vacuumed and written
-//! out, so that no cell pays for the one before it.
+//! Whatever a killed channel left is ended first: a session of its may still be about to commit. What was taken away is vacuumed and
+//! written out, so that no cell pays for the one before it.
 
 use std::time::Duration;
 
