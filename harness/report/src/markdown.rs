@@ -4,7 +4,7 @@
 
 use std::fmt::Write as _;
 
-use bankstorm_record::run_json::ValidityVerdict;
+use bankstorm_record::run_json::{RunJson, ValidityVerdict};
 
 use crate::beside;
 use crate::stored::ReportInput;
@@ -63,11 +63,7 @@ pub fn markdown(input: &ReportInput) -> String {
         let _ = writeln!(out, "\n{}", cell(&parts));
     }
     table(&mut out, "Core's posting, admission to commit", &tables::posting(run));
-    table(&mut out, "Core, spared", &tables::spared(run));
-    table(&mut out, "Backlog, worked off", &tables::drain(run));
-    for told in tables::followed(run) {
-        let _ = writeln!(out, "\n{}", cell(&told));
-    }
+    following(&mut out, run);
     table(&mut out, "Objectives", &tables::objectives(run));
     for note in tables::notes(run) {
         let _ = writeln!(out, "\n{}", cell(&note));
@@ -85,6 +81,15 @@ pub fn markdown(input: &ReportInput) -> String {
         digest(&run.digests.history)
     );
     out
+}
+
+/// How the channel followed core, where the run tells anything of it.
+fn following(out: &mut String, run: &RunJson) {
+    table(out, "Core, spared", &tables::spared(run));
+    table(out, "Backlog, worked off", &tables::drain(run));
+    for told in tables::followed(run) {
+        let _ = writeln!(out, "\n{}", cell(&told));
+    }
 }
 
 /// What the services ran in, where they were no plain processes.
