@@ -12,8 +12,7 @@ use serde::{Deserialize, Serialize};
 
 /// Where a proxy listens for rules, below its own address: `PUT`, `GET` and `DELETE` of `/-/proxy/rules/<fault id>`.
 ///
-/// A connection is one of these when its first byte is a capital letter and the link is not HTTP (PostgreSQL's and Kafka's first byte is 0), or
-/// when its path begins so.
+/// A connection is one of these when its first line asks for such a path, whatever the link speaks.
 pub const CONTROL: &str = "/-/proxy";
 /// Answers 200 once the proxy listens.
 pub const READY: &str = "/-/proxy/ready";
