@@ -155,8 +155,11 @@ mod tests {
 
     #[test]
     fn whatever_is_planted_is_found_and_named() {
-        let plants: [(&str, fn(&mut Copy)); 13] = [
-            ("has 2 entries", |copy| drop(copy.entries.pop())),
+        type Plant = (&'static str, fn(&mut Copy));
+        let plants: [Plant; 13] = [
+            ("has 2 entries", |copy| {
+                copy.entries.pop();
+            }),
             ("the copy Entry", |copy| copy.entries[1].amount = Won::new(6)),
             ("the copy Entry", |copy| copy.entries[1].seq = 3),
             ("nothing of account 1000009", |copy| copy.entries[1].account = AccountNo::new(1_000_009)),

@@ -115,7 +115,7 @@ async fn rows_that_are_held_let_a_writer_wait_until_they_are_free(server: Arc<Se
     assert!(timeout(SILENCE, &mut write).await.is_err(), "a row that is held was written");
     assert_eq!(number(&other, BALANCE).await, 0, "readers do not wait");
     let freed = free_rows(&server.url).await.expect("freed");
-    assert_eq!(freed, [session.clone()]);
+    assert_eq!(freed, std::slice::from_ref(session));
     timeout(LIMIT, write).await.expect("in time").expect("written");
     assert_eq!(number(&other, HOLDERS).await, 0);
     assert_eq!(free_rows(&server.url).await.expect("once more is no error"), []);
@@ -130,9 +130,13 @@ async fn heads_are_held_in_their_own_database_alone(server: Arc<Server>) {
     assert_eq!((accounts.count, heads.count), (3, 2));
     let mut write = Box::pin(writer.batch_execute("UPDATE account_sync SET dirty = true WHERE account = 1000001"));
     assert!(timeout(SILENCE, &mut write).await.is_err(), "a row that is held was written");
-    assert_eq!(free_rows(&url).await.expect("freed"), [heads.session.clone()]);
+    assert_eq!(free_rows(&url).await.expect("freed"), std::slice::from_ref(&heads.session));
     timeout(LIMIT, write).await.expect("in time").expect("written");
-    assert_eq!(free_rows(&server.url).await.expect("freed"), [accounts.session.clone()], "held all the while");
+    assert_eq!(
+        free_rows(&server.url).await.expect("freed"),
+        std::slice::from_ref(&accounts.session),
+        "held all the while"
+    );
 }
 
 /// Nobody waits for the strike any more; what it did, or still does on the server, is undone.
