@@ -17,7 +17,7 @@
 //! | `rules` | the rules in force: who is picked, what is counted (pure) |
 //! | `link` | what the connections of a proxy share: the rules, who is open, who must be reset |
 //! | `socket` | delay, blackhole and cut, in the order of the bytes |
-//! | `http`, `bytes`, `postgres` | one protocol each |
+//! | `http`, `bytes`, `postgres` | one protocol each; the latter two within `relay` |
 //! | `control` | how rules come in |
 
 mod bytes;
@@ -26,6 +26,7 @@ mod first_bytes;
 mod http;
 mod link;
 mod postgres;
+mod relay;
 mod rules;
 mod settings;
 mod socket;
@@ -86,7 +87,6 @@ async fn meet(link: Arc<Link>, caller: TcpStream) {
     let Some(open) = link.open() else { return socket::reset(caller) };
     match link.settings().protocol {
         Protocol::Http => http::converse(&link, &open, caller).await,
-        Protocol::Bytes => bytes::relay(&link, &open, caller).await,
-        Protocol::Postgres => postgres::relay(&link, &open, caller).await,
+        Protocol::Bytes | Protocol::Postgres => relay::relay(&link, &open, caller).await,
     }
 }

@@ -1,77 +1,35 @@
 //! Links of PostgreSQL: messages are framed from the first one on, so that a COMMIT is known when it comes and when it was carried out.
 //!
-//! In: a caller's connection. Out: one of its own to the server; both reset where a rule cuts a commit. Elsewhere: where messages begin and
-//! end (`framing`), what of them is a commit and what answers it (`session`), what happens to bytes (`socket`).
+//! In: both ends of a connection. Out: the same bytes; [`Stop::Cut`] where a rule cuts a commit. Elsewhere: how both ends come about and end
+//! (`relay`), where messages begin and end (`framing`), what of them is a commit and what answers it (`session`).
 //!
 //! Bytes are passed on as they are, as soon as they are known not to be part of something that is cut.
 
 mod framing;
 mod session;
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use bankstorm_faults::rule::Way;
 use bytes::BytesMut;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::TcpStream;
 use tokio::net::tcp::WriteHalf;
 use tokio::sync::Notify;
 
 use self::framing::{Frame, Frames};
 use self::session::{Answered, Session};
-use crate::link::{Link, Open};
-use crate::socket::{Ended, Reading, Socket};
+use crate::link::Link;
+use crate::relay::Stop;
+use crate::socket::{Reading, Socket};
 
 /// For each way.
 const BUFFER: usize = 64 * 1024;
 
 /// Passes on until both ways have ended, or a commit is cut.
-pub(crate) async fn relay(link: &Arc<Link>, open: &Open, caller: TcpStream) {
-    let mut caller = Socket::new(caller, Way::There, open.line());
-    let mut server = None;
-    let ended = tokio::select! {
-        biased;
-        () = open.line().is_reset() => Ended::Reset,
-        ended = pass(link, open, &mut caller, &mut server) => ended,
-    };
-    caller.end(ended);
-    if let Some(server) = server {
-        server.end(ended);
-    }
-}
-
-async fn pass(link: &Link, open: &Open, caller: &mut Socket, server: &mut Option<Socket>) -> Ended {
-    let stop = match link.connect().await {
-        Ok(stream) => {
-            let server = server.insert(Socket::new(stream, Way::Back, open.line()));
-            let (from_caller, to_caller) = caller.split();
-            let (from_server, to_server) = server.split();
-            let relay = Relay { link, session: Mutex::default(), released: Notify::new() };
-            tokio::try_join!(relay.there(from_caller, to_server), relay.back(from_server, to_caller)).err()
-        }
-        // As a server's that is not there: nobody answers.
-        Err(_) => None,
-    };
-    match stop {
-        Some(Stop::Cut) => return Ended::Reset,
-        Some(Stop::Broken) | None => open.line().keep_if_lost().await,
-    }
-    if stop.is_some() { Ended::Reset } else { Ended::Closed }
-}
-
-/// Why a relay ends before both ways have.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Stop {
-    /// A rule cut a commit.
-    Cut,
-    /// One side was reset.
-    Broken,
-}
-
-impl From<std::io::Error> for Stop {
-    fn from(_: std::io::Error) -> Self {
-        Self::Broken
-    }
+pub(crate) async fn pass(link: &Link, caller: &mut Socket, server: &mut Socket) -> Result<(), Stop> {
+    let (from_caller, to_caller) = caller.split();
+    let (from_server, to_server) = server.split();
+    let relay = Relay { link, session: Mutex::default(), released: Notify::new() };
+    tokio::try_join!(relay.there(from_caller, to_server), relay.back(from_server, to_caller)).map(|_| ())
 }
 
 /// What the two ways of a connection share.
