@@ -11,11 +11,13 @@
 //! | [`event`] | the record on the topic and its codec |
 //! | [`dead_letter`] | a record that could not be applied, and why |
 //! | [`core_api`], [`channel_api`], [`banks_api`] | what the services are asked and what they answer |
+//! | [`calls`] | the services' calls by method and path |
 //! | [`digest`] | by what copies of heads are compared |
 //! | [`outcome`] | ok, rejected, failed, unknown; and how an HTTP answer becomes one |
 
 pub mod account;
 pub mod banks_api;
+pub mod calls;
 pub mod channel_api;
 pub mod core_api;
 pub mod dead_letter;

@@ -141,7 +141,8 @@ impl Parameter {
             Self::Way => "which bytes: `there` from who connects, `back` from who listens",
             Self::When => "`before` the COMMIT arrives, or `after` it was carried out",
             Self::Of => {
-                "which requests, such as `POST /v1/transfers`; `*` stands for one part of the path; all unless given"
+                "which requests, by a call of who listens (`docs/openapi`), such as `POST /v1/transfers`; `*` stands for one part of the \
+                 path; all unless given"
             }
             Self::Probability => {
                 "the share of keys to which it is done, such as \"5%\", drawn from the seed; all unless given"

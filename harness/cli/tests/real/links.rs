@@ -16,6 +16,7 @@ pub(crate) fn cases() -> Vec<Case> {
     vec![
         ("links_and_databases_are_broken_and_healed_and_guarantees_hold", || drop(broken("local", "links"))),
         ("a_fault_on_a_link_that_is_not_there_is_refused", a_fault_on_a_link_that_is_not_there_is_refused),
+        ("a_fault_on_requests_that_nobody_takes_is_refused", a_fault_on_requests_that_nobody_takes_is_refused),
     ]
 }
 
@@ -104,4 +105,18 @@ fn a_fault_on_a_link_that_is_not_there_is_refused() {
     for part in ["channel-9->core", "channel-1->core", "core->postgres-core"] {
         assert!(said.contains(part), "no `{part}` in {said}");
     }
+}
+
+fn a_fault_on_requests_that_nobody_takes_is_refused() {
+    let home = tempfile::tempdir().expect("a temporary folder");
+    let out = home.path().join("out");
+    let lost = "of = \"POST /v1/transferz\"\nat = \"1s\"";
+    let file = scenario(home.path(), "links", &fault("resp.drop", "channel-0->core", lost));
+    let refused = output(&["run", &file, "--out", &out.display().to_string()]);
+    let said = text(&refused);
+    assert_eq!(code(&refused), 2, "{said}");
+    for part in ["fault.0.of is \"POST /v1/transferz\"", "no call of core", "did you mean `POST /v1/transfers`?"] {
+        assert!(said.contains(part), "no `{part}` in {said}");
+    }
+    assert!(!out.exists(), "nothing was begun");
 }

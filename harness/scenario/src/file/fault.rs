@@ -33,7 +33,7 @@ pub struct Fault {
     /// Of a storm: from one strike to the next. Of a rule: only every so many-th new key; all unless given.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub every: Option<EveryText>,
-    /// Which requests, such as `POST /v1/transfers`; `*` stands for one part of the path. All unless given.
+    /// Which requests, by a call of who listens, such as `POST /v1/transfers`; `*` stands for one part of the path. All unless given.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub of: Option<String>,
     /// Share of the keys to which it is done, drawn from the seed; all unless given. A request's key is the transfer's id that it bears.

@@ -5,6 +5,7 @@
 //! (`bankstorm_faults::catalogue`).
 
 mod places;
+mod requests;
 mod rules;
 mod windows;
 

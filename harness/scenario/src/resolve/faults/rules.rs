@@ -1,7 +1,7 @@
 //! Rules: what a proxy is to do, and to which of those that pass.
 //!
 //! In: the keys of a fault beside its place and moment. Out: a [`Rule`]. Elsewhere: which keys each kind takes, and what they make of it
-//! (`bankstorm_faults::catalogue`).
+//! (`bankstorm_faults::catalogue`), which requests there are (`requests`).
 
 use std::time::Duration;
 
@@ -9,6 +9,7 @@ use bankstorm_faults::catalogue::{Parameter, Settings, When};
 use bankstorm_faults::plan::Kind;
 use bankstorm_faults::rule::{Keys, Picks, Rule, Way};
 
+use super::requests;
 use crate::file;
 use crate::resolve::storm::nth_draw;
 use crate::resolve::{Refusal, count, seconds, span};
@@ -18,8 +19,6 @@ use crate::units::{DurationText, EveryText, duration_text};
 const DELAY: [Duration; 2] = [Duration::from_millis(1), seconds(60)];
 /// How many times it may arrive.
 const TIMES: [u32; 2] = [2, 10];
-/// The methods that a request may have.
-const METHODS: [&str; 5] = ["GET", "POST", "PUT", "PATCH", "DELETE"];
 
 /// Whether the kind takes every key that is given, and has every key that it needs.
 pub(super) fn known(index: usize, typed: &file::Fault, kind: Kind) -> Result<(), Refusal> {
@@ -53,7 +52,7 @@ pub(super) fn rule(
     seed: u64,
 ) -> Result<Option<Rule>, Refusal> {
     let Some(effect) = kind.effect(&settings(index, typed)?) else { return Ok(None) };
-    let of = typed.of.as_deref().map(|of| requests(index, of)).transpose()?;
+    let of = typed.of.as_deref().map(|of| requests::check(index, of, &typed.place)).transpose()?;
     let keys = keys((number, index), typed, seed)?;
     let nth = typed.nth.filter(|_| kind.entry().takes(Parameter::Nth));
     let nth = nth.map(|nth| at_least_one(&format!("fault.{index}.nth"), nth)).transpose()?;
@@ -88,22 +87,6 @@ fn delay(index: usize, typed: DurationText) -> Result<Duration, Refusal> {
         return Err(Refusal::new(path, message));
     }
     Ok(delay)
-}
-
-/// A request that no rule could ever meet would only be found out at the end of the run.
-fn requests(index: usize, of: &str) -> Result<String, Refusal> {
-    let is_part = |part: &str| part == "*" || !part.contains(['*', '?', '#', ' ']);
-    let fits = of.split_once(' ').is_some_and(|(method, path)| {
-        METHODS.contains(&method) && path.strip_prefix('/').is_some_and(|path| path.split('/').all(is_part))
-    });
-    if fits {
-        return Ok(of.to_owned());
-    }
-    let message = format!(
-        "is \"{of}\"; accepted is a method ({}) and a path, such as \"POST /v1/transfers\", in which `*` stands for a whole part",
-        METHODS.join(", ")
-    );
-    Err(Refusal::new(format!("fault.{index}.of"), message))
 }
 
 fn keys((number, index): (usize, usize), typed: &file::Fault, seed: u64) -> Result<Keys, Refusal> {
