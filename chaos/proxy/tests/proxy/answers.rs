@@ -3,11 +3,10 @@
 use std::time::Duration;
 
 use bankstorm_faults::rule::Effect;
-use bankstorm_proxy::Protocol;
 use tokio::time::Instant;
 
-use super::rig::{Proxy, of, run};
-use super::server::{Server, took};
+use super::rig::{http, of, run};
+use super::server::took;
 use crate::Case;
 
 pub(crate) fn cases() -> Vec<Case> {
@@ -20,15 +19,9 @@ pub(crate) fn cases() -> Vec<Case> {
 
 const LATE: Duration = Duration::from_millis(200);
 
-async fn rig() -> (Server, Proxy) {
-    let server = Server::start().await;
-    let proxy = Proxy::before(server.address, Protocol::Http).await;
-    (server, proxy)
-}
-
 fn dropped() {
     run(async {
-        let (mut server, proxy) = rig().await;
+        let (mut server, proxy) = http().await;
         proxy.put("1", of(Effect::ResponseDrop, "POST /v1/transfers/*/resolve")).await;
         let (mut caller, mut other) = (proxy.caller().await, proxy.caller().await);
         caller.send("POST", "/v1/transfers/7/resolve", "").await;
@@ -42,7 +35,7 @@ fn dropped() {
 
 fn held() {
     run(async {
-        let (mut server, proxy) = rig().await;
+        let (mut server, proxy) = http().await;
         proxy.put("1", of(Effect::ResponseHold(LATE), "POST /v1/transfers")).await;
         let mut caller = proxy.caller().await;
         caller.send("POST", "/v1/transfers", "").await;
@@ -54,7 +47,7 @@ fn held() {
 
 fn two_rules() {
     run(async {
-        let (mut server, proxy) = rig().await;
+        let (mut server, proxy) = http().await;
         proxy.put("drop", of(Effect::RequestDrop, "POST /drop")).await;
         proxy.put("late", of(Effect::ResponseHold(Duration::ZERO), "POST /late")).await;
         let mut caller = proxy.caller().await;

@@ -1,18 +1,16 @@
 //! What rules do to bytes, whatever they mean: on links of bytes, and below HTTP.
 
 use std::io::ErrorKind;
-use std::net::SocketAddr;
 use std::time::Duration;
 
 use bankstorm_faults::rule::{Effect, Way};
 use bankstorm_proxy::{Protocol, Settings, serve};
 use tokio::io::AsyncWriteExt;
-use tokio::net::TcpListener;
 use tokio::sync::oneshot;
 use tokio::time::Instant;
 
 use super::caller::Caller;
-use super::rig::{Proxy, all, run, soon};
+use super::rig::{Rig, all, http, listen, run, soon};
 use super::server::{Server, took};
 use crate::Case;
 
@@ -31,19 +29,7 @@ pub(crate) fn cases() -> Vec<Case> {
 
 const LATE: Duration = Duration::from_millis(100);
 
-/// A link whose server's side is in the test's own hands.
-struct Rig {
-    listener: TcpListener,
-    proxy: Proxy,
-}
-
 impl Rig {
-    async fn new() -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
-        let proxy = Proxy::before(listener.local_addr().expect("bound"), Protocol::Bytes).await;
-        Self { listener, proxy }
-    }
-
     /// Both ends of a connection, which has passed a byte each way.
     async fn pair(&self) -> (Caller, Caller) {
         let mut caller = self.proxy.caller().await;
@@ -54,16 +40,11 @@ impl Rig {
         assert_eq!(caller.bytes(1).await, [1]);
         (caller, server)
     }
-
-    async fn accepted(&self) -> Caller {
-        let (stream, _) = soon(self.listener.accept()).await.expect("a connection");
-        Caller::of(stream)
-    }
 }
 
 fn pass() {
     run(async {
-        let rig = Rig::new().await;
+        let rig = Rig::new(Protocol::Bytes).await;
         let (caller, mut server) = rig.pair().await;
         let large: Vec<u8> = (0..1_000_000_u32).map(|number| (number % 251) as u8).collect();
         let (mut to, sent) = (caller.stream.into_split().1, large.clone());
@@ -85,7 +66,7 @@ fn pass() {
 
 fn late() {
     run(async {
-        let rig = Rig::new().await;
+        let rig = Rig::new(Protocol::Bytes).await;
         let (mut caller, mut server) = rig.pair().await;
         rig.proxy.put("1", all(Effect::Delay(LATE))).await;
         let sent = Instant::now();
@@ -108,7 +89,7 @@ fn late() {
 
 fn black_hole() {
     run(async {
-        let rig = Rig::new().await;
+        let rig = Rig::new(Protocol::Bytes).await;
         let (mut caller, mut server) = rig.pair().await;
         let (mut idle, mut idle_server) = rig.pair().await;
         rig.proxy.put("1", all(Effect::Blackhole)).await;
@@ -134,7 +115,7 @@ fn black_hole() {
 fn cut() {
     run(async {
         for (way, passes) in [(Way::There, Way::Back), (Way::Back, Way::There)] {
-            let rig = Rig::new().await;
+            let rig = Rig::new(Protocol::Bytes).await;
             let (mut caller, mut server) = rig.pair().await;
             rig.proxy.put("1", all(Effect::Cut(way))).await;
             let (lost_from, heard_by) = match passes {
@@ -154,7 +135,7 @@ fn cut() {
 
 fn reset() {
     run(async {
-        let rig = Rig::new().await;
+        let rig = Rig::new(Protocol::Bytes).await;
         let (mut caller, mut server) = rig.pair().await;
         rig.proxy.put("1", all(Effect::Reset)).await;
         assert_eq!(caller.end().await, Some(ErrorKind::ConnectionReset));
@@ -172,8 +153,7 @@ fn reset() {
 
 fn below_http() {
     run(async {
-        let mut server = Server::start().await;
-        let proxy = Proxy::before(server.address, Protocol::Http).await;
+        let (mut server, proxy) = http().await;
         let mut caller = proxy.caller().await;
         assert_eq!(caller.ask("GET", "/", "").await.body, "answer 1");
         proxy.put("late", all(Effect::Delay(LATE))).await;
@@ -215,7 +195,7 @@ fn below_http() {
 
 fn end_in_a_black_hole() {
     run(async {
-        let rig = Rig::new().await;
+        let rig = Rig::new(Protocol::Bytes).await;
         let (mut caller, server) = rig.pair().await;
         let (other, other_server) = rig.pair().await;
         rig.proxy.put("1", all(Effect::Blackhole)).await;
@@ -233,8 +213,7 @@ fn end_in_a_black_hole() {
 fn ends() {
     run(async {
         let server = Server::start().await;
-        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
-        let address: SocketAddr = listener.local_addr().expect("bound");
+        let (listener, address) = listen().await;
         let upstream = server.address.to_string().parse().expect("an address");
         let settings = Settings { upstream, protocol: Protocol::Http };
         let (stop, stopped) = oneshot::channel::<()>();

@@ -73,8 +73,14 @@ impl Caller {
 
     /// How the connection ends, whatever else still comes.
     pub(crate) async fn end(&mut self) -> Option<ErrorKind> {
+        self.rest().await.1
+    }
+
+    /// What still comes, and how the connection ends then.
+    pub(crate) async fn rest(&mut self) -> (Vec<u8>, Option<ErrorKind>) {
         let mut rest = Vec::new();
-        soon(self.stream.read_to_end(&mut rest)).await.err().map(|error| error.kind())
+        let ended = soon(self.stream.read_to_end(&mut rest)).await;
+        (rest, ended.err().map(|error| error.kind()))
     }
 
     /// Whether the connection is open and has brought nothing until now.

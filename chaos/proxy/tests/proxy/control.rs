@@ -1,10 +1,8 @@
 //! Rules come in at the proxy's own address, and only those that can be carried out.
 
 use bankstorm_faults::rule::{Effect, Hits};
-use bankstorm_proxy::Protocol;
 
-use super::rig::{Proxy, all, run};
-use super::server::Server;
+use super::rig::{all, http, run};
 use crate::Case;
 
 pub(crate) fn cases() -> Vec<Case> {
@@ -16,8 +14,7 @@ pub(crate) fn cases() -> Vec<Case> {
 
 fn refusals() {
     run(async {
-        let server = Server::start().await;
-        let proxy = Proxy::before(server.address, Protocol::Http).await;
+        let (_server, proxy) = http().await;
         assert_eq!(proxy.control("GET", "/-/proxy/ready", "").await.status, 200);
         let all = "\"picks\": {\"of\": null, \"keys\": \"all\", \"nth\": null}";
         for (method, path, body, status, said) in [
@@ -42,8 +39,7 @@ fn refusals() {
 
 fn put_and_taken() {
     run(async {
-        let server = Server::start().await;
-        let proxy = Proxy::before(server.address, Protocol::Http).await;
+        let (_server, proxy) = http().await;
         proxy.put("7", all(Effect::ResponseDrop)).await;
         proxy.put("7", all(Effect::ResponseDrop)).await;
         let other = serde_json::to_string(&all(Effect::RequestDrop)).expect("a rule is JSON");

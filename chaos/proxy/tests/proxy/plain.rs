@@ -1,11 +1,10 @@
 //! With no rule in force callers and servers see what they would see without a proxy.
 
 use bankstorm_proxy::Protocol;
-use tokio::net::TcpListener;
 
 use super::caller::Caller;
-use super::rig::{Proxy, run};
-use super::server::{Event, Server};
+use super::rig::{Proxy, http, listen, run};
+use super::server::Event;
 use crate::Case;
 
 pub(crate) fn cases() -> Vec<Case> {
@@ -20,8 +19,7 @@ pub(crate) fn cases() -> Vec<Case> {
 
 fn pass() {
     run(async {
-        let mut server = Server::start().await;
-        let proxy = Proxy::before(server.address, Protocol::Http).await;
+        let (mut server, proxy) = http().await;
         let mut caller = proxy.caller().await;
         for number in 1..=3 {
             let got = caller.ask("POST", "/v1/transfers?limit=5", "{\"id\": \"7\"}").await;
@@ -42,8 +40,7 @@ fn pass() {
 
 fn called_again() {
     run(async {
-        let mut server = Server::start().await;
-        let proxy = Proxy::before(server.address, Protocol::Http).await;
+        let (mut server, proxy) = http().await;
         let mut caller = proxy.caller().await;
         for number in 1..=5 {
             assert_eq!(caller.ask("GET", "/last", "").await.body, format!("answer {number}"));
@@ -55,7 +52,7 @@ fn called_again() {
 fn not_there() {
     run(async {
         // Bound and given back: nobody listens there now.
-        let nobody = TcpListener::bind("127.0.0.1:0").await.expect("a port").local_addr().expect("bound");
+        let (_, nobody) = listen().await;
         for protocol in Protocol::ALL {
             let proxy = Proxy::before(nobody, protocol).await;
             let mut caller = proxy.caller().await;
@@ -68,8 +65,7 @@ fn not_there() {
 
 fn hangs_up() {
     run(async {
-        let mut server = Server::start().await;
-        let proxy = Proxy::before(server.address, Protocol::Http).await;
+        let (mut server, proxy) = http().await;
         let mut caller = proxy.caller().await;
         caller.send("POST", "/silent", "{}").await;
         server.arrived().await;
@@ -80,8 +76,7 @@ fn hangs_up() {
 
 fn too_large() {
     run(async {
-        let mut server = Server::start().await;
-        let proxy = Proxy::before(server.address, Protocol::Http).await;
+        let (mut server, proxy) = http().await;
         let mut caller: Caller = proxy.caller().await;
         caller.write(b"POST / HTTP/1.1\r\nhost: test\r\ncontent-length: 3000000\r\n\r\n").await;
         let got = caller.answer().await.expect("an answer");

@@ -4,10 +4,9 @@ use std::io::ErrorKind;
 
 use bankstorm_faults::rule::{Effect, Hits, Keys, Picks, Rule};
 use bankstorm_proxy::Protocol;
-use tokio::net::TcpListener;
 
 use super::caller::Caller;
-use super::rig::{Proxy, all, run, soon};
+use super::rig::{Rig, all, run};
 use crate::Case;
 
 pub(crate) fn cases() -> Vec<Case> {
@@ -18,11 +17,6 @@ pub(crate) fn cases() -> Vec<Case> {
         ("a_commit_that_the_server_refuses_is_told", refused),
         ("every_second_commit_of_a_link_is_cut", every_second),
     ]
-}
-
-struct Rig {
-    listener: TcpListener,
-    proxy: Proxy,
 }
 
 fn message(tag: u8, body: &[u8]) -> Vec<u8> {
@@ -40,19 +34,12 @@ fn execute(statement: &str) -> Vec<u8> {
 }
 
 impl Rig {
-    async fn new() -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
-        let proxy = Proxy::before(listener.local_addr().expect("bound"), Protocol::Postgres).await;
-        Self { listener, proxy }
-    }
-
     /// Both ends of a session that has begun, with `COMMIT` prepared as s1.
     async fn session(&self) -> (Caller, Caller) {
         let mut caller = self.proxy.caller().await;
         let encryption = startup(80_877_103, &[]);
         caller.write(&encryption).await;
-        let (stream, _) = soon(self.listener.accept()).await.expect("a connection");
-        let mut server = Caller::of(stream);
+        let mut server = self.accepted().await;
         pass_on(&mut caller, &mut server, &[], &encryption).await;
         pass_on(&mut server, &mut caller, b"N", b"N").await;
         let begin = startup(196_608, b"user\0me\0\0");
@@ -78,7 +65,7 @@ fn told(tag: &[u8], status: &[u8]) -> Vec<u8> {
 
 fn pass() {
     run(async {
-        let rig = Rig::new().await;
+        let rig = Rig::new(Protocol::Postgres).await;
         let (mut caller, mut server) = rig.session().await;
         let row = [message(b'D', &[7; 100_000]), message(b'C', b"SELECT 1\0"), message(b'Z', b"I")].concat();
         let question = message(b'Q', b"SELECT 1\0");
@@ -91,16 +78,15 @@ fn pass() {
 
 fn cut_before() {
     run(async {
-        let rig = Rig::new().await;
+        let rig = Rig::new(Protocol::Postgres).await;
         let (mut caller, mut server) = rig.session().await;
         rig.proxy.put("1", all(Effect::CommitCutBefore)).await;
         // The write that goes ahead of it arrives, and so does the COMMIT's Bind, which commits nothing.
         let write = execute("s7");
         caller.write(&[write.clone(), execute("s1")].concat()).await;
         let bind = message(b'B', b"\0s1\0\0\0\0\0\0\0");
-        let mut came = Vec::new();
-        let ended = soon(tokio::io::AsyncReadExt::read_to_end(&mut server.stream, &mut came)).await;
-        assert_eq!(ended.err().map(|error| error.kind()), Some(ErrorKind::ConnectionReset));
+        let (came, ended) = server.rest().await;
+        assert_eq!(ended, Some(ErrorKind::ConnectionReset));
         assert!([write, bind].concat().starts_with(&came), "nothing of it: {came:?}");
         assert_eq!(caller.end().await, Some(ErrorKind::ConnectionReset));
         let hits = rig.proxy.take("1").await;
@@ -110,7 +96,7 @@ fn cut_before() {
 
 fn cut_after() {
     run(async {
-        let rig = Rig::new().await;
+        let rig = Rig::new(Protocol::Postgres).await;
         let (mut caller, mut server) = rig.session().await;
         rig.proxy.put("1", all(Effect::CommitCutAfter)).await;
         let (write, commit) = (execute("s7"), execute("s1"));
@@ -123,9 +109,8 @@ fn cut_after() {
         assert_eq!(rig.proxy.hits("1").await.hits, 0, "not before it is carried out");
         server.write(&told(b"COMMIT\0", b"I")).await;
         // Only that its Bind was read may still be told.
-        let mut came = Vec::new();
-        let ended = soon(tokio::io::AsyncReadExt::read_to_end(&mut caller.stream, &mut came)).await;
-        assert_eq!(ended.err().map(|error| error.kind()), Some(ErrorKind::ConnectionReset));
+        let (came, ended) = caller.rest().await;
+        assert_eq!(ended, Some(ErrorKind::ConnectionReset));
         assert!(message(b'2', &[]).starts_with(&came), "{came:?}");
         let hits = rig.proxy.take("1").await;
         assert_eq!((hits.seen, hits.hits, hits.keys), (1, 1, 1));
@@ -134,7 +119,7 @@ fn cut_after() {
 
 fn refused() {
     run(async {
-        let rig = Rig::new().await;
+        let rig = Rig::new(Protocol::Postgres).await;
         let (mut caller, mut server) = rig.session().await;
         rig.proxy.put("1", all(Effect::CommitCutAfter)).await;
         let commit = message(b'Q', b"commit\0");
@@ -151,7 +136,7 @@ fn refused() {
 
 fn every_second() {
     run(async {
-        let rig = Rig::new().await;
+        let rig = Rig::new(Protocol::Postgres).await;
         let picks = Picks { of: None, keys: Keys::Every(2), nth: None };
         rig.proxy.put("1", Rule { effect: Effect::CommitCutBefore, picks }).await;
         for _ in 0..2 {

@@ -4,11 +4,10 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use bankstorm_faults::rule::{Effect, Keys, Picks, Rule};
-use bankstorm_proxy::Protocol;
 use tokio::time::Instant;
 
-use super::rig::{Proxy, of, run};
-use super::server::{Server, took};
+use super::rig::{http, of, run};
+use super::server::took;
 use crate::Case;
 
 pub(crate) fn cases() -> Vec<Case> {
@@ -26,15 +25,9 @@ const TRANSFER: &str = "{\"id\": \"0192a0b0-0000-7000-8000-00000000002a\"}";
 const ID: &str = "0192a0b0-0000-7000-8000-00000000002a";
 const LATE: Duration = Duration::from_millis(200);
 
-async fn rig() -> (Server, Proxy) {
-    let server = Server::start().await;
-    let proxy = Proxy::before(server.address, Protocol::Http).await;
-    (server, proxy)
-}
-
 fn dropped() {
     run(async {
-        let (mut server, proxy) = rig().await;
+        let (mut server, proxy) = http().await;
         proxy.put("1", of(Effect::RequestDrop, "POST /v1/transfers")).await;
         let (mut caller, mut other) = (proxy.caller().await, proxy.caller().await);
         caller.send("POST", "/v1/transfers", TRANSFER).await;
@@ -52,7 +45,7 @@ fn dropped() {
 
 fn held() {
     run(async {
-        let (mut server, proxy) = rig().await;
+        let (mut server, proxy) = http().await;
         proxy.put("1", of(Effect::RequestHold(LATE), "POST /v1/transfers")).await;
         let mut caller = proxy.caller().await;
         let sent = Instant::now();
@@ -70,7 +63,7 @@ fn held() {
 
 fn held_on() {
     run(async {
-        let (mut server, proxy) = rig().await;
+        let (mut server, proxy) = http().await;
         proxy.put("1", of(Effect::RequestHold(LATE), "POST /v1/transfers")).await;
         let mut caller = proxy.caller().await;
         let sent = Instant::now();
@@ -84,7 +77,7 @@ fn held_on() {
 
 fn doubled() {
     run(async {
-        let (mut server, proxy) = rig().await;
+        let (mut server, proxy) = http().await;
         proxy.put("1", of(Effect::RequestTwice(3), "POST /v1/transfers")).await;
         let mut caller = proxy.caller().await;
         assert_eq!(caller.ask("POST", "/v1/transfers", TRANSFER).await.status, 200);
@@ -105,7 +98,7 @@ fn doubled() {
 
 fn nth() {
     run(async {
-        let (mut server, proxy) = rig().await;
+        let (mut server, proxy) = http().await;
         let picks = Picks { of: None, keys: Keys::All, nth: Some(2) };
         proxy.put("1", Rule { effect: Effect::RequestDrop, picks }).await;
         let (mut first, mut second) = (proxy.caller().await, proxy.caller().await);
@@ -126,7 +119,7 @@ fn share() {
         let rule = Rule { effect: Effect::ResponseHold(Duration::ZERO), picks };
         let mut met = Vec::new();
         for order in [1, 7] {
-            let (_server, proxy) = rig().await;
+            let (_server, proxy) = http().await;
             proxy.put("1", rule.clone()).await;
             let mut caller = proxy.caller().await;
             let mut picked = BTreeSet::new();

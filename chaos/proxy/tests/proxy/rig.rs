@@ -1,4 +1,4 @@
-//! A proxy before a server, and the limits of a test.
+//! A proxy before a server, or before a server's side that is in the test's own hands; and the limits of a test.
 
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -10,6 +10,7 @@ use tokio::task::JoinHandle;
 use tokio::time::timeout;
 
 use super::caller::{Caller, Got};
+use super::server::Server;
 
 /// Within this everything that must happen happens, on any machine.
 pub(crate) const SOON: Duration = Duration::from_secs(20);
@@ -35,6 +36,40 @@ pub(crate) fn of(effect: Effect, of: &str) -> Rule {
     Rule { effect, picks: Picks { of: Some(of.to_owned()), keys: Keys::All, nth: None } }
 }
 
+/// A port of its own, and its address.
+pub(crate) async fn listen() -> (TcpListener, SocketAddr) {
+    let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+    let address = listener.local_addr().expect("bound");
+    (listener, address)
+}
+
+/// A tiny server, and before it a proxy that reads requests.
+pub(crate) async fn http() -> (Server, Proxy) {
+    let server = Server::start().await;
+    let proxy = Proxy::before(server.address, Protocol::Http).await;
+    (server, proxy)
+}
+
+/// A link whose server's side is in the test's own hands.
+pub(crate) struct Rig {
+    listener: TcpListener,
+    pub(crate) proxy: Proxy,
+}
+
+impl Rig {
+    pub(crate) async fn new(protocol: Protocol) -> Self {
+        let (listener, address) = listen().await;
+        let proxy = Proxy::before(address, protocol).await;
+        Self { listener, proxy }
+    }
+
+    /// The server's end of the next connection.
+    pub(crate) async fn accepted(&self) -> Caller {
+        let (stream, _) = soon(self.listener.accept()).await.expect("a connection");
+        Caller::of(stream)
+    }
+}
+
 /// A running proxy.
 pub(crate) struct Proxy {
     pub(crate) address: SocketAddr,
@@ -43,8 +78,7 @@ pub(crate) struct Proxy {
 
 impl Proxy {
     pub(crate) async fn before(server: SocketAddr, protocol: Protocol) -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
-        let address = listener.local_addr().expect("bound");
+        let (listener, address) = listen().await;
         let upstream = server.to_string().parse().expect("an address");
         let settings = Settings { upstream, protocol };
         #[expect(clippy::disallowed_methods, reason = "the test's own runtime; ends with it")]

@@ -16,7 +16,7 @@ use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 use tokio::task::JoinHandle;
 use tokio::time::Instant;
 
-use super::rig::soon;
+use super::rig::{listen, soon};
 
 /// What happened at the server.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -53,8 +53,7 @@ struct Handler {
 
 impl Server {
     pub(crate) async fn start() -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
-        let address = listener.local_addr().expect("bound");
+        let (listener, address) = listen().await;
         let (tell, events) = unbounded_channel();
         let handler = Handler { connection: 0, answers: Arc::default(), events: tell };
         #[expect(clippy::disallowed_methods, reason = "the test's own runtime; ends with it")]
