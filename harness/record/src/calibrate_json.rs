@@ -33,6 +33,9 @@ pub struct ProxyCost {
     pub body_bytes: u64,
     /// Without a proxy.
     pub direct: LatencyUs,
+    /// Through the least that can stand between two ends: a blocking thread each way that copies bytes. What it adds is this machine's, and no
+    /// proxy adds less.
+    pub bare: HopCost,
     /// Through one proxy each.
     pub hops: Vec<HopCost>,
     /// What each hop may add to the median.
@@ -41,10 +44,10 @@ pub struct ProxyCost {
     pub goal_reached: bool,
 }
 
-/// One kind of proxy.
+/// One kind of hop.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct HopCost {
-    /// `http` or `bytes`.
+    /// `http` or `bytes`; `bare` for what is no proxy.
     pub protocol: String,
     /// Through it.
     pub latency: LatencyUs,

@@ -3,9 +3,11 @@
 //! In: seconds. Out: a table on standard output, `calibrate.json` and `machine.json`; exit code 0 also where the goal is not reached, since
 //! it says something of the machine as well. Elsewhere: the proxies (`chaos/proxy`), the document (`record::calibrate_json`).
 //!
-//! One connection each, to the same server: direct, and through a proxy process of each kind. They take turns request by request, so that
-//! whatever else the machine does meets all of them alike.
+//! One connection each, to the same server: direct, through a bare relay, and through a proxy process of each kind. They take turns request by
+//! request, so that whatever else the machine does meets all of them alike. The bare relay says how much of what a proxy adds is the machine's:
+//! where processors sleep between two requests, waking them is most of it.
 
+mod bare;
 mod echo;
 mod hop;
 mod rounds;
@@ -16,6 +18,7 @@ use bankstorm_record::machine::write_machine;
 use bankstorm_record::save::write_json;
 use tokio::sync::oneshot;
 
+use self::bare::Bare;
 use self::echo::Echo;
 use self::hop::Hop;
 use self::rounds::{Plan, Series};
@@ -63,12 +66,13 @@ async fn on_a_thread(seconds: u64, interrupt: Interrupt) -> Result<ProxyCost, Cl
 fn measure(seconds: u64, interrupt: &Interrupt) -> Result<ProxyCost, CliError> {
     let lost = |what: &str, error: std::io::Error| CliError::Environment(format!("{what}: {error}"));
     let echo = Echo::start().map_err(|error| lost("the server", error))?;
+    let bare = Bare::start(echo.address()).map_err(|error| lost("the bare relay", error))?;
     let hops: Vec<Hop> = HOPS
         .iter()
         .map(|protocol| Hop::start(protocol, echo.address()).map_err(|error| lost(protocol, error)))
         .collect::<Result<_, _>>()?;
     let plan = Plan {
-        addresses: std::iter::once(echo.address()).chain(hops.iter().map(Hop::address)).collect(),
+        addresses: [echo.address(), bare.address()].into_iter().chain(hops.iter().map(Hop::address)).collect(),
         warm_up_ns: seconds * 100_000_000,
         measure_ns: seconds * 1_000_000_000,
     };
@@ -77,19 +81,20 @@ fn measure(seconds: u64, interrupt: &Interrupt) -> Result<ProxyCost, CliError> {
 }
 
 fn cost(seconds: u64, series: &[Series]) -> ProxyCost {
-    let (direct, proxied) = series.split_first().expect("one series a connection");
+    let [direct, bare, proxied @ ..] = series else { unreachable!("one series a connection") };
     let direct = direct.summary();
-    let hop = |(protocol, series): (&&str, &Series)| {
+    let hop = |protocol: &str, series: &Series| {
         let latency = series.summary();
         let [added_p50_us, added_p99_us] = [latency.p50_us - direct.p50_us, latency.p99_us - direct.p99_us];
-        HopCost { protocol: (*protocol).to_owned(), latency, added_p50_us, added_p99_us }
+        HopCost { protocol: protocol.to_owned(), latency, added_p50_us, added_p99_us }
     };
-    let hops: Vec<HopCost> = HOPS.iter().zip(proxied).map(hop).collect();
+    let hops: Vec<HopCost> = HOPS.iter().zip(proxied).map(|(protocol, series)| hop(protocol, series)).collect();
     ProxyCost {
         seconds,
         connections: 1,
         body_bytes: rounds::BODY.len() as u64,
         direct,
+        bare: hop("bare", bare),
         goal_added_p50_us: GOAL_US,
         goal_reached: hops.iter().all(|hop| hop.added_p50_us <= GOAL_US),
         hops,
@@ -101,11 +106,19 @@ fn tell(cost: &ProxyCost) {
     say(&format!("{:<14}{}", "", head.concat()));
     let direct = &cost.direct;
     say(&format!("{:<14}{:>11}{:>11.1}{:>11.1}", "direct", direct.count, direct.p50_us, direct.p99_us));
-    for HopCost { protocol, latency, added_p50_us, added_p99_us } in &cost.hops {
-        let name = format!("proxy, {protocol}");
+    let row = |name: &str, hop: &HopCost| {
+        let HopCost { latency, added_p50_us, added_p99_us, .. } = hop;
         let own = format!("{:>11}{:>11.1}{:>11.1}", latency.count, latency.p50_us, latency.p99_us);
         say(&format!("{name:<14}{own}{added_p50_us:>11.1}{added_p99_us:>11.1}"));
+    };
+    row("bare relay", &cost.bare);
+    for hop in &cost.hops {
+        row(&format!("proxy, {}", hop.protocol), hop);
     }
-    let goal = if cost.goal_reached { "reached" } else { "not reached" };
+    let goal = if cost.goal_reached {
+        "reached".to_owned()
+    } else {
+        format!("not reached; a bare relay, which only copies, adds {:.1}", cost.bare.added_p50_us)
+    };
     say(&format!("added p50 <= {:.0} us: {goal}", cost.goal_added_p50_us));
 }

@@ -71,7 +71,7 @@ fn calibrate() {
     let ended = ended.expect("the binary starts");
     let said = text(&ended);
     assert_eq!(code(&ended), 0, "{said}");
-    for part in ["direct", "proxy, http", "proxy, bytes", "added p50 <= 50 us: "] {
+    for part in ["direct", "bare relay", "proxy, http", "proxy, bytes", "added p50 <= 50 us: "] {
         assert!(said.contains(part), "{part}: {said}");
     }
     let stored = std::fs::read(folder.path().join("calibrate.json")).expect("the document");
@@ -83,5 +83,6 @@ fn calibrate() {
     assert!(wrong.is_empty(), "{wrong:?}");
     let counts: Vec<_> =
         stored["proxy"]["hops"].as_array().expect("hops").iter().map(|hop| &hop["latency"]["count"]).collect();
+    assert_eq!(stored["proxy"]["bare"]["latency"]["count"], stored["proxy"]["direct"]["count"], "{stored}");
     assert!(counts.len() == 2 && counts.iter().all(|count| **count == stored["proxy"]["direct"]["count"]), "{stored}");
 }
