@@ -48,6 +48,7 @@ pub(crate) const DECLARED: Context = Context {
         origin_wall_us: Some(ORIGIN_US),
         commits_are_moments: false,
     }),
+    no_tombstones: false,
     topic_grew: false,
     leaps: Vec::new(),
 };

@@ -28,6 +28,8 @@ pub struct Context {
     pub validity_ms: Option<i64>,
     /// How the channel follows core; absent where nobody said: S6, S8, T3, T4, T5 and G1 are then not judged.
     pub following: Option<Following>,
+    /// Core leaves no tombstone behind an answer `not received` (P6 is off): then nothing needs to stand in core beside a channel's `failed`.
+    pub no_tombstones: bool,
     /// The topic got more partitions meanwhile: an account may have moved, and T2, which speaks of one partition, is not judged.
     pub topic_grew: bool,
     /// How often the clock by which pollers ask, that of the channel's database, was set forward, in any order. Whoever knows of none says none.

@@ -6,7 +6,7 @@
 //! What core told (reads of its store) is kept by simulated worlds only: on real processes core's side is what stands in it at the end.
 //! Per store, of two answers that did not overlap the later never tells less, and a verdict that was told stands in that store at the end.
 //! Across stores, a verdict of the channel is core's: `completed`, or core's reason; `failed` is the tombstone's, or of a call that never
-//! began. Memory: one id's answers.
+//! began. Where core leaves no tombstones, that nothing stands there is no verdict, and contradicts none. Memory: one id's answers.
 
 use bankstorm_contracts::TransferState;
 use bankstorm_contracts::channel_api::TransferStage;
@@ -74,6 +74,9 @@ impl Check for VerdictLattice {
             stored += u64::from(channel.is_some());
             told += of_it.len() as u64;
             if channel.is_some() || !of_it.is_empty() {
+                if let Some(problem) = channel.as_ref().and_then(|channel| across(core.as_ref(), channel, context)) {
+                    tally.violated(VIOLATION, || format!("transfer {}: {problem}", uuid(id)));
+                }
                 judge(id, core.as_ref(), channel.as_ref(), &of_it, tally)?;
             }
         }
@@ -110,9 +113,6 @@ fn judge(
     tally: &mut Tally,
 ) -> Result<(), ReadError> {
     tally.look();
-    if let Some(problem) = channel.and_then(|channel| across(core, channel)) {
-        tally.violated(VIOLATION, || format!("transfer {}: {problem}", uuid(id)));
-    }
     for store in ["core", "channel"] {
         let stands = match store {
             "core" => core.map(in_core).transpose()?,
@@ -210,7 +210,7 @@ fn not_as_it_stands(told: &[(&TransferReadRow, State)], stands: Option<&State>) 
 }
 
 /// The channel's verdict against core's, once both are there.
-fn across(core: Option<&CoreTransferRow>, channel: &ChannelTransferRow) -> Option<String> {
+fn across(core: Option<&CoreTransferRow>, channel: &ChannelTransferRow, context: &Context) -> Option<String> {
     const TOMBSTONE: &str = "tombstone";
     // Under other parameters it is another transfer: O7's finding.
     let core = core.filter(|core| core.kind == TOMBSTONE || core.params_hash == channel.params_hash);
@@ -220,6 +220,7 @@ fn across(core: Option<&CoreTransferRow>, channel: &ChannelTransferRow) -> Optio
         ("rejected", Some(told)) => state == "rejected" && reason == Some(told) && told != NOT_RECEIVED,
         // Refused as a request: core keeps nothing of it.
         ("rejected", None) => state == "absent",
+        ("failed", Some(NOT_RECEIVED)) if core.is_none() => context.no_tombstones,
         ("failed", Some(told)) => state == "rejected" && reason == Some(told) && told == NOT_RECEIVED,
         // The call never began; somebody may have asked for it nevertheless.
         ("failed", None) => state == "absent" || reason == Some(NOT_RECEIVED),
@@ -251,7 +252,9 @@ impl State {
 mod tests {
     use bankstorm_record::run_json::GuaranteeVerdict;
 
-    use crate::bank::{Bank, LOST, PAYER, POSTED, REFUSED, assert_only};
+    use super::VerdictLattice;
+    use crate::bank::{Bank, DECLARED, LOST, PAYER, POSTED, REFUSED, assert_only};
+    use crate::check::{Check, Context};
 
     #[test]
     fn a_verdict_given_while_the_request_was_under_way_was_wrong() {
@@ -278,6 +281,14 @@ mod tests {
         let mut bank = Bank::good();
         bank.source.core_transfers.retain(|row| row.transfer != LOST);
         bank.assert_fires("O4", "the channel has it as failed (not_received), core has no such transfer");
+        // Where core leaves no tombstones, none is missed; what was booked contradicts the verdict all the same.
+        let without = Context { no_tombstones: true, ..DECLARED };
+        assert_eq!(VerdictLattice.run(&bank.source, &without).verdict, GuaranteeVerdict::Holds);
+        let mut booked = Bank::good();
+        let id = booked.core_entry(PAYER, 4).transfer;
+        let row = booked.channel_transfer(id);
+        (row.stage, row.reason, row.seq) = ("failed".to_owned(), Some(super::NOT_RECEIVED.to_owned()), None);
+        assert_eq!(VerdictLattice.run(&booked.source, &without).verdict, GuaranteeVerdict::Violated);
         bank.channel_transfer(LOST).reason = None;
         for read in bank.source.transfer_reads.iter_mut().filter(|read| read.transfer == LOST) {
             read.reason = None;

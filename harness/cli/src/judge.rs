@@ -16,7 +16,7 @@ use bankstorm_record::folder_source::FolderSource;
 use bankstorm_record::run_json::{ObjectiveResult, RunJson, ValidityVerdict};
 use bankstorm_record::save::verify_evidence;
 use bankstorm_scenario::Scenario;
-use bankstorm_scenario::protections::{Cursor, Repair};
+use bankstorm_scenario::protections::{Cursor, Fence, Repair};
 use bankstorm_scenario::resolved::{Guard, HistorySource, Op, ReadSync, SyncMode};
 use serde::{Deserialize, Serialize};
 
@@ -55,6 +55,9 @@ pub(crate) struct Declared {
     /// The channels ask core in place of reading its events: no group commits anything, and T3 is not judged.
     #[serde(default)]
     pub(crate) polls: bool,
+    /// Core leaves no tombstones.
+    #[serde(default)]
+    pub(crate) no_tombstones: bool,
     /// A fault gave the topics more partitions.
     #[serde(default)]
     pub(crate) topic_grew: bool,
@@ -78,6 +81,7 @@ impl Declared {
             guard: Some(guard).filter(|_| transfers),
             following: Some(following(scenario)),
             polls: scenario.system.sync != SyncMode::Events,
+            no_tombstones: scenario.system.protections.fence == Fence::PlainRead,
             topic_grew: scenario.faults.iter().any(|fault| fault.kind == Kind::TopicGrow),
         }
     }
@@ -121,7 +125,8 @@ fn following(scenario: &Scenario) -> Following {
 /// Judges a run from what is stored of it; the objectives are those that stand in run.json.
 pub(crate) fn judge(folder: &RunFolder, json: &mut RunJson, stored: &StoredFacts) -> i32 {
     let facts = Facts { evidence_mismatches: verify_evidence(folder, json), ..stored.facts.clone() };
-    let Declared { transfers, outbound, validity_ms, guard, following, polls, topic_grew } = stored.declared;
+    let Declared { transfers, outbound, validity_ms, guard, following, polls, no_tombstones, topic_grew } =
+        stored.declared;
     let origin_wall_us = Some(json.origin.wall_us).filter(|_| !polls);
     let context = Context {
         incomplete: stored.incomplete,
@@ -130,6 +135,7 @@ pub(crate) fn judge(folder: &RunFolder, json: &mut RunJson, stored: &StoredFacts
         validity_ms,
         guard,
         following: following.map(|said| Following { origin_wall_us, ..said }),
+        no_tombstones,
         topic_grew,
         ..Context::default()
     };

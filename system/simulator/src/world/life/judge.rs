@@ -13,7 +13,7 @@ use bankstorm_record::source::MemorySource;
 
 use super::World;
 use crate::model::database::EPOCH;
-use crate::plan::{Action, Cursor, Fault, Guard, Kind, ReadSyncWhen};
+use crate::plan::{Action, Cursor, Fault, Fence, Guard, Kind, ReadSyncWhen};
 use crate::world::names::{CORE, POSTGRES_CHANNEL, POSTGRES_CORE};
 use crate::world::watch::Watched;
 use crate::world::{Outcome, Violation, digest, markers};
@@ -25,6 +25,7 @@ impl World<'_> {
             outbound: self.plan.has_outbound(),
             validity_ms: i64::try_from(self.plan.topology.transfers.validity_ms).ok(),
             guard: Some(promised(self.plan.topology.transfers.guard)),
+            no_tombstones: self.plan.topology.protections.fence == Fence::PlainRead,
             leaps,
             following: Some(self.promises()),
             ..Context::default()
