@@ -213,6 +213,8 @@ pub(crate) enum SchemaOf {
     Run,
     /// simulate.json
     Simulate,
+    /// ablate.json
+    Ablate,
     /// calibrate.json
     Calibrate,
     /// sweep.json

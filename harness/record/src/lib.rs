@@ -10,6 +10,7 @@
 //! | [`parquet`], [`folder_source`] | rows to files and back |
 //! | [`run_json`], [`save`], [`schema`] | the summary, with a committed schema, and the evidence's hashes |
 //! | [`simulate_json`] | the same for a batch of simulated worlds |
+//! | [`ablate_json`] | the same for protections taken off, one at a time |
 //! | [`calibrate_json`] | what the harness itself costs |
 //! | [`sweep_json`], [`sweep_cells`] | the same for a grid of settings, and a line a cell |
 //! | [`published`] | what `results/` holds of runs that were published |
@@ -18,6 +19,7 @@
 //! | [`machine`] | what the run ran on |
 //! | [`clock`] | the one place of the harness that reads clocks |
 
+pub mod ablate_json;
 pub mod calibrate_json;
 pub mod clock;
 pub mod folder;

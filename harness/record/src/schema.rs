@@ -1,9 +1,10 @@
-//! The JSON Schemas of `run.json`, `simulate.json`, `sweep.json` and of what is published of them, committed beside this crate so that readers
-//! elsewhere need not build it.
+//! The JSON Schemas of `run.json`, of the documents of other commands and of what is published of them, committed beside this crate so that
+//! readers elsewhere need not build it.
 //!
-//! In: [`RunJson`], [`SimulateJson`], [`CalibrateJson`], [`SweepJson`], [`IndexLine`], [`Manifest`], [`BenchJson`]. Out: `run.schema.json`
-//! and so on, a file each. Elsewhere: the schema of scenario files (`scenario`).
+//! In: [`RunJson`], [`SimulateJson`], [`AblateJson`], [`CalibrateJson`], [`SweepJson`], [`IndexLine`], [`Manifest`], [`BenchJson`]. Out:
+//! `run.schema.json` and so on, a file each. Elsewhere: the schema of scenario files (`scenario`).
 
+use crate::ablate_json::AblateJson;
 use crate::calibrate_json::CalibrateJson;
 use crate::published::{BenchJson, IndexLine, Manifest};
 use crate::run_json::RunJson;
@@ -32,6 +33,14 @@ pub fn calibrate_json() -> serde_json::Value {
 /// Never: a schema is JSON already.
 pub fn simulate_json() -> serde_json::Value {
     serde_json::to_value(schemars::schema_for!(SimulateJson)).expect("a schema is JSON")
+}
+
+/// The schema of `ablate.json`.
+///
+/// # Panics
+/// Never: a schema is JSON already.
+pub fn ablate_json() -> serde_json::Value {
+    serde_json::to_value(schemars::schema_for!(AblateJson)).expect("a schema is JSON")
 }
 
 /// The schema of `sweep.json`.
@@ -74,6 +83,7 @@ mod tests {
         for (file, schema) in [
             ("run.schema.json", super::run_json()),
             ("simulate.schema.json", super::simulate_json()),
+            ("ablate.schema.json", super::ablate_json()),
             ("calibrate.schema.json", super::calibrate_json()),
             ("sweep.schema.json", super::sweep_json()),
             ("index.schema.json", super::index_line()),

@@ -54,7 +54,7 @@ pub(crate) struct AblateArgs {
     /// Threads; the default is one for each core
     #[arg(long, value_name = "N", value_parser = jobs)]
     pub(crate) jobs: Option<usize>,
-    /// Where the plans of the first seeds that show it go
+    /// Where ablate.json and the plans of the first seeds that show it go, in place of those of an earlier call
     #[arg(long, value_name = "DIR", default_value = "runs/ablate")]
     pub(crate) out: PathBuf,
     /// How progress is shown on standard error

@@ -1,7 +1,10 @@
 //! `ablate`: the bank with one protection off, over many simulated worlds, until the check that must see it missing does.
 //!
-//! In: a range of seeds. Out: a table on standard output, the plan of each row's first seed that counts, an exit code: 0 when each was seen
-//! missing, 4 when one was not, or something was found with every protection on. Elsewhere: what counts (`simulator::ablate`).
+//! In: a range of seeds. Out: a table on standard output, `ablate.json`, the plan of each row's first seed that counts, an exit code: 0 when
+//! each was seen missing, 4 when one was not, or something was found with every protection on, or it was interrupted. Elsewhere: what counts
+//! (`simulator::ablate`), the document (`ablate::document`).
+
+mod document;
 
 use std::collections::BTreeMap;
 use std::ops::Range;
@@ -9,79 +12,117 @@ use std::path::Path;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
-use bankstorm_record::clock::monotonic_ns;
+use bankstorm_record::ablate_json::{AblateJson, AblateVerdict, RowVerdict};
+use bankstorm_record::clock::{monotonic_ns, rfc3339, wall_us};
+use bankstorm_record::folder::RunFolder;
+use bankstorm_record::machine::write_machine;
+use bankstorm_record::save::write_json;
 use bankstorm_simulator::ablate::{Row, Setting, Tried, ablate, rows};
 
-use super::worlds::{STACK, THREADS, grouped, on_a_thread, span, told, write_plan};
+use self::document::Took;
+use super::worlds::{STACK, THREADS, grouped, must_be_writable, on_a_thread, remove_plans, span, told, write_plan};
 use crate::args::AblateArgs;
-use crate::error::{CliError, unusable};
+use crate::error::CliError;
 use crate::output::say;
 use crate::progress::{Display, Phase};
 use crate::stop::Interrupt;
 
+/// The document's file.
+const DOCUMENT: &str = "ablate.json";
+
 /// A row at one setting.
 type Case = (&'static Row, Setting);
+
+/// What was asked for.
+#[derive(Clone)]
+struct Asked {
+    /// Protections; none means all.
+    only: Vec<String>,
+    seeds: Range<u64>,
+    /// Seeds that count, of each row.
+    hits: u64,
+    /// Threads.
+    jobs: usize,
+}
 
 /// A row with what came of it.
 struct Done {
     row: &'static Row,
     setting: Setting,
     tried: Tried,
+    /// Whether it has as many hits as were asked for, or tried every seed.
+    is_ended: bool,
     seconds: f64,
 }
 
-/// Tries every row, tells what came of each, stores the plans.
+/// Tries every row, tells what came of each, stores it with the plans.
 pub(crate) async fn run(args: AblateArgs) -> Result<u8, CliError> {
-    std::fs::create_dir_all(&args.out).map_err(|error| unusable(&args.out, error))?;
+    // A folder that cannot be written to is told before the work, not after it.
+    must_be_writable(&args.out)?;
     let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
-    let (jobs, seeds, hits) = (args.jobs.unwrap_or(cores), args.seeds.clone(), args.hits);
-    let is_asked = |row: &&Row| args.only.is_empty() || args.only.iter().any(|asked| asked == row.protection);
-    let cases: Vec<Case> = rows().filter(is_asked).flat_map(|row| Setting::ALL.map(|setting| (row, setting))).collect();
+    let asked = Asked { only: args.only, seeds: args.seeds, hits: args.hits, jobs: args.jobs.unwrap_or(cores) };
     let interrupt = Interrupt::listen()?;
     let phase = Display::new(args.live).phase("taking protections off, one at a time");
-    let started_ns = monotonic_ns();
-    let done = on_a_thread(Some(&interrupt), move |stop| try_all(&cases, &seeds, (hits, jobs), &phase, stop)).await?;
+    let (started_at, started_ns) = (rfc3339(wall_us()), monotonic_ns());
+    let work = asked.clone();
+    let done = on_a_thread(Some(&interrupt), move |stop| try_all(&work, &phase, stop)).await?;
     let seconds = (monotonic_ns() - started_ns) as f64 / 1e9;
+    let document = document::of(&asked, &done, Took { started_at, seconds });
     tell(&done);
-    store(&args.out, &done)?;
-    let missed: Vec<_> = done.iter().filter(|done| !done.tried.is_killed()).map(name).collect();
-    let verdict = match (missed.is_empty(), interrupt.is_asked()) {
-        (true, false) => "each protection was seen missing, and nothing where it was not".to_owned(),
-        (true, true) => "interrupted; what was tried until then was seen".to_owned(),
-        (false, _) => format!("NOT SHOWN: {}", missed.join(", ")),
-    };
-    say(&format!("{verdict} ({} in {})", rows_of(done.len()), span(seconds)));
-    Ok(if missed.is_empty() && !interrupt.is_asked() { 0 } else { 4 })
+    let stored = store(&args.out, &document, &done);
+    // What was found is told, also where it could not be stored.
+    say(&verdict(&document, &done));
+    stored?;
+    Ok(u8::try_from(document.exit_code).expect("exit codes are small"))
 }
 
-/// The rows in their order, on several threads.
-fn try_all(
-    cases: &[Case],
-    seeds: &Range<u64>,
-    (hits, jobs): (u64, usize),
-    phase: &Phase,
-    stop: &AtomicBool,
-) -> Vec<Done> {
+/// The rows that were asked for in their order, on several threads.
+fn try_all(asked: &Asked, phase: &Phase, stop: &AtomicBool) -> Vec<Done> {
+    let is_asked = |row: &&Row| asked.only.is_empty() || asked.only.iter().any(|only| only == row.protection);
+    let cases: Vec<Case> = rows().filter(is_asked).flat_map(|row| Setting::ALL.map(|setting| (row, setting))).collect();
     let (next, done) = (AtomicUsize::new(0), Mutex::new(BTreeMap::new()));
     let work = || {
         while let Some((index, (row, setting))) =
             Some(next.fetch_add(1, Ordering::Relaxed)).and_then(|at| Some((at, *cases.get(at)?)))
         {
-            let started_ns = monotonic_ns();
-            let tried = ablate(row, setting, seeds.clone(), hits, stop);
-            let done_now = Done { row, setting, tried, seconds: (monotonic_ns() - started_ns) as f64 / 1e9 };
+            let row_done = try_one(row, setting, asked, stop);
             let mut done = done.lock().expect("no panic while a row is handed in");
-            done.insert(index, done_now);
+            done.insert(index, row_done);
             phase.update(&format!("{} of {} done", done.len(), rows_of(cases.len())));
         }
     };
     std::thread::scope(|scope| {
-        for job in 0..jobs.min(cases.len()) {
+        for job in 0..asked.jobs.min(cases.len()) {
             let thread = std::thread::Builder::new().name(format!("{THREADS}{job}")).stack_size(STACK);
             thread.spawn_scoped(scope, work).expect("a thread can be made");
         }
     });
     done.into_inner().expect("no panic while a row is handed in").into_values().collect()
+}
+
+fn try_one(row: &'static Row, setting: Setting, asked: &Asked, stop: &AtomicBool) -> Done {
+    let started_ns = monotonic_ns();
+    let tried = ablate(row, setting, asked.seeds.clone(), asked.hits, stop);
+    let is_ended = tried.hits >= asked.hits || tried.seeds == asked.seeds.end - asked.seeds.start;
+    Done { row, setting, tried, is_ended, seconds: (monotonic_ns() - started_ns) as f64 / 1e9 }
+}
+
+/// The last line: whether all was shown, and what was not.
+fn verdict(document: &AblateJson, done: &[Done]) -> String {
+    let of = |wanted: &[RowVerdict]| -> Vec<String> {
+        let rows = done.iter().zip(&document.rows).filter(|(_, row)| wanted.contains(&row.verdict));
+        rows.map(|(done, _)| name(done)).collect()
+    };
+    let told = match document.verdict {
+        AblateVerdict::Shown => "each protection was seen missing, and nothing where it was not".to_owned(),
+        AblateVerdict::NotShown => {
+            format!("NOT SHOWN: {}", of(&[RowVerdict::NotShown, RowVerdict::FalseAlarm]).join(", "))
+        }
+        AblateVerdict::Interrupted => {
+            format!("INTERRUPTED; until then shown: {}", rows_of(of(&[RowVerdict::Shown]).len()))
+        }
+    };
+    format!("{told} ({} in {})", rows_of(done.len()), span(document.seconds))
 }
 
 fn rows_of(count: usize) -> String {
@@ -115,7 +156,7 @@ fn tell(done: &[Done]) {
 /// A row that shows nothing, and what was found with every protection on.
 fn tell_what_is_wrong(done: &Done) {
     let Done { row, tried, .. } = done;
-    if tried.hits == 0 {
+    if tried.hits == 0 && done.is_ended {
         let expected: Vec<_> = row.fires.iter().map(|(check, name)| format!("{check} {name}")).collect();
         say(&format!("\n{}: {}\n    expected: {}", name(done), row.about, expected.join(" or ")));
         let found: Vec<_> =
@@ -128,20 +169,26 @@ fn tell_what_is_wrong(done: &Done) {
     }
 }
 
-/// The plan of each row's first seed that counts, and of what was found with every protection on.
-fn store(folder: &Path, done: &[Done]) -> Result<(), CliError> {
+/// The plan of each row's first seed that counts, and of what was found with every protection on; the document.
+fn store(folder: &Path, document: &AblateJson, done: &[Done]) -> Result<(), CliError> {
+    remove_plans(folder, DOCUMENT, document::is_plan)?;
+    let cannot = |error: bankstorm_record::parquet::RecordError| CliError::Usage(error.to_string());
     let mut plans = 0;
     for Done { row, setting, tried, .. } in done {
-        let of = format!("{}-{}-{}", row.protection.to_lowercase(), row.arm, setting.as_str());
         if let Some(hit) = &tried.first {
-            write_plan(&folder.join(format!("{of}.json")), &row.without(hit.seed, *setting))?;
+            write_plan(&folder.join(document::file_of(row, *setting)), &row.without(hit.seed, *setting))?;
             plans += 1;
         }
         if let Some((seed, _)) = tried.false_alarms.first() {
-            write_plan(&folder.join(format!("{of}.with-it.json")), &row.with(*seed, *setting))?;
+            write_plan(&folder.join(document::file_with_it(row, *setting)), &row.with(*seed, *setting))?;
             plans += 1;
         }
     }
-    say(&format!("\n{plans} plans are stored in {0}\n    bankstorm replay {0}/FILE", folder.display()));
+    write_machine(&RunFolder::new(folder)).map_err(cannot)?;
+    write_json(folder.join(DOCUMENT), document).map_err(cannot)?;
+    say(&format!(
+        "\nstored in {0}: {DOCUMENT}, machine.json, {plans} plans\n    bankstorm replay {0}/FILE",
+        folder.display()
+    ));
     Ok(())
 }

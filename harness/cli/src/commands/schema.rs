@@ -12,6 +12,7 @@ pub(crate) fn run(of: SchemaOf) -> Result<u8, CliError> {
         SchemaOf::Scenario => bankstorm_scenario::schema::schema(),
         SchemaOf::Run => bankstorm_record::schema::run_json(),
         SchemaOf::Simulate => bankstorm_record::schema::simulate_json(),
+        SchemaOf::Ablate => bankstorm_record::schema::ablate_json(),
         SchemaOf::Calibrate => bankstorm_record::schema::calibrate_json(),
         SchemaOf::Sweep => bankstorm_record::schema::sweep_json(),
         SchemaOf::Index => bankstorm_record::schema::index_line(),

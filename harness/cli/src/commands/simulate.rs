@@ -19,9 +19,9 @@ use nix::sys::resource::{UsageWho, getrusage};
 use nix::sys::time::TimeValLike;
 
 use self::document::Took;
-use super::worlds::{figure, grouped, on_a_thread, span, write_plan};
+use super::worlds::{figure, grouped, must_be_writable, on_a_thread, remove_plans, span, write_plan};
 use crate::args::SimulateArgs;
-use crate::error::{CliError, unusable};
+use crate::error::CliError;
 use crate::output::say;
 use crate::progress::{Display, Phase};
 use crate::stop::Interrupt;
@@ -53,13 +53,6 @@ pub(crate) async fn run(args: SimulateArgs) -> Result<u8, CliError> {
     Ok(u8::try_from(document.exit_code).expect("exit codes are small"))
 }
 
-/// Makes the folder, and a file in it for a moment.
-fn must_be_writable(folder: &Path) -> Result<(), CliError> {
-    let probe = folder.join(".writable");
-    let tried = std::fs::create_dir_all(folder).and_then(|()| std::fs::write(&probe, ""));
-    tried.and_then(|()| std::fs::remove_file(&probe)).map_err(|error| unusable(folder, error))
-}
-
 /// Processor time of this process so far, all threads, in seconds.
 fn cpu_seconds() -> f64 {
     let usage = getrusage(UsageWho::RUSAGE_SELF).expect("the usage of this very process");
@@ -67,7 +60,7 @@ fn cpu_seconds() -> f64 {
 }
 
 fn store(folder: &Path, document: &SimulateJson, summary: &Summary) -> Result<(), CliError> {
-    remove_plans(folder).map_err(|error| unusable(folder, error))?;
+    remove_plans(folder, DOCUMENT, document::is_plan)?;
     let cannot = |error: bankstorm_record::parquet::RecordError| CliError::Usage(error.to_string());
     for failing in &summary.tally.kept {
         if let Some(plan) = &failing.plan {
@@ -77,21 +70,6 @@ fn store(folder: &Path, document: &SimulateJson, summary: &Summary) -> Result<()
     write_machine(&RunFolder::new(folder)).map_err(cannot)?;
     write_json(folder.join(DOCUMENT), document).map_err(cannot)?;
     say(&format!("stored in {}: {DOCUMENT}, machine.json{}", folder.display(), plans(summary)));
-    Ok(())
-}
-
-/// Removes the plans of an earlier batch: a folder shows one batch only. One without a `simulate.json` is no batch's, and nothing is
-/// removed from it.
-fn remove_plans(folder: &Path) -> std::io::Result<()> {
-    if !folder.join(DOCUMENT).is_file() {
-        return Ok(());
-    }
-    for entry in std::fs::read_dir(folder)? {
-        let entry = entry?;
-        if entry.file_name().to_str().is_some_and(document::is_plan) && entry.file_type()?.is_file() {
-            std::fs::remove_file(entry.path())?;
-        }
-    }
     Ok(())
 }
 

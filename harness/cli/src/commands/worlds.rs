@@ -1,7 +1,9 @@
-//! What `simulate`, `ablate`, `replay` and `shrink` share: finding a plan, running worlds off the command's own runtime, telling what was violated.
+//! What `simulate`, `ablate`, `replay` and `shrink` share: finding a plan, running worlds off the command's own runtime, telling what was violated,
+//! folders of plans.
 //!
 //! In: a seed or a file. Out: plans, results, lines of text. Elsewhere: the worlds (`simulator`).
 
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -107,8 +109,33 @@ pub(super) fn span(seconds: f64) -> String {
     }
 }
 
+/// Makes the folder, and a file in it for a moment.
+pub(super) fn must_be_writable(folder: &Path) -> Result<(), CliError> {
+    let probe = folder.join(".writable");
+    let tried = std::fs::create_dir_all(folder).and_then(|()| std::fs::write(&probe, ""));
+    tried.and_then(|()| std::fs::remove_file(&probe)).map_err(|error| unusable(folder, error))
+}
+
+/// Removes the plans of an earlier call: a folder shows one call only. One without the command's document is none of its folders, and
+/// nothing is removed from it.
+pub(super) fn remove_plans(folder: &Path, document: &str, is_plan: impl Fn(&str) -> bool) -> Result<(), CliError> {
+    if !folder.join(document).is_file() {
+        return Ok(());
+    }
+    let remove = || -> std::io::Result<()> {
+        for entry in std::fs::read_dir(folder)? {
+            let entry = entry?;
+            if entry.file_name().to_str().is_some_and(&is_plan) && entry.file_type()?.is_file() {
+                std::fs::remove_file(entry.path())?;
+            }
+        }
+        Ok(())
+    };
+    remove().map_err(|error| unusable(folder, error))
+}
+
 /// Writes a plan's file.
-pub(super) fn write_plan(path: &std::path::Path, plan: &Plan) -> Result<(), CliError> {
+pub(super) fn write_plan(path: &Path, plan: &Plan) -> Result<(), CliError> {
     bankstorm_record::save::write_atomically(path, plan::write(plan).as_bytes())
         .map_err(|error| CliError::Usage(error.to_string()))
 }

@@ -5,10 +5,13 @@ use std::path::Path;
 use std::process::Stdio;
 use std::time::Duration;
 
-use bankstorm_record::schema::simulate_json;
+use bankstorm_record::ablate_json::{AblateJson, AblateVerdict, Repair, RowVerdict};
+use bankstorm_record::published::IndexLine;
+use bankstorm_record::schema::{ablate_json, simulate_json};
 use bankstorm_record::simulate_json::{BatchVerdict, SimulateJson};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
+use serde::de::DeserializeOwned;
 
 use crate::support::{Case, Running, bankstorm, code, output, text};
 
@@ -19,17 +22,28 @@ pub(crate) fn cases() -> Vec<Case> {
         ("one_seed_is_replayed_with_who_did_what_when", one_seed_is_replayed),
         ("a_planted_bug_is_found_stored_replayed_and_shrunk", a_planted_bug_is_found),
         ("a_protection_that_is_off_is_seen_missing_and_its_plan_replayed", a_protection_that_is_off_is_seen_missing),
+        ("ctrl_c_ends_an_ablation_and_stores_what_came_of_it_until_then", ctrl_c_ends_an_ablation),
         ("a_mistake_in_a_plan_is_exit_2_with_its_place", a_mistake_in_a_plan_is_exit_2),
     ]
 }
 
-/// `simulate.json` of a folder, which follows its schema.
+/// `simulate.json` of a folder.
 fn document(folder: &Path) -> SimulateJson {
-    let text = std::fs::read(folder.join("simulate.json")).expect("simulate.json");
+    following(&folder.join("simulate.json"), &simulate_json())
+}
+
+/// `ablate.json` of a folder.
+fn ablation(folder: &Path) -> AblateJson {
+    following(&folder.join("ablate.json"), &ablate_json())
+}
+
+/// A document, which follows its schema.
+fn following<T: DeserializeOwned>(path: &Path, schema: &serde_json::Value) -> T {
+    let text = std::fs::read(path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
     let json: serde_json::Value = serde_json::from_slice(&text).expect("JSON");
-    let validator = jsonschema::validator_for(&simulate_json()).expect("a valid JSON Schema");
+    let validator = jsonschema::validator_for(schema).expect("a valid JSON Schema");
     let wrong: Vec<_> = validator.iter_errors(&json).map(|error| error.to_string()).collect();
-    assert!(wrong.is_empty(), "simulate.json follows its schema: {wrong:?}");
+    assert!(wrong.is_empty(), "{} follows its schema: {wrong:?}", path.display());
     serde_json::from_value(json).expect("the same as its type")
 }
 
@@ -169,6 +183,10 @@ fn ctrl_c_ends_shrinking(plan: &Path) {
 
 fn a_protection_that_is_off_is_seen_missing() {
     let folder = tempfile::tempdir().expect("a temporary folder");
+    // What an earlier call left, and what is none of its plans.
+    for file in ["ablate.json", "p7-none-bare.json", "p7-none-bare.small.json"] {
+        std::fs::write(folder.path().join(file), "").expect("a file");
+    }
     let asked = ["ablate", "--only=P3,P31", "--seeds=0..50", "--hits=2", "--live=off"];
     let ended = bankstorm(&asked).arg("--out").arg(folder.path()).output().expect("the binary starts");
     let told = text(&ended);
@@ -178,6 +196,22 @@ fn a_protection_that_is_off_is_seen_missing() {
     {
         assert!(told.contains(said), "{said}: {told}");
     }
+    let document = ablation(folder.path());
+    assert_eq!((document.verdict, document.exit_code), (AblateVerdict::Shown, 0), "{told}");
+    assert_eq!((document.seeds.from, document.seeds.to, document.hits), (0, 50, 2));
+    assert_eq!(document.only, ["P3", "P31"]);
+    says_what_was_printed(&document, &told);
+    for row in &document.rows {
+        let first = row.first.as_ref().expect("a seed that counts");
+        assert!(folder.path().join(&first.plan).is_file(), "{}", first.plan);
+        let seen = (&first.violated.check, &first.violated.name);
+        assert!(row.expects.iter().any(|expected| (&expected.check, &expected.name) == seen), "{row:#?}");
+        assert!(row.found.iter().any(|found| (&found.check, &found.name) == seen && found.seeds >= 2), "{row:#?}");
+    }
+    assert!(folder.path().join("machine.json").is_file());
+    assert!(!folder.path().join("p7-none-bare.json").exists(), "the earlier call's plan is gone");
+    assert!(folder.path().join("p7-none-bare.small.json").exists(), "what it did not write stays");
+    is_published(folder.path(), &document);
     for (file, said) in [("p3-id_alone-repaired.json", "O7 param-drift"), ("p31-two-bare.json", "O8 released-early")] {
         let plan = folder.path().join(file);
         let again = bankstorm(&["replay", "--quiet"]).arg(&plan).output().expect("the binary starts");
@@ -195,6 +229,61 @@ fn a_protection_that_is_off_is_seen_missing() {
     let unknown = output(&["ablate", "--only=P27"]);
     assert_eq!(code(&unknown), 2, "{}", text(&unknown));
     assert!(text(&unknown).contains("accepted are P1, P2"), "{}", text(&unknown));
+}
+
+/// Each line of the table has its row in the document, in the same order and with the same figures.
+fn says_what_was_printed(document: &AblateJson, told: &str) {
+    let table = told.lines().skip_while(|line| !line.starts_with("protection, arm")).skip(1);
+    let lines: Vec<&str> = table.take_while(|line| !line.is_empty()).collect();
+    assert_eq!(lines.len(), document.rows.len(), "{told}");
+    for (line, row) in lines.into_iter().zip(&document.rows) {
+        assert_eq!(row.verdict, RowVerdict::Shown, "{line}");
+        let first = row.first.as_ref().expect("a seed that counts");
+        let repair = if row.repair == Repair::Repaired { "repaired" } else { "bare" };
+        let (check, name) = (&first.violated.check, &first.violated.name);
+        let (protection, arm, seed) = (&row.protection, &row.arm, first.seed);
+        let expected = format!("{protection} {arm} {repair} {check} {name} {seed} {} {}", row.tried, row.hits);
+        let words: Vec<&str> = line.split_whitespace().take(8).collect();
+        assert_eq!(words.join(" "), expected, "{line}");
+    }
+}
+
+/// The folder as it is becomes a published one, with its figures.
+fn is_published(folder: &Path, document: &AblateJson) {
+    let home = tempfile::tempdir().expect("a temporary folder");
+    let readme = home.path().join("README.md");
+    std::fs::write(&readme, "<!-- figures: begin -->\n<!-- figures: end -->\n").expect("a README");
+    let into = home.path().join("results");
+    let mut command = bankstorm(&["publish"]);
+    let ended = command.arg(folder).arg("--into").arg(&into).arg("--readme").arg(&readme).output();
+    let ended = ended.expect("the binary starts");
+    assert_eq!(code(&ended), 0, "{}", text(&ended));
+    let index = std::fs::read_to_string(into.join("index.ndjson")).expect("an index");
+    let line: IndexLine = serde_json::from_str(index.trim_end()).expect("a line");
+    assert_eq!((line.kind.as_str(), &line.commit), ("ablate", &document.bankstorm.commit));
+    let rows = document.rows.len() as f64;
+    let expected = [("rows", rows), ("rows.shown", rows), ("rows.not_shown", 0.0), ("hits.least", 2.0)];
+    let figures: Vec<_> = line.figures.iter().map(|figure| (figure.name.as_str(), figure.value)).collect();
+    assert_eq!(figures, expected);
+}
+
+/// So many hits that no row ends by itself.
+fn ctrl_c_ends_an_ablation() {
+    let asked = ["ablate", "--only=P3", "--seeds=0..1000000", "--hits=1000000", "--live=plain"];
+    let mut run = Running::start(&asked);
+    let before = run.log_until("taking protections off", Duration::from_secs(60));
+    kill(Pid::from_raw(i32::try_from(run.child.id()).expect("a process id")), Signal::SIGINT).expect("our child");
+    let code = run.end_within(Duration::from_secs(10));
+    assert_eq!(code, 4, "{before}\n{}", run.log());
+    let document = ablation(run.home());
+    assert_eq!((document.verdict, document.exit_code), (AblateVerdict::Interrupted, 4));
+    assert_eq!(document.rows.len(), 2, "{document:#?}");
+    for row in &document.rows {
+        assert_eq!(row.verdict, RowVerdict::CutShort, "{row:#?}");
+        assert!(row.tried < 1_000_000 && row.hits <= row.tried, "{row:#?}");
+    }
+    assert!(run.home().join("machine.json").is_file());
+    assert!(run.log().contains("INTERRUPTED"), "{}", run.log());
 }
 
 fn a_mistake_in_a_plan_is_exit_2() {

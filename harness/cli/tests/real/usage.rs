@@ -79,7 +79,7 @@ fn lists_and_schemas_are_printed() {
         files += 1;
     }
     assert!(files >= 6, "scenarios were looked at: {files}");
-    for of in ["run", "simulate", "calibrate", "index", "manifest", "bench"] {
+    for of in ["run", "simulate", "ablate", "calibrate", "sweep", "index", "manifest", "bench"] {
         let printed = output(&["schema", of]);
         let printed: serde_json::Value = serde_json::from_slice(&printed.stdout).expect("a JSON Schema");
         assert!(jsonschema::validator_for(&printed).is_ok(), "{of}");
