@@ -1,7 +1,7 @@
 //! `report.html`: one file that needs no network and no script.
 //!
-//! In: [`ReportInput`]. Out: the page. Elsewhere: its text and look (`templates/report.html`, `templates/report.css`), the charts
-//! (`html::curves`, `html::chart`, `html::lanes`), the rows (`tables`).
+//! In: [`ReportInput`]. Out: the page. Elsewhere: its text and look (`templates/report.html`, `templates/report.css`, and `page.css`, which all
+//! pages have), the charts (`html::curves`, `html::chart`, `html::lanes`), the rows (`tables`).
 
 mod chart;
 mod curves;
@@ -20,6 +20,8 @@ use crate::tables::{self, TextTable};
 use crate::words::{self, clean, count, ms, span};
 use crate::{ReportError, explain};
 
+/// The look that all pages have; each has a style sheet of its own after it.
+pub(crate) const LOOK: &str = include_str!("../templates/page.css");
 /// The most text of a scenario that is shown; the file itself is in the run folder.
 const SCENARIO_CHARS: usize = 20_000;
 /// The most machine facts that are shown.
@@ -83,6 +85,7 @@ struct Check<'a> {
 #[derive(Template)]
 #[template(path = "report.html")]
 struct Page<'a> {
+    look: &'static str,
     css: &'static str,
     run: &'a RunJson,
     missing: &'a [String],
@@ -139,6 +142,7 @@ impl<'a> Page<'a> {
         let (charts, lanes) = curves::draw_all(input);
         let bounds = tables::upper_bounds(run).into_iter().map(|(what, bounds, all)| (what, count(bounds), count(all)));
         Self {
+            look: LOOK,
             css: include_str!("../templates/report.css"),
             run,
             missing: &input.missing,
@@ -299,6 +303,7 @@ mod tests {
             {
                 assert!(!page.contains(sign), "{sign}");
             }
+            assert!(page.contains(LOOK) && page.contains(".lanes{"), "the look of all pages, and a run's own");
             assert!(page.contains("default-src 'none'"), "the browser is told to refuse requests as well");
         }
     }

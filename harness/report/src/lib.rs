@@ -10,7 +10,7 @@
 //! | `tables`, `words` | what all formats share: rows, wording, number formats |
 //! | [`beside`] | a run and its arms |
 //! | [`sweep`] | a grid of settings: tables, and a page with a heat map |
-//! | [`publish`] | what `results/` keeps of a run, and the README's table of figures |
+//! | [`publish`] | what `results/` keeps of a run, and what the README quotes of it |
 //! | [`terminal`], [`html`], [`markdown`], [`junit`] | one format each |
 
 pub mod beside;

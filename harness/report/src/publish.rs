@@ -1,16 +1,18 @@
 //! Publishing: a run folder becomes a small folder of `results/`, a line of its index, and a row of the README's table.
 //!
-//! In: [`Ask`]. Out: `results/<run_id>/` with `manifest.json`, the line, the table; or why not. Elsewhere: what is in a run folder
+//! In: [`Ask`]. Out: `results/<run_id>/` with `manifest.json`, the line, the README's blocks; or why not. Elsewhere: what is in a run folder
 //! (`publish::source`), which files are copied (`publish::files`), figures (`publish::figures`), criterion's estimates (`publish::bench`),
-//! the documents' form (`record::published`).
+//! the README (`publish::readme`, `publish::sample`), the documents' form (`record::published`).
 //!
-//! A published number has its manifest, or it is none: nothing else writes the index, and nothing but the index makes the table.
+//! A published number has its manifest, or it is none: nothing else writes the index, and nothing but the index makes the table, or says of
+//! which run the sample is.
 
 mod bench;
 mod figures;
 mod files;
 mod index;
 mod readme;
+mod sample;
 mod source;
 #[cfg(test)]
 mod tests;
@@ -28,7 +30,6 @@ use self::readme::Readme;
 use self::source::Found;
 pub use bench::publish_bench;
 pub use index::read as read_index;
-pub use readme::{BEGIN, END, block};
 
 /// The most bytes that a published folder may take, unless another limit is asked for.
 pub const LIMIT_BYTES: u64 = 5_000_000;
@@ -42,7 +43,7 @@ pub struct Ask<'a> {
     pub from: &'a Path,
     /// The folder of published runs.
     pub into: &'a Path,
-    /// The file whose table of figures is rebuilt.
+    /// The file whose table of figures is rebuilt, and its sample of a report where it has a place for one.
     pub readme: Option<&'a Path>,
     /// Takes the place of what was published of the same run.
     pub again: bool,
@@ -141,15 +142,28 @@ pub enum PublishError {
         /// What is wrong.
         problem: String,
     },
-    /// The README has no place for the table.
-    #[error(
-        "{path} has no place for the table of figures: accepted is a line `{begin}` and below it a line `{end}`",
-        begin = BEGIN,
-        end = END
-    )]
+    /// The README has no place for a block, or half of one.
+    #[error("{path} has no place for {what}: accepted is a line `{begin}` and below it a line `{end}`")]
     Unmarked {
         /// The README.
         path: PathBuf,
+        /// The block.
+        what: &'static str,
+        /// The line that must stand above it.
+        begin: &'static str,
+        /// The line that must stand below it.
+        end: &'static str,
+    },
+    /// The run that the README's sample is made of cannot be read.
+    #[error(
+        "the README's sample of a report is that of {run_id}, which cannot be read: {source}; accepted is the whole published folder: \
+         bring it back, publish that run again, or take its line out of the index"
+    )]
+    Sample {
+        /// The run.
+        run_id: String,
+        /// What is wrong with its run.json.
+        source: RecordError,
     },
     /// Criterion left nothing.
     #[error("no estimates below {0}: `cargo bench -p bankstorm-benches` leaves them in target/criterion")]
@@ -175,7 +189,7 @@ fn io(path: &Path) -> impl FnOnce(std::io::Error) -> PublishError {
 pub fn publish(ask: &Ask<'_>) -> Result<Published, PublishError> {
     let Found { mut line, verdicts, repeat, unfit } = source::read(ask.from)?;
     line.anyway = allowed(&line.run_id, unfit, ask.anyway)?;
-    let files = files::list(ask.from)?;
+    let files = files::list(ask.from, line.kind)?;
     let manifest = Manifest {
         schema: SCHEMA,
         run_id: line.run_id.clone(),
@@ -198,7 +212,8 @@ fn allowed(run_id: &str, unfit: Option<String>, anyway: bool) -> Result<Option<S
     }
 }
 
-/// Folder, line, table, in this order: a folder without its line is none, and is written over by the next try.
+/// Folder, line, README, in this order: a folder without its line is none, and is written over by the next try. Nothing gets its line before
+/// the README's text is made, which needs the folder.
 fn put(
     ask: &Ask<'_>,
     line: IndexLine,
@@ -221,9 +236,11 @@ fn put(
         let _ = std::fs::remove_dir_all(&draft);
         return Err(error);
     }
-    index.put(line.clone())?;
-    if let Some(readme) = readme {
-        readme.rebuild(index.lines(), ask.into)?;
+    index.put(line.clone());
+    let rebuilt = readme.as_ref().map(|readme| readme.rebuilt(index.lines(), ask.into)).transpose()?;
+    index.write()?;
+    if let Some((readme, text)) = readme.zip(rebuilt) {
+        readme.write(&text)?;
     }
     Ok(Published { folder, line, copied, left_out })
 }

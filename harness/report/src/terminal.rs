@@ -24,19 +24,15 @@ pub fn summary(run: &RunJson, folder: &RunFolder, colour: bool) -> String {
     out.verdict(run);
     out.reasons(run);
     out.violations(run);
-    out.table("Deposits and other operations, measured phase", &tables::load(run));
+    out.load(run);
     if run.validity.verdict == ValidityVerdict::Invalid && !run.latency_us.is_empty() {
         out.blank();
         out.wrapped("The run is invalid, for the reasons above. Do not quote the latencies below.", INDENT);
     }
-    out.table("Latency", &tables::latency(run));
-    for (what, bounds, all) in tables::upper_bounds(run) {
-        let (bounds, all) = (words::count(bounds), words::count(all));
-        out.wrapped(&format!("{what}: {bounds} of {all} values are upper bounds or cut-offs."), INDENT);
-    }
+    out.latency(run);
     out.table("Latency by part of the run (steady, fault in force, recovery)", &tables::during(run));
     out.wrapped(&tables::parts(run), INDENT);
-    out.table("Core's posting, admission to commit", &tables::posting(run));
+    out.posting(run);
     out.following(run);
     out.table("Objectives", &tables::objectives(run));
     for note in tables::notes(run) {
@@ -48,6 +44,18 @@ pub fn summary(run: &RunJson, folder: &RunFolder, colour: bool) -> String {
     out.table("Recovery (since the heal)", &tables::recovery(run));
     out.system(run);
     out.files(folder);
+    out.text
+}
+
+/// How the summary of a run that ended as it should begins: verdicts, operations, latencies, core's posting. What may stand between them in
+/// other runs, violations and parts of the run, is left out.
+pub(crate) fn beginning(run: &RunJson) -> String {
+    let mut out = Out { text: String::new(), colour: false };
+    out.verdict(run);
+    out.reasons(run);
+    out.load(run);
+    out.latency(run);
+    out.posting(run);
     out.text
 }
 
@@ -157,6 +165,23 @@ impl Out {
         }
     }
 
+    fn load(&mut self, run: &RunJson) {
+        self.table("Deposits and other operations, measured phase", &tables::load(run));
+    }
+
+    /// Latencies, and how many of them are no measurements.
+    fn latency(&mut self, run: &RunJson) {
+        self.table("Latency", &tables::latency(run));
+        for (what, bounds, all) in tables::upper_bounds(run) {
+            let (bounds, all) = (words::count(bounds), words::count(all));
+            self.wrapped(&format!("{what}: {bounds} of {all} values are upper bounds or cut-offs."), INDENT);
+        }
+    }
+
+    fn posting(&mut self, run: &RunJson) {
+        self.table("Core's posting, admission to commit", &tables::posting(run));
+    }
+
     fn table(&mut self, heading: &str, table: &TextTable) {
         if table.rows.is_empty() {
             return;
@@ -261,6 +286,8 @@ fn wrap(text: &str, width: usize) -> Vec<String> {
 
 #[cfg(test)]
 mod tests {
+    use bankstorm_record::run_json::PostingSpan;
+
     use super::*;
     use crate::fixture;
 
@@ -297,6 +324,24 @@ mod tests {
     #[test]
     fn inconclusive() {
         insta::assert_snapshot!(shown(&fixture::inconclusive()));
+    }
+
+    #[test]
+    fn a_sample_is_how_the_summary_begins() {
+        let mut run = fixture::held();
+        run.posting = vec![PostingSpan {
+            from_ms: 8_000,
+            to_ms: 28_000,
+            offered_per_s: 300.0,
+            admitted: 6_000,
+            p50_us: Some(3_450),
+            p99_us: Some(22_000),
+        }];
+        let (summary, beginning) = (shown(&run), beginning(&run));
+        let rest = summary.strip_prefix(&beginning).expect("the same text");
+        assert!(rest.starts_with("\nObjectives\n"), "{rest}");
+        let posting = " 0.0 to 20.0        300   6,000     3.45     22.0          1.0x\n";
+        assert!(beginning.ends_with(posting), "{beginning}");
     }
 
     #[test]

@@ -1,10 +1,12 @@
 //! The handful of figures that stand in a line of the index.
 //!
-//! In: `run.json`, `sweep.json`, `calibrate.json`. Out: figures with their units. Elsewhere: all figures (`tables`), how these are written (`publish::readme`).
+//! In: `run.json`, `sweep.json`, `ablate.json`, `calibrate.json`. Out: figures with their units. Elsewhere: all figures (`tables`), how these
+//! are written (`publish::readme`).
 //!
 //! A scenario's objectives say what it is about, so what was measured of them comes first. Of a run that is not valid no figure is
 //! quoted.
 
+use bankstorm_record::ablate_json::{AblateJson, RowVerdict};
 use bankstorm_record::calibrate_json::{CalibrateJson, HopCost};
 use bankstorm_record::published::Figure;
 use bankstorm_record::run_json::{DrainRecord, ObjectiveResult, RunJson, SparedRecord, Unit, ValidityVerdict};
@@ -37,21 +39,23 @@ pub(super) fn of_run(run: &RunJson, most: usize) -> Vec<Figure> {
     figures
 }
 
-/// How many cells there are and what became of them, how near the slowest of those with a prediction came to it, the fastest of all.
+/// How many cells there are and what became of each of them, how near the slowest of those with a prediction came to it, the fastest of all.
 pub(super) fn of_sweep(sweep: &SweepJson) -> Vec<Figure> {
-    let count = |of: &[CellVerdict]| {
-        sweep.cells.iter().filter(|cell| cell.verdict.is_some_and(|verdict| of.contains(&verdict))).count() as f64
-    };
+    let count =
+        |of: &[Option<CellVerdict>]| sweep.cells.iter().filter(|cell| of.contains(&cell.verdict)).count() as f64;
     let rate = |cell: &CellSummary| cell.events_per_s.map(|spread| spread.median);
     let share = |cell: &CellSummary| Some(rate(cell)? / cell.predicted_per_s.filter(|predicted| *predicted > 0.0)?);
     let least = sweep.cells.iter().filter_map(share).reduce(f64::min);
     let fastest = sweep.cells.iter().filter_map(rate).reduce(f64::max);
     let drift = sweep.anchor.as_ref().and_then(|anchor| anchor.drift);
+    // A cell without a verdict was not measured.
+    let without = [Some(CellVerdict::Dnf), Some(CellVerdict::Failed), None];
     let counts = [
         figure("cells", sweep.cells.len() as f64, ""),
-        figure("cells.as_predicted", count(&[CellVerdict::AsPredicted]), ""),
-        figure("cells.bound", count(&[CellVerdict::Bound]), ""),
-        figure("cells.without_figure", count(&[CellVerdict::Dnf, CellVerdict::Failed]), ""),
+        figure("cells.as_predicted", count(&[Some(CellVerdict::AsPredicted)]), ""),
+        figure("cells.bound", count(&[Some(CellVerdict::Bound)]), ""),
+        figure("cells.unexplained", count(&[Some(CellVerdict::Unexplained)]), ""),
+        figure("cells.without_figure", count(&without), ""),
     ];
     let rest = [
         fastest.map(|rate| figure("fastest", rate, "/s")),
@@ -61,14 +65,27 @@ pub(super) fn of_sweep(sweep: &SweepJson) -> Vec<Figure> {
     counts.into_iter().chain(rest.into_iter().flatten()).collect()
 }
 
-/// What each kind of proxy adds to a request.
+/// How many rows there are, how many were shown and how many not, and the fewest hits that any of them rests on.
+pub(super) fn of_ablate(ablate: &AblateJson) -> Vec<Figure> {
+    let shown = ablate.rows.iter().filter(|row| row.verdict == RowVerdict::Shown).count();
+    let least = ablate.rows.iter().map(|row| row.hits).min();
+    let counts = [
+        figure("rows", ablate.rows.len() as f64, ""),
+        figure("rows.shown", shown as f64, ""),
+        figure("rows.not_shown", (ablate.rows.len() - shown) as f64, ""),
+    ];
+    counts.into_iter().chain(least.map(|hits| figure("hits.least", hits as f64, ""))).collect()
+}
+
+/// What each kind of proxy adds to a request, and the least that anything in between adds.
 pub(super) fn of_calibrate(calibrate: &CalibrateJson) -> Vec<Figure> {
     let hop = |hop: &HopCost| {
         let name = |figure: &str| format!("{}.proxy.{figure}", hop.protocol);
         [figure(&name("added_p50"), hop.added_p50_us, "us"), figure(&name("added_p99"), hop.added_p99_us, "us")]
     };
+    let bare = figure("bare.added_p50", calibrate.proxy.bare.added_p50_us, "us");
     let direct = figure("direct.p50", calibrate.proxy.direct.p50_us, "us");
-    calibrate.proxy.hops.iter().flat_map(hop).chain([direct]).collect()
+    calibrate.proxy.hops.iter().flat_map(hop).chain([bare, direct]).collect()
 }
 
 pub(super) fn figure(name: &str, value: f64, unit: &str) -> Figure {
@@ -123,10 +140,12 @@ fn rates(run: &RunJson) -> Vec<Figure> {
 
 #[cfg(test)]
 mod tests {
-    use bankstorm_record::run_json::{DrainRecord, ObjectiveResult, Unit};
+    use bankstorm_record::calibrate_json::{CalibrateJson, HopCost, LatencyUs, ProxyCost, SCHEMA};
+    use bankstorm_record::run_json::{Build, DrainRecord, ObjectiveResult, Unit};
+    use bankstorm_record::sweep_json::CellVerdict;
 
-    use super::{OF_ARM, OF_RUN, of_run};
-    use crate::fixture;
+    use super::{OF_ARM, OF_RUN, of_calibrate, of_run, of_sweep};
+    use crate::{fixture, sweep};
 
     fn names(run: &bankstorm_record::run_json::RunJson, most: usize) -> Vec<String> {
         of_run(run, most)
@@ -158,5 +177,66 @@ mod tests {
         assert_eq!(all[4..6], ["deposit.visible.p99 (fault) 618.0ms", "drain.of_predicted 0.9x"]);
         assert_eq!(names(&fixture::unasked(), OF_RUN), asked);
         assert_eq!(names(&fixture::invalid(), OF_RUN), Vec::<String>::new());
+    }
+
+    #[test]
+    fn every_cell_of_a_sweep_is_counted_once_whatever_became_of_it() {
+        let mut sweep = sweep::fixture::sweep(2, 3);
+        let became = [
+            Some(CellVerdict::AsPredicted),
+            Some(CellVerdict::Bound),
+            Some(CellVerdict::Unexplained),
+            Some(CellVerdict::Dnf),
+            Some(CellVerdict::Failed),
+            None,
+        ];
+        sweep.cells.truncate(9);
+        // The first three occur twice.
+        for (cell, verdict) in sweep.cells.iter_mut().zip(became.into_iter().cycle()) {
+            cell.verdict = verdict;
+        }
+        let figures = of_sweep(&sweep);
+        let counts: Vec<_> = figures[..5].iter().map(|figure| (figure.name.as_str(), figure.value)).collect();
+        let asked = [
+            ("cells", 9.0),
+            ("cells.as_predicted", 2.0),
+            ("cells.bound", 2.0),
+            ("cells.unexplained", 2.0),
+            ("cells.without_figure", 3.0),
+        ];
+        assert_eq!(counts, asked);
+    }
+
+    #[test]
+    fn what_nothing_can_add_less_than_stands_beside_what_proxies_add() {
+        let latency = LatencyUs { count: 1, min_us: 50.0, p50_us: 60.0, p90_us: 80.0, p99_us: 95.0, max_us: 120.0 };
+        let hop = |protocol: &str, added_p50_us, added_p99_us| HopCost {
+            protocol: protocol.to_owned(),
+            latency,
+            added_p50_us,
+            added_p99_us,
+        };
+        let proxy = ProxyCost {
+            seconds: 5,
+            connections: 4,
+            body_bytes: 200,
+            direct: latency,
+            bare: hop("bare", 21.0, 33.0),
+            hops: vec![hop("http", 70.0, 110.0), hop("bytes", 40.0, 66.0)],
+            goal_added_p50_us: 100.0,
+            goal_reached: true,
+        };
+        let figures = of_calibrate(&CalibrateJson { schema: SCHEMA, bankstorm: Build::default(), proxy });
+        let told: Vec<_> = figures.iter().map(|figure| (figure.name.as_str(), figure.value)).collect();
+        let asked = [
+            ("http.proxy.added_p50", 70.0),
+            ("http.proxy.added_p99", 110.0),
+            ("bytes.proxy.added_p50", 40.0),
+            ("bytes.proxy.added_p99", 66.0),
+            ("bare.added_p50", 21.0),
+            ("direct.p50", 60.0),
+        ];
+        assert_eq!(told, asked);
+        assert!(figures.iter().all(|figure| figure.unit == "us"));
     }
 }

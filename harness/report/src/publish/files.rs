@@ -7,13 +7,15 @@
 
 use std::path::{Path, PathBuf};
 
-use bankstorm_record::published::ManifestFile;
+use bankstorm_record::published::{Kind, ManifestFile};
 use bankstorm_record::save::sha256_file;
 
 use super::{PublishError, io};
 
 /// Documents: summaries, scenarios, reports.
 const DOCUMENTS: [&str; 5] = ["json", "toml", "md", "html", "xml"];
+/// The documents of `ablate`; the others beside them are plans, one a row.
+const OF_ABLATE: [&str; 2] = ["ablate.json", "machine.json"];
 /// Short lists with a line for each of something.
 const LISTS: [&str; 2] = ["faults.ndjson", "cells.ndjson"];
 /// The most bytes of one file.
@@ -28,34 +30,34 @@ pub(super) enum Copied {
     No,
 }
 
-/// Every file below `folder`, by path.
-pub(super) fn list(folder: &Path) -> Result<Vec<ManifestFile>, PublishError> {
+/// Every file below `folder`, which is of `kind`, by path.
+pub(super) fn list(folder: &Path, kind: Kind) -> Result<Vec<ManifestFile>, PublishError> {
     let mut files = Vec::new();
-    walk(folder, "", &mut files)?;
+    walk(folder, kind, "", &mut files)?;
     files.sort_by(|a, b| a.path.cmp(&b.path));
     Ok(files)
 }
 
-fn walk(root: &Path, below: &str, files: &mut Vec<ManifestFile>) -> Result<(), PublishError> {
+fn walk(root: &Path, kind: Kind, below: &str, files: &mut Vec<ManifestFile>) -> Result<(), PublishError> {
     let folder = root.join(below);
     for entry in std::fs::read_dir(&folder).map_err(io(&folder))? {
         let entry = entry.map_err(io(&folder))?;
-        let (path, kind) = (entry.path(), entry.file_type().map_err(io(&entry.path()))?);
+        let (path, what) = (entry.path(), entry.file_type().map_err(io(&entry.path()))?);
         let name = entry.file_name().to_string_lossy().into_owned();
         let below = if below.is_empty() { name } else { format!("{below}/{name}") };
-        if kind.is_dir() {
-            walk(root, &below, files)?;
-        } else if kind.is_file() {
+        if what.is_dir() {
+            walk(root, kind, &below, files)?;
+        } else if what.is_file() {
             let bytes = entry.metadata().map_err(io(&path))?.len();
             let sha256 = sha256_file(&path)?;
-            files.push(ManifestFile { left_out: left_out(&below, bytes), path: below, bytes, sha256 });
+            files.push(ManifestFile { left_out: left_out(&below, kind, bytes), path: below, bytes, sha256 });
         }
     }
     Ok(())
 }
 
 /// Why a file is not copied; nothing where it is. `path` is from the run folder, or from that of an arm.
-fn left_out(path: &str, bytes: u64) -> Option<String> {
+fn left_out(path: &str, kind: Kind, bytes: u64) -> Option<String> {
     let name = path.rsplit('/').next().unwrap_or(path);
     let extension = name.rsplit_once('.').map_or("", |(_, extension)| extension);
     let is_in = |folder: &str| path.split('/').rev().skip(1).any(|part| part == folder);
@@ -69,6 +71,8 @@ fn left_out(path: &str, bytes: u64) -> Option<String> {
         "a line a second; the report draws them"
     } else if !DOCUMENTS.contains(&extension) && !LISTS.contains(&name) {
         "no part of what is published"
+    } else if kind == Kind::Ablate && !OF_ABLATE.contains(&name) {
+        "a plan; the same seeds make the same one"
     } else if bytes > FILE_MAX_BYTES {
         "larger than 1 MB"
     } else {
@@ -108,6 +112,8 @@ pub(super) fn copy(from: &Path, files: &[ManifestFile], into: &Path) -> Result<(
 
 #[cfg(test)]
 mod tests {
+    use bankstorm_record::published::Kind;
+
     use super::left_out;
 
     #[test]
@@ -122,7 +128,7 @@ mod tests {
             "cells.ndjson",
             "arms/offset/run.json",
         ] {
-            assert_eq!(left_out(path, 1_000), None, "{path}");
+            assert_eq!(left_out(path, Kind::Run, 1_000), None, "{path}");
         }
         for (path, why) in [
             ("operations.parquet", "rows"),
@@ -134,8 +140,18 @@ mod tests {
             ("run.json.part", "no part"),
             ("core", "no part"),
         ] {
-            assert!(left_out(path, 1_000).is_some_and(|told| told.contains(why)), "{path}");
+            assert!(left_out(path, Kind::Run, 1_000).is_some_and(|told| told.contains(why)), "{path}");
         }
-        assert!(left_out("report.html", 1_000_001).is_some_and(|told| told.contains("1 MB")));
+        assert!(left_out("report.html", Kind::Run, 1_000_001).is_some_and(|told| told.contains("1 MB")));
+    }
+
+    #[test]
+    fn plans_are_copied_of_failing_seeds_and_not_of_every_row_of_a_table() {
+        assert_eq!(left_out("seed-7.json", Kind::Simulate, 1_000), None);
+        for path in ["ablate.json", "machine.json"] {
+            assert_eq!(left_out(path, Kind::Ablate, 1_000), None, "{path}");
+        }
+        let told = left_out("p7-none-bare.json", Kind::Ablate, 1_000);
+        assert!(told.as_ref().is_some_and(|told| told.contains("a plan")), "{told:?}");
     }
 }

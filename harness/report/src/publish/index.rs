@@ -46,12 +46,16 @@ impl Index {
         Err(PublishError::Twice { run_id: run_id.to_owned(), folder: folder.to_owned() })
     }
 
-    /// Adds a line, or puts it in the place of the one of the same run.
-    pub(super) fn put(&mut self, line: IndexLine) -> Result<(), PublishError> {
+    /// Adds a line, or puts it in the place of the one of the same run; [`Self::write`] keeps it.
+    pub(super) fn put(&mut self, line: IndexLine) {
         match self.lines.iter_mut().find(|old| old.run_id == line.run_id) {
             Some(old) => *old = line,
             None => self.lines.push(line),
         }
+    }
+
+    /// Writes all lines.
+    pub(super) fn write(&self) -> Result<(), PublishError> {
         let text: String = self.lines.iter().map(written).collect();
         Ok(write_atomically(&self.path, text.as_bytes())?)
     }

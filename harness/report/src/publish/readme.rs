@@ -1,6 +1,8 @@
-//! The README's table of figures: the newest published run of each scenario and environment.
+//! The README's blocks: the table of figures, with the newest published run of each scenario and environment, and where it has a place for it
+//! a sample of a report.
 //!
-//! In: the lines of the index. Out: the text between two markers, and a README with it. Elsewhere: the lines (`publish::index`).
+//! In: the lines of the index, the folder of published runs. Out: the text between two markers each, and a README with them. Elsewhere: the
+//! lines (`publish::index`), the sample (`publish::sample`).
 //!
 //! Nothing is typed in between the markers by hand: a test holds what stands there against the index.
 
@@ -10,43 +12,85 @@ use std::path::{Component, Path, PathBuf};
 use bankstorm_record::published::{ArmLine, Figure, IndexLine, Kind, MachineBrief};
 use bankstorm_record::save::write_atomically;
 
-use super::{PublishError, io};
+use super::{PublishError, io, sample};
 use crate::words::{self, count};
 
-/// The line above the table.
-pub const BEGIN: &str = "<!-- figures: begin -->";
-/// The line below it.
-pub const END: &str = "<!-- figures: end -->";
+/// Where the table stands; without it a README is refused.
+const FIGURES: Place =
+    Place { what: "the table of figures", begin: "<!-- figures: begin -->", end: "<!-- figures: end -->" };
+/// Where the sample stands, in a README that has one.
+const SAMPLE: Place =
+    Place { what: "the sample of a report", begin: "<!-- sample: begin -->", end: "<!-- sample: end -->" };
+
+/// A block of a README: whatever is between two markers, which stay.
+struct Place {
+    /// What stands there, for people.
+    what: &'static str,
+    /// The line above it.
+    begin: &'static str,
+    /// The line below it.
+    end: &'static str,
+}
+
+impl Place {
+    /// Whether a README has it, or one of its markers at least.
+    fn is_in(&self, text: &str) -> bool {
+        text.contains(self.begin) || text.contains(self.end)
+    }
+
+    /// What stands before the block, the block itself, and what follows it; the markers are no part of the block.
+    fn split<'a>(&self, text: &'a str) -> Option<(&'a str, &'a str, &'a str)> {
+        let begin = text.find(self.begin)? + self.begin.len();
+        let end = begin + text[begin..].find(self.end)?;
+        Some((&text[..begin], &text[begin..end], &text[end..]))
+    }
+}
 
 /// A README with a place for the table.
 pub(super) struct Readme {
     path: PathBuf,
-    /// Up to the first marker, and from the second one on.
-    around: (String, String),
+    text: String,
 }
 
 impl Readme {
-    /// Finds the two markers.
+    /// Finds the markers: those of the table, and those of the sample if there is any of them.
     pub(super) fn open(path: &Path) -> Result<Self, PublishError> {
-        let text = std::fs::read_to_string(path).map_err(io(path))?;
-        let around = split(&text).ok_or_else(|| PublishError::Unmarked { path: path.to_owned() })?;
-        let around = (around.0.to_owned(), around.2.to_owned());
-        Ok(Self { path: path.to_owned(), around })
+        let readme = Self { path: path.to_owned(), text: std::fs::read_to_string(path).map_err(io(path))? };
+        readme.around(&readme.text, &FIGURES)?;
+        if SAMPLE.is_in(&readme.text) {
+            readme.around(&readme.text, &SAMPLE)?;
+        }
+        Ok(readme)
     }
 
-    /// Writes the table of `lines`, whose folders lie in `results`.
-    pub(super) fn rebuild(&self, lines: &[IndexLine], results: &Path) -> Result<(), PublishError> {
-        let (before, after) = &self.around;
-        let text = format!("{before}{}{after}", block(lines, &seen_from(&self.path, results)));
+    /// Its text with the blocks of `lines`, whose folders lie in `results`.
+    pub(super) fn rebuilt(&self, lines: &[IndexLine], results: &Path) -> Result<String, PublishError> {
+        let link = seen_from(&self.path, results);
+        let text = self.filled(&self.text, &FIGURES, &block(lines, &link))?;
+        if !SAMPLE.is_in(&text) {
+            return Ok(text);
+        }
+        self.filled(&text, &SAMPLE, &sample::block(lines, results, &link)?)
+    }
+
+    /// Writes `text` in its place.
+    pub(super) fn write(&self, text: &str) -> Result<(), PublishError> {
         Ok(write_atomically(&self.path, text.as_bytes())?)
     }
-}
 
-/// What stands before the table, the table itself, and what follows it; the markers stay outside of the table.
-fn split(text: &str) -> Option<(&str, &str, &str)> {
-    let begin = text.find(BEGIN)? + BEGIN.len();
-    let end = begin + text[begin..].find(END)?;
-    Some((&text[..begin], &text[begin..end], &text[end..]))
+    /// `text` with another block in `place`.
+    fn filled(&self, text: &str, place: &Place, block: &str) -> Result<String, PublishError> {
+        let (before, after) = self.around(text, place)?;
+        Ok(format!("{before}{block}{after}"))
+    }
+
+    /// What stands before a block and after it, markers included.
+    fn around<'a>(&self, text: &'a str, place: &Place) -> Result<(&'a str, &'a str), PublishError> {
+        let Place { what, begin, end } = *place;
+        let unmarked = || PublishError::Unmarked { path: self.path.clone(), what, begin, end };
+        let (before, _, after) = place.split(text).ok_or_else(unmarked)?;
+        Ok((before, after))
+    }
 }
 
 /// The folder of published runs as a link in a README: from its own folder, where it lies below that.
@@ -61,7 +105,7 @@ fn seen_from(readme: &Path, results: &Path) -> String {
 }
 
 /// The text between the markers, line ends around it included. `results` is the way to the published folders.
-pub fn block(lines: &[IndexLine], results: &str) -> String {
+fn block(lines: &[IndexLine], results: &str) -> String {
     let newest = newest(lines);
     if newest.is_empty() {
         return "\nNothing is published yet: `bankstorm publish RUN` fills this table.\n".to_owned();
@@ -106,7 +150,8 @@ fn named(kind: Kind, scenario: &str) -> String {
     if kind == Kind::Run || scenario == word { scenario.to_owned() } else { format!("{word} {scenario}") }
 }
 
-fn machine(machine: &MachineBrief) -> String {
+/// `2 cores, A CPU, 25 GB`, as far as it is known.
+pub(super) fn machine(machine: &MachineBrief) -> String {
     let cores = if machine.cores == 1 { "1 core".to_owned() } else { format!("{} cores", machine.cores) };
     let parts = [
         Some(cores),
@@ -166,7 +211,7 @@ fn number(value: f64) -> String {
 }
 
 /// Text that ends no cell and is no markup.
-fn cell(text: &str) -> String {
+pub(super) fn cell(text: &str) -> String {
     words::clean(text).replace('|', "\\|").replace('<', "&lt;").replace('>', "&gt;")
 }
 
@@ -174,24 +219,29 @@ fn cell(text: &str) -> String {
 mod tests {
     use std::path::Path;
 
-    use super::{block, number, seen_from, split};
+    use super::{FIGURES, Readme, SAMPLE, number, seen_from};
     use crate::publish::read_index;
 
     /// Figures come from published runs and from nowhere else.
     #[test]
-    fn the_readme_says_what_the_index_says() {
+    fn the_readme_says_what_the_index_and_the_published_runs_say() {
         let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
-        let text = std::fs::read_to_string(root.join("README.md")).expect("a README");
-        let (_, stands, _) = split(&text).expect("two markers");
-        let lines = read_index(&root.join("results")).expect("an index, or none");
-        assert_eq!(stands, block(&lines, "results"), "`bankstorm publish` writes the table");
+        let results = root.join("results");
+        let readme = Readme::open(&root.join("README.md")).expect("a README with markers");
+        let lines = read_index(&results).expect("an index, or none");
+        let rebuilt = readme.rebuilt(&lines, &results).expect("whatever the sample needs");
+        for place in [FIGURES, SAMPLE] {
+            let stands = |text: &str| place.split(text).expect("two markers").1.to_owned();
+            assert_eq!(stands(&readme.text), stands(&rebuilt), "`bankstorm publish` writes {}", place.what);
+        }
     }
 
     #[test]
     fn markers_need_an_order_and_stay() {
-        assert_eq!(split("a<!-- figures: begin -->b<!-- figures: end -->c").map(|(_, table, _)| table), Some("b"));
+        let (before, table, after) = ("a<!-- figures: begin -->", "b", "<!-- figures: end -->c");
+        assert_eq!(FIGURES.split(&format!("{before}{table}{after}")), Some((before, table, after)));
         for text in ["", "<!-- figures: begin -->", "<!-- figures: end --><!-- figures: begin -->"] {
-            assert_eq!(split(text), None, "{text}");
+            assert_eq!(FIGURES.split(text), None, "{text}");
         }
     }
 

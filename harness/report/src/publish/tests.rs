@@ -2,15 +2,19 @@
 
 use std::path::{Path, PathBuf};
 
+use bankstorm_record::ablate_json::{AblateJson, AblateVerdict, AblatedRow, Repair, RowVerdict, SeedRange};
 use bankstorm_record::folder::RunFolder;
 use bankstorm_record::parquet::write_rows;
 use bankstorm_record::published::{Kind, Manifest};
-use bankstorm_record::run_json::{ArmRecord, Build, EvidenceFile, RunJson};
-use bankstorm_record::save::{OPERATIONS, sha256_file, write_run_json};
+use bankstorm_record::run_json::{ArmRecord, Build, EvidenceFile, PostingSpan, RunJson, SloVerdict};
+use bankstorm_record::save::{OPERATIONS, sha256_file, write_json, write_run_json};
+use bankstorm_record::sweep_cells::write_sweep;
+use bankstorm_record::sweep_json::SweepJson;
 use tempfile::TempDir;
 
 use super::{Ask, LIMIT_BYTES, PublishError, Published, publish, publish_bench, read_index};
-use crate::fixture;
+use crate::sweep::fixture::sweep;
+use crate::{fixture, terminal};
 
 /// A run folder, a folder of results and a README, all of them temporary.
 struct Desk {
@@ -77,7 +81,26 @@ impl Desk {
     fn readme(&self) -> String {
         std::fs::read_to_string(self.path("README.md")).expect("a README")
     }
+
+    /// A README that has a place for a sample too.
+    fn with_sample(self) -> Self {
+        let text = format!("# A\n{SAMPLE}\ntyped\n<!-- sample: end -->\nB\n{FIGURES}\n<!-- figures: end -->\nC\n");
+        std::fs::write(self.path("README.md"), text).expect("written");
+        self
+    }
+
+    /// What stands between the sample's markers.
+    fn sample(&self) -> String {
+        let readme = self.readme();
+        let (before, rest) = readme.split_once(SAMPLE).expect("it stays");
+        let (sample, after) = rest.split_once("<!-- sample: end -->").expect("it stays");
+        assert!(before == "# A\n" && after.starts_with("\nB\n") && after.ends_with("\nC\n"), "{readme}");
+        sample.to_owned()
+    }
 }
+
+const SAMPLE: &str = "<!-- sample: begin -->";
+const FIGURES: &str = "<!-- figures: begin -->";
 
 const MACHINE: &str = r#"{"platform": "linux x86_64", "kernel": null, "cpu_model": "A CPU", "cores": 2, "memory_bytes": 25276502016,
     "memory_available_bytes": null, "load_average": null, "steal_since_boot": null, "fdatasync": null, "priority": null}"#;
@@ -91,6 +114,11 @@ fn refused(published: Result<Published, PublishError>) -> String {
     published.expect_err("it is refused").to_string()
 }
 
+fn manifest(published: &Published) -> Manifest {
+    let text = std::fs::read(published.folder.join("manifest.json")).expect("a manifest");
+    serde_json::from_slice(&text).expect("its form")
+}
+
 #[test]
 fn a_run_is_published_with_its_manifest_its_line_and_its_row() {
     let desk = Desk::new();
@@ -99,8 +127,7 @@ fn a_run_is_published_with_its_manifest_its_line_and_its_row() {
     let folder = desk.path("results/smoke-2026-11-22T060036Z");
     assert_eq!(published.folder, folder);
 
-    let manifest: Manifest =
-        serde_json::from_slice(&std::fs::read(folder.join("manifest.json")).expect("a manifest")).expect("its form");
+    let manifest = manifest(&published);
     assert_eq!((manifest.files.len(), published.copied.0, published.left_out.0), (6, 4, 2));
     for file in &manifest.files {
         assert_eq!(file.sha256, sha256_file(run.join(&file.path)).expect("a hash"), "{}", file.path);
@@ -223,6 +250,99 @@ fn the_newest_run_of_each_scenario_and_environment_is_in_the_table() {
     assert!(!readme.contains("T080000Z"), "{readme}");
 }
 
+/// A run of `steady` in containers, with what core said of its postings.
+fn steady(started_at: &str) -> RunJson {
+    let posting = PostingSpan {
+        from_ms: 8_000,
+        to_ms: 28_000,
+        offered_per_s: 300.0,
+        admitted: 6_000,
+        p50_us: Some(3_450),
+        p99_us: Some(22_000),
+    };
+    RunJson { environment: "containers".to_owned(), posting: vec![posting], ..held("steady", started_at) }
+}
+
+#[test]
+fn the_sample_is_how_the_report_of_the_published_run_begins() {
+    let desk = Desk::new().with_sample();
+    let run = steady("2026-11-22T19:17:38Z");
+    let stored = desk.store("run", run.clone());
+    desk.publish(&stored, |_| {}).expect("published");
+    let lead = "`bankstorm run scenarios/steady.toml --env containers` printed this on 2 cores, A CPU, 25 GB \
+                ([the published run](results/steady-2026-11-22T191738Z/)); \
+                objectives, checks, validity and what the bank used follow there:";
+    let summary = terminal::summary(&run, &RunFolder::new(&stored), false);
+    let (beginning, _) = summary.split_once("\nObjectives\n").expect("what follows");
+    assert_eq!(desk.sample(), format!("\n{lead}\n```\n{beginning}```\n"));
+    for part in ["VALID · HOLDS · MET  steady  run steady-2026", "\nDeposits and", "\nLatency\n", "\nCore's posting"]
+    {
+        assert!(beginning.contains(part), "{part}: {beginning}");
+    }
+    assert!(desk.readme().contains("| [steady](results/steady-2026-11-22T191738Z/) | containers |"), "and the table");
+}
+
+#[test]
+fn of_all_that_is_published_the_sample_is_the_newest_steady_in_containers_that_ended_well() {
+    let desk = Desk::new().with_sample();
+    let local = |run: RunJson| RunJson { environment: "local".to_owned(), ..run };
+    let missed = |mut run: RunJson| {
+        (run.slo.verdict, run.exit_code) = (SloVerdict::Missed, Some(5));
+        run
+    };
+    let unshown = |run: RunJson| RunJson { exit_code: Some(4), ..run };
+    let switched_off = |run: RunJson| RunJson { r#unsafe: vec!["tombstones".to_owned()], ..run };
+    // Each is published after those above it; beside it the run that is shown from then on.
+    let nothing = "Nothing is published yet";
+    for (run, shown) in [
+        (held("poisson", "2026-11-22T23:00:00Z"), nothing),
+        (missed(steady("2026-11-22T22:00:00Z")), nothing),
+        (held("smoke", "2026-11-22T21:00:00Z"), "run smoke-2026-11-22T210000Z\n"),
+        (local(steady("2026-11-22T20:00:00Z")), "run steady-2026-11-22T200000Z\n"),
+        (steady("2026-11-22T10:00:00Z"), "run steady-2026-11-22T100000Z\n"),
+        (steady("2026-11-22T12:00:00Z"), "run steady-2026-11-22T120000Z\n"),
+        (steady("2026-11-22T11:00:00Z"), "run steady-2026-11-22T120000Z\n"),
+        (unshown(steady("2026-11-22T13:00:00Z")), "run steady-2026-11-22T120000Z\n"),
+        (switched_off(steady("2026-11-22T14:00:00Z")), "run steady-2026-11-22T120000Z\n"),
+    ] {
+        let stored = desk.store(&run.run_id, run.clone());
+        desk.publish(&stored, |ask| ask.anyway = true).expect("published");
+        let sample = desk.sample();
+        assert!(sample.contains(shown), "{} was published: {sample}", run.run_id);
+    }
+}
+
+#[test]
+fn what_the_sample_is_made_of_must_be_there_or_nothing_gets_its_line() {
+    let desk = Desk::new().with_sample();
+    let run = desk.store("run", steady("2026-11-22T19:17:38Z"));
+    let folder = desk.publish(&run, |_| {}).expect("published").folder;
+    let (readme, lines) = (desk.readme(), read_index(&desk.path("results")).expect("an index"));
+    std::fs::remove_file(folder.join("run.json")).expect("removed");
+    let other = desk.store("other", held("smoke", "2026-11-22T06:00:36Z"));
+    let said = refused(desk.publish(&other, |_| {}));
+    assert!(said.contains("that of steady-2026-11-22T191738Z, which cannot be read: "), "{said}");
+    assert!(said.contains("run.json") && said.contains("publish that run again"), "{said}");
+    assert_eq!((desk.readme(), read_index(&desk.path("results")).expect("an index")), (readme.clone(), lines));
+    // As it says.
+    desk.publish(&run, |ask| ask.again = true).expect("published again");
+    assert_eq!(desk.readme(), readme);
+    desk.publish(&other, |_| {}).expect("published");
+}
+
+#[test]
+fn half_a_place_for_a_sample_is_refused_before_anything_is_written() {
+    let desk = Desk::new();
+    let run = desk.store("run", steady("2026-11-22T19:17:38Z"));
+    for half in ["<!-- sample: begin -->", "<!-- sample: end -->", "<!-- sample: end --><!-- sample: begin -->"] {
+        let text = format!("{FIGURES}<!-- figures: end -->{half}");
+        std::fs::write(desk.path("README.md"), &text).expect("written");
+        let said = refused(desk.publish(&run, |_| {}));
+        assert!(said.contains("no place for the sample of a report: accepted is a line `<!-- sample: begin"), "{said}");
+        assert!(desk.readme() == text && !desk.path("results").exists(), "{half}");
+    }
+}
+
 #[test]
 fn a_folder_that_is_too_large_and_a_name_that_is_none_are_refused_before_anything_is_written() {
     let desk = Desk::new();
@@ -253,6 +373,24 @@ fn a_line_that_is_none_is_named_by_its_number() {
 }
 
 #[test]
+fn a_sweep_is_repeated_where_it_was_made() {
+    let desk = Desk::new();
+    for environment in ["local", "containers"] {
+        let folder = RunFolder::new(desk.path(environment));
+        std::fs::create_dir(folder.root()).expect("made");
+        let run_id = format!("sweep-{environment}");
+        let made = SweepJson { run_id: run_id.clone(), environment: environment.to_owned(), ..sweep(1, 2) };
+        write_sweep(&folder, &made).expect("written");
+        std::fs::write(folder.scenario(), "seed = 7\n").expect("written");
+        let published = desk.publish(folder.root(), |_| {}).expect("published");
+        assert_eq!((published.line.kind, published.line.environment.as_str()), (Kind::Sweep, environment));
+        assert!(published.folder.join("scenario.toml").is_file(), "what is repeated is published");
+        let play = format!("target/debug/bankstorm sweep results/{run_id}/scenario.toml --env {environment}");
+        assert_eq!(manifest(&published).repeat, ["git checkout abcdef".to_owned(), "make build".to_owned(), play]);
+    }
+}
+
+#[test]
 fn a_batch_of_worlds_is_published_by_what_its_document_says() {
     let desk = Desk::new();
     let batch = desk.path("batch");
@@ -268,6 +406,73 @@ fn a_batch_of_worlds_is_published_by_what_its_document_says() {
     // What says nothing of its build cannot be repeated.
     std::fs::write(batch.join("simulate.json"), "{}").expect("written");
     assert!(refused(desk.publish(&batch, |_| {})).contains("has no bankstorm.commit"));
+}
+
+/// A table of two rows: one shown by so many seeds, and one that came to `second`.
+fn ablated(hits: u64, second: RowVerdict) -> AblateJson {
+    let row = |repair, verdict, hits| AblatedRow {
+        protection: "P7".to_owned(),
+        arm: "none".to_owned(),
+        about: "Transfers do not stand in each other's way.".to_owned(),
+        repair,
+        expects: Vec::new(),
+        verdict,
+        tried: 9,
+        hits,
+        first: None,
+        found_with_it: 0,
+        found: Vec::new(),
+        false_alarms: Vec::new(),
+        seconds: 0.5,
+    };
+    let is_shown = second == RowVerdict::Shown;
+    AblateJson {
+        schema: 1,
+        bankstorm: Build { commit: "3f27410".to_owned(), ..Build::default() },
+        started_at: "2026-11-23T01:00:00Z".to_owned(),
+        verdict: if is_shown { AblateVerdict::Shown } else { AblateVerdict::NotShown },
+        exit_code: if is_shown { 0 } else { 4 },
+        seeds: SeedRange { from: 0, to: 4_000 },
+        hits: 20,
+        only: vec!["P7".to_owned()],
+        jobs: 2,
+        seconds: 1.0,
+        rows: vec![row(Repair::Repaired, RowVerdict::Shown, 20), row(Repair::Bare, second, hits)],
+    }
+}
+
+#[test]
+fn protections_taken_off_are_published_by_their_rows_and_without_their_plans() {
+    let desk = Desk::new();
+    let folder = desk.path("ablate");
+    std::fs::create_dir(&folder).expect("made");
+    std::fs::write(folder.join("machine.json"), MACHINE).expect("written");
+    std::fs::write(folder.join("p7-none-bare.json"), "{}").expect("written");
+    write_json(folder.join("ablate.json"), &ablated(17, RowVerdict::Shown)).expect("written");
+    let published = desk.publish(&folder, |_| {}).expect("published");
+    assert_eq!((published.line.kind, published.line.machine.cores), (Kind::Ablate, 2));
+    assert_eq!(published.line.run_id, "ablate-20261123T010000Z-3f27410");
+    let readme = desk.readme();
+    let told = "| simulator | 2026-11-23 | `3f27410` | 2 cores, A CPU, 25 GB | held | rows 2; rows shown 2; rows not shown 0; hits least 17 |";
+    assert!(readme.contains(told), "{readme}");
+    let files: Vec<_> = std::fs::read_dir(&published.folder).expect("listed").collect();
+    assert_eq!((files.len(), published.copied.0, published.left_out.0), (3, 2, 1), "{files:?}");
+    let manifest = std::fs::read_to_string(published.folder.join("manifest.json")).expect("a manifest");
+    assert!(manifest.contains("bankstorm ablate --only P7 --seeds 0..4000 --hits 20"), "{manifest}");
+
+    // What was not shown is published on demand alone.
+    write_json(folder.join("ablate.json"), &ablated(0, RowVerdict::NotShown)).expect("written");
+    let said = refused(desk.publish(&folder, |ask| ask.again = true));
+    assert!(said.contains("it ended with exit code 4"), "{said}");
+    let ask_anyway = |ask: &mut Ask<'_>| (ask.again, ask.anyway) = (true, true);
+    let published = desk.publish(&folder, ask_anyway).expect("published");
+    let figures: Vec<_> = published.line.figures.iter().map(|figure| figure.value).collect();
+    assert_eq!(figures, [2.0, 1.0, 1.0, 0.0]);
+
+    // A document without rows tells nothing.
+    std::fs::write(folder.join("ablate.json"), r#"{"bankstorm": {"commit": "3f27410"}}"#).expect("written");
+    let said = refused(desk.publish(&folder, |_| {}));
+    assert!(said.contains("ablate.json: missing field"), "{said}");
 }
 
 #[test]

@@ -1,7 +1,7 @@
 //! `report.html` of a sweep: one file that needs no network and no script, with a heat map a mode and cost.
 //!
-//! In: `sweep.json`. Out: the page. Elsewhere: its text and look (`templates/sweep.html`, `templates/sweep.css`, and `report.css`, which
-//! runs have too), the rows (`sweep::tables`).
+//! In: `sweep.json`. Out: the page. Elsewhere: its text and look (`templates/sweep.html`, `templates/sweep.css`, and `page.css`, which all
+//! pages have), the rows (`sweep::tables`).
 //!
 //! A cell's colour is its rate on a logarithmic scale between the slowest and the fastest of its map: settings a hundred times apart are
 //! told from each other, and so are those ten per cent apart among their neighbours by their figures.
@@ -11,6 +11,7 @@ use bankstorm_record::sweep_json::{CellSummary, SweepJson};
 
 use super::{cpu, evidence, headline, of_grid, per_s, runs, verdict};
 use crate::ReportError;
+use crate::html::LOOK;
 use crate::tables::TextTable;
 use crate::words::{clean, count};
 
@@ -54,6 +55,7 @@ struct Spot {
 #[derive(Template)]
 #[template(path = "sweep.html")]
 struct Page<'a> {
+    look: &'static str,
     css: &'static str,
     sweep: &'a SweepJson,
     headline: &'static str,
@@ -75,7 +77,8 @@ impl<'a> Page<'a> {
     fn of(sweep: &'a SweepJson) -> Self {
         let (headline, meaning, tone) = headline(sweep);
         Self {
-            css: concat!(include_str!("../../templates/report.css"), include_str!("../../templates/sweep.css")),
+            look: LOOK,
+            css: include_str!("../../templates/sweep.css"),
             sweep,
             headline,
             meaning,
@@ -179,7 +182,7 @@ fn heat(rate: f64, least: f64, most: f64) -> f64 {
 mod tests {
     use bankstorm_record::sweep_json::{CellVerdict, SweepState};
 
-    use super::{heat, html};
+    use super::{LOOK, heat, html};
     use crate::sweep::fixture;
 
     #[test]
@@ -194,6 +197,10 @@ mod tests {
             assert!(!page.contains(request), "{request}");
         }
         assert!(page.contains("default-src 'none'"), "and could not if it wanted to");
+        assert!(
+            page.contains(LOOK) && !page.contains(".lanes{"),
+            "the look of all pages, and nothing of a run's charts"
+        );
     }
 
     #[test]

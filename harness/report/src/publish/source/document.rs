@@ -5,6 +5,7 @@
 
 use std::path::Path;
 
+use bankstorm_record::ablate_json::AblateJson;
 use bankstorm_record::calibrate_json::CalibrateJson;
 use bankstorm_record::clock::rfc3339;
 use bankstorm_record::published::{Figure, IndexLine, Kind, SCHEMA};
@@ -13,7 +14,7 @@ use serde::Deserialize;
 use serde_json::Value;
 
 use super::{Found, checkout, document_of, machine, unfit};
-use crate::publish::figures::{OF_RUN, figure, of_calibrate, of_sweep};
+use crate::publish::figures::{OF_RUN, figure, of_ablate, of_calibrate, of_sweep};
 use crate::publish::{PublishError, io};
 
 /// Where a figure stands in a document, what it is called, and its unit.
@@ -42,12 +43,14 @@ pub(super) fn read(folder: &Path, kind: Kind) -> Result<Found, PublishError> {
     };
     let exit_code = document.get("exit_code").and_then(Value::as_i64).and_then(|code| i32::try_from(code).ok());
     let run_id = text("/run_id").unwrap_or_else(|| named(kind, &started_at, &commit));
-    let repeat = vec![checkout(&commit), "make build".to_owned(), command(kind, &run_id, &document)];
+    let environment = text("/environment").unwrap_or_else(|| environment(kind).to_owned());
+    let play = command(kind, &run_id, &environment, &document);
+    let repeat = vec![checkout(&commit), "make build".to_owned(), play];
     let line = IndexLine {
         schema: SCHEMA,
         kind,
         scenario: text("/scenario").unwrap_or_else(|| kind.as_str().to_owned()),
-        environment: text("/environment").unwrap_or_else(|| environment(kind).to_owned()),
+        environment,
         commit,
         started_at,
         machine: machine(folder),
@@ -84,17 +87,33 @@ const fn environment(kind: Kind) -> &'static str {
     }
 }
 
-fn command(kind: Kind, run_id: &str, document: &Value) -> String {
+/// What makes another of it; a sweep's scenario lies in the published folder.
+fn command(kind: Kind, run_id: &str, environment: &str, document: &Value) -> String {
     let word = kind.as_str();
     let seed = |end: &str| document.pointer(end).and_then(Value::as_u64);
     match (kind, seed("/seeds/from"), seed("/seeds/to")) {
-        (Kind::Simulate | Kind::Ablate, Some(from), Some(to)) => {
-            format!("target/debug/bankstorm {word} --seeds {from}..{to}")
+        (Kind::Simulate, Some(from), Some(to)) => format!("target/debug/bankstorm {word} --seeds {from}..{to}"),
+        (Kind::Ablate, Some(from), Some(to)) => {
+            format!("target/debug/bankstorm {word}{} --seeds {from}..{to}{}", only(document), hits(document))
         }
         (Kind::Calibrate, ..) => "target/debug/bankstorm calibrate --proxy".to_owned(),
-        (Kind::Sweep, ..) => format!("target/debug/bankstorm sweep results/{run_id}/scenario.toml"),
+        (Kind::Sweep, ..) => {
+            format!("target/debug/bankstorm sweep results/{run_id}/scenario.toml --env {environment}")
+        }
         _ => format!("target/debug/bankstorm {word}"),
     }
+}
+
+/// The protections that `ablate` was asked for, where it was not all of them.
+fn only(document: &Value) -> String {
+    let asked: Vec<_> =
+        document.get("only").and_then(Value::as_array).into_iter().flatten().filter_map(Value::as_str).collect();
+    if asked.is_empty() { String::new() } else { format!(" --only {}", asked.join(",")) }
+}
+
+/// The hits that `ablate` was asked for.
+fn hits(document: &Value) -> String {
+    document.get("hits").and_then(Value::as_u64).map(|hits| format!(" --hits {hits}")).unwrap_or_default()
 }
 
 fn switched_off(document: &Value) -> Vec<String> {
@@ -107,6 +126,11 @@ fn figures(kind: Kind, document: &Value) -> Result<Vec<Figure>, String> {
     match kind {
         Kind::Sweep => {
             return SweepJson::deserialize(document).map(|sweep| of_sweep(&sweep)).map_err(|error| error.to_string());
+        }
+        Kind::Ablate => {
+            return AblateJson::deserialize(document)
+                .map(|ablate| of_ablate(&ablate))
+                .map_err(|error| error.to_string());
         }
         Kind::Calibrate => {
             let calibrate = CalibrateJson::deserialize(document).map_err(|error| error.to_string())?;
