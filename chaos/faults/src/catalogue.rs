@@ -31,7 +31,7 @@ mod topic_grow;
 use std::time::Duration;
 
 pub use self::entry::{Entry, Lasts, On, Parameter, Settings, When};
-use crate::nodes::{Nodes, Witness};
+use crate::nodes::{Healed, Nodes, Witness};
 use crate::plan::{Fault, Kind};
 use crate::rule::Effect;
 
@@ -132,15 +132,15 @@ impl Kind {
     }
 
     /// Undoes it, also when it is not known whether the strike took effect. Without a limit of its own.
-    pub(crate) async fn heal<N: Nodes>(self, nodes: &N, fault: &Fault) -> Result<Witness, String> {
+    pub(crate) async fn heal<N: Nodes>(self, nodes: &N, fault: &Fault) -> Result<Healed, String> {
         let place = &fault.place;
         match self {
-            Self::NodeKill => node_kill::heal(nodes, place).await,
-            Self::NodePause => node_pause::heal(nodes, place).await,
-            Self::NodeRestart => node_restart::heal(nodes, place).await,
-            Self::RowPoison => row_poison::heal(nodes, place).await,
-            Self::TopicGrow => topic_grow::heal(nodes, place).await,
-            Self::PgCommitStall => pg_commit_stall::heal(nodes, place).await,
+            Self::NodeKill => node_kill::heal(nodes, place).await.map(Healed::from),
+            Self::NodePause => node_pause::heal(nodes, place).await.map(Healed::from),
+            Self::NodeRestart => node_restart::heal(nodes, place).await.map(Healed::from),
+            Self::RowPoison => row_poison::heal(nodes, place).await.map(Healed::from),
+            Self::TopicGrow => topic_grow::heal(nodes, place).await.map(Healed::from),
+            Self::PgCommitStall => pg_commit_stall::heal(nodes, place).await.map(Healed::from),
             Self::PgLock => pg_lock::heal(nodes, place).await,
             Self::PgCommitCut | Self::ReqDrop | Self::ReqHold | Self::ReqDup | Self::RespDrop | Self::RespHold => {
                 link::heal(nodes, fault).await

@@ -21,7 +21,7 @@ use serde::Serialize;
 use tokio::sync::Notify;
 
 pub use crate::catalogue::{HEAL_LIMIT, STRIKE_LIMIT};
-use crate::nodes::{Layer, Nodes, Witness};
+use crate::nodes::{Layer, Nodes};
 use crate::plan::{Fault, Trigger};
 use ledger::{Ledger, Step};
 
@@ -195,7 +195,7 @@ fn nanos(duration: Duration) -> i64 {
     i64::try_from(duration.as_nanos()).unwrap_or(i64::MAX)
 }
 
-async fn within(limit: Duration, step: impl Future<Output = Result<Witness, String>>) -> Result<Witness, String> {
+async fn within<T>(limit: Duration, step: impl Future<Output = Result<T, String>>) -> Result<T, String> {
     match tokio::time::timeout(limit, step).await {
         Ok(result) => result,
         Err(_) => Err(format!("its effect was not seen within the limit of {limit:?}")),

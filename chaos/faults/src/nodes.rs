@@ -19,6 +19,22 @@ pub struct Witness {
     pub at_ns: i64,
 }
 
+/// What a heal came to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Healed {
+    /// What proves that nothing is left of the fault.
+    pub witness: Witness,
+    /// Why it did not last until the heal though it had struck, in a sentence: then the heal found nothing of it. `None` where it lasted,
+    /// had not struck, or may have been undone by a heal that was cut short.
+    pub ended_early: Option<String>,
+}
+
+impl From<Witness> for Healed {
+    fn from(witness: Witness) -> Self {
+        Self { witness, ended_early: None }
+    }
+}
+
 /// The name of a link, from who connects to who listens: `channel-0->core`.
 pub fn link(from: &str, to: &str) -> String {
     format!("{from}{ARROW}{to}")
@@ -77,12 +93,12 @@ pub trait Nodes: Sync {
     fn release_commits(&self, place: &str) -> impl Future<Output = Result<Witness, String>> + Send;
     /// Locks the rows of all accounts of a database, in a session of its own.
     fn hold_locks(&self, place: &str) -> impl Future<Output = Result<Witness, String>> + Send;
-    /// Ends that session; no error where there is none.
-    fn free_locks(&self, place: &str) -> impl Future<Output = Result<Witness, String>> + Send;
+    /// Ends that session; no error where there is none, but told where it had ended by itself.
+    fn free_locks(&self, place: &str) -> impl Future<Output = Result<Healed, String>> + Send;
     /// Puts a rule in force on a link, under the id of its fault: until it was done for the first time, which is its witness.
     fn put_rule(&self, link: &str, id: &str, rule: &Rule) -> impl Future<Output = Result<Witness, String>> + Send;
-    /// Takes it away again; the witness tells what it met in all. No error where it is gone already.
-    fn take_rule(&self, link: &str, id: &str) -> impl Future<Output = Result<Witness, String>> + Send;
+    /// Takes it away again; the witness tells what it met in all. No error where it is gone already, but told where nobody took it.
+    fn take_rule(&self, link: &str, id: &str) -> impl Future<Output = Result<Healed, String>> + Send;
 }
 
 #[cfg(test)]

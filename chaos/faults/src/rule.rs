@@ -4,7 +4,7 @@
 //! force (`conductor`), which words a file has for it (`catalogue`).
 //!
 //! A rule is in force from the moment it is put until it is taken away. Its decisions hang on the rule, its seed and the keys it meets, never on
-//! a clock: the same requests meet the same fate in every run.
+//! a clock: the same requests meet the same fate in every run. [`Keys::Every`] alone goes by the order in which keys come.
 
 use std::time::Duration;
 
@@ -37,7 +37,7 @@ pub enum Effect {
     RequestDrop,
     /// The request arrives this much later, also when its caller has given up meanwhile.
     RequestHold(#[serde(with = "millis")] Duration),
-    /// The request arrives this many times; the answer is that of the first.
+    /// The request arrives this many times, the copies once the first was sent; the answer is that of the first.
     RequestTwice(u32),
     /// The request arrives, and its answer never does.
     ResponseDrop,
@@ -95,7 +95,7 @@ pub enum Keys {
     Share {
         /// 0 to 1.
         probability: f64,
-        /// The scenario's, mixed with the number of the fault.
+        /// The scenario's, mixed with what the fault is, not with where: links that share a fault pick the same keys.
         seed: u64,
     },
 }
@@ -104,9 +104,11 @@ pub enum Keys {
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
 pub struct Hits {
-    /// Requests or commits that came by and that `of` names; of a link of bytes connections that were open or made.
+    /// Requests or commits that came by and that `of` names; of a rule for bytes connections that were open or made.
     pub seen: u64,
-    /// Those to which it was done: requests, commits, connections; of [`Effect::Delay`], [`Effect::Blackhole`] and [`Effect::Cut`] pieces of bytes.
+    /// Those to which it was done, counted once it was: requests, answers, commits, connections; of [`Effect::Delay`], [`Effect::Blackhole`] and
+    /// [`Effect::Cut`] pieces of bytes. A request is held from when it comes, an answer is dropped or held only once there is one, and a request
+    /// was doubled once the first of it was sent.
     pub hits: u64,
     /// Different keys among the hits.
     pub keys: u64,
@@ -114,6 +116,15 @@ pub struct Hits {
     pub first_ns: Option<i64>,
     /// The key of the first hit, where it has one.
     pub first_key: Option<String>,
+    /// Those that it picked as well, and to which another rule was done instead: they are no hits.
+    #[serde(default)]
+    pub overruled: u64,
+    /// Held requests, held answers and copies that reached nobody: nobody listened or waited any more, or the link itself lost them.
+    #[serde(default)]
+    pub undelivered: u64,
+    /// Held requests, held answers and copies that are still to come.
+    #[serde(default)]
+    pub in_hand: u64,
 }
 
 mod millis {

@@ -3,8 +3,10 @@
 //! In: a caller's connection. Out: the server's answers, in the order of the requests. Elsewhere: what rules do to requests and answers
 //! (`effects`), the connection to the server (`upstream`), the transfer's id (`key`), what happens to bytes (`socket`).
 //!
-//! To both sides it is as if they spoke directly: a caller that hangs up takes its request along, unless a rule holds it; a server that is
-//! not there, or ends a connection without an answer, leaves the caller without one. Nothing is sent twice unless a rule says so.
+//! Close to what both would see directly: a caller that hangs up takes its request along, unless a rule holds it; a server that ends a
+//! connection without an answer leaves the caller without one. Nothing is sent twice unless a rule says so. Two things differ. A server that
+//! is not there refuses nobody: the proxy has taken the connection by then, and drops it without an answer. And that a server ends an idle
+//! connection is not passed on: its caller's stays open, and the next request goes out on a new one.
 
 mod effects;
 mod key;
@@ -83,10 +85,7 @@ impl Door {
         let (method, path) = (head.method.as_str(), head.uri.path());
         let fate = self.link.fate(method, path, || key::of(path, &body));
         let request = Request::from_parts(head, Full::new(body));
-        let answered = match fate {
-            None => self.forward(request).await,
-            Some(effect) => self.carry_out(effect, request).await,
-        };
+        let answered = self.carry_out(fate, request).await;
         if answered.is_err() {
             // Whoever would not be reached by an answer does not hear either that there is none.
             self.line.keep_if_lost().await;
@@ -95,8 +94,8 @@ impl Door {
     }
 
     /// Forwards on this caller's connection. One that the server had closed meanwhile is made anew; a request of which a byte may have been
-    /// written is never sent again.
-    async fn forward(&self, mut request: Whole) -> Result<Answer, Unanswered> {
+    /// written is never sent again. `sent` is told once all of it was written.
+    async fn forward(&self, mut request: Whole, mut sent: impl FnMut()) -> Result<Answer, Unanswered> {
         loop {
             let kept = self.server.lock().unwrap_or_else(PoisonError::into_inner).take();
             let is_fresh = kept.is_none();
@@ -105,7 +104,7 @@ impl Door {
                 Some(server) => server,
                 None => Server::open(&self.link, &self.line).await?,
             };
-            match server.forward(request).await {
+            match server.forward(request, &mut sent).await {
                 Forwarded::Answered(answer) => {
                     *self.server.lock().unwrap_or_else(PoisonError::into_inner) = Some(server);
                     return Ok(answer);

@@ -10,13 +10,13 @@ use std::io;
 use std::sync::atomic::{AtomicU8, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use bankstorm_faults::rule::{Effect, Hits, Rule, Way};
+use bankstorm_faults::rule::{Hits, Rule, Way};
 use nix::time::{ClockId, clock_gettime};
 use tokio::net::TcpStream;
 use tokio::sync::Notify;
 use tokio::task::JoinSet;
 
-use crate::rules::{Air, Book, Commit, Family, Refused};
+use crate::rules::{Air, Book, Commit, Family, Fate, Picked, Refused};
 use crate::settings::Settings;
 
 /// The shared state of one proxy.
@@ -51,6 +51,15 @@ pub(crate) struct Line {
 #[derive(Debug)]
 pub(crate) struct Open(Arc<Line>);
 
+/// A held request, a held answer or a copy, as long as it is to come. Dropped before it has arrived it reached nobody.
+#[derive(Debug)]
+pub(crate) struct InHand {
+    link: Arc<Link>,
+    /// The number of the rule that has it.
+    rule: u64,
+    has_arrived: bool,
+}
+
 impl Link {
     pub(crate) fn new(settings: Settings) -> Self {
         let state = State { book: Book::new(settings.protocol), lines: BTreeMap::new(), next: 0 };
@@ -83,11 +92,21 @@ impl Link {
     }
 
     /// What is done to a request; `key` is asked for only where a rule looks at it.
-    pub(crate) fn fate(&self, method: &str, path: &str, key: impl FnOnce() -> Option<String>) -> Option<Effect> {
+    pub(crate) fn fate(&self, method: &str, path: &str, key: impl FnOnce() -> Option<String>) -> Fate {
         if !self.has(Family::Requests) {
-            return None;
+            return Fate::default();
         }
         self.state().book.request(method, path, key, now_ns())
+    }
+
+    /// What was picked is done now, with so many pieces in hand; `false` where its rule was taken away meanwhile, so that it is not.
+    pub(crate) fn done(&self, picked: &Picked, in_hand: u64) -> bool {
+        self.state().book.done(picked, in_hand, now_ns())
+    }
+
+    /// One piece of what was counted as in hand.
+    pub(crate) fn in_hand(self: &Arc<Self>, picked: &Picked) -> InHand {
+        InHand { link: Arc::clone(self), rule: picked.rule(), has_arrived: false }
     }
 
     /// What is done to a commit that has come.
@@ -98,9 +117,9 @@ impl Link {
         self.state().book.commit()
     }
 
-    /// It was done to a commit.
-    pub(crate) fn cut(&self, commit: Commit) {
-        self.state().book.cut(commit, now_ns());
+    /// A commit is cut now; `false` where its rule was taken away meanwhile, so that it is not.
+    pub(crate) fn cut(&self, commit: Commit) -> bool {
+        self.state().book.cut(commit, now_ns())
     }
 
     /// Takes a rule into force.
@@ -120,7 +139,7 @@ impl Link {
         self.state().book.hits(id)
     }
 
-    /// Takes a rule out of force. Connections that lost something to it cannot go on: they are reset.
+    /// Takes a rule out of force. Connections that lost something to it cannot go on: they are reset. What it has in hand still comes.
     pub(crate) fn take(&self, id: &str) -> Option<Hits> {
         let mut state = self.state();
         let (number, hits) = state.book.take(id)?;
@@ -163,12 +182,18 @@ impl Line {
     /// What happens to a piece, or to the end of a way, which is no piece.
     pub(crate) fn meets(&self, way: Way, is_piece: bool) -> Air {
         let mut state = self.link.state();
-        let Some((number, air)) = state.book.piece(way, is_piece, now_ns()) else { return Air::Clear };
-        if air == Air::Lost {
-            // Under the lock of the rules: whoever takes the rule away finds this line among those that lost to it.
+        // Under the lock of the rules: whoever takes a rule away finds this line among those that lost to it.
+        state.book.piece(way, is_piece, now_ns(), |number| {
             self.lost_to().insert(number);
-        }
-        air
+        })
+    }
+
+    /// Whether a request that the proxy sends on a connection of its own gets through.
+    pub(crate) fn delivers(&self) -> bool {
+        let lost_to = |number| {
+            self.lost_to().insert(number);
+        };
+        !self.has_weather() || self.link.state().book.delivery(now_ns(), lost_to)
     }
 
     /// Completes when this connection is to be reset.
@@ -192,6 +217,23 @@ impl Line {
 impl Open {
     pub(crate) const fn line(&self) -> &Arc<Line> {
         &self.0
+    }
+}
+
+impl InHand {
+    /// It has reached somebody.
+    pub(crate) fn arrived(&mut self) {
+        if !std::mem::replace(&mut self.has_arrived, true) {
+            self.link.state().book.ended(self.rule, true);
+        }
+    }
+}
+
+impl Drop for InHand {
+    fn drop(&mut self) {
+        if !self.has_arrived {
+            self.link.state().book.ended(self.rule, false);
+        }
     }
 }
 

@@ -3,11 +3,14 @@
 //! In: both ends of a connection. Out: the same bytes; [`Stop::Cut`] where a rule cuts a commit. Elsewhere: how both ends come about and end
 //! (`relay`), where messages begin and end (`framing`), what of them is a commit and what answers it (`session`).
 //!
-//! Bytes are passed on as they are, as soon as they are known not to be part of something that is cut.
+//! Bytes are passed on as they are, as soon as they are known not to be part of something that is cut. While the answer to a commit is
+//! waited for, what its caller sends ahead is read and kept: who hangs up meanwhile waits for no answer, and nothing is cut off from him.
 
 mod framing;
 mod session;
 
+use std::future::pending;
+use std::io;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use bytes::BytesMut;
@@ -23,6 +26,8 @@ use crate::socket::{Reading, Socket};
 
 /// For each way.
 const BUFFER: usize = 64 * 1024;
+/// The most that is read ahead of an answer that is waited for; who sends more is not seen to hang up.
+const AHEAD_MAX: usize = 1024 * 1024;
 
 /// Passes on until both ways have ended, or a commit is cut.
 pub(crate) async fn pass(link: &Link, caller: &mut Socket, server: &mut Socket) -> Result<(), Stop> {
@@ -36,7 +41,7 @@ pub(crate) async fn pass(link: &Link, caller: &mut Socket, server: &mut Socket) 
 struct Relay<'a> {
     link: &'a Link,
     session: Mutex<Session>,
-    /// The commit that was waited for was not carried out: the caller's further messages may go.
+    /// The commit that was waited for is not cut: the caller's further messages may go.
     released: Notify,
 }
 
@@ -52,9 +57,10 @@ impl Relay<'_> {
                 let cut = if asked.is_commit { self.link.commit() } else { None };
                 match cut {
                     Some(commit) if !commit.reaches => {
-                        to.write_all(&out).await?;
-                        self.link.cut(commit);
-                        return Err(Stop::Cut);
+                        to.write_all(&out.split()).await?;
+                        if self.link.cut(commit) {
+                            return Err(Stop::Cut);
+                        }
                     }
                     Some(commit) => self.session().waits_for(commit),
                     None => {}
@@ -62,11 +68,12 @@ impl Relay<'_> {
                 out.extend_from_slice(frame.bytes());
                 if asked.ends_group && self.session().is_waiting() {
                     to.write_all(&out.split()).await?;
-                    self.is_released().await;
+                    self.is_released(&mut from, &mut frames).await?;
                 }
             }
             to.write_all(&out.split()).await?;
         }
+        self.session().ends();
         Ok(to.shutdown().await?)
     }
 
@@ -79,15 +86,20 @@ impl Relay<'_> {
                     Answered::Passes => {}
                     Answered::Refused => self.released.notify_one(),
                     Answered::Committed(commit) => {
-                        to.write_all(&out).await?;
-                        self.link.cut(commit);
-                        return Err(Stop::Cut);
+                        to.write_all(&out.split()).await?;
+                        if self.link.cut(commit) {
+                            return Err(Stop::Cut);
+                        }
+                        self.released.notify_one();
                     }
                 }
                 out.extend_from_slice(frame.bytes());
             }
             to.write_all(&out.split()).await?;
         }
+        // Whatever was waited for will not come.
+        self.session().ends();
+        self.released.notify_one();
         Ok(to.shutdown().await?)
     }
 
@@ -105,10 +117,20 @@ impl Relay<'_> {
         Some(Frame::Part(byte))
     }
 
-    async fn is_released(&self) {
+    /// Waits until a commit that reached the server is answered, and reads ahead meanwhile.
+    async fn is_released(&self, from: &mut Reading<'_>, frames: &mut Frames) -> io::Result<()> {
         while self.session().is_waiting() {
-            self.released.notified().await;
+            let has_room = frames.len() < AHEAD_MAX;
+            let more = async { if has_room { from.read_buf(frames.room(BUFFER)).await } else { pending().await } };
+            tokio::select! {
+                biased;
+                () = self.released.notified() => {}
+                read = more => if read? == 0 {
+                    self.session().ends();
+                },
+            }
         }
+        Ok(())
     }
 
     fn session(&self) -> MutexGuard<'_, Session> {

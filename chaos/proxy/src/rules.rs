@@ -1,12 +1,14 @@
 //! The rules in force, in the order in which they were put: who is picked by which, and what each has met.
 //!
 //! In: rules, and what comes by: requests, commits, connections, pieces. Out: what is done to each, and counts. Elsewhere: rules as values
-//! (`faults::rule`), how it is done (`socket`, `http`, `postgres`).
+//! (`faults::rule`), which of several is done to a request (`fate`), how it is done (`socket`, `http`, `postgres`).
 //!
-//! Pure: time comes in as a number, and only to be noted. Every rule sees all that comes by; what is done is decided by the first that
-//! picks.
+//! Pure: time comes in as a number, and only to be noted. Every rule sees all that comes by, and picks as if it were alone; one that picks
+//! what another is done to counts that too. A hit is counted when it was done. What is picked and not yet done when its rule is taken
+//! away is not done any more; what a rule has in hand then is counted to its end.
 
 mod check;
+mod fate;
 mod keys;
 mod path;
 #[cfg(test)]
@@ -17,6 +19,7 @@ use std::time::Duration;
 use bankstorm_faults::rule::{Effect, Hits, Rule, Way};
 
 pub(crate) use self::check::Refused;
+pub(crate) use self::fate::{Fate, Picked};
 use self::keys::KeyBook;
 use self::path::Pattern;
 use crate::settings::Protocol;
@@ -57,6 +60,8 @@ pub(crate) struct Commit {
 pub(crate) struct Book {
     protocol: Protocol,
     rules: Vec<InForce>,
+    /// Taken away, and told of until nothing is in hand any more.
+    leaving: Vec<InForce>,
     next: u64,
 }
 
@@ -94,9 +99,20 @@ impl Family {
     }
 }
 
+impl Air {
+    /// Both: what is lost is lost, and what is late twice is that much later.
+    fn and(self, other: Self) -> Self {
+        match (self, other) {
+            (Self::Lost, _) | (_, Self::Lost) => Self::Lost,
+            (Self::Late(one), Self::Late(more)) => Self::Late(one + more),
+            (Self::Clear, air) | (air, Self::Clear) => air,
+        }
+    }
+}
+
 impl Book {
     pub(crate) const fn new(protocol: Protocol) -> Self {
-        Self { protocol, rules: Vec::new(), next: 0 }
+        Self { protocol, rules: Vec::new(), leaving: Vec::new(), next: 0 }
     }
 
     /// Takes a rule into force, while `open` connections are open; says whether these are to be reset. Putting the same rule under the same
@@ -120,16 +136,23 @@ impl Book {
         Ok(resets)
     }
 
-    /// What a rule has met so far.
+    /// What a rule has met so far, also one that was taken away and has something in hand.
     pub(crate) fn hits(&self, id: &str) -> Option<Hits> {
-        self.rules.iter().find(|there| there.id == id).map(InForce::counts)
+        self.rules.iter().chain(&self.leaving).find(|there| there.id == id).map(InForce::counts)
     }
 
-    /// Takes a rule out of force: its number, and what it has met.
+    /// Takes a rule out of force: its number, and what it has met. One that has something in hand is told of again, until once without.
     pub(crate) fn take(&mut self, id: &str) -> Option<(u64, Hits)> {
-        let place = self.rules.iter().position(|there| there.id == id)?;
-        let taken = self.rules.remove(place);
-        Some((taken.number, taken.counts()))
+        let place = |rules: &[InForce]| rules.iter().position(|there| there.id == id);
+        let taken = match place(&self.rules) {
+            Some(place) => self.rules.remove(place),
+            None => self.leaving.remove(place(&self.leaving)?),
+        };
+        let told = (taken.number, taken.counts());
+        if taken.hits.in_hand > 0 {
+            self.leaving.push(taken);
+        }
+        Some(told)
     }
 
     /// The families of the rules in force, as bits.
@@ -137,31 +160,21 @@ impl Book {
         self.rules.iter().fold(0, |bits, there| bits | Family::of(&there.rule.effect).bit())
     }
 
-    /// What is done to a request. `key` is asked for once, and only where a rule names the request.
-    pub(crate) fn request(
-        &mut self,
-        method: &str,
-        path: &str,
-        key: impl FnOnce() -> Option<String>,
-        now_ns: i64,
-    ) -> Option<Effect> {
-        let names = |there: &InForce| {
-            Family::of(&there.rule.effect) == Family::Requests
-                && there.of.as_ref().is_none_or(|of| of.names(method, path))
-        };
-        if !self.rules.iter().any(names) {
-            return None;
+    /// What was picked is done now, with so many pieces of it in hand; `false` where its rule was taken away meanwhile, so that it is not.
+    pub(crate) fn done(&mut self, picked: &Picked, in_hand: u64, now_ns: i64) -> bool {
+        let Some(there) = self.rules.iter_mut().find(|there| there.number == picked.rule()) else { return false };
+        there.hit(picked.key(), 1, now_ns);
+        there.hits.in_hand += in_hand;
+        true
+    }
+
+    /// A piece of what a rule has in hand came to its end, and to somebody or to nobody.
+    pub(crate) fn ended(&mut self, rule: u64, has_arrived: bool) {
+        let mut all = self.rules.iter_mut().chain(&mut self.leaving);
+        if let Some(there) = all.find(|there| there.number == rule) {
+            there.hits.in_hand = there.hits.in_hand.saturating_sub(1);
+            there.hits.undelivered += u64::from(!has_arrived);
         }
-        let key = key();
-        let mut decided = None;
-        for there in self.rules.iter_mut().filter(|there| names(there)) {
-            there.hits.seen += 1;
-            if there.keys.picks(key.as_deref()) && decided.is_none() {
-                there.hit(key.as_deref(), 1, now_ns);
-                decided = Some(there.rule.effect);
-            }
-        }
-        decided
     }
 
     /// Whether a commit that has come is cut, and by which rule.
@@ -174,18 +187,20 @@ impl Book {
                 _ => continue,
             };
             there.hits.seen += 1;
-            if there.keys.picks(None) && decided.is_none() {
-                decided = Some(Commit { rule: there.number, reaches });
+            if !there.keys.picks(None) {
+                continue;
             }
+            there.hits.overruled += u64::from(decided.is_some());
+            decided.get_or_insert(Commit { rule: there.number, reaches });
         }
         decided
     }
 
-    /// A commit was cut. Whether one is cut after it reached the server shows only with the server's answer, so this is told apart.
-    pub(crate) fn cut(&mut self, commit: Commit, now_ns: i64) {
-        if let Some(there) = self.rules.iter_mut().find(|there| there.number == commit.rule) {
-            there.hit(None, 1, now_ns);
-        }
+    /// A commit is cut now; `false` where its rule was taken away meanwhile, so that it is not. Whether one is cut after it reached the
+    /// server shows only with the server's answer, so this is told apart.
+    pub(crate) fn cut(&mut self, commit: Commit, now_ns: i64) -> bool {
+        let there = self.rules.iter_mut().find(|there| there.number == commit.rule);
+        there.map(|there| there.hit(None, 1, now_ns)).is_some()
     }
 
     /// Whether a new connection is reset.
@@ -196,7 +211,7 @@ impl Book {
                 continue;
             }
             there.hits.seen += 1;
-            if there.rule.effect == Effect::Reset && !is_reset {
+            if there.rule.effect == Effect::Reset {
                 there.hit(None, 1, now_ns);
                 is_reset = true;
             }
@@ -204,14 +219,41 @@ impl Book {
         is_reset
     }
 
-    /// What happens to a piece, and by which rule; the end of a way is none and is not counted.
-    pub(crate) fn piece(&mut self, way: Way, is_piece: bool, now_ns: i64) -> Option<(u64, Air)> {
-        let decides = |there: &&mut InForce| air(&there.rule.effect, way).is_some();
-        let there = self.rules.iter_mut().find(decides)?;
-        if is_piece {
-            there.hit(None, 1, now_ns);
+    /// What happens to a piece, by all rules together: one that loses it is done, and those that delay add up. The end of a way is no piece
+    /// and is not counted. `lost_to` is told the number of each rule that loses it.
+    pub(crate) fn piece(&mut self, way: Way, is_piece: bool, now_ns: i64, mut lost_to: impl FnMut(u64)) -> Air {
+        let is_lost = self.loses(way);
+        let mut met = Air::Clear;
+        for there in &mut self.rules {
+            let Some(air) = air(&there.rule.effect, way) else { continue };
+            met = met.and(air);
+            if air == Air::Lost {
+                lost_to(there.number);
+            }
+            match is_piece {
+                true if is_lost && air != Air::Lost => there.hits.overruled += 1,
+                true => there.hit(None, 1, now_ns),
+                false => {}
+            }
         }
-        Some((there.number, air(&there.rule.effect, way)?))
+        met
+    }
+
+    /// Whether something that the proxy sends on a connection of its own gets through: to what resets connections it is one, and to what
+    /// loses the way there a piece. Whatever is late on this link was so when it came.
+    pub(crate) fn delivery(&mut self, now_ns: i64, lost_to: impl FnMut(u64)) -> bool {
+        if self.rules.iter().any(|there| there.rule.effect == Effect::Reset) {
+            return !self.connection(now_ns);
+        }
+        let is_lost = self.loses(Way::There);
+        if is_lost {
+            self.piece(Way::There, true, now_ns, lost_to);
+        }
+        !is_lost
+    }
+
+    fn loses(&self, way: Way) -> bool {
+        self.rules.iter().any(|there| air(&there.rule.effect, way) == Some(Air::Lost))
     }
 }
 

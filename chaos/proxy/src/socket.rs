@@ -10,6 +10,7 @@ use std::collections::VecDeque;
 use std::io;
 use std::pin::Pin;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll};
 
 use bankstorm_faults::rule::Way;
@@ -48,11 +49,21 @@ pub(crate) fn reset(stream: TcpStream) {
 pub(crate) struct Socket {
     stream: TcpStream,
     air: Filter,
+    /// Something was written since the last flush.
+    is_writing: bool,
+    /// Set with each flush of something.
+    written: Arc<AtomicBool>,
 }
 
 impl Socket {
     pub(crate) fn new(stream: TcpStream, way: Way, line: &Arc<Line>) -> Self {
-        Self { stream, air: Filter { way, line: Arc::clone(line), late: Late::default(), over: Over::No } }
+        let air = Filter { way, line: Arc::clone(line), late: Late::default(), over: Over::No };
+        Self { stream, air, is_writing: false, written: Arc::default() }
+    }
+
+    /// Becomes true whenever something was written and then flushed: all that its writer had.
+    pub(crate) fn written(&self) -> Arc<AtomicBool> {
+        Arc::clone(&self.written)
     }
 
     /// Its two directions, for two loops.
@@ -217,6 +228,7 @@ impl AsyncRead for Socket {
 
 impl AsyncWrite for Socket {
     fn poll_write(mut self: Pin<&mut Self>, context: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        self.is_writing = true;
         Pin::new(&mut self.stream).poll_write(context, bytes)
     }
 
@@ -225,6 +237,7 @@ impl AsyncWrite for Socket {
         context: &mut Context<'_>,
         slices: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
+        self.is_writing = true;
         Pin::new(&mut self.stream).poll_write_vectored(context, slices)
     }
 
@@ -233,7 +246,11 @@ impl AsyncWrite for Socket {
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_flush(context)
+        let flushed = Pin::new(&mut self.stream).poll_flush(context);
+        if matches!(flushed, Poll::Ready(Ok(()))) && std::mem::take(&mut self.is_writing) {
+            self.written.store(true, Ordering::Relaxed);
+        }
+        flushed
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {

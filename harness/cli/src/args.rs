@@ -17,7 +17,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use crate::error::CliError;
 pub(crate) use proxy::{CalibrateArgs, ProxyArgs};
-pub(crate) use publish::{MEGABYTE, PublishArgs};
+pub(crate) use publish::{MEGABYTE, PublishArgs, RESULTS};
 pub(crate) use serve::{Serve, ServeBanks, ServeChannel, ServeCore};
 pub(crate) use simulation::{AblateArgs, ReplayArgs, ShrinkArgs, SimulateArgs, Target};
 pub(crate) use sweep::SweepArgs;
@@ -166,7 +166,7 @@ pub(crate) struct RunFolderArgs {
 
 #[derive(Debug, Args)]
 pub(crate) struct DoctorArgs {
-    /// Removes what killed runs left behind: their processes and temporary folders
+    /// Removes what killed runs left behind: their processes, temporary folders, containers, networks and volumes
     #[arg(long)]
     pub(crate) clean: bool,
 }

@@ -5,6 +5,7 @@
 
 mod cells;
 mod deeds;
+mod links;
 mod rules;
 pub(crate) mod specs;
 
@@ -15,16 +16,15 @@ use std::time::Duration;
 
 use bankstorm_adapters::postgres;
 use bankstorm_adapters::postgres::bulk::LoadedAccount;
-use bankstorm_adapters::postgres::disturb::HeldRows;
+use bankstorm_adapters::postgres::disturb::{HeldRows, StalledCommits};
 use bankstorm_channel::Share;
 use bankstorm_contracts::event::{DEAD_LETTERS_TOPIC, ENTRIES_TOPIC};
 use bankstorm_environment::{Death, Environment, EnvironmentKind, HARNESS, Images, Needs, Topic};
-use bankstorm_faults::nodes;
 use bankstorm_load::run::ChannelAddress;
 use bankstorm_record::folder::RunFolder;
 use bankstorm_scenario::Scenario;
 use bankstorm_scenario::protections::{AccountLock, Applying, Protections, SyncWrites};
-use bankstorm_scenario::resolved::SyncMode;
+use bankstorm_scenario::resolved::{SyncMode, System};
 use tokio::sync::mpsc::UnboundedReceiver;
 
 use crate::error::CliError;
@@ -76,6 +76,8 @@ pub(crate) struct Bank {
     rules: Rules,
     /// Sessions of faults that hold rows, by the database.
     held: Mutex<BTreeMap<String, HeldRows>>,
+    /// Sessions of faults that let commits wait, by the database.
+    stalled: Mutex<BTreeMap<String, Arc<StalledCommits>>>,
 }
 
 impl Bank {
@@ -96,8 +98,9 @@ impl Bank {
                 let pids = Arc::new(Mutex::new(environment.pids()));
                 let exchange = environment.exchange().to_owned();
                 let (topics, brokers) = (topics(scenario), scenario.system.kafka_brokers);
-                let (rules, held) = (Rules::default(), Mutex::default());
-                Ok(Self { environment, addresses, pids, topics, brokers, exchange, rules, held })
+                let rules = Rules::new(scenario.phases.heal);
+                let (held, stalled) = (Mutex::default(), Mutex::default());
+                Ok(Self { environment, addresses, pids, topics, brokers, exchange, rules, held, stalled })
             }
             Err(error) => {
                 // The first error is what the user needs; what a stop after it says is in the logs.
@@ -181,11 +184,9 @@ impl Bank {
         specs::access_log(&self.exchange)
     }
 
-    /// Directed links by name, `channel-0->core`, and how each goes.
-    pub(crate) fn links(&self) -> BTreeMap<String, String> {
-        let links = self.environment.links().into_iter();
-        let goes = |proxy: Option<String>| proxy.map_or("direct", |_| "proxied").to_owned();
-        links.map(|link| (nodes::link(&link.from, &link.to), goes(link.proxy))).collect()
+    /// The links of a bank of this `system` by name, `channel-0->core`, and how each goes.
+    pub(crate) fn links(&self, system: &System) -> BTreeMap<String, String> {
+        links::told(&system.links(), &self.environment.links())
     }
 
     /// Versions and images, for the report.

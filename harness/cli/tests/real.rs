@@ -29,6 +29,8 @@ mod publish;
 mod run;
 #[path = "real/simulate.rs"]
 mod simulate;
+#[path = "real/stamp.rs"]
+mod stamp;
 #[path = "real/sweep.rs"]
 mod sweep;
 #[path = "real/tamper.rs"]
@@ -49,7 +51,7 @@ fn main() {
     let broken = [interrupt::cases(), kill::cases(), faults::cases(), links::cases(), sweep::cases()];
     let real = [run::cases(), publish::cases(), tamper::cases(), transfers::cases(), protections::cases()];
     let real = real.into_iter().chain(broken);
-    for cases in [usage::cases(), proxy::cases(), simulated].into_iter().chain(real) {
+    for cases in [usage::cases(), proxy::cases(), stamp::cases(), simulated].into_iter().chain(real) {
         trials.extend(cases.into_iter().map(trial));
     }
     let engine = bankstorm_environment::containers::available_blocking();

@@ -22,21 +22,14 @@ pub struct CalibrateJson {
     pub proxy: ProxyCost,
 }
 
-/// What a proxy with no fault adds to a request, beside a direct connection.
+/// What a proxy with no fault adds, beside the same exchange without it.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct ProxyCost {
     /// How long it was measured, without warming up.
     pub seconds: u64,
     /// Connections to each; the ways take turns, so one request is in flight at a time.
     pub connections: u32,
-    /// Bytes of a request's body, and of its answer's.
-    pub body_bytes: u64,
-    /// Without a proxy.
-    pub direct: LatencyUs,
-    /// Through the least that can stand between two ends: a blocking thread each way that copies bytes. What it adds is this machine's, and no
-    /// proxy adds less.
-    pub bare: HopCost,
-    /// Through one proxy each.
+    /// Through one proxy each; hops of one exchange stand together.
     pub hops: Vec<HopCost>,
     /// What each hop may add to the median.
     pub goal_added_p50_us: f64,
@@ -44,16 +37,27 @@ pub struct ProxyCost {
     pub goal_reached: bool,
 }
 
-/// One kind of hop.
+/// One kind of proxy, and what it is compared with: the same exchange on other ways.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct HopCost {
-    /// `http` or `bytes`; `bare` for what is no proxy.
+    /// What is exchanged: `http`, a POST and its answer, or `postgres`, a statement (Parse, Bind, Execute and Sync in one piece) and its row.
+    pub exchange: String,
+    /// Bytes of a request as its caller sends it.
+    pub request_bytes: u64,
+    /// Bytes of an answer as the server sends it.
+    pub answer_bytes: u64,
+    /// What the proxy understands: `http`, `bytes` or `postgres`.
     pub protocol: String,
-    /// Through it.
+    /// Without anything in between. It is measured once for each exchange, so hops of one exchange repeat it.
+    pub direct: LatencyUs,
+    /// Through the least that can stand between two ends: a blocking thread each way that copies bytes. What it adds is this machine's, and no
+    /// proxy adds less. Measured once for each exchange, too.
+    pub bare: LatencyUs,
+    /// Through the proxy.
     pub latency: LatencyUs,
-    /// Its median less the direct one.
+    /// The median of `latency` less that of `direct`.
     pub added_p50_us: f64,
-    /// Its 99th percentile less the direct one.
+    /// The 99th percentile of `latency` less that of `direct`.
     pub added_p99_us: f64,
 }
 
@@ -72,4 +76,11 @@ pub struct LatencyUs {
     pub p99_us: f64,
     /// The longest.
     pub max_us: f64,
+}
+
+impl LatencyUs {
+    /// What this way adds to another one: the medians' difference, and that of the 99th percentiles.
+    pub fn added_to(&self, other: &Self) -> [f64; 2] {
+        [self.p50_us - other.p50_us, self.p99_us - other.p99_us]
+    }
 }

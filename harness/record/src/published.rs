@@ -57,10 +57,15 @@ pub struct IndexLine {
     pub kind: Kind,
     /// The scenario's name; of what has none, the command's.
     pub scenario: String,
+    /// Whether it ran otherwise than the scenario of that name that was shipped when it was published: `--set`, `--seed`, an edited copy.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub changed: bool,
     /// `local`, `containers`, `external`; `simulator` or `none` where no bank was started.
     pub environment: String,
     /// Commit of the Bankstorm that ran, with `+dirty` where the tree was changed.
     pub commit: String,
+    /// The build profile, with its optimisation level, as in run.json; `bench` of criterion's.
+    pub profile: String,
     /// RFC 3339, UTC.
     pub started_at: String,
     /// What it ran on.

@@ -42,7 +42,7 @@ pub struct RunJson {
     pub bankstorm: Build,
     /// Protections that were switched off.
     pub r#unsafe: Vec<String>,
-    /// Link -> `direct` or `proxied`.
+    /// Link of the bank, from who connects to who listens -> `direct` or `proxied`.
     pub links: BTreeMap<String, String>,
     /// Zero of all moments.
     #[schemars(with = "BTreeMap<String, i64>")]

@@ -174,11 +174,13 @@ pub struct CellRun {
 pub struct CellFigures {
     /// Accounts with events.
     pub busy_keys: u64,
-    /// Account syncs a second between the 5th and the 95th percentile of their moments; an event each.
+    /// Account syncs a second, an event each. Where a rate is predicted, between the 5th and the 95th percentile of their moments; where a sync
+    /// costs nothing, all events over all of `drained_s`.
     pub events_per_s: f64,
     /// The lesser of all workers and busy keys, divided by what a sync costs; absent where it costs nothing.
     pub predicted_per_s: Option<f64>,
-    /// From the first owner of all partitions to the last event, in seconds.
+    /// From the moment at which all partitions were seen to have owners, or the first event where that came before, to the last event, in
+    /// seconds.
     pub drained_s: f64,
     /// Until all partitions had their owners, from the moment when the channels were ready, in seconds.
     pub owned_s: f64,
@@ -186,10 +188,23 @@ pub struct CellFigures {
     pub busy_workers: u64,
     /// The workers that were busy on average, over the looks while most of the backlog was there.
     pub busy_workers_mean: Option<f64>,
+    /// The workers that would be busy on average if nothing but the chance of the hash decided how much each has.
+    pub busy_by_chance: Option<f64>,
+    /// Advance transactions that all channels had open on average, over the same looks as `busy_workers_mean`.
+    pub transactions_mean: Option<f64>,
+    /// Records that the channels had not taken from the log yet, on average over the same looks.
+    pub in_log_mean: Option<f64>,
+    /// Records that the channels had taken and no worker had, on average over the same looks.
+    pub waiting_mean: Option<f64>,
+    /// Workers that had no work, on average over the same looks, at those of them at which channels had less than one waiting record a
+    /// worker, and the log more records than those workers could take; at the others they count as 0.
+    pub short_mean: Option<f64>,
     /// Workers that ever had work, of those that have a place of their own (`slots`).
     pub slots_used: u64,
     /// Processor seconds by process, its children included, over `cpu_events` events.
     pub cpu_seconds: BTreeMap<String, f64>,
+    /// Between the two looks at the machine and its processes, in seconds; absent where they say nothing of the cell.
+    pub looked_s: Option<f64>,
     /// Events that were worked off between the two looks.
     pub cpu_events: u64,
     /// Share of the machine's processors that was busy meanwhile, 0 to 1.
@@ -232,7 +247,7 @@ pub struct CellSummary {
     pub verdict: Option<CellVerdict>,
     /// Workers of all partitions together.
     pub workers_total: u64,
-    /// Events a second over the repeats that were measured.
+    /// Events a second over the repeats that were measured; absent where one of them FAILED.
     pub events_per_s: Option<Spread>,
     /// What workers and cost predict.
     pub predicted_per_s: Option<f64>,
@@ -240,13 +255,13 @@ pub struct CellSummary {
     pub busy_workers: Option<u64>,
     /// Accounts with events.
     pub busy_keys: Option<u64>,
-    /// Processor microseconds an event, by process, the mean of the repeats.
+    /// Processor microseconds an event, by process, the mean of the repeats that have such figures.
     pub cpu_us_per_event: BTreeMap<String, f64>,
     /// Share of the machine's processors that was busy, the mean of the repeats.
     pub machine_busy: Option<f64>,
     /// What bound it, of the repeat that was slowest.
     pub bound_by: Option<BoundBy>,
-    /// Why a repeat has no figure, the first of them.
+    /// Why a repeat has no figure or is not explained, the first of them; `runs` has all.
     pub reason: Option<String>,
 }
 

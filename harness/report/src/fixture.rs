@@ -184,7 +184,7 @@ pub(crate) fn held() -> RunJson {
         exit_code: Some(0),
         bankstorm: Build { version: "0.1.0".into(), commit: "3f27410".into(), profile: "dev, opt-level 1".into() },
         r#unsafe: vec![],
-        links: BTreeMap::from([("harness-core".into(), "direct".into()), ("core-kafka".into(), "direct".into())]),
+        links: BTreeMap::from([("harness->core".into(), "direct".into()), ("core->kafka-1".into(), "direct".into())]),
         origin: Origin { monotonic_ns: 5_000_000_000, wall_us: 1_795_327_236_000_000 },
         digests: Digests { plan: "9f".repeat(32), faults: String::new(), history: "c4".repeat(32) },
         phases: phases(),

@@ -115,6 +115,7 @@ struct Page<'a> {
     objectives: TextTable,
     faults: TextTable,
     faults_left_out: usize,
+    proxied: String,
     recovery: TextTable,
     parts: String,
     system: Vec<(&'static str, String)>,
@@ -175,6 +176,7 @@ impl<'a> Page<'a> {
             objectives: tables::objectives(run),
             faults,
             faults_left_out: run.faults.len() - shown.len(),
+            proxied: tables::proxied(run),
             recovery: tables::recovery(run),
             parts: tables::parts(run),
             system: system(run),
@@ -378,8 +380,20 @@ mod tests {
         assert!(page.contains("unplanned: node.death channel-1"));
         assert!(page.contains("<h3>By part of the run</h3>") && page.contains("<h3>Recovery</h3>"));
         assert!(page.contains("not reached") && page.contains("moment never came") && page.contains("were steady"));
+        assert!(!page.contains("Through a proxy"));
         let without = self::page(fixture::held());
         assert!(!without.contains("<div class=\"lanes\">") && !without.contains("By part of the run"));
+    }
+
+    #[test]
+    fn links_with_a_proxy_stand_below_the_faults() {
+        let mut run = fixture::faulted();
+        run.links.insert("core->kafka-1".to_owned(), "proxied".to_owned());
+        let page = page(run);
+        let (_, faults) = page.split_once("<h2>Faults</h2>").expect("a heading");
+        let (faults, _) = faults.split_once("<h3>Recovery</h3>").expect("what comes after");
+        let named = ["Through a proxy each: core-", "kafka-1. All other links were direct."];
+        assert!(named.iter().all(|part| faults.contains(part)), "{faults}");
     }
 
     #[test]

@@ -68,8 +68,7 @@ pub fn markdown(input: &ReportInput) -> String {
     for note in tables::notes(run) {
         let _ = writeln!(out, "\n{}", cell(&note));
     }
-    table(&mut out, "Faults (seconds since measuring began)", &tables::faults(&run.faults, tables::measured(run)));
-    table(&mut out, "Recovery (since the heal)", &tables::recovery(run));
+    faults(&mut out, run);
     table(&mut out, words::PROCESSES, &tables::processes(run));
     folded(&mut out, "Guarantees", &tables::guarantees(run));
     folded(&mut out, "Validity", &tables::validity(run));
@@ -90,6 +89,16 @@ fn following(out: &mut String, run: &RunJson) {
     for told in tables::followed(run) {
         let _ = writeln!(out, "\n{}", cell(&told));
     }
+}
+
+/// What was broken, on which links anything could be, and how the bank came back from it.
+fn faults(out: &mut String, run: &RunJson) {
+    table(out, "Faults (seconds since measuring began)", &tables::faults(&run.faults, tables::measured(run)));
+    let proxied = tables::proxied(run);
+    if !proxied.is_empty() {
+        let _ = writeln!(out, "\n{}", cell(&proxied));
+    }
+    table(out, "Recovery (since the heal)", &tables::recovery(run));
 }
 
 /// What the services ran in, where they were no plain processes.
@@ -209,6 +218,17 @@ mod tests {
     #[test]
     fn faulted() {
         insta::assert_snapshot!(markdown(&fixture::input(fixture::faulted())));
+    }
+
+    #[test]
+    fn links_with_a_proxy_stand_below_the_faults() {
+        let mut run = fixture::faulted();
+        run.links.insert("core->kafka-1".to_owned(), "proxied".to_owned());
+        let text = markdown(&fixture::input(run));
+        let (_, faults) = text.split_once("\n### Faults (seconds since measuring began)\n").expect("a heading");
+        let (faults, _) = faults.split_once("\n### Recovery").expect("what comes after");
+        let line = "Through a proxy each: core-&gt;kafka-1. All other links were direct.";
+        assert!(faults.ends_with(&format!("\n\n{line}\n")), "{faults}");
     }
 
     #[test]

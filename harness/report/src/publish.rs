@@ -1,8 +1,8 @@
 //! Publishing: a run folder becomes a small folder of `results/`, a line of its index, and a row of the README's table.
 //!
 //! In: [`Ask`]. Out: `results/<run_id>/` with `manifest.json`, the line, the README's blocks; or why not. Elsewhere: what is in a run folder
-//! (`publish::source`), which files are copied (`publish::files`), figures (`publish::figures`), criterion's estimates (`publish::bench`),
-//! the README (`publish::readme`, `publish::sample`), the documents' form (`record::published`).
+//! (`publish::source`), which files are copied (`publish::files`) and to where (`publish::slot`), figures (`publish::figures`), criterion's
+//! estimates (`publish::bench`), the README (`publish::readme`, `publish::sample`), the documents' form (`record::published`).
 //!
 //! A published number has its manifest, or it is none: nothing else writes the index, and nothing but the index makes the table, or says of
 //! which run the sample is.
@@ -13,6 +13,7 @@ mod files;
 mod index;
 mod readme;
 mod sample;
+mod slot;
 mod source;
 #[cfg(test)]
 mod tests;
@@ -27,6 +28,7 @@ use bankstorm_record::save::write_json;
 use self::files::Copied;
 use self::index::Index;
 use self::readme::Readme;
+use self::slot::Slot;
 use self::source::Found;
 pub use bench::publish_bench;
 pub use index::read as read_index;
@@ -45,6 +47,8 @@ pub struct Ask<'a> {
     pub into: &'a Path,
     /// The file whose table of figures is rebuilt, and its sample of a report where it has a place for one.
     pub readme: Option<&'a Path>,
+    /// Its scenario is not the shipped one of that name.
+    pub changed: bool,
     /// Takes the place of what was published of the same run.
     pub again: bool,
     /// Publishes also what is invalid or violated, marked as such.
@@ -70,7 +74,7 @@ pub struct Published {
     pub left_out: (u64, u64),
 }
 
-/// Why something was not published. Nothing was written then, unless it says that writing failed.
+/// Why something was not published. Nothing is written then; only [`PublishError::Stale`] says that all but the README is.
 #[derive(Debug, thiserror::Error)]
 pub enum PublishError {
     /// There is nothing in the folder that could be published.
@@ -154,6 +158,20 @@ pub enum PublishError {
         /// The line that must stand below it.
         end: &'static str,
     },
+    /// Links would lead nowhere.
+    #[error(
+        "{results} does not lie below the folder of {readme}, which would link to it by a path of this machine: accepted is a --readme FILE \
+         above it, or another folder for --into"
+    )]
+    Away {
+        /// The README.
+        readme: PathBuf,
+        /// The folder of published runs.
+        results: PathBuf,
+    },
+    /// The index is written, and the README is not.
+    #[error("the index is written, but not the README: {0}; `bankstorm publish --rebuild` writes it from the index")]
+    Stale(RecordError),
     /// The run that the README's sample is made of cannot be read.
     #[error(
         "the README's sample of a report is that of {run_id}, which cannot be read: {source}; accepted is the whole published folder: \
@@ -189,6 +207,7 @@ fn io(path: &Path) -> impl FnOnce(std::io::Error) -> PublishError {
 pub fn publish(ask: &Ask<'_>) -> Result<Published, PublishError> {
     let Found { mut line, verdicts, repeat, unfit } = source::read(ask.from)?;
     line.anyway = allowed(&line.run_id, unfit, ask.anyway)?;
+    line.changed = ask.changed;
     let files = files::list(ask.from, line.kind)?;
     let manifest = Manifest {
         schema: SCHEMA,
@@ -212,8 +231,24 @@ fn allowed(run_id: &str, unfit: Option<String>, anyway: bool) -> Result<Option<S
     }
 }
 
+/// Writes the README's blocks anew from the index and the folders in `results`: for one that is behind the index, because somebody was killed
+/// before it was written, or that was edited by hand. Returns how many lines the index has.
+///
+/// # Errors
+/// [`PublishError`] where there is no such folder, index or README, the README has no place for a block, or it cannot be written.
+pub fn rebuild(results: &Path, readme: &Path) -> Result<usize, PublishError> {
+    std::fs::read_dir(results).map_err(io(results))?;
+    let index = Index::open(results)?;
+    for line in index.lines() {
+        Slot::open(results, folder_name(&line.run_id)?)?;
+    }
+    let readme = Readme::open(readme, results)?;
+    readme.write(&readme.rebuilt(index.lines())?)?;
+    Ok(index.lines().len())
+}
+
 /// Folder, line, README, in this order: a folder without its line is none, and is written over by the next try. Nothing gets its line before
-/// the README's text is made, which needs the folder.
+/// the README's text is made, which needs the folder; what lay there before is kept until the line is written.
 fn put(
     ask: &Ask<'_>,
     line: IndexLine,
@@ -222,23 +257,29 @@ fn put(
 ) -> Result<Published, PublishError> {
     let (copied, left_out) = (files::sum(&manifest.files, Copied::Yes), files::sum(&manifest.files, Copied::No));
     fits(ask, &line.run_id, &manifest.files)?;
-    let readme = ask.readme.map(Readme::open).transpose()?;
-    let mut index = Index::open(ask.into)?;
     let folder = ask.into.join(folder_name(&line.run_id)?);
+    let open = || ask.readme.map(|readme| Readme::open(readme, ask.into)).transpose();
+    // What would be refused is refused before a folder is made. Read again below: until the lock is held somebody else may write it.
+    open()?;
+    let mut index = Index::open(ask.into)?;
     index.refuse_twice(&line.run_id, &folder, ask.again)?;
-    let draft = ask.into.join(format!(".{}.part", line.run_id));
-    let written = fresh(&draft)
-        .and_then(|()| fill(&draft))
-        .and_then(|()| Ok(write_json(draft.join(MANIFEST), manifest)?))
-        .and_then(|()| replace(&draft, &folder));
-    if let Err(error) = written {
-        // What was to be told is the first error; the draft is written over by the next try in any case.
-        let _ = std::fs::remove_dir_all(&draft);
-        return Err(error);
-    }
-    index.put(line.clone());
-    let rebuilt = readme.as_ref().map(|readme| readme.rebuilt(index.lines(), ask.into)).transpose()?;
-    index.write()?;
+    let readme = open()?;
+    let mut slot = Slot::open(ask.into, &line.run_id)?;
+    let written = || {
+        slot.draft(|draft| fill(draft).and_then(|()| Ok(write_json(draft.join(MANIFEST), manifest)?)))?;
+        slot.take()?;
+        index.put(line.clone());
+        let rebuilt = readme.as_ref().map(|readme| readme.rebuilt(index.lines())).transpose()?;
+        index.write().map(|()| rebuilt)
+    };
+    let rebuilt = match written() {
+        Ok(rebuilt) => rebuilt,
+        Err(error) => {
+            slot.put_back();
+            return Err(error);
+        }
+    };
+    slot.keep();
     if let Some((readme, text)) = readme.zip(rebuilt) {
         readme.write(&text)?;
     }
@@ -261,22 +302,4 @@ fn folder_name(run_id: &str) -> Result<&str, PublishError> {
         return Err(PublishError::Name(run_id.to_owned()));
     }
     Ok(run_id)
-}
-
-/// An empty folder in place of whatever lay there.
-fn fresh(folder: &Path) -> Result<(), PublishError> {
-    remove(folder)?;
-    std::fs::create_dir_all(folder).map_err(io(folder))
-}
-
-fn replace(draft: &Path, folder: &Path) -> Result<(), PublishError> {
-    remove(folder)?;
-    std::fs::rename(draft, folder).map_err(io(folder))
-}
-
-fn remove(folder: &Path) -> Result<(), PublishError> {
-    match std::fs::remove_dir_all(folder) {
-        Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(io(folder)(error)),
-        _ => Ok(()),
-    }
 }

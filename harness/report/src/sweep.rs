@@ -18,7 +18,7 @@ use crate::ReportError;
 use crate::words::Tone;
 
 pub use self::html::html;
-pub(crate) use self::tables::{cpu, evidence, grids, runs};
+pub(crate) use self::tables::{cpu, evidence, grids, reasons, runs};
 pub use crate::terminal::sweep::summary;
 
 /// Writes `report.html` into the folder of `sweep`.

@@ -14,7 +14,7 @@ use std::borrow::Cow;
 use bankstorm_record::run_json::{CheckResult, GuaranteeVerdict, Latency, RunJson};
 use serde_json::Value;
 
-pub(crate) use self::faults::{during, faults, parts, recovery};
+pub(crate) use self::faults::{during, faults, parts, proxied, recovery};
 pub(crate) use self::following::{drain, followed, spared};
 pub(crate) use self::objectives::{notes, objectives};
 pub(crate) use self::posting::posting;

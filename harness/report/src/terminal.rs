@@ -40,7 +40,7 @@ pub fn summary(run: &RunJson, folder: &RunFolder, colour: bool) -> String {
     }
     out.table("Guarantees", &tables::guarantees(run));
     out.table("Validity", &tables::validity(run));
-    out.table("Faults (seconds since measuring began)", &tables::faults(&run.faults, tables::measured(run)));
+    out.faults(run);
     out.table("Recovery (since the heal)", &tables::recovery(run));
     out.system(run);
     out.files(folder);
@@ -228,6 +228,17 @@ impl Out {
         }
     }
 
+    /// What was broken, and on which links anything could be.
+    fn faults(&mut self, run: &RunJson) {
+        let heading = "Faults (seconds since measuring began)";
+        let proxied = tables::proxied(run);
+        if run.faults.is_empty() && !proxied.is_empty() {
+            self.heading(heading);
+        }
+        self.table(heading, &tables::faults(&run.faults, tables::measured(run)));
+        self.wrapped(&proxied, INDENT);
+    }
+
     fn system(&mut self, run: &RunJson) {
         let processes = tables::processes(run);
         if processes.rows.is_empty() && run.system.lag_max_records.is_some() {
@@ -324,6 +335,19 @@ mod tests {
     #[test]
     fn inconclusive() {
         insta::assert_snapshot!(shown(&fixture::inconclusive()));
+    }
+
+    #[test]
+    fn links_with_a_proxy_stand_below_the_faults() {
+        for (mut run, next) in [(fixture::faulted(), "\nRecovery "), (fixture::held(), "\nProcesses: ")] {
+            run.links.insert("core->kafka-1".to_owned(), "proxied".to_owned());
+            let shown = shown(&run);
+            let (_, faults) = shown.split_once("\nFaults (seconds since measuring began)\n").expect("a heading");
+            let (faults, _) = faults.split_once(next).expect("what comes after");
+            let line = "  Through a proxy each: core->kafka-1. All other links were direct.";
+            assert_eq!(faults.lines().last(), Some(line), "{shown}");
+        }
+        assert!(!shown(&fixture::faulted()).contains("Through a proxy"));
     }
 
     #[test]

@@ -10,6 +10,7 @@
 //! | [`order`] | cells into measurements, in an order that the seed decides |
 //! | [`predict`] | what workers and cost allow, and how many events show it |
 //! | [`rate`] | moments into a rate |
+//! | [`chance`] | how many workers have work where chance alone decides |
 //! | [`agrees`] | whether a copy is what core has |
 //! | [`bound`] | what a cell could not do more than |
 //! | [`summary`] | repeats into one figure with its spread |
@@ -17,6 +18,7 @@
 
 pub mod agrees;
 pub mod bound;
+pub mod chance;
 #[cfg(test)]
 mod fixture;
 pub mod grid;

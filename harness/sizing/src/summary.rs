@@ -1,6 +1,8 @@
 //! Repeats of a cell into one figure with its spread, and what repeats of the anchor say of the machine.
 //!
 //! In: measurements. Out: [`CellSummary`]s, [`AnchorSummary`]. Elsewhere: each measurement's verdict (`bound`).
+//!
+//! A cell of which one copy was not what core has has no figure, whatever its other repeats gave.
 
 use std::collections::BTreeMap;
 
@@ -19,15 +21,16 @@ pub fn summarise(grid: &Grid, runs: &[CellRun]) -> Vec<CellSummary> {
 }
 
 fn of_cell(runs: &[&CellRun], cell: &CellKey) -> CellSummary {
+    let verdict = runs.iter().map(|run| run.verdict).max();
     let measured: Vec<(&CellRun, &CellFigures)> = runs
         .iter()
-        .filter(|run| run.verdict.is_measured())
+        .filter(|run| run.verdict.is_measured() && verdict != Some(CellVerdict::Failed))
         .filter_map(|run| Some((*run, run.figures.as_ref()?)))
         .collect();
     let slowest = measured.iter().min_by(|a, b| a.1.events_per_s.total_cmp(&b.1.events_per_s));
     CellSummary {
         cell: cell.clone(),
-        verdict: runs.iter().map(|run| run.verdict).max(),
+        verdict,
         workers_total: workers_total(cell),
         events_per_s: spread(measured.iter().map(|(_, figures)| figures.events_per_s)),
         predicted_per_s: measured.first().and_then(|(_, figures)| figures.predicted_per_s),
@@ -40,14 +43,15 @@ fn of_cell(runs: &[&CellRun], cell: &CellKey) -> CellSummary {
     }
 }
 
+/// The mean of the repeats that have such figures.
 fn cpu(measured: &[(&CellRun, &CellFigures)]) -> BTreeMap<String, f64> {
-    let mut sums: BTreeMap<String, f64> = BTreeMap::new();
-    for (_, figures) in measured {
-        for (process, us) in figures.cpu_us_per_event() {
-            *sums.entry(process).or_default() += us / measured.len() as f64;
-        }
+    let told: Vec<BTreeMap<String, f64>> =
+        measured.iter().map(|(_, figures)| figures.cpu_us_per_event()).filter(|told| !told.is_empty()).collect();
+    let mut means: BTreeMap<String, f64> = BTreeMap::new();
+    for (process, us) in told.iter().flatten() {
+        *means.entry(process.clone()).or_default() += us / told.len() as f64;
     }
-    sums
+    means
 }
 
 /// The spread of figures; `None` without any.
@@ -108,7 +112,7 @@ mod tests {
         assert_eq!((spread.count, spread.min, spread.median, spread.max), (4, 150.0, 185.0, 200.0));
         assert_eq!(found.verdict, Some(CellVerdict::Bound));
         assert_eq!(found.bound_by.as_ref().map(|bound| bound.resource.as_str()), Some("processors"), "of the slowest");
-        assert_eq!(found.cpu_us_per_event["core"], 100.0);
+        assert_eq!(found.cpu_us_per_event["core"], 400.0, "of the one that knows it");
         assert!(summaries.iter().filter(|summary| summary.cell != key).all(|summary| summary.verdict.is_none()));
     }
 
@@ -121,6 +125,17 @@ mod tests {
         let found = summaries.iter().find(|summary| summary.cell == key).expect("measured");
         assert_eq!((found.verdict, found.reason.as_deref()), (Some(CellVerdict::Dnf), Some("budget")));
         assert_eq!(found.events_per_s.map(|spread| (spread.count, spread.max)), Some((1, 500.0)));
+    }
+
+    #[test]
+    fn a_copy_that_was_not_cores_leaves_its_cell_without_a_figure() {
+        let key = cell(1, 1, 0);
+        let mut runs = vec![run(key.clone(), 1, 500.0), run(key.clone(), 2, 700.0)];
+        (runs[1].verdict, runs[1].reason, runs[1].figures) = (CellVerdict::Failed, Some("rows".to_owned()), None);
+        let summaries = summarise(&grid(), &runs);
+        let found = summaries.iter().find(|summary| summary.cell == key).expect("measured");
+        assert_eq!((found.verdict, found.reason.as_deref()), (Some(CellVerdict::Failed), Some("rows")));
+        assert_eq!((found.events_per_s, found.busy_workers, found.machine_busy), (None, None, None));
     }
 
     #[test]

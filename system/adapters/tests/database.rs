@@ -7,7 +7,7 @@ use bankstorm_adapters::postgres::{channel, core};
 use bankstorm_contracts::Head;
 use bankstorm_outside::core_store::AccountRow;
 use tokio::time::timeout;
-use tokio_postgres::{Client, NoTls};
+use tokio_postgres::{Client, Error, NoTls};
 
 /// How long a trial waits for one event.
 pub(crate) const LIMIT: Duration = Duration::from_secs(30);
@@ -51,11 +51,16 @@ async fn new_database(cluster: &str) -> String {
 }
 
 /// A connection outside the store.
-#[expect(clippy::disallowed_methods, reason = "a trial's own connection is driven by a task that ends with it")]
 pub(crate) async fn client(url: &str) -> Client {
-    let (client, connection) = tokio_postgres::connect(url, NoTls).await.expect("the database is up");
+    try_client(url).await.expect("the database is up")
+}
+
+/// The same of a server that may refuse it.
+#[expect(clippy::disallowed_methods, reason = "a trial's own connection is driven by a task that ends with it")]
+pub(crate) async fn try_client(url: &str) -> Result<Client, Error> {
+    let (client, connection) = tokio_postgres::connect(url, NoTls).await?;
     tokio::spawn(connection);
-    client
+    Ok(client)
 }
 
 /// The number that a query gives.

@@ -8,15 +8,16 @@ use std::time::Duration;
 
 use bankstorm_adapters::postgres::core;
 use bankstorm_adapters::postgres::disturb::{
-    HeldRows, Rows, Session, free_rows, hold_rows, release_commits, stall_commits,
+    HeldRows, Rows, Session, StalledCommits, free_rows, hold_rows, release_commits, stall_commits,
 };
 use bankstorm_environment::{Environment, EnvironmentKind, HARNESS, Needs, Quiet, start};
 use libtest_mimic::Trial;
 use tokio::time::timeout;
 use tokio_postgres::Client;
+use tokio_postgres::error::SqlState;
 
 use crate::Place;
-use crate::database::{LIMIT, channel_database, client, number, until};
+use crate::database::{LIMIT, channel_database, client, number, try_client, until};
 
 /// How long somebody who waits is watched before the trial believes it.
 const SILENCE: Duration = Duration::from_millis(400);
@@ -32,6 +33,7 @@ pub(crate) fn trials(place: &Place) -> Vec<Trial> {
     }
     vec![
         case!(a_stalled_commit_is_answered_once_it_is_released),
+        case!(a_stall_is_healed_on_a_server_that_lets_nobody_in),
         case!(rows_that_are_held_let_a_writer_wait_until_they_are_free),
         case!(heads_are_held_in_their_own_database_alone),
         case!(what_was_cut_short_is_healed),
@@ -83,28 +85,52 @@ async fn commits(writer: &Client) {
     }
 }
 
+/// A stall that has struck, with somebody whose commits it lets wait.
+async fn stalled(server: &Server, commits: &mut (impl Future<Output = ()> + Unpin)) -> StalledCommits {
+    tokio::select! {
+        biased;
+        stalled = stall_commits(&server.url) => stalled.expect("somebody waits"),
+        () = commits => unreachable!("it never ends"),
+    }
+}
+
 async fn a_stalled_commit_is_answered_once_it_is_released(server: Arc<Server>) {
     let (writer, other) = (server.client().await, server.client().await);
     writer.batch_execute("SET application_name = 'writer'").await.expect("set");
     let pid: i32 = writer.query_one("SELECT pg_backend_pid()", &[]).await.expect("a row").get(0);
     let mut commits = std::pin::pin!(commits(&writer));
-    let waiting = tokio::select! {
-        biased;
-        waiting = stall_commits(&server.url) => waiting.expect("somebody waits"),
-        () = &mut commits => unreachable!("it never ends"),
-    };
-    assert_eq!(waiting, [Session { pid, name: "writer".to_owned() }]);
-    let stalled = number(&other, BALANCE).await;
+    let stalled = stalled(&server, &mut commits).await;
+    assert_eq!(stalled.waiting, [Session { pid, name: "writer".to_owned() }]);
+    let seen = number(&other, BALANCE).await;
     assert!(timeout(SILENCE, &mut commits).await.is_err(), "it never ends");
-    assert_eq!(number(&other, BALANCE).await, stalled, "nobody sees what is not answered");
-    release_commits(&server.url).await.expect("released");
+    assert_eq!(number(&other, BALANCE).await, seen, "nobody sees what is not answered");
+    release_commits(&server.url, Some(&stalled)).await.expect("released");
     tokio::select! {
         biased;
-        () = until(&other, BALANCE, |balance| balance > stalled + 1) => {}
+        () = until(&other, BALANCE, |balance| balance > seen + 1) => {}
         () = &mut commits => unreachable!("it never ends"),
     }
     assert_eq!(number(&other, WAIT_FOR_A_STANDBY).await, 0);
-    release_commits(&server.url).await.expect("once more is no error");
+    for stalled in [Some(&stalled), None] {
+        release_commits(&server.url, stalled).await.expect("once more is no error");
+    }
+}
+
+/// Whoever waits keeps its place, its client gone or not, until there is none left.
+async fn a_stall_is_healed_on_a_server_that_lets_nobody_in(server: Arc<Server>) {
+    let writer = server.client().await;
+    let mut commits = std::pin::pin!(commits(&writer));
+    let stalled = stalled(&server, &mut commits).await;
+    let mut others = Vec::new();
+    let refused = loop {
+        match try_client(&server.url).await {
+            Ok(other) => others.push(other),
+            Err(refused) => break refused,
+        }
+    };
+    assert_eq!(refused.code(), Some(&SqlState::TOO_MANY_CONNECTIONS), "{refused}");
+    timeout(LIMIT, release_commits(&server.url, Some(&stalled))).await.expect("in time").expect("released");
+    timeout(LIMIT, others[0].batch_execute(WRITE)).await.expect("in time").expect("written");
 }
 
 async fn rows_that_are_held_let_a_writer_wait_until_they_are_free(server: Arc<Server>) {
@@ -145,7 +171,7 @@ async fn what_was_cut_short_is_healed(server: Arc<Server>) {
     assert!(timeout(SILENCE, stall_commits(&server.url)).await.is_err(), "nobody writes");
     let mut write = Box::pin(writer.batch_execute(WRITE));
     assert!(timeout(SILENCE, &mut write).await.is_err(), "it was stalled all the same");
-    release_commits(&server.url).await.expect("released");
+    release_commits(&server.url, None).await.expect("released");
     timeout(LIMIT, write).await.expect("in time").expect("written");
 
     // One that waits for a row itself.
@@ -160,18 +186,14 @@ async fn what_was_cut_short_is_healed(server: Arc<Server>) {
 async fn a_server_that_was_restarted_is_healed(server: Arc<Server>) {
     let _held = hold_rows(&server.url, Rows::Accounts).await.expect("held");
     let writer = server.client().await;
-    let emit = async {
+    let mut emit = Box::pin(async {
         loop {
             writer.batch_execute("SELECT pg_logical_emit_message(true, 'trial', 'a commit')").await.expect("answered");
         }
-    };
-    tokio::select! {
-        biased;
-        waiting = stall_commits(&server.url) => drop(waiting.expect("a commit waits")),
-        () = emit => unreachable!("it never ends"),
-    }
+    });
+    let stalled = stalled(&server, &mut emit).await;
     server.environment.kill("postgres-core").await.expect("killed");
-    let healed = async { tokio::join!(release_commits(&server.url), free_rows(&server.url)) };
+    let healed = async { tokio::join!(release_commits(&server.url, Some(&stalled)), free_rows(&server.url)) };
     let ((released, freed), ()) = tokio::join!(healed, server.restart());
     released.expect("released once it is back");
     assert_eq!(freed.expect("freed once it is back"), [], "no session outlives its server");

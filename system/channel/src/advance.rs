@@ -28,6 +28,7 @@ mod error;
 mod fill;
 mod origin;
 mod park;
+mod place;
 mod plan;
 mod publish;
 mod pull;
@@ -108,6 +109,8 @@ pub(crate) enum Moved {
 pub(crate) struct Advancer<O> {
     outside: O,
     permits: Semaphore,
+    /// How many of them are taken.
+    open: Mutex<i64>,
     /// Those of the permits that may be kept while a row is waited for: held rows cannot stop the rest.
     waits: Semaphore,
     config: ChannelConfig,
@@ -123,7 +126,8 @@ impl<O: ChannelOutside> Advancer<O> {
         let [permits, waits] = [config.transactions, config.transactions / 2].map(|count| Semaphore::new(count.max(1)));
         // The one place that decides how records are planned (P14, P15, P24).
         let rule = Rule { applying: config.applying, gaps: config.gaps, sync_writes: config.sync_writes };
-        Self { outside, permits, waits, config: config.clone(), rule, stored: Mutex::default(), recent }
+        let open = Mutex::default();
+        Self { outside, permits, open, waits, config: config.clone(), rule, stored: Mutex::default(), recent }
     }
 
     /// Finds out what became of a commit without an answer, and applies nothing.

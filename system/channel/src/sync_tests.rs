@@ -8,5 +8,6 @@ mod button;
 mod fakes;
 mod flights;
 mod pages;
+mod places;
 mod reads;
 mod sweeps;

@@ -147,9 +147,12 @@ impl Parameter {
             Self::Probability => {
                 "the share of keys to which it is done, such as \"5%\", drawn from the seed; all unless given"
             }
-            Self::Every => "every so many-th new key: 10 is one in ten; all unless given",
+            Self::Every => {
+                "every so many-th new key in the order in which they come, which differs from run to run: 10 is one in ten; all unless given"
+            }
             Self::Nth => {
-                "only the nth request of a key, of those that `of` names: 1 spares whoever asks again; each unless given"
+                "only the nth request of a key, of those that `of` names and that come from when the fault began: 1 spares whoever asks again; each \
+                 unless given"
             }
         }
     }

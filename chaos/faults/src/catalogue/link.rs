@@ -6,7 +6,7 @@
 use std::time::Duration;
 
 use super::{Entry, Lasts, On, Parameter};
-use crate::nodes::{Nodes, Witness};
+use crate::nodes::{Healed, Nodes, Witness};
 use crate::plan::Fault;
 
 /// A rule has struck once it was done for the first time, and that waits for a request that it picks.
@@ -47,6 +47,6 @@ pub(super) async fn strike<N: Nodes>(nodes: &N, fault: &Fault) -> Result<Witness
     }
 }
 
-pub(super) async fn heal<N: Nodes>(nodes: &N, fault: &Fault) -> Result<Witness, String> {
+pub(super) async fn heal<N: Nodes>(nodes: &N, fault: &Fault) -> Result<Healed, String> {
     nodes.take_rule(&fault.place, &fault.id).await
 }

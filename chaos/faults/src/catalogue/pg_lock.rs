@@ -3,7 +3,7 @@
 //! In: a database. Out: a witness that they are locked, and that they are free. Elsewhere: which rows, and in which order (`harness/cli`).
 
 use super::{Entry, Lasts, On, STRIKE_LIMIT};
-use crate::nodes::{Nodes, Witness};
+use crate::nodes::{Healed, Nodes, Witness};
 
 pub(super) const ENTRY: Entry = Entry {
     word: "pg.lock",
@@ -20,6 +20,6 @@ pub(super) async fn strike<N: Nodes>(nodes: &N, place: &str) -> Result<Witness, 
     nodes.hold_locks(place).await
 }
 
-pub(super) async fn heal<N: Nodes>(nodes: &N, place: &str) -> Result<Witness, String> {
+pub(super) async fn heal<N: Nodes>(nodes: &N, place: &str) -> Result<Healed, String> {
     nodes.free_locks(place).await
 }

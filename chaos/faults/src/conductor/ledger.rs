@@ -10,7 +10,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use super::FaultState;
 use crate::catalogue::Lasts;
-use crate::nodes::Witness;
+use crate::nodes::{Healed, Witness};
 use crate::plan::Fault;
 
 pub(super) struct Ledger {
@@ -151,11 +151,15 @@ impl Ledger {
         part.fault.clone()
     }
 
-    pub(super) fn end_heal(&self, index: usize, healed: Result<Witness, String>) -> (FaultState, Result<(), String>) {
+    pub(super) fn end_heal(&self, index: usize, healed: Result<Healed, String>) -> (FaultState, Result<(), String>) {
         let mut parts = self.parts();
         let part = &mut parts[index];
         let outcome = match healed {
-            Ok(witness) => {
+            Ok(Healed { witness, ended_early }) => {
+                // Nothing is left to be healed, but it did not last as planned.
+                if let Some(reason) = ended_early {
+                    part.problem(&format!("it ended early: {reason}"));
+                }
                 part.healed(witness);
                 Ok(())
             }

@@ -10,7 +10,7 @@ use tokio::time::{Instant, timeout};
 
 use super::{Conductor, FaultState, HEAL_LIMIT, Load};
 use crate::catalogue::Settings;
-use crate::nodes::{Nodes, Witness};
+use crate::nodes::{Healed, Nodes, Witness};
 use crate::plan::{Fault, Kind, Trigger};
 use crate::rule::{Picks, Rule};
 
@@ -64,16 +64,24 @@ struct FakeNodes {
     start: Instant,
     calls: Mutex<Vec<String>>,
     told: Mutex<BTreeMap<String, Vec<Answer>>>,
+    /// Heals that find nothing.
+    ended_early: Vec<&'static str>,
 }
 
 impl FakeNodes {
     fn new() -> Self {
-        Self { start: Instant::now(), calls: Mutex::default(), told: Mutex::default() }
+        Self { start: Instant::now(), calls: Mutex::default(), told: Mutex::default(), ended_early: Vec::new() }
     }
 
     /// What the next such acts come to, in order.
     fn tell(self, act: &str, answers: &[Answer]) -> Self {
         self.told.lock().unwrap().insert(act.to_owned(), answers.to_vec());
+        self
+    }
+
+    /// What this heal is to undo ends by itself before.
+    fn ends_early(mut self, act: &'static str) -> Self {
+        self.ended_early.push(act);
         self
     }
 
@@ -89,6 +97,12 @@ impl FakeNodes {
         tokio::time::sleep(takes).await;
         result.map_err(str::to_owned)?;
         Ok(Witness { what: format!("saw {act}"), at_ns: BOOT_NS + self.start.elapsed().as_nanos() as i64 })
+    }
+
+    async fn undo(&self, act: &str, place: &str) -> Result<Healed, String> {
+        let witness = self.act(act, place, 10).await?;
+        let is_early = self.ended_early.contains(&format!("{act} {place}").as_str());
+        Ok(Healed { witness, ended_early: is_early.then(|| "nothing was there".to_owned()) })
     }
 }
 
@@ -133,16 +147,16 @@ impl Nodes for FakeNodes {
         self.act("lock", place, 10).await
     }
 
-    async fn free_locks(&self, place: &str) -> Result<Witness, String> {
-        self.act("free", place, 10).await
+    async fn free_locks(&self, place: &str) -> Result<Healed, String> {
+        self.undo("free", place).await
     }
 
     async fn put_rule(&self, link: &str, id: &str, rule: &Rule) -> Result<Witness, String> {
         self.act(&format!("put {id} ({rule}) on"), link, 10).await
     }
 
-    async fn take_rule(&self, link: &str, id: &str) -> Result<Witness, String> {
-        self.act(&format!("take {id} from"), link, 10).await
+    async fn take_rule(&self, link: &str, id: &str) -> Result<Healed, String> {
+        self.undo(&format!("take {id} from"), link).await
     }
 }
 

@@ -71,6 +71,11 @@ impl Frames {
         Self { stage: Stage::Messages, ..Self::of_caller() }
     }
 
+    /// Bytes that have come and are in no frame so far.
+    pub(super) fn len(&self) -> usize {
+        self.buffer.len()
+    }
+
     /// Where further bytes go.
     pub(super) fn room(&mut self, bytes: usize) -> &mut BytesMut {
         self.buffer.reserve(bytes);

@@ -59,6 +59,8 @@ pub(super) struct Session {
     /// Commits that it has told of the next one.
     told: u64,
     waiting: Option<Waiting>,
+    /// One side has ended: no answer is waited for any more.
+    is_over: bool,
     /// Requests for encryption that are not answered.
     bytes_due: u32,
     is_sealed: bool,
@@ -124,10 +126,18 @@ impl Session {
         names.remove(text(name));
     }
 
-    /// From now on the answer to the latest commit is waited for.
+    /// From now on the answer to the latest commit is waited for, unless another one is or nobody is left to give or to take it.
     pub(super) fn waits_for(&mut self, commit: Commit) {
         let (group, number) = self.latest;
-        self.waiting.get_or_insert(Waiting { commit, group, number });
+        if !self.is_over {
+            self.waiting.get_or_insert(Waiting { commit, group, number });
+        }
+    }
+
+    /// One side has ended.
+    pub(super) fn ends(&mut self) {
+        self.is_over = true;
+        self.waiting = None;
     }
 
     pub(super) const fn is_waiting(&self) -> bool {

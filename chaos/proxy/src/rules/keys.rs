@@ -5,6 +5,9 @@
 //!
 //! A share of keys hangs on the seed and the key's name alone. The hash is written out here, and never the standard library's: a rule must
 //! mean the same in every build.
+//!
+//! Of a key no more is kept than is needed: which ones have come, where every so many-th new one is picked; how often one that is picked
+//! came, where only the nth time counts; and which ones were hit.
 
 use std::collections::BTreeMap;
 
@@ -15,13 +18,13 @@ use bankstorm_faults::rule::Keys;
 pub(crate) struct KeyBook {
     which: Keys,
     nth: Option<u64>,
-    /// Keys so far, those of requests that bear none among them.
+    /// Requests that bear no key so far, and where every so many-th new key is picked also the different keys.
     came: u64,
     met: BTreeMap<String, Met>,
     hits: u64,
 }
 
-/// A key that has come.
+/// A key that is remembered.
 #[derive(Clone, Copy, Debug)]
 struct Met {
     is_picked: bool,
@@ -41,22 +44,41 @@ impl KeyBook {
             let name = self.came.to_string();
             return self.takes(&name) && self.nth.is_none_or(|nth| nth == 1);
         };
-        if !self.met.contains_key(key) {
-            self.came += 1;
-            let met = Met { is_picked: self.takes(key), requests: 0, was_hit: false };
-            self.met.insert(key.to_owned(), met);
+        let is_picked = self.picks_key(key);
+        match self.nth {
+            None => is_picked,
+            Some(nth) => is_picked && self.counted(key) == nth,
         }
-        let met = self.met.get_mut(key).expect("put there just now");
+    }
+
+    fn picks_key(&mut self, key: &str) -> bool {
+        if !matches!(self.which, Keys::Every(_)) {
+            return self.takes(key);
+        }
+        if let Some(met) = self.met.get(key) {
+            return met.is_picked;
+        }
+        self.came += 1;
+        let is_picked = self.takes(key);
+        self.met.insert(key.to_owned(), Met { is_picked, requests: 0, was_hit: false });
+        is_picked
+    }
+
+    /// The number of this request of a key that is picked.
+    fn counted(&mut self, key: &str) -> u64 {
+        let met = self.remembered(key);
         met.requests += 1;
-        met.is_picked && self.nth.is_none_or(|nth| nth == met.requests)
+        met.requests
+    }
+
+    /// What is known of a key that is picked.
+    fn remembered(&mut self, key: &str) -> &mut Met {
+        self.met.entry(key.to_owned()).or_insert(Met { is_picked: true, requests: 0, was_hit: false })
     }
 
     /// It was done to a request of this key.
     pub(crate) fn hit(&mut self, key: Option<&str>) {
-        let is_first = match key.and_then(|key| self.met.get_mut(key)) {
-            Some(met) => !std::mem::replace(&mut met.was_hit, true),
-            None => true,
-        };
+        let is_first = key.is_none_or(|key| !std::mem::replace(&mut self.remembered(key).was_hit, true));
         self.hits += u64::from(is_first);
     }
 
@@ -136,5 +158,25 @@ mod tests {
             nth.hit(key);
         }
         assert_eq!(nth.hits(), 4);
+    }
+
+    #[test]
+    fn no_more_keys_are_kept_than_are_needed() {
+        let share = Keys::Share { probability: 0.05, seed: 7 };
+        let kept = |which: Keys, nth: Option<u64>| {
+            let mut book = KeyBook::new(which, nth);
+            let picked = (0..10_000).filter(|name| book.picks(Some(&format!("key-{name}")))).count();
+            (picked, book.met.len())
+        };
+        let (picked, none) = kept(share, None);
+        assert_eq!((none, kept(Keys::All, None)), (0, (10_000, 0)), "picked by name alone");
+        assert_eq!(kept(share, Some(1)), (picked, picked), "unpicked ones are not counted");
+        assert_eq!(kept(Keys::Every(4), None), (2_500, 10_000), "a new key is told from one that came");
+        let mut all = KeyBook::new(Keys::All, None);
+        for key in ["a", "b", "a"] {
+            assert!(all.picks(Some(key)));
+            all.hit(Some(key));
+        }
+        assert_eq!((all.hits(), all.met.len()), (2, 2), "those that were hit");
     }
 }

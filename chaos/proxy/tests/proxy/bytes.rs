@@ -20,6 +20,7 @@ pub(crate) fn cases() -> Vec<Case> {
         ("late_bytes_come_in_their_order", late),
         ("in_a_black_hole_connections_stay_open_until_it_closes", black_hole),
         ("a_way_that_is_cut_leaves_the_other", cut),
+        ("late_bytes_in_a_black_hole_are_lost_and_two_delays_add_up", together),
         ("a_reset_ends_open_and_new_connections_and_spares_the_rules", reset),
         ("below_http_bytes_are_late_vanish_and_are_reset_too", below_http),
         ("an_end_in_a_black_hole_is_not_heard_of", end_in_a_black_hole),
@@ -130,6 +131,27 @@ fn cut() {
             assert_eq!(rig.proxy.take("1").await.hits, 1);
             assert_eq!(lost_from.end().await, Some(ErrorKind::ConnectionReset));
         }
+    });
+}
+
+fn together() {
+    run(async {
+        let rig = Rig::new(Protocol::Bytes).await;
+        let (mut caller, mut server) = rig.pair().await;
+        rig.proxy.put("late", all(Effect::Delay(LATE))).await;
+        rig.proxy.put("later", all(Effect::Delay(LATE))).await;
+        let sent = Instant::now();
+        caller.write(b"twice").await;
+        assert_eq!(server.bytes(5).await, b"twice");
+        took(sent, Instant::now(), LATE * 2);
+        rig.proxy.put("cut", all(Effect::Cut(Way::There))).await;
+        caller.write(b"lost").await;
+        rig.proxy.has_hit("cut", 1).await;
+        server.write(b"back").await;
+        assert_eq!(caller.bytes(4).await, b"back", "the other way is late alone");
+        assert!(server.hears_nothing());
+        let hits = rig.proxy.take("late").await;
+        assert_eq!((hits.hits, hits.overruled), (2, 1));
     });
 }
 

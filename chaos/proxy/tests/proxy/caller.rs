@@ -64,6 +64,22 @@ impl Caller {
         self.answer().await.expect("an answer")
     }
 
+    /// A request, at the server's end; its body, if it has one, ends with a brace.
+    pub(crate) async fn request(&mut self) -> String {
+        let whole = |text: &str| text.ends_with('}') || (text.ends_with("\r\n\r\n") && text.contains("length: 0"));
+        soon(async {
+            loop {
+                let text = String::from_utf8_lossy(&self.read).into_owned();
+                if whole(&text) {
+                    self.read.clear();
+                    return text;
+                }
+                assert!(self.stream.read_buf(&mut self.read).await.expect("a request") > 0, "ended after {text}");
+            }
+        })
+        .await
+    }
+
     /// Exactly so many bytes.
     pub(crate) async fn bytes(&mut self, count: usize) -> Vec<u8> {
         let mut bytes = vec![0; count];

@@ -4,6 +4,7 @@ use std::io::ErrorKind;
 
 use bankstorm_faults::rule::{Effect, Hits, Keys, Picks, Rule};
 use bankstorm_proxy::Protocol;
+use tokio::io::AsyncWriteExt;
 
 use super::caller::Caller;
 use super::rig::{Rig, all, run};
@@ -15,6 +16,9 @@ pub(crate) fn cases() -> Vec<Case> {
         ("a_commit_that_is_cut_before_never_reaches_the_server", cut_before),
         ("a_commit_that_is_cut_after_is_carried_out_and_not_told", cut_after),
         ("a_commit_that_the_server_refuses_is_told", refused),
+        ("a_commit_whose_rule_is_taken_away_before_its_answer_is_told", rule_gone),
+        ("a_server_that_ends_before_it_answers_a_commit_holds_nobody_up", server_ends),
+        ("a_commit_whose_caller_has_gone_is_not_cut_off", caller_gone),
         ("every_second_commit_of_a_link_is_cut", every_second),
     ]
 }
@@ -90,7 +94,7 @@ fn cut_before() {
         assert!([write, bind].concat().starts_with(&came), "nothing of it: {came:?}");
         assert_eq!(caller.end().await, Some(ErrorKind::ConnectionReset));
         let hits = rig.proxy.take("1").await;
-        assert_eq!(hits, Hits { seen: 1, hits: 1, keys: 1, first_key: None, first_ns: hits.first_ns });
+        assert_eq!(hits, Hits { seen: 1, hits: 1, keys: 1, first_ns: hits.first_ns, ..Hits::default() });
     });
 }
 
@@ -134,6 +138,59 @@ fn refused() {
     });
 }
 
+/// A session with a commit that is to be cut after it was carried out; the server has it, and has said nothing.
+async fn waited_for(rig: &Rig) -> (Caller, Caller) {
+    let (mut caller, mut server) = rig.session().await;
+    rig.proxy.put("1", all(Effect::CommitCutAfter)).await;
+    let commit = message(b'Q', b"COMMIT\0");
+    pass_on(&mut caller, &mut server, &commit, &commit).await;
+    (caller, server)
+}
+
+fn committed() -> Vec<u8> {
+    [message(b'C', b"COMMIT\0"), message(b'Z', b"I")].concat()
+}
+
+fn rule_gone() {
+    run(async {
+        let rig = Rig::new(Protocol::Postgres).await;
+        let (mut caller, mut server) = waited_for(&rig).await;
+        let next = message(b'Q', b"SELECT 2\0");
+        caller.write(&next).await;
+        assert_eq!(rig.proxy.take("1").await, Hits { seen: 1, ..Hits::default() });
+        pass_on(&mut server, &mut caller, &committed(), &committed()).await;
+        assert_eq!(server.bytes(next.len()).await, next, "and the session goes on");
+    });
+}
+
+fn server_ends() {
+    run(async {
+        let rig = Rig::new(Protocol::Postgres).await;
+        let (mut caller, mut server) = waited_for(&rig).await;
+        server.stream.shutdown().await.expect("its way ends");
+        assert_eq!(caller.end().await, None, "which is passed on");
+        let next = message(b'X', &[]);
+        pass_on(&mut caller, &mut server, &next, &next).await;
+        drop(caller);
+        assert_eq!(server.end().await, None, "nothing is left of the connection");
+        assert_eq!(rig.proxy.take("1").await, Hits { seen: 1, ..Hits::default() });
+    });
+}
+
+fn caller_gone() {
+    run(async {
+        let rig = Rig::new(Protocol::Postgres).await;
+        let (mut caller, mut server) = waited_for(&rig).await;
+        // As a client does that leaves; it would still hear what comes.
+        let goodbye = message(b'X', &[]);
+        caller.write(&goodbye).await;
+        caller.stream.shutdown().await.expect("its way ends");
+        assert_eq!(server.rest().await, (goodbye, None), "the server is told at once");
+        pass_on(&mut server, &mut caller, &committed(), &committed()).await;
+        assert_eq!(rig.proxy.take("1").await, Hits { seen: 1, ..Hits::default() });
+    });
+}
+
 fn every_second() {
     run(async {
         let rig = Rig::new(Protocol::Postgres).await;
@@ -143,8 +200,7 @@ fn every_second() {
             let (mut caller, mut server) = rig.session().await;
             let commit = message(b'Q', b"COMMIT\0");
             pass_on(&mut caller, &mut server, &commit, &commit).await;
-            let committed = [message(b'C', b"COMMIT\0"), message(b'Z', b"I")].concat();
-            pass_on(&mut server, &mut caller, &committed, &committed).await;
+            pass_on(&mut server, &mut caller, &committed(), &committed()).await;
             caller.write(&commit).await;
             assert_eq!(caller.end().await, Some(ErrorKind::ConnectionReset));
         }

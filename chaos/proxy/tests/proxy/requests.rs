@@ -1,12 +1,14 @@
 //! What rules do to requests.
 
 use std::collections::BTreeSet;
+use std::io::ErrorKind;
 use std::time::Duration;
 
-use bankstorm_faults::rule::{Effect, Keys, Picks, Rule};
+use bankstorm_faults::rule::{Effect, Hits, Keys, Picks, Rule, Way};
+use bankstorm_proxy::Protocol;
 use tokio::time::Instant;
 
-use super::rig::{http, of, run};
+use super::rig::{Rig, all, before_nobody, http, of, run};
 use super::server::took;
 use crate::Case;
 
@@ -15,7 +17,13 @@ pub(crate) fn cases() -> Vec<Case> {
         ("a_dropped_request_never_arrives_and_its_connection_stays", dropped),
         ("a_held_request_arrives_late_also_when_its_caller_has_gone", held),
         ("a_held_request_arrives_at_its_time_also_when_the_rule_is_taken_away", held_on),
+        ("a_held_request_that_is_still_to_come_is_told_of_after_its_rule_was_taken_away", held_back),
+        ("a_held_request_that_finds_nobody_is_told_of", held_for_nobody),
+        ("a_held_request_does_not_pass_a_link_that_loses_or_resets_everything", held_and_lost),
+        ("a_held_requests_answer_may_be_dropped_too", held_and_dropped),
         ("a_doubled_request_arrives_on_several_connections_and_is_answered_once", doubled),
+        ("a_request_that_nobody_takes_is_not_doubled", not_doubled),
+        ("copies_that_find_nobody_are_told_of", copies_for_nobody),
         ("only_the_nth_request_of_a_transfer_is_picked_wherever_its_id_stands", nth),
         ("a_share_of_transfers_is_the_same_in_every_proxy", share),
     ]
@@ -58,6 +66,74 @@ fn held() {
         // Whoever stays gets the answer.
         let mut patient = proxy.caller().await;
         assert_eq!(patient.ask("POST", "/v1/transfers", TRANSFER).await.body, "answer 2");
+        let hits = proxy.has_none_in_hand("1").await;
+        assert_eq!((hits.hits, hits.keys, hits.undelivered), (2, 1, 0));
+    });
+}
+
+fn held_back() {
+    run(async {
+        let (mut server, proxy) = http().await;
+        proxy.put("1", of(Effect::RequestHold(Duration::from_secs(3_600)), "POST /v1/transfers")).await;
+        let mut caller = proxy.caller().await;
+        caller.send("POST", "/v1/transfers", TRANSFER).await;
+        proxy.has_hit("1", 1).await;
+        for _ in 0..2 {
+            let hits = proxy.take("1").await;
+            assert_eq!((hits.hits, hits.in_hand), (1, 1));
+        }
+        assert_eq!(proxy.caller().await.ask("POST", "/v1/transfers", TRANSFER).await.body, "answer 1");
+        assert_eq!(proxy.hits("1").await.hits, 1, "it is in force no more");
+        server.arrived().await;
+        assert!(server.saw_nothing() && caller.hears_nothing());
+    });
+}
+
+fn held_for_nobody() {
+    run(async {
+        let proxy = before_nobody().await;
+        proxy.put("1", of(Effect::RequestHold(Duration::from_millis(1)), "POST /v1/transfers")).await;
+        let mut caller = proxy.caller().await;
+        caller.send("POST", "/v1/transfers", TRANSFER).await;
+        caller.answer().await.expect_err("no answer");
+        let hits = proxy.has_none_in_hand("1").await;
+        assert_eq!((hits.hits, hits.undelivered), (1, 1));
+        assert_eq!(proxy.take("1").await, hits);
+        assert_eq!(proxy.control("DELETE", "/-/proxy/rules/1", "").await.status, 404, "and then no more");
+    });
+}
+
+fn held_and_lost() {
+    run(async {
+        for (effect, losses) in [(Effect::Blackhole, 1), (Effect::Cut(Way::There), 1), (Effect::Reset, 2)] {
+            let (mut server, proxy) = http().await;
+            // Long enough to put another rule meanwhile, on any machine.
+            proxy.put("1", of(Effect::RequestHold(Duration::from_secs(2)), "POST /v1/transfers")).await;
+            let mut caller = proxy.caller().await;
+            caller.send("POST", "/v1/transfers", TRANSFER).await;
+            proxy.has_hit("1", 1).await;
+            proxy.put("2", all(effect)).await;
+            let hits = proxy.has_none_in_hand("1").await;
+            assert_eq!((hits.hits, hits.undelivered), (1, 1), "{effect:?}");
+            assert!(server.saw_nothing(), "{effect:?}");
+            assert_eq!(proxy.take("2").await.hits, losses, "{effect:?}");
+            assert_eq!(caller.end().await, Some(ErrorKind::ConnectionReset), "{effect:?}");
+        }
+    });
+}
+
+fn held_and_dropped() {
+    run(async {
+        let (mut server, proxy) = http().await;
+        proxy.put("drop", of(Effect::ResponseDrop, "POST /v1/transfers")).await;
+        proxy.put("hold", of(Effect::RequestHold(LATE), "POST /v1/transfers")).await;
+        let mut caller = proxy.caller().await;
+        let sent = Instant::now();
+        caller.send("POST", "/v1/transfers", TRANSFER).await;
+        took(sent, server.arrived().await.at, LATE);
+        proxy.has_hit("drop", 1).await;
+        assert!(caller.hears_nothing());
+        assert_eq!(proxy.take("hold").await.hits, 1);
     });
 }
 
@@ -80,19 +156,52 @@ fn doubled() {
         let (mut server, proxy) = http().await;
         proxy.put("1", of(Effect::RequestTwice(3), "POST /v1/transfers")).await;
         let mut caller = proxy.caller().await;
-        assert_eq!(caller.ask("POST", "/v1/transfers", TRANSFER).await.status, 200);
-        let mut connections = BTreeSet::new();
+        assert_eq!(caller.ask("GET", "/", "").await.body, "answer 1");
+        let own = server.arrived().await.connection;
+        assert_eq!(caller.ask("POST", "/v1/transfers", TRANSFER).await.body, "answer 2", "that of the first");
+        let mut connections = Vec::new();
         for _ in 0..3 {
             let arrived = server.arrived().await;
             assert_eq!(arrived.body, TRANSFER);
-            connections.insert(arrived.connection);
+            connections.push(arrived.connection);
         }
-        assert_eq!(connections.len(), 3);
+        assert_eq!(connections[0], own, "no copy overtakes it");
+        assert_eq!(connections.into_iter().collect::<BTreeSet<_>>().len(), 3);
         // The next answer is that of the next request.
-        assert_eq!(caller.ask("GET", "/", "").await.body, "answer 4");
+        assert_eq!(caller.ask("GET", "/", "").await.body, "answer 5");
         assert_eq!(server.arrived().await.what, "GET /");
-        let hits = proxy.hits("1").await;
-        assert_eq!((hits.hits, hits.keys), (1, 1));
+        let hits = proxy.has_none_in_hand("1").await;
+        assert_eq!((hits.hits, hits.keys, hits.undelivered), (1, 1, 0));
+    });
+}
+
+fn not_doubled() {
+    run(async {
+        let proxy = before_nobody().await;
+        proxy.put("1", of(Effect::RequestTwice(2), "POST /v1/transfers")).await;
+        let mut caller = proxy.caller().await;
+        caller.send("POST", "/v1/transfers", TRANSFER).await;
+        caller.answer().await.expect_err("no answer");
+        assert_eq!(proxy.take("1").await, Hits { seen: 1, ..Hits::default() });
+    });
+}
+
+fn copies_for_nobody() {
+    run(async {
+        let rig = Rig::new(Protocol::Http).await;
+        rig.proxy.put("1", of(Effect::RequestTwice(3), "POST /v1/transfers")).await;
+        let mut caller = rig.proxy.caller().await;
+        caller.send("GET", "/", "").await;
+        let mut server = rig.accepted().await;
+        assert!(server.request().await.starts_with("GET / "));
+        server.write(b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n").await;
+        assert_eq!(caller.answer().await.expect("an answer").status, 200);
+        let proxy = rig.closed();
+        // The first goes on the connection that is there.
+        caller.send("POST", "/v1/transfers", TRANSFER).await;
+        assert!(server.request().await.ends_with(TRANSFER));
+        let hits = proxy.has_none_in_hand("1").await;
+        assert_eq!((hits.hits, hits.undelivered), (1, 2));
     });
 }
 

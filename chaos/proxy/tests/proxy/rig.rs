@@ -63,11 +63,23 @@ impl Rig {
         Self { listener, proxy }
     }
 
+    /// From now on nobody listens where the server was; its connections stay.
+    pub(crate) fn closed(self) -> Proxy {
+        self.proxy
+    }
+
     /// The server's end of the next connection.
     pub(crate) async fn accepted(&self) -> Caller {
         let (stream, _) = soon(self.listener.accept()).await.expect("a connection");
         Caller::of(stream)
     }
+}
+
+/// A proxy before a server that is not there.
+pub(crate) async fn before_nobody() -> Proxy {
+    // Bound and given back: nobody listens there now.
+    let (_, nobody) = listen().await;
+    Proxy::before(nobody, Protocol::Http).await
 }
 
 /// A running proxy.
@@ -116,6 +128,20 @@ impl Proxy {
         let got = self.control(method, &format!("{RULES}{id}"), "").await;
         assert_eq!(got.status, 200, "{got:?}");
         serde_json::from_str(&got.body).expect("counts")
+    }
+
+    /// Waits until a rule that has met something has nothing of it in hand.
+    pub(crate) async fn has_none_in_hand(&self, id: &str) -> Hits {
+        soon(async {
+            loop {
+                let hits = self.hits(id).await;
+                if hits.hits > 0 && hits.in_hand == 0 {
+                    return hits;
+                }
+                tokio::task::yield_now().await;
+            }
+        })
+        .await
     }
 
     /// Waits until a rule has met so many.

@@ -47,7 +47,7 @@ impl ProtocolName {
 
 #[derive(Debug, Args)]
 pub(crate) struct CalibrateArgs {
-    /// Measures what a proxy with no fault adds to a request, beside a direct connection
+    /// Measures what a proxy of each protocol adds with no fault, beside a direct connection and a bare relay
     #[arg(long, required = true)]
     pub(crate) proxy: bool,
     /// How long it is measured, in seconds, after a tenth of that to warm up

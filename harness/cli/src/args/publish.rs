@@ -7,23 +7,28 @@ use std::path::PathBuf;
 use bankstorm_report::publish::LIMIT_BYTES;
 use clap::Args;
 
+/// Where published runs are kept unless another folder is named.
+pub(crate) const RESULTS: &str = "results";
 /// Bytes of the limit's unit.
 pub(crate) const MEGABYTE: u64 = 1_000_000;
 
 #[derive(Debug, Args)]
 pub(crate) struct PublishArgs {
-    /// The folder of something that has ended: of run, sweep, simulate or calibrate
-    #[arg(value_name = "RUN", required_unless_present = "bench")]
+    /// The folder of something that has ended: of run, sweep, simulate, ablate or calibrate
+    #[arg(value_name = "RUN", required_unless_present_any = ["bench", "rebuild"])]
     pub(crate) run: Option<PathBuf>,
     /// Collects what `cargo bench` left there instead, for example target/criterion
     #[arg(long, value_name = "DIR", conflicts_with_all = ["run", "anyway"])]
     pub(crate) bench: Option<PathBuf>,
     /// Where published runs are kept, a folder each, and their index
-    #[arg(long, value_name = "DIR", default_value = "results")]
+    #[arg(long, value_name = "DIR", default_value = RESULTS)]
     pub(crate) into: PathBuf,
-    /// Whose table of figures is rebuilt; without it that of README.md, where there is one
+    /// Whose table of figures is rebuilt, above --into; without it that of README.md, where there is one, unless --into names another folder
     #[arg(long, value_name = "FILE")]
     pub(crate) readme: Option<PathBuf>,
+    /// Publishes nothing, and rebuilds the table and the sample of the README from what is published
+    #[arg(long, conflicts_with_all = ["run", "bench", "again", "anyway", "limit_mb"])]
+    pub(crate) rebuild: bool,
     /// Takes the place of what was published of the same run
     #[arg(long)]
     pub(crate) again: bool,

@@ -16,7 +16,8 @@ pub(crate) struct SweepArgs {
     /// The folder in which the sweep's own folder is made
     #[arg(long, value_name = "DIR", default_value = "runs")]
     pub(crate) out: PathBuf,
-    /// Goes on with a sweep that was broken off, in its own folder: what it measured stands, what is missing is measured
+    /// Goes on with a sweep that was broken off, in its own folder, by the same build of committed sources, on the same machine and with the
+    /// same --env: what it measured stands, what is missing is measured. One that has ended is shown again, and nothing else
     #[arg(long, value_name = "FOLDER", conflicts_with = "out")]
     pub(crate) resume: Option<PathBuf>,
 }

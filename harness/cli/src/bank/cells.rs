@@ -12,11 +12,16 @@ use super::{Bank, lost, specs};
 use crate::error::CliError;
 
 impl Bank {
-    /// Kills every channel that runs. What they had open at their database may outlive them for a moment.
+    /// Kills every channel that runs; one that ended by itself meanwhile is gone as well, and the list of deaths tells of it. What they had
+    /// open at their database may outlive them for a moment.
     pub(crate) async fn end_channels(&self) -> Result<(), CliError> {
         for (name, _) in &self.addresses.channels {
-            if self.environment.pids().contains_key(name) {
-                self.environment.kill(name).await.map_err(lost)?;
+            let runs = || self.environment.pids().contains_key(name);
+            if runs()
+                && let Err(error) = self.environment.kill(name).await
+                && runs()
+            {
+                return Err(lost(error));
             }
         }
         self.note_pids();

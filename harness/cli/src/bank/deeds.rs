@@ -3,11 +3,13 @@
 //! In: a place. Out: a witness. Elsewhere: how nodes are broken (`environment`), what a server is asked for (`adapters::postgres`), rules
 //! of proxies (`rules`), when (`chaos/faults`).
 
+use std::sync::Arc;
+
 use bankstorm_adapters::postgres;
 use bankstorm_adapters::postgres::disturb::{self, Rows, Session};
 use bankstorm_contracts::AccountNo;
 use bankstorm_environment::{EnvironmentError, HARNESS, Proxied, Topic, Witness, grow_topics};
-use bankstorm_faults::nodes::{self, Nodes};
+use bankstorm_faults::nodes::{self, Healed, Nodes};
 use bankstorm_faults::rule::Rule;
 use bankstorm_record::clock::monotonic_ns;
 
@@ -90,13 +92,18 @@ impl Nodes for Bank {
 
     async fn stall_commits(&self, place: &str) -> Result<nodes::Witness, String> {
         let (address, _) = self.struck(place)?;
-        let waiting = disturb::stall_commits(address).await.map_err(|error| error.to_string())?;
-        Ok(now(format!("commits wait for a standby that does not exist (SyncRep): {}", listed(&waiting))))
+        let stalled = disturb::stall_commits(address).await.map_err(|error| error.to_string())?;
+        let told = format!("commits wait for a standby that does not exist (SyncRep): {}", listed(&stalled.waiting));
+        self.stalled.lock().expect("no panic while noting").insert(place.to_owned(), Arc::new(stalled));
+        Ok(now(told))
     }
 
     async fn release_commits(&self, place: &str) -> Result<nodes::Witness, String> {
         let (address, _) = self.struck(place)?;
-        disturb::release_commits(address).await.map_err(|error| error.to_string())?;
+        // Kept until it is done: a heal that fails or is cut short begins again, and may find no other way in.
+        let stalled = self.stalled.lock().expect("no panic while noting").get(place).cloned();
+        disturb::release_commits(address, stalled.as_deref()).await.map_err(|error| error.to_string())?;
+        drop(self.stalled.lock().expect("no panic while noting").remove(place));
         Ok(now("a commit was answered, and no session waits for a standby any more".to_owned()))
     }
 
@@ -108,14 +115,12 @@ impl Nodes for Bank {
         Ok(now(told))
     }
 
-    async fn free_locks(&self, place: &str) -> Result<nodes::Witness, String> {
+    async fn free_locks(&self, place: &str) -> Result<Healed, String> {
         let (address, _) = self.struck(place)?;
+        // Taken out before it is ended: whoever heals again after a heal that was cut short is not to miss what that one ended.
+        let held = self.held.lock().expect("no panic while noting").remove(place);
         let ended = disturb::free_rows(address).await.map_err(|error| error.to_string())?;
-        drop(self.held.lock().expect("no panic while noting").remove(place));
-        Ok(now(match ended.as_slice() {
-            [] => "no session holds rows".to_owned(),
-            ended => format!("the session that held rows has ended: {}", listed(ended)),
-        }))
+        Ok(freed(held.as_ref().map(|held| &held.session), &ended))
     }
 
     async fn put_rule(&self, link: &str, id: &str, rule: &Rule) -> Result<nodes::Witness, String> {
@@ -123,10 +128,21 @@ impl Nodes for Bank {
         self.rules.strike(Place { link, proxy: &proxy, id }, rule).await
     }
 
-    async fn take_rule(&self, link: &str, id: &str) -> Result<nodes::Witness, String> {
+    async fn take_rule(&self, link: &str, id: &str) -> Result<Healed, String> {
         let proxy = self.proxy(link)?;
         self.rules.heal(Place { link, proxy: &proxy, id }).await
     }
+}
+
+/// What a heal of rows tells that were locked by `held`, as far as known, and found sessions to end.
+fn freed(held: Option<&Session>, ended: &[Session]) -> Healed {
+    let lost = held.filter(|held| !ended.contains(held));
+    let told = match ended {
+        [] => "no session holds rows".to_owned(),
+        ended => format!("the session that held rows has ended: {}", listed(ended)),
+    };
+    let ended_early = lost.map(|lost| format!("{lost}, which had locked the rows, was gone before it was to be ended"));
+    Healed { witness: now(told), ended_early }
 }
 
 /// The first few, and how many in all.
@@ -147,9 +163,25 @@ fn now(what: String) -> nodes::Witness {
 mod tests {
     use super::*;
 
+    fn session(pid: i32) -> Session {
+        Session { pid, name: "bankstorm-core".to_owned() }
+    }
+
+    #[test]
+    fn a_session_that_was_gone_before_the_heal_is_missed_where_it_is_known_to_have_held_rows() {
+        let told = |held, ended: &[Session]| freed(held, ended).ended_early;
+        let (mine, other) = (session(1), session(2));
+        let missed = Some("bankstorm-core 1, which had locked the rows, was gone before it was to be ended".to_owned());
+        assert_eq!(told(Some(&mine), &[]), missed);
+        assert_eq!(told(Some(&mine), std::slice::from_ref(&other)), missed, "another one held no rows for it");
+        assert_eq!(told(Some(&mine), &[other, mine.clone()]), None);
+        assert_eq!(told(None, &[]), None, "it was never known to hold any, or a heal has ended it already");
+        assert_eq!(freed(None, &[]).witness.what, "no session holds rows");
+        assert_eq!(freed(None, &[mine]).witness.what, "the session that held rows has ended: bankstorm-core 1");
+    }
+
     #[test]
     fn a_long_list_of_sessions_is_cut() {
-        let session = |pid: i32| Session { pid, name: "bankstorm-core".to_owned() };
         let some: Vec<Session> = (1..=7).map(session).collect();
         assert_eq!(listed(&some[..2]), "bankstorm-core 1, bankstorm-core 2");
         assert!(listed(&some).ends_with("bankstorm-core 5 and 2 more"), "{}", listed(&some));

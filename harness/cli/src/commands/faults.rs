@@ -9,9 +9,13 @@ use bankstorm_scenario::resolve::{STORM, STORM_ABOUT};
 use crate::error::CliError;
 use crate::output::say;
 
+/// What is typed for each.
+const KEYS: &str = "\
+Each under [[fault]] of a scenario, with `place` and `at`; a key with a `?` is optional. Where `nth` is not among its keys, `nth` may stand
+instead of `at`: once so many operations were sent, warm-up included.";
 /// Before those that are done to nodes.
 const NODES: &str = "
-Done to nodes: core, channel-0, banks, postgres-core, kafka-1 .. `nth` instead of `at` is once so many operations were sent.";
+Done to nodes: core, channel-0, banks, postgres-core, kafka-1 ..";
 /// Before those that are done to links.
 const LINKS: &str = "
 Done to links, from who connects to who listens: channel-0->core; channel-*->core is one for each channel. Each goes through a proxy.";
@@ -19,7 +23,7 @@ Done to links, from who connects to who listens: channel-0->core; channel-*->cor
 /// Prints the list.
 pub(crate) fn run() -> Result<u8, CliError> {
     let (links, nodes): (Vec<_>, Vec<_>) = Kind::ALL.map(Kind::entry).into_iter().partition(|entry| entry.on.is_link());
-    say("Each under [[fault]] of a scenario, with `place` and `at`; a key with a `?` need not be given.");
+    say(KEYS);
     say(NODES);
     nodes.into_iter().for_each(print);
     line(STORM, STORM_ABOUT, [("on", "several nodes: channel-*"), ("keys", "every"), ("heals", "each by itself")]);

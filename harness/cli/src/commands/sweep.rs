@@ -6,7 +6,8 @@
 //! is made of them (`sizing`), one measurement (`cell`).
 //!
 //! A cell that cannot be measured is DNF with its reason, and the sweep goes on; without a store, core or room on the disk there is nothing
-//! to go on with.
+//! to go on with. Before the first cell after a start, and after each `--resume`, the first that is missing is measured once for nothing: it
+//! warms the bank up, so that the measurements on both sides of a break are alike.
 
 mod backlog;
 mod cell;
@@ -32,8 +33,10 @@ use crate::stop::Interrupt;
 
 use self::backlog::Backlog;
 use self::cell::{Measuring, Outcome};
-use self::open::OpenSweep;
+use self::open::{OpenSweep, Opened};
 
+/// What the measurement is called that counts for nothing.
+const WARM_UP: &str = "warm-up";
 /// After an interrupt the bank is gone within this time.
 const STOPPED_BY: Duration = Duration::from_millis(8_500);
 
@@ -51,12 +54,18 @@ enum Ended {
 pub(crate) async fn run(args: SweepArgs) -> Result<u8, CliError> {
     let display = Display::new(args.options.live);
     let stop = Interrupt::listen()?;
-    let mut open = OpenSweep::open(&args)?;
+    let mut open = match open::open(&args)? {
+        Opened::OnTheWay(open) => *open,
+        Opened::Ended(code) => return Ok(code),
+    };
     let jobs = left::left(&open.order, &open.json.runs);
     display.line(&format!("sweep {}", open.json.run_id));
     display.line(&tell::begins(&open, jobs.len()));
     if jobs.is_empty() {
         return open.end(SweepState::Finished, Vec::new());
+    }
+    if let Err(why) = room::enough(&[open.folder.root(), &std::env::temp_dir()]) {
+        return open.end(SweepState::Lost, vec![why]);
     }
     let bank = bring_up(&mut open, &args, &display, &stop).await?;
     let ended = measure(&mut open, &bank, jobs, &display, &stop).await;
@@ -119,26 +128,50 @@ async fn measure(open: &mut OpenSweep, bank: &Bank, jobs: Vec<Job>, display: &Di
         },
     };
     open.json.grid.backlog = Some(backlog.entries.len() as u64);
-    for (index, job) in jobs.iter().enumerate() {
-        if let Err(why) = room::enough(&[open.folder.root(), bank.temporary()]) {
-            return Ended::Lost(why);
-        }
-        let run = match one(open, bank, &backlog, job, &mut deaths, display, stop).await {
+    let warm_up = Job { id: WARM_UP.to_owned(), ..jobs[0].clone() };
+    let warm = match roomy(open, bank, &backlog, &warm_up, &mut deaths, display, stop).await {
+        Ok(run) => run,
+        Err(ended) => return ended,
+    };
+    display.line(&tell::warm_up(&warm));
+    // A copy that is not what core has is no matter of warmth: it stands for the cell that it was.
+    let failed = (warm.verdict == CellVerdict::Failed).then(|| CellRun { id: jobs[0].id.clone(), ..warm });
+    if let Some(run) = failed.clone()
+        && let Err(error) = open.add(run)
+    {
+        return Ended::Lost(error.to_string());
+    }
+    for (index, job) in jobs.iter().enumerate().skip(usize::from(failed.is_some())) {
+        let run = match roomy(open, bank, &backlog, job, &mut deaths, display, stop).await {
             Ok(run) => run,
             Err(ended) => return ended,
         };
-        // What a full disk did to a cell says nothing of the cell.
-        if run.verdict == CellVerdict::Dnf
-            && let Err(why) = room::enough(&[open.folder.root(), bank.temporary()])
-        {
-            return Ended::Lost(why);
-        }
         if let Err(error) = open.add(run) {
             return Ended::Lost(error.to_string());
         }
         display.line(&tell::cell(open, &jobs[index + 1..]));
     }
     Ended::Through
+}
+
+/// Measures one cell with room on the disk.
+async fn roomy(
+    open: &OpenSweep,
+    bank: &Bank,
+    backlog: &Backlog,
+    job: &Job,
+    deaths: &mut UnboundedReceiver<Death>,
+    display: &Display,
+    stop: &Interrupt,
+) -> Result<CellRun, Ended> {
+    let folders = [open.folder.root(), bank.temporary()];
+    room::enough(&folders).map_err(Ended::Lost)?;
+    let run = one(open, bank, backlog, job, deaths, display, stop).await?;
+    if run.verdict == CellVerdict::Dnf {
+        // What a full disk did to a cell says nothing of the cell.
+        room::enough(&folders).map_err(Ended::Lost)?;
+    }
+    Ok(run)
 }
 
 /// Measures one cell; its channels are ended whatever happens.
@@ -169,6 +202,12 @@ async fn one(
     if let Err(error) = bank.end_channels().await {
         return Err(Ended::Lost(format!("the channels of a cell cannot be ended: {error}")));
     }
+    // Others of its channels may have died beside the first: the next cell has none of them.
+    while let Ok(death) = deaths.try_recv() {
+        if let Died::Bank(why) = told(&death) {
+            return Err(Ended::Lost(why));
+        }
+    }
     Ok(CellRun {
         id: job.id.clone(),
         cell: job.cell.clone(),
@@ -196,6 +235,10 @@ async fn died(deaths: &mut UnboundedReceiver<Death>, bank: &Bank) -> Died {
     let Some(death) = deaths.recv().await else {
         return Died::Bank(bank.lost().unwrap_or_else(|| "nobody watches the bank any more".to_owned()));
     };
+    told(&death)
+}
+
+fn told(death: &Death) -> Died {
     let last = death.last_lines.last().map(|line| format!(": {line}")).unwrap_or_default();
     let told = format!("{} ended by itself: {}{last}", death.name, death.exit);
     if death.name.starts_with("channel-") { Died::Channel(told) } else { Died::Bank(told) }

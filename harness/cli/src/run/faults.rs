@@ -4,10 +4,15 @@
 //! records of run.json. Elsewhere: when a fault fires (`chaos/faults`), how a node is broken (`environment`), deaths that nobody planned
 //! (`watch`).
 
+#[cfg(test)]
+mod tests;
+
+use std::pin::Pin;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use bankstorm_faults::conductor::{Conductor, FaultState, Load};
+use bankstorm_faults::nodes::Nodes;
 use bankstorm_load::Tally;
 use bankstorm_record::clock::{Origin, monotonic_ns};
 use bankstorm_record::marks::FaultMarks;
@@ -79,7 +84,7 @@ impl Notes {
 /// each.
 pub(crate) async fn heal(
     conductor: &Conductor<'_>,
-    under_way: Option<impl Future<Output = ()>>,
+    under_way: Option<Pin<Box<impl Future<Output = ()>>>>,
     open: &mut OpenRun,
     bank: &Bank,
     display: &Display,
@@ -101,10 +106,11 @@ pub(crate) async fn heal(
     problems
 }
 
-async fn heal_within(
+/// `under_way` is in a box so that it ends here: dropping a reference to it would leave it, with all that it has in hand, beside the heals.
+async fn heal_within<N: Nodes>(
     conductor: &Conductor<'_>,
-    under_way: Option<impl Future<Output = ()>>,
-    bank: &Bank,
+    under_way: Option<Pin<Box<impl Future<Output = ()>>>>,
+    nodes: &N,
     limit: Duration,
 ) -> Vec<String> {
     let until = tokio::time::Instant::now() + limit;
@@ -113,7 +119,7 @@ async fn heal_within(
         let _ = tokio::time::timeout_at(until, under_way).await;
     }
     let left = until.saturating_duration_since(tokio::time::Instant::now());
-    conductor.heal_all(bank, left.max(limit / 4)).await
+    conductor.heal_all(nodes, left.max(limit / 4)).await
 }
 
 /// What became of each planned fault, in the order of the plan.

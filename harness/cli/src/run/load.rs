@@ -45,7 +45,7 @@ pub(crate) async fn drive_and_resolve(
     stop: &Interrupt,
 ) -> Result<Loaded, CliError> {
     let (input, moments) = begin(open, bank, stop);
-    let mut strikes = std::pin::pin!(conductor.conduct(bank, &moments));
+    let mut strikes = Box::pin(conductor.conduct(bank, &moments));
     let (mut drive, under_way) = drive(open, input, strikes.as_mut(), display).await?;
     conductor.load_ended();
     note_phases(open, &drive);

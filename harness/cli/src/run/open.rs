@@ -88,7 +88,7 @@ impl OpenRun {
 
     /// What is known of the bank once it is up.
     pub(crate) fn bank_is_up(&mut self, bank: &Bank) -> Result<(), CliError> {
-        self.json.links = bank.links();
+        self.json.links = bank.links(&self.scenario.system);
         self.machine.environment = bank.facts();
         write_json(self.folder.machine(), &self.machine).map_err(|error| unusable(self.folder.root(), error))
     }

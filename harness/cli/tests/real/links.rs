@@ -47,6 +47,23 @@ fn scenario(folder: &Path, name: &str, faults: &str) -> String {
     file.display().to_string()
 }
 
+/// Of two channels, one database and one broker. Core never calls a channel, and nobody in the bank calls the harness.
+const LINKS: [&str; 13] = [
+    "banks->core",
+    "channel-0->core",
+    "channel-0->kafka-1",
+    "channel-0->postgres-channel",
+    "channel-1->core",
+    "channel-1->kafka-1",
+    "channel-1->postgres-channel",
+    "core->banks",
+    "core->kafka-1",
+    "core->postgres-core",
+    "harness->channel-0",
+    "harness->channel-1",
+    "harness->core",
+];
+
 /// Runs it in `environment` under `name`, and looks at what is told of the faults and links.
 pub(crate) fn broken(environment: &str, name: &str) -> RunJson {
     let home = tempfile::tempdir().expect("a temporary folder");
@@ -77,6 +94,7 @@ pub(crate) fn broken(environment: &str, name: &str) -> RunJson {
     let proxied: Vec<&str> =
         json.links.iter().filter(|(_, goes)| *goes == "proxied").map(|(link, _)| link.as_str()).collect();
     assert_eq!(proxied, ["channel-0->core", "core->postgres-core"], "all others are direct");
+    assert_eq!(json.links.keys().collect::<Vec<_>>(), LINKS, "those that the bank has, and no others");
     for proxy in ["proxy-channel-0-core", "proxy-core-postgres-core"] {
         assert!(json.system.cpu_seconds.contains_key(proxy), "{proxy} is sampled: {:?}", json.system.cpu_seconds);
         assert!(run.folder().logs().join(format!("{proxy}.log")).is_file(), "{proxy} has a log");

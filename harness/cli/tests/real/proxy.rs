@@ -71,7 +71,7 @@ fn calibrate() {
     let ended = ended.expect("the binary starts");
     let said = text(&ended);
     assert_eq!(code(&ended), 0, "{said}");
-    for part in ["direct", "bare relay", "proxy, http", "proxy, bytes", "added p50 <= 50 us: "] {
+    for part in ["direct", "bare relay", "proxy, http", "proxy, bytes", "proxy, postgres", "added p50 <= 50 us: "] {
         assert!(said.contains(part), "{part}: {said}");
     }
     let stored = std::fs::read(folder.path().join("calibrate.json")).expect("the document");
@@ -81,8 +81,22 @@ fn calibrate() {
     let validator = jsonschema::validator_for(&schema).expect("a valid JSON Schema");
     let wrong: Vec<String> = validator.iter_errors(&stored).map(|error| error.to_string()).collect();
     assert!(wrong.is_empty(), "{wrong:?}");
-    let counts: Vec<_> =
-        stored["proxy"]["hops"].as_array().expect("hops").iter().map(|hop| &hop["latency"]["count"]).collect();
-    assert_eq!(stored["proxy"]["bare"]["latency"]["count"], stored["proxy"]["direct"]["count"], "{stored}");
-    assert!(counts.len() == 2 && counts.iter().all(|count| **count == stored["proxy"]["direct"]["count"]), "{stored}");
+    let hops = stored["proxy"]["hops"].as_array().expect("hops");
+    let kinds: Vec<_> = hops.iter().map(|hop| (hop["exchange"].as_str(), hop["protocol"].as_str())).collect();
+    let expected = [("http", "http"), ("http", "bytes"), ("postgres", "postgres")];
+    assert_eq!(kinds, expected.map(|(exchange, protocol)| (Some(exchange), Some(protocol))), "{stored}");
+    // Everybody took part in every round.
+    let count = hops[0]["direct"]["count"].as_u64().expect("a count");
+    assert!(count > 0, "{stored}");
+    for hop in hops {
+        for way in ["direct", "bare", "latency"] {
+            assert_eq!(hop[way]["count"], count, "{way}: {hop}");
+        }
+        for (figure, added) in [("p50_us", "added_p50_us"), ("p99_us", "added_p99_us")] {
+            let of = |figure: &serde_json::Value| figure.as_f64().expect("a figure");
+            let differ = of(&hop["latency"][figure]) - of(&hop["direct"][figure]);
+            // Decimal digits may cost a last bit.
+            assert!((of(&hop[added]) - differ).abs() < 1e-6, "{added}: {hop}");
+        }
+    }
 }

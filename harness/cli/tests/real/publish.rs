@@ -3,10 +3,11 @@
 use std::path::Path;
 use std::process::Output;
 
+use bankstorm_record::published::IndexLine;
 use bankstorm_record::save::sha256_file;
 use bankstorm_record::schema::{index_line, manifest};
 
-use crate::support::{Case, bankstorm, code, short_run, text};
+use crate::support::{Case, bankstorm, code, root, short_run, text};
 
 pub(crate) fn cases() -> Vec<Case> {
     vec![("a_run_is_published_with_its_hashes_and_only_once", a_run_is_published)]
@@ -49,6 +50,7 @@ fn a_run_is_published() {
 
     let index = read("results/index.ndjson");
     assert_eq!(index.lines().count(), 1, "{index}");
+    assert!(!index.contains("changed"), "no scenario is shipped here: {index}");
     let line = following(&index, &index_line());
     let run_id = line["run_id"].as_str().expect("its name");
     assert!(read("README.md").contains(&format!("[smoke](results/{run_id}/)")), "{}", read("README.md"));
@@ -66,4 +68,37 @@ fn a_run_is_published() {
     for name in ["run.json", "scenario.toml", "report.html", "operations.parquet", "evidence/core_entry.parquet"] {
         assert!(names.contains(&name), "{name}: {names:?}");
     }
+    is_rebuilt(home.path());
+    is_changed(folder.root(), home.path());
+}
+
+/// A README that lost its table has it again, and nothing else is written.
+fn is_rebuilt(home: &Path) {
+    let readme = home.join("README.md");
+    let written = std::fs::read_to_string(&readme).expect("a README");
+    std::fs::write(&readme, "<!-- figures: begin -->\n<!-- figures: end -->\n").expect("a README");
+    let mut command = bankstorm(&["publish", "--rebuild"]);
+    let rebuilt = command.arg("--into").arg(home.join("results")).arg("--readme").arg(&readme).output();
+    let rebuilt = rebuilt.expect("the binary starts");
+    assert_eq!(code(&rebuilt), 0, "{}", text(&rebuilt));
+    assert_eq!(std::fs::read_to_string(&readme).expect("a README"), written);
+}
+
+/// Beside the shipped scenario, of which it is a shorter one, the same run is marked. Where no README is named, that of the checkout stays.
+fn is_changed(run: &Path, home: &Path) {
+    std::fs::create_dir(home.join("scenarios")).expect("made");
+    std::fs::copy(root().join("scenarios/smoke.toml"), home.join("scenarios/smoke.toml")).expect("copied");
+    let again = publish(run, home, &["--anyway", "--again"]);
+    assert!(code(&again) == 0 && text(&again).contains("marked: changed"), "{}", text(&again));
+    let index = std::fs::read_to_string(home.join("results/index.ndjson")).expect("an index");
+    let line: IndexLine = serde_json::from_str(index.trim_end()).expect("a line");
+    assert!(line.changed, "{index}");
+    let readme = std::fs::read_to_string(home.join("README.md")).expect("a README");
+    assert!(readme.contains("| [smoke, changed]("), "{readme}");
+
+    let before = std::fs::read_to_string(root().join("README.md")).expect("a README");
+    let mut command = bankstorm(&["publish", "--anyway"]);
+    let elsewhere = command.arg(run).arg("--into").arg(home.join("elsewhere")).output().expect("the binary starts");
+    assert!(code(&elsewhere) == 0 && text(&elsewhere).contains("no README is rebuilt"), "{}", text(&elsewhere));
+    assert_eq!(std::fs::read_to_string(root().join("README.md")).expect("a README"), before);
 }

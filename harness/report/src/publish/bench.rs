@@ -94,8 +94,11 @@ fn line(ask: &Ask<'_>, run_id: &str, at: &str, machine: &MachineBrief, benches: 
         run_id: run_id.to_owned(),
         kind: Kind::Bench,
         scenario: Kind::Bench.as_str().to_owned(),
+        changed: false,
         environment: "none".to_owned(),
         commit: ask.by.commit.clone(),
+        // Cargo has one profile for benches.
+        profile: "bench".to_owned(),
         started_at: at.to_owned(),
         machine: machine.clone(),
         exit_code: None,

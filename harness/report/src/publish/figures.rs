@@ -77,15 +77,23 @@ pub(super) fn of_ablate(ablate: &AblateJson) -> Vec<Figure> {
     counts.into_iter().chain(least.map(|hits| figure("hits.least", hits as f64, ""))).collect()
 }
 
-/// What each kind of proxy adds to a request, and the least that anything in between adds.
+/// What each kind of proxy adds, and for each exchange the least that anything in between adds, and how long it takes without.
 pub(super) fn of_calibrate(calibrate: &CalibrateJson) -> Vec<Figure> {
-    let hop = |hop: &HopCost| {
+    let hops = &calibrate.proxy.hops;
+    let added = |hop: &HopCost| {
         let name = |figure: &str| format!("{}.proxy.{figure}", hop.protocol);
         [figure(&name("added_p50"), hop.added_p50_us, "us"), figure(&name("added_p99"), hop.added_p99_us, "us")]
     };
-    let bare = figure("bare.added_p50", calibrate.proxy.bare.added_p50_us, "us");
-    let direct = figure("direct.p50", calibrate.proxy.direct.p50_us, "us");
-    calibrate.proxy.hops.iter().flat_map(hop).chain([bare, direct]).collect()
+    let compared = |of_one: &[HopCost]| {
+        let HopCost { exchange, direct, bare, .. } = &of_one[0];
+        let [bare_p50_us, _] = bare.added_to(direct);
+        [
+            figure(&format!("{exchange}.bare.added_p50"), bare_p50_us, "us"),
+            figure(&format!("{exchange}.direct.p50"), direct.p50_us, "us"),
+        ]
+    };
+    let exchanges = hops.chunk_by(|one, next| one.exchange == next.exchange);
+    hops.iter().flat_map(added).chain(exchanges.flat_map(compared)).collect()
 }
 
 pub(super) fn figure(name: &str, value: f64, unit: &str) -> Figure {
@@ -209,20 +217,28 @@ mod tests {
 
     #[test]
     fn what_nothing_can_add_less_than_stands_beside_what_proxies_add() {
-        let latency = LatencyUs { count: 1, min_us: 50.0, p50_us: 60.0, p90_us: 80.0, p99_us: 95.0, max_us: 120.0 };
-        let hop = |protocol: &str, added_p50_us, added_p99_us| HopCost {
-            protocol: protocol.to_owned(),
-            latency,
-            added_p50_us,
-            added_p99_us,
+        let latency = |p50_us| LatencyUs { count: 1, min_us: 5.0, p50_us, p90_us: 300.0, p99_us: 400.0, max_us: 500.0 };
+        let hop = |exchange: &str, [direct, bare]: [f64; 2], protocol: &str, [added_p50_us, added_p99_us]: [f64; 2]| {
+            HopCost {
+                exchange: exchange.to_owned(),
+                request_bytes: 240,
+                answer_bytes: 200,
+                protocol: protocol.to_owned(),
+                direct: latency(direct),
+                bare: latency(bare),
+                latency: latency(direct + added_p50_us),
+                added_p50_us,
+                added_p99_us,
+            }
         };
         let proxy = ProxyCost {
             seconds: 5,
-            connections: 4,
-            body_bytes: 200,
-            direct: latency,
-            bare: hop("bare", 21.0, 33.0),
-            hops: vec![hop("http", 70.0, 110.0), hop("bytes", 40.0, 66.0)],
+            connections: 1,
+            hops: vec![
+                hop("http", [60.0, 81.0], "http", [70.0, 110.0]),
+                hop("http", [60.0, 81.0], "bytes", [40.0, 66.0]),
+                hop("postgres", [50.0, 69.0], "postgres", [75.0, 130.0]),
+            ],
             goal_added_p50_us: 100.0,
             goal_reached: true,
         };
@@ -233,8 +249,12 @@ mod tests {
             ("http.proxy.added_p99", 110.0),
             ("bytes.proxy.added_p50", 40.0),
             ("bytes.proxy.added_p99", 66.0),
-            ("bare.added_p50", 21.0),
-            ("direct.p50", 60.0),
+            ("postgres.proxy.added_p50", 75.0),
+            ("postgres.proxy.added_p99", 130.0),
+            ("http.bare.added_p50", 21.0),
+            ("http.direct.p50", 60.0),
+            ("postgres.bare.added_p50", 19.0),
+            ("postgres.direct.p50", 50.0),
         ];
         assert_eq!(told, asked);
         assert!(figures.iter().all(|figure| figure.unit == "us"));

@@ -14,11 +14,22 @@ use super::{PublishError, io};
 
 /// Documents: summaries, scenarios, reports.
 const DOCUMENTS: [&str; 5] = ["json", "toml", "md", "html", "xml"];
+/// Documents that the figures of a line come from, and what they rest on: copied whatever their size.
+const NEEDED: [&str; 8] = [
+    "run.json",
+    "sweep.json",
+    "simulate.json",
+    "ablate.json",
+    "calibrate.json",
+    "cells.ndjson",
+    "scenario.toml",
+    "machine.json",
+];
 /// The documents of `ablate`; the others beside them are plans, one a row.
 const OF_ABLATE: [&str; 2] = ["ablate.json", "machine.json"];
 /// Short lists with a line for each of something.
 const LISTS: [&str; 2] = ["faults.ndjson", "cells.ndjson"];
-/// The most bytes of one file.
+/// The most bytes of one file that is not needed.
 const FILE_MAX_BYTES: u64 = 1_000_000;
 
 /// Whether files were copied.
@@ -51,9 +62,17 @@ fn walk(root: &Path, kind: Kind, below: &str, files: &mut Vec<ManifestFile>) -> 
             let bytes = entry.metadata().map_err(io(&path))?.len();
             let sha256 = sha256_file(&path)?;
             files.push(ManifestFile { left_out: left_out(&below, kind, bytes), path: below, bytes, sha256 });
+        } else if what.is_symlink() && (path.is_dir() || is_needed(&below, kind)) {
+            let problem = "is a link; accepted is the file or folder itself, which is copied".to_owned();
+            return Err(PublishError::Document { path, problem });
         }
     }
     Ok(())
+}
+
+fn is_needed(path: &str, kind: Kind) -> bool {
+    let name = path.rsplit('/').next().unwrap_or(path);
+    NEEDED.contains(&name) && (kind != Kind::Ablate || OF_ABLATE.contains(&name))
 }
 
 /// Why a file is not copied; nothing where it is. `path` is from the run folder, or from that of an arm.
@@ -61,7 +80,9 @@ fn left_out(path: &str, kind: Kind, bytes: u64) -> Option<String> {
     let name = path.rsplit('/').next().unwrap_or(path);
     let extension = name.rsplit_once('.').map_or("", |(_, extension)| extension);
     let is_in = |folder: &str| path.split('/').rev().skip(1).any(|part| part == folder);
-    let why = if is_in("logs") {
+    let why = if is_needed(path, kind) {
+        return None;
+    } else if is_in("logs") {
         "what processes logged"
     } else if is_in("visible") {
         "stamps as processes wrote them; the evidence has them"
@@ -141,6 +162,9 @@ mod tests {
             ("core", "no part"),
         ] {
             assert!(left_out(path, Kind::Run, 1_000).is_some_and(|told| told.contains(why)), "{path}");
+        }
+        for path in ["run.json", "arms/logs/run.json", "sweep.json", "cells.ndjson", "machine.json", "scenario.toml"] {
+            assert_eq!(left_out(path, Kind::Run, 1_000_001), None, "{path}");
         }
         assert!(left_out("report.html", Kind::Run, 1_000_001).is_some_and(|told| told.contains("1 MB")));
     }

@@ -50,12 +50,19 @@ impl Place {
 pub(super) struct Readme {
     path: PathBuf,
     text: String,
+    /// The published folders.
+    results: PathBuf,
+    /// The way to them in a link.
+    link: String,
 }
 
 impl Readme {
-    /// Finds the markers: those of the table, and those of the sample if there is any of them.
-    pub(super) fn open(path: &Path) -> Result<Self, PublishError> {
-        let readme = Self { path: path.to_owned(), text: std::fs::read_to_string(path).map_err(io(path))? };
+    /// Finds the markers: those of the table, and those of the sample if there is any of them; and the way to `results`, which is below.
+    pub(super) fn open(path: &Path, results: &Path) -> Result<Self, PublishError> {
+        let text = std::fs::read_to_string(path).map_err(io(path))?;
+        let away = || PublishError::Away { readme: path.to_owned(), results: results.to_owned() };
+        let link = seen_from(path, results).ok_or_else(away)?;
+        let readme = Self { path: path.to_owned(), text, results: results.to_owned(), link };
         readme.around(&readme.text, &FIGURES)?;
         if SAMPLE.is_in(&readme.text) {
             readme.around(&readme.text, &SAMPLE)?;
@@ -63,19 +70,18 @@ impl Readme {
         Ok(readme)
     }
 
-    /// Its text with the blocks of `lines`, whose folders lie in `results`.
-    pub(super) fn rebuilt(&self, lines: &[IndexLine], results: &Path) -> Result<String, PublishError> {
-        let link = seen_from(&self.path, results);
-        let text = self.filled(&self.text, &FIGURES, &block(lines, &link))?;
+    /// Its text with the blocks of `lines`.
+    pub(super) fn rebuilt(&self, lines: &[IndexLine]) -> Result<String, PublishError> {
+        let text = self.filled(&self.text, &FIGURES, &block(lines, &self.link))?;
         if !SAMPLE.is_in(&text) {
             return Ok(text);
         }
-        self.filled(&text, &SAMPLE, &sample::block(lines, results, &link)?)
+        self.filled(&text, &SAMPLE, &sample::block(lines, &self.results, &self.link)?)
     }
 
-    /// Writes `text` in its place.
+    /// Writes `text` in its place. Where that cannot be done the index is ahead of it.
     pub(super) fn write(&self, text: &str) -> Result<(), PublishError> {
-        Ok(write_atomically(&self.path, text.as_bytes())?)
+        write_atomically(&self.path, text.as_bytes()).map_err(PublishError::Stale)
     }
 
     /// `text` with another block in `place`.
@@ -93,15 +99,25 @@ impl Readme {
     }
 }
 
-/// The folder of published runs as a link in a README: from its own folder, where it lies below that.
-fn seen_from(readme: &Path, results: &Path) -> String {
-    let home = std::path::absolute(readme).ok().and_then(|path| path.parent().map(Path::to_owned));
-    let (home, results) =
-        (home.unwrap_or_default(), std::path::absolute(results).unwrap_or_else(|_| results.to_owned()));
-    let below = results.strip_prefix(&home).unwrap_or(&results);
-    let parts = below.components().filter(|part| *part != Component::CurDir);
-    let parts: Vec<_> = parts.map(|part| part.as_os_str().to_string_lossy()).collect();
-    parts.join("/")
+/// The folder of published runs as a link in a README: from its own folder. Nothing where it does not lie below that: the link would be
+/// good on this machine alone.
+fn seen_from(readme: &Path, results: &Path) -> Option<String> {
+    let home = whole(std::path::absolute(readme).ok()?.parent()?)?;
+    let results = whole(results)?;
+    let part = |part: Component<'_>| match part {
+        Component::Normal(name) => Some(name.to_string_lossy().into_owned()),
+        _ => None,
+    };
+    let parts: Vec<String> = results.strip_prefix(&home).ok()?.components().map(part).collect::<Option<_>>()?;
+    Some(if parts.is_empty() { ".".to_owned() } else { parts.join("/") })
+}
+
+/// A path from the root and without links, as far as it is there.
+fn whole(path: &Path) -> Option<PathBuf> {
+    let path = std::path::absolute(path).ok()?;
+    let found = |there: &Path| Some((there.canonicalize().ok()?, path.strip_prefix(there).ok()?.to_owned()));
+    let (there, rest) = path.ancestors().find_map(found)?;
+    Some(if rest.as_os_str().is_empty() { there } else { there.join(rest) })
 }
 
 /// The text between the markers, line ends around it included. `results` is the way to the published folders.
@@ -111,7 +127,7 @@ fn block(lines: &[IndexLine], results: &str) -> String {
         return "\nNothing is published yet: `bankstorm publish RUN` fills this table.\n".to_owned();
     }
     let mut text =
-        "\n| what | environment | when | commit | machine | verdicts | figures |\n|---|---|---|---|---|---|---|\n"
+        "\n| what | environment | when | commit, build | machine | verdicts | figures |\n|---|---|---|---|---|---|---|\n"
             .to_owned();
     for line in newest {
         text.push_str(&row(line, results));
@@ -119,11 +135,12 @@ fn block(lines: &[IndexLine], results: &str) -> String {
     text
 }
 
-/// Of each kind, scenario and environment the line that began last, in this order.
+/// Of each kind, scenario and environment the line that began last, in this order. A changed scenario is another one.
 fn newest(lines: &[IndexLine]) -> Vec<&IndexLine> {
-    let mut newest: BTreeMap<(Kind, &str, &str), &IndexLine> = BTreeMap::new();
+    let mut newest: BTreeMap<(Kind, &str, bool, &str), &IndexLine> = BTreeMap::new();
     for line in lines {
-        let best = newest.entry((line.kind, line.scenario.as_str(), line.environment.as_str())).or_insert(line);
+        let IndexLine { kind, scenario, changed, environment, .. } = line;
+        let best = newest.entry((*kind, scenario.as_str(), *changed, environment.as_str())).or_insert(line);
         if line.started_at >= best.started_at {
             *best = line;
         }
@@ -132,22 +149,31 @@ fn newest(lines: &[IndexLine]) -> Vec<&IndexLine> {
 }
 
 fn row(line: &IndexLine, results: &str) -> String {
-    let IndexLine { run_id, scenario, environment, commit, started_at, .. } = line;
+    let IndexLine { run_id, environment, commit, profile, started_at, .. } = line;
+    let built = profile.split(|c: char| !c.is_alphanumeric()).next().unwrap_or_default();
+    let commit = format!("`{commit}` {built}");
     let day = started_at.split('T').next().unwrap_or(started_at);
     format!(
-        "| [{}]({results}/{run_id}/) | {} | {day} | `{commit}` | {} | {} | {} |\n",
-        cell(&named(line.kind, scenario)),
+        "| [{}]({results}/{run_id}/) | {} | {day} | {} | {} | {} | {} |\n",
+        cell(&named(line)),
         cell(environment),
+        commit.trim_end(),
         cell(&machine(&line.machine)),
         cell(&verdicts(line)),
         told(line)
     )
 }
 
-/// A run is called by its scenario alone.
-fn named(kind: Kind, scenario: &str) -> String {
+/// A run is called by its scenario alone, and says where that is not the shipped one.
+fn named(line: &IndexLine) -> String {
+    let IndexLine { kind, scenario, changed, .. } = line;
     let word = kind.as_str();
-    if kind == Kind::Run || scenario == word { scenario.to_owned() } else { format!("{word} {scenario}") }
+    let changed = if *changed { ", changed" } else { "" };
+    if *kind == Kind::Run || scenario == word {
+        format!("{scenario}{changed}")
+    } else {
+        format!("{word} {scenario}{changed}")
+    }
 }
 
 /// `2 cores, A CPU, 25 GB`, as far as it is known.
@@ -227,12 +253,12 @@ mod tests {
     fn the_readme_says_what_the_index_and_the_published_runs_say() {
         let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
         let results = root.join("results");
-        let readme = Readme::open(&root.join("README.md")).expect("a README with markers");
+        let readme = Readme::open(&root.join("README.md"), &results).expect("a README with markers");
         let lines = read_index(&results).expect("an index, or none");
-        let rebuilt = readme.rebuilt(&lines, &results).expect("whatever the sample needs");
+        let rebuilt = readme.rebuilt(&lines).expect("whatever the sample needs");
         for place in [FIGURES, SAMPLE] {
             let stands = |text: &str| place.split(text).expect("two markers").1.to_owned();
-            assert_eq!(stands(&readme.text), stands(&rebuilt), "`bankstorm publish` writes {}", place.what);
+            assert_eq!(stands(&readme.text), stands(&rebuilt), "`bankstorm publish --rebuild` writes {}", place.what);
         }
     }
 
@@ -247,8 +273,20 @@ mod tests {
 
     #[test]
     fn links_are_seen_from_the_readme() {
-        assert_eq!(seen_from(Path::new("README.md"), Path::new("results")), "results");
-        assert_eq!(seen_from(Path::new("./README.md"), Path::new("./a/results")), "a/results");
+        let seen_from = |readme: &str, results: &str| seen_from(Path::new(readme), Path::new(results));
+        for (readme, results, link) in [
+            ("README.md", "results", Some("results")),
+            ("./README.md", "./a/results", Some("a/results")),
+            ("src/../README.md", "results", Some("results")),
+            ("README.md", "src/../results", Some("results")),
+            ("README.md", "absent/../results", None),
+            ("README.md", ".", Some(".")),
+            ("src/README.md", "results", None),
+            ("README.md", "../results", None),
+            ("README.md", "/results", None),
+        ] {
+            assert_eq!(seen_from(readme, results).as_deref(), link, "{results} from {readme}");
+        }
     }
 
     #[test]

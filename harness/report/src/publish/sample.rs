@@ -3,7 +3,8 @@
 //! In: the lines of the index, the published folders. Out: the text between two markers, or why a published run cannot be read. Elsewhere: how
 //! a report is written (`terminal`), where the block stands (`publish::readme`).
 //!
-//! Only a run that ended as it should is shown: valid, every guarantee held, every objective met, nothing switched off.
+//! Only a run that ended as it should is shown: valid, every guarantee held, every objective met, nothing switched off; and only what another
+//! can have too: of a scenario as it is shipped, by a build of a commit.
 
 use std::path::Path;
 
@@ -14,6 +15,7 @@ use bankstorm_record::save::read_run_json;
 
 use super::PublishError;
 use super::readme::{cell, machine};
+use super::source::DIRTY;
 use crate::terminal;
 
 /// Scenarios and environments of which the newest run is shown; the first that has one.
@@ -45,7 +47,8 @@ fn shown(lines: &[IndexLine]) -> Option<&IndexLine> {
 
 /// What was published anyway is not, whatever its own verdicts: its arms may have shown something else.
 fn is_fit(line: &IndexLine) -> bool {
-    line.kind == Kind::Run && line.verdicts == Some(FIT) && line.anyway.is_none() && line.r#unsafe.is_empty()
+    let ended_well = line.kind == Kind::Run && line.verdicts == Some(FIT) && line.anyway.is_none();
+    ended_well && line.r#unsafe.is_empty() && !line.changed && !line.commit.ends_with(DIRTY)
 }
 
 /// The command, where it ran, where the rest is.

@@ -23,6 +23,9 @@ use crate::{tables, words};
 /// Held, or an objective was missed: both may be believed.
 const FIT: [i32; 2] = [0, 5];
 
+/// How the commit of a build ends whose tree was changed.
+pub(super) const DIRTY: &str = "+dirty";
+
 /// What a folder holds.
 pub(super) struct Found {
     /// Its line.
@@ -73,10 +76,12 @@ fn run(folder: &Path) -> Result<Found, PublishError> {
         run_id: run.run_id.clone(),
         kind: Kind::Run,
         scenario: run.scenario.clone(),
+        changed: false,
         environment: run.environment.clone(),
         commit: run.bankstorm.commit.clone(),
+        profile: run.bankstorm.profile.clone(),
         started_at: run.started_at.clone(),
-        machine: machine(folder.root()),
+        machine: machine(folder.root())?,
         exit_code: run.exit_code,
         verdicts: Some(of(&run)),
         r#unsafe: run.r#unsafe.clone(),
@@ -132,22 +137,39 @@ fn repeat(run: &RunJson) -> Vec<String> {
         [] => " --no-arms".to_owned(),
         arms => arms.iter().map(|arm| format!(" --arm {}", arm.name)).collect(),
     };
-    let play = format!("target/debug/bankstorm run results/{run_id}/scenario.toml --env {environment}{arms}");
-    vec![checkout(&bankstorm.commit), "make build".to_owned(), play]
+    let play = format!("run results/{run_id}/scenario.toml --env {environment}{arms}");
+    again(&bankstorm.commit, &bankstorm.profile, &play)
+}
+
+/// The same tree, built the same way, does the same.
+fn again(commit: &str, profile: &str, play: &str) -> Vec<String> {
+    let (build, binary) = if profile.starts_with("release") {
+        ("make setup && cargo build --release -p bankstorm-cli", "target/release/bankstorm")
+    } else {
+        ("make build", "target/debug/bankstorm")
+    };
+    vec![checkout(commit), build.to_owned(), format!("{binary} {play}")]
 }
 
 /// The tree that it was built from.
 pub(super) fn checkout(commit: &str) -> String {
-    match commit.strip_suffix("+dirty") {
+    match commit.strip_suffix(DIRTY) {
         Some(commit) => format!("git checkout {commit}   # not the same: the tree was changed"),
         None => format!("git checkout {commit}"),
     }
 }
 
-/// `machine.json` in short; of one that is absent or older, what can be read.
-fn machine(folder: &Path) -> MachineBrief {
-    let bytes = std::fs::read(RunFolder::new(folder).machine()).unwrap_or_default();
-    serde_json::from_slice::<Machine>(&bytes).as_ref().map_or_else(|_| MachineBrief::default(), brief)
+/// `machine.json` in short: a figure says nothing without what it was measured on.
+fn machine(folder: &Path) -> Result<MachineBrief, PublishError> {
+    let path = RunFolder::new(folder).machine();
+    let refuse = |problem: &dyn std::fmt::Display| PublishError::Document {
+        path: path.clone(),
+        problem: format!(
+            "{problem}; accepted is what the command that measured wrote there, for figures say nothing without their machine"
+        ),
+    };
+    let bytes = std::fs::read(&path).map_err(|error| refuse(&error))?;
+    serde_json::from_slice::<Machine>(&bytes).as_ref().map(brief).map_err(|error| refuse(error))
 }
 
 /// A machine in short.

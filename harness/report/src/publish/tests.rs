@@ -12,7 +12,7 @@ use bankstorm_record::sweep_cells::write_sweep;
 use bankstorm_record::sweep_json::SweepJson;
 use tempfile::TempDir;
 
-use super::{Ask, LIMIT_BYTES, PublishError, Published, publish, publish_bench, read_index};
+use super::{Ask, LIMIT_BYTES, PublishError, Published, publish, publish_bench, read_index, rebuild};
 use crate::sweep::fixture::sweep;
 use crate::{fixture, terminal};
 
@@ -68,6 +68,7 @@ impl Desk {
             from: run,
             into: &into,
             readme: Some(&readme),
+            changed: false,
             again: false,
             anyway: false,
             limit_bytes: LIMIT_BYTES,
@@ -141,8 +142,8 @@ fn a_run_is_published_with_its_manifest_its_line_and_its_row() {
     assert_eq!(lines, [published.line]);
     assert_eq!((lines[0].kind, lines[0].machine.cores), (Kind::Run, 2));
     let table =
-        "| what | environment | when | commit | machine | verdicts | figures |\n|---|---|---|---|---|---|---|\n";
-    let row = "| [smoke](results/smoke-2026-11-22T060036Z/) | local | 2026-11-22 | `3f27410` | 2 cores, A CPU, 25 GB \
+        "| what | environment | when | commit, build | machine | verdicts | figures |\n|---|---|---|---|---|---|---|\n";
+    let row = "| [smoke](results/smoke-2026-11-22T060036Z/) | local | 2026-11-22 | `3f27410` dev | 2 cores, A CPU, 25 GB \
                | VALID · HOLDS · MET | deposit response p99 611 ms; deposit visible p99 618 ms; deposit ok 300/s |\n";
     let expected = format!("# A\n<!-- figures: begin -->\n{table}{row}<!-- figures: end -->\nB\n");
     assert_eq!(desk.readme(), expected);
@@ -161,6 +162,152 @@ fn the_same_run_is_published_once_and_again_takes_its_place() {
     let again = desk.publish(&run, |ask| ask.again = true).expect("published again");
     assert_eq!(std::fs::read_to_string(again.folder.join("report.md")).expect("a copy"), "another report");
     assert_eq!(read_index(&desk.path("results")).expect("an index").len(), 1);
+}
+
+#[test]
+fn what_was_published_stays_where_another_cannot_take_its_place() {
+    let desk = Desk::new();
+    let run = desk.store("run", held("smoke", "2026-11-22T06:00:36Z"));
+    desk.publish(&run, |_| {}).expect("published");
+    let (readme, lines) = (desk.readme(), read_index(&desk.path("results")).expect("an index"));
+    // The index cannot be written: what it is written as first cannot be made.
+    let part = desk.path("results/index.ndjson.part");
+    std::fs::create_dir(&part).expect("made");
+    desk.store("run", RunJson { environment: "containers".to_owned(), ..held("smoke", "2026-11-22T06:00:36Z") });
+    std::fs::write(run.join("report.md"), "another report").expect("written");
+    let said = refused(desk.publish(&run, |ask| ask.again = true));
+    assert!(said.contains("index.ndjson"), "{said}");
+    std::fs::remove_dir(&part).expect("removed");
+    let report = desk.path("results/smoke-2026-11-22T060036Z/report.md");
+    assert_eq!(std::fs::read_to_string(report).expect("a copy"), "a report");
+    assert_eq!((desk.readme(), read_index(&desk.path("results")).expect("an index")), (readme, lines));
+    let left: Vec<_> = std::fs::read_dir(desk.path("results")).expect("listed").collect();
+    assert_eq!(left.len(), 2, "nothing but the folder and the index: {left:?}");
+}
+
+#[test]
+fn a_readme_that_is_behind_is_written_anew_from_the_index() {
+    let desk = Desk::new().with_sample();
+    let unwritten = desk.readme();
+    let run = desk.store("run", steady("2026-11-22T19:17:38Z"));
+    desk.publish(&run, |_| {}).expect("published");
+    let written = desk.readme();
+    // As if somebody had been killed before it was written.
+    std::fs::write(desk.path("README.md"), unwritten).expect("written");
+    assert_eq!(rebuild(&desk.path("results"), &desk.path("README.md")).expect("rebuilt"), 1);
+    assert_eq!(desk.readme(), written);
+    let absent = rebuild(&desk.path("absent"), &desk.path("README.md"));
+    assert!(absent.is_err_and(|error| error.to_string().contains("absent")) && !desk.path("absent").exists());
+    assert_eq!(desk.readme(), written);
+}
+
+#[test]
+fn a_readme_that_cannot_be_written_says_how_it_is_once_it_can() {
+    let desk = Desk::new();
+    let run = desk.store("run", held("smoke", "2026-11-22T06:00:36Z"));
+    std::fs::create_dir(desk.path("README.md.part")).expect("made");
+    let said = refused(desk.publish(&run, |_| {}));
+    assert!(said.contains("README.md") && said.contains("`bankstorm publish --rebuild`"), "{said}");
+    std::fs::remove_dir(desk.path("README.md.part")).expect("removed");
+    rebuild(&desk.path("results"), &desk.path("README.md")).expect("rebuilt");
+    assert!(desk.readme().contains("| [smoke](results/smoke-2026-11-22T060036Z/) |"), "{}", desk.readme());
+}
+
+#[test]
+fn links_never_lead_away_from_the_readme() {
+    let desk = Desk::new();
+    let run = desk.store("run", held("smoke", "2026-11-22T06:00:36Z"));
+    let (home, readme) = (desk.path("docs"), desk.path("docs/README.md"));
+    std::fs::create_dir(&home).expect("made");
+    std::fs::copy(desk.path("README.md"), &readme).expect("copied");
+    let results = desk.path("results");
+    let away = Ask {
+        from: &run,
+        into: &results,
+        readme: Some(&readme),
+        changed: false,
+        again: false,
+        anyway: false,
+        limit_bytes: LIMIT_BYTES,
+        by: Build::default(),
+        at: "2026-11-23T02:00:00Z".to_owned(),
+    };
+    let said = refused(publish(&away));
+    assert!(said.contains("does not lie below the folder of ") && said.contains("--readme FILE"), "{said}");
+    assert!(!results.exists());
+    publish(&Ask { readme: None, ..away }).expect("published");
+    assert!(rebuild(&results, &readme).is_err());
+    let untouched = std::fs::read_to_string(&readme).expect("a README");
+    assert!(untouched == desk.readme() && untouched.contains("old"), "{untouched}");
+}
+
+#[test]
+fn a_run_of_a_release_build_is_repeated_by_one() {
+    let desk = Desk::new();
+    let profile = "release (opt-level 3)".to_owned();
+    let bankstorm = Build { commit: "3f27410".to_owned(), profile, ..Build::default() };
+    let run = desk.store("run", RunJson { bankstorm, ..held("smoke", "2026-11-22T06:00:36Z") });
+    let published = desk.publish(&run, |_| {}).expect("published");
+    let play = "target/release/bankstorm run results/smoke-2026-11-22T060036Z/scenario.toml --env local --no-arms";
+    let build = "make setup && cargo build --release -p bankstorm-cli";
+    assert_eq!(manifest(&published).repeat, ["git checkout 3f27410", build, play]);
+    assert!(desk.readme().contains("| `3f27410` release |"), "{}", desk.readme());
+}
+
+#[test]
+fn a_changed_scenario_has_a_row_of_its_own() {
+    let desk = Desk::new().with_sample();
+    for (at, changed) in [("2026-11-22T19:00:00Z", false), ("2026-11-22T20:00:00Z", true)] {
+        let run = desk.store(at, steady(at));
+        let published = desk.publish(&run, |ask| ask.changed = changed).expect("published");
+        assert_eq!(published.line.changed, changed);
+    }
+    let readme = desk.readme();
+    for row in ["[steady](results/steady-2026-11-22T190000Z/)", "[steady, changed](results/steady-2026-11-22T200000Z/)"]
+    {
+        assert!(readme.contains(row), "{row}: {readme}");
+    }
+    let index = std::fs::read_to_string(desk.path("results/index.ndjson")).expect("an index");
+    let says: Vec<bool> = index.lines().map(|line| line.contains("\"changed\":true")).collect();
+    assert_eq!(says, [false, true]);
+    assert_eq!(index.matches("changed").count(), 1, "a line says so only where it is so: {index}");
+}
+
+#[test]
+fn what_ran_on_nobody_knows_what_is_refused() {
+    let desk = Desk::new();
+    let run = desk.store("run", held("smoke", "2026-11-22T06:00:36Z"));
+    for (text, told) in [(None, "No such file"), (Some("{}"), "missing field")] {
+        std::fs::remove_file(run.join("machine.json")).expect("removed");
+        if let Some(text) = text {
+            std::fs::write(run.join("machine.json"), text).expect("written");
+        }
+        let said = refused(desk.publish(&run, |ask| ask.anyway = true));
+        assert!(
+            said.contains("machine.json: ") && said.contains(told) && said.contains("without their machine"),
+            "{said}"
+        );
+        std::fs::write(run.join("machine.json"), MACHINE).expect("written");
+    }
+    assert!(!desk.path("results").exists());
+}
+
+#[test]
+fn what_figures_come_from_is_copied_whatever_its_size_and_is_no_link() {
+    let desk = Desk::new();
+    let run = desk.store("run", held("smoke", "2026-11-22T06:00:36Z"));
+    let json = std::fs::read_to_string(run.join("run.json")).expect("a run.json");
+    std::fs::write(run.join("run.json"), format!("{json}{}", " ".repeat(1_100_000))).expect("written");
+    let said = refused(desk.publish(&run, |ask| ask.limit_bytes = 1_000_000));
+    assert!(said.contains("the limit is 1000000; the largest are run.json ("), "{said}");
+    let published = desk.publish(&run, |_| {}).expect("published");
+    assert!(published.folder.join("run.json").is_file());
+
+    let linked = desk.store("linked", held("smoke", "2026-11-22T07:00:36Z"));
+    std::fs::rename(linked.join("run.json"), desk.path("elsewhere.json")).expect("moved");
+    std::os::unix::fs::symlink(desk.path("elsewhere.json"), linked.join("run.json")).expect("linked");
+    let said = refused(desk.publish(&linked, |_| {}));
+    assert!(said.contains("linked/run.json: is a link"), "{said}");
 }
 
 #[test]
@@ -290,6 +437,8 @@ fn of_all_that_is_published_the_sample_is_the_newest_steady_in_containers_that_e
         (run.slo.verdict, run.exit_code) = (SloVerdict::Missed, Some(5));
         run
     };
+    let build = |commit: &str| Build { commit: commit.to_owned(), ..Build::default() };
+    let of_a_changed_tree = |run: RunJson| RunJson { bankstorm: build("3f27410+dirty"), ..run };
     let unshown = |run: RunJson| RunJson { exit_code: Some(4), ..run };
     let switched_off = |run: RunJson| RunJson { r#unsafe: vec!["tombstones".to_owned()], ..run };
     // Each is published after those above it; beside it the run that is shown from then on.
@@ -304,12 +453,16 @@ fn of_all_that_is_published_the_sample_is_the_newest_steady_in_containers_that_e
         (steady("2026-11-22T11:00:00Z"), "run steady-2026-11-22T120000Z\n"),
         (unshown(steady("2026-11-22T13:00:00Z")), "run steady-2026-11-22T120000Z\n"),
         (switched_off(steady("2026-11-22T14:00:00Z")), "run steady-2026-11-22T120000Z\n"),
+        (of_a_changed_tree(steady("2026-11-22T15:00:00Z")), "run steady-2026-11-22T120000Z\n"),
     ] {
         let stored = desk.store(&run.run_id, run.clone());
         desk.publish(&stored, |ask| ask.anyway = true).expect("published");
         let sample = desk.sample();
         assert!(sample.contains(shown), "{} was published: {sample}", run.run_id);
     }
+    let stored = desk.store("changed", steady("2026-11-22T16:00:00Z"));
+    desk.publish(&stored, |ask| ask.changed = true).expect("published");
+    assert!(desk.sample().contains("run steady-2026-11-22T120000Z\n"), "{}", desk.sample());
 }
 
 #[test]
@@ -382,6 +535,7 @@ fn a_sweep_is_repeated_where_it_was_made() {
         let made = SweepJson { run_id: run_id.clone(), environment: environment.to_owned(), ..sweep(1, 2) };
         write_sweep(&folder, &made).expect("written");
         std::fs::write(folder.scenario(), "seed = 7\n").expect("written");
+        std::fs::write(folder.machine(), MACHINE).expect("written");
         let published = desk.publish(folder.root(), |_| {}).expect("published");
         assert_eq!((published.line.kind, published.line.environment.as_str()), (Kind::Sweep, environment));
         assert!(published.folder.join("scenario.toml").is_file(), "what is repeated is published");
@@ -398,6 +552,7 @@ fn a_batch_of_worlds_is_published_by_what_its_document_says() {
     let document = r#"{"exit_code": 0, "bankstorm": {"commit": "3f27410"}, "seeds": {"from": 0, "to": 1000, "done": 1000},
         "failing": 0, "speed": {"seeds_per_second": 61.4}}"#;
     std::fs::write(batch.join("simulate.json"), document).expect("written");
+    std::fs::write(batch.join("machine.json"), MACHINE).expect("written");
     let published = desk.publish(&batch, |_| {}).expect("published");
     assert!(published.line.run_id.starts_with("simulate-") && published.line.run_id.ends_with("Z-3f27410"));
     assert!(

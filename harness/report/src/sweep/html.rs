@@ -9,7 +9,7 @@
 use askama::Template;
 use bankstorm_record::sweep_json::{CellSummary, SweepJson};
 
-use super::{cpu, evidence, headline, of_grid, per_s, runs, verdict};
+use super::{cpu, evidence, headline, of_grid, per_s, reasons, runs, verdict};
 use crate::ReportError;
 use crate::html::LOOK;
 use crate::tables::TextTable;
@@ -67,6 +67,7 @@ struct Page<'a> {
     anchor: Option<String>,
     grids: Vec<(String, TextTable)>,
     evidence: Vec<String>,
+    reasons: Vec<String>,
     cpu: TextTable,
     runs: TextTable,
     left_out: usize,
@@ -89,6 +90,7 @@ impl<'a> Page<'a> {
             anchor: anchor(sweep),
             grids: super::grids(sweep),
             evidence: evidence(sweep, CELLS),
+            reasons: reasons(sweep, CELLS),
             cpu: cpu(sweep, CELLS),
             runs: runs(sweep, RUNS),
             left_out: sweep.runs.len().saturating_sub(RUNS),
@@ -219,7 +221,10 @@ mod tests {
         sweep.reasons = vec!["</title><script>alert(1)</script>".to_owned()];
         sweep.cells[0].verdict = Some(CellVerdict::Failed);
         (sweep.cells[1].verdict, sweep.cells[1].events_per_s) = (None, None);
+        let told = &mut sweep.runs[2];
+        (told.verdict, told.reason) = (CellVerdict::Unexplained, Some("nothing was full".to_owned()));
         let page = html(&sweep).expect("a page");
+        assert!(page.contains(": unexplained: nothing was full"), "the reason of every repeat stands there");
         assert!(page.contains("The sweep was broken off") && page.contains("not measured") && page.contains("FAILED"));
         assert!(!page.contains("<script"), "text from outside cannot become markup");
     }

@@ -2,7 +2,7 @@
 //!
 //! In: `sweep.json`. Out: [`TextTable`]s, already formatted. Elsewhere: the heat map (`html`).
 
-use bankstorm_record::sweep_json::{CellKey, CellRun, CellSummary, Spread, SweepJson};
+use bankstorm_record::sweep_json::{CellKey, CellRun, CellSummary, CellVerdict, Spread, SweepJson};
 
 use super::{of_grid, per_s, verdict};
 use crate::tables::{Column, Row, TextTable};
@@ -83,12 +83,25 @@ pub(crate) fn cpu(sweep: &SweepJson, most: usize) -> TextTable {
 /// What bound each cell, with what shows it.
 pub(crate) fn evidence(sweep: &SweepJson, most: usize) -> Vec<String> {
     let told = sweep.cells.iter().filter_map(|summary| {
-        let cell = format!("{} x {}, {}", summary.cell.partitions, summary.cell.workers, of_grid(&summary.cell));
-        let bound = summary.bound_by.as_ref().map(|bound| format!("bound by {}: {}", bound.resource, bound.evidence));
-        let why = bound.or_else(|| summary.reason.clone())?;
-        Some(clean(&format!("{cell}: {why}")))
+        let bound = summary.bound_by.as_ref()?;
+        Some(clean(&format!("{}: bound by {}: {}", settings(&summary.cell), bound.resource, bound.evidence)))
     });
     told.take(most).collect()
+}
+
+/// Every measurement that is neither as predicted nor bound, with its reason: those of the anchor too.
+pub(crate) fn reasons(sweep: &SweepJson, most: usize) -> Vec<String> {
+    let unwell = |run: &&CellRun| !matches!(run.verdict, CellVerdict::AsPredicted | CellVerdict::Bound);
+    let told = sweep.runs.iter().filter(unwell).map(|run| {
+        let (word, _) = verdict(Some(run.verdict));
+        let reason = run.reason.as_deref().unwrap_or("nothing is known of why");
+        clean(&format!("{} ({}): {word}: {reason}", run.id, settings(&run.cell)))
+    });
+    told.take(most).collect()
+}
+
+fn settings(cell: &CellKey) -> String {
+    format!("{} x {}, {}", cell.partitions, cell.workers, of_grid(cell))
 }
 
 /// Every measurement in its order.

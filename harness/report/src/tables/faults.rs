@@ -1,4 +1,4 @@
-//! What faults did, as tables: the faults themselves, recovery after each, latencies by part of the run.
+//! What faults did, as tables: the faults themselves, the links on which they could act, recovery after each, latencies by part of the run.
 //!
 //! In: `run.json`. Out: [`TextTable`]s. Elsewhere: how recovery is measured (`check::recover`), fault lanes (`html::lanes`).
 
@@ -74,6 +74,16 @@ fn healed(fault: &FaultRecord, measured: Measured) -> Option<String> {
         Some(text) => Some(format!("{word}: {text}")),
         None => late.then(|| word.to_owned()),
     }
+}
+
+/// Which links went through a proxy, on which alone faults of links can act; empty where none did.
+pub(crate) fn proxied(run: &RunJson) -> String {
+    let proxied = run.links.iter().filter(|(_, goes)| *goes == "proxied");
+    let proxied: Vec<&str> = proxied.map(|(link, _)| link.as_str()).collect();
+    if proxied.is_empty() {
+        return String::new();
+    }
+    format!("Through a proxy each: {}. All other links were direct.", proxied.join(", "))
 }
 
 /// Recovery after each planned fault, in milliseconds since its heal.
@@ -190,6 +200,17 @@ mod tests {
         assert_eq!(rows[4][3..], ["NOT FIRED", "-", "-", "nothing"]);
         assert_eq!(rows[5][6], "PROBLEM: its moment never came: load ended before");
         assert_eq!((rows[6][3], rows.len()), ("UNPLANNED", 7));
+    }
+
+    #[test]
+    fn links_with_a_proxy_are_named() {
+        let mut run = fixture::faulted();
+        assert_eq!(proxied(&run), "", "all were direct");
+        for link in ["core->postgres-core", "channel-0->core"] {
+            run.links.insert(link.to_owned(), "proxied".to_owned());
+        }
+        let told = "Through a proxy each: channel-0->core, core->postgres-core. All other links were direct.";
+        assert_eq!(proxied(&run), told);
     }
 
     #[test]

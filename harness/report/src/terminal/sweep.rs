@@ -6,7 +6,7 @@ use bankstorm_record::folder::RunFolder;
 use bankstorm_record::sweep_json::SweepJson;
 
 use super::{INDENT, Out};
-use crate::sweep::{cpu, evidence, grids, headline, of_grid, per_s};
+use crate::sweep::{cpu, evidence, grids, headline, of_grid, per_s, reasons};
 use crate::words::{clean, count};
 
 /// The most lines of evidence, and the most rows of processor time.
@@ -39,6 +39,11 @@ pub fn summary(sweep: &SweepJson, folder: &RunFolder, colour: bool) -> String {
         out.heading("What bound them");
         evidence.iter().for_each(|line| out.item(line));
     }
+    let reasons = reasons(sweep, LINES);
+    if !reasons.is_empty() {
+        out.heading("What has no figure, or one that is not explained");
+        reasons.iter().for_each(|line| out.item(line));
+    }
     if let Some(anchor) = &sweep.anchor {
         let rates: Vec<String> = anchor.events_per_s.iter().map(|rate| per_s(*rate)).collect();
         let drift = anchor.drift.map(|drift| format!(", {:.1} % apart", drift * 100.0)).unwrap_or_default();
@@ -58,7 +63,7 @@ fn times(count: u32) -> String {
 #[cfg(test)]
 mod tests {
     use bankstorm_record::folder::RunFolder;
-    use bankstorm_record::sweep_json::{CellVerdict, SweepState};
+    use bankstorm_record::sweep_json::{CellRun, CellVerdict, SweepState};
 
     use super::summary;
     use crate::sweep::fixture;
@@ -76,9 +81,14 @@ mod tests {
         let dnf = &mut sweep.cells[1];
         (dnf.verdict, dnf.events_per_s) = (Some(CellVerdict::Dnf), None);
         dnf.reason = Some("channel-0 ended by itself".to_owned());
+        let run = &mut sweep.runs[2];
+        (run.verdict, run.reason, run.figures) = (CellVerdict::Dnf, dnf.reason.clone(), None);
+        let anchor = CellRun { id: "anchor-1".to_owned(), anchor: true, ..sweep.runs[0].clone() };
+        let reason = Some("3.0 of 4 workers had work on average".to_owned());
+        sweep.runs.insert(0, CellRun { verdict: CellVerdict::Unexplained, reason, ..anchor });
         let unmeasured = &mut sweep.cells[2];
         (unmeasured.verdict, unmeasured.events_per_s, unmeasured.busy_workers) = (None, None, None);
-        sweep.runs.truncate(3);
+        sweep.runs.truncate(4);
         insta::assert_snapshot!(summary(&sweep, &RunFolder::new("runs/sweep"), false));
     }
 }

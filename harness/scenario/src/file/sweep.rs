@@ -28,13 +28,15 @@ pub struct Sweep {
     /// The most events of a cell; as many as the load posts unless given.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub events: Option<i64>,
-    /// The most events of a cell of which nothing can be predicted, because a sync costs nothing; 20,000 unless given.
+    /// The most events of a cell of which nothing can be predicted, because a sync costs nothing; 20,000 unless given. Its rate is all of them
+    /// over all of the time, so they should last seconds.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub free_events: Option<i64>,
     /// How long the other cells' events last at the rate that is predicted; 10s unless given.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub lasts: Option<DurationText>,
-    /// The longest that a cell may take before it is given up; 3m unless given.
+    /// The longest that a cell may take before it is given up: half as long again as any cell lasts as predicted, at least; 3m unless given.
+    /// `system.sweep_every` must not be shorter.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub budget: Option<DurationText>,
     /// How often each cell is measured; once unless given.

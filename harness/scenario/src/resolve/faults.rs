@@ -92,7 +92,7 @@ fn fault(number: usize, index: usize, typed: &file::Fault, around: &Around) -> R
         place: typed.place.clone(),
         trigger: trigger(index, typed, kind, around)?,
         lasts: lasts(index, typed, kind)?,
-        rule: rules::rule((number, index), typed, kind, around.seed)?,
+        rule: rules::rule(index, typed, kind, around.seed)?,
     };
     ends_under_load(index, &fault, around.phases.measure)?;
     Ok(fault)
@@ -155,19 +155,24 @@ fn nth_trigger(index: usize, nth: i64, around: &Around) -> Result<Trigger, Refus
     Err(Refusal::new(format!("fault.{index}.nth"), message))
 }
 
-/// A heal is only of use while load is there to tell how the bank recovers. When an `nth` fires is not known before the run.
+/// A heal is only of use while load is there to tell how the bank recovers, and so is what still comes after it. When an `nth` fires is not
+/// known before the run.
 fn ends_under_load(index: usize, fault: &Fault, measure: Duration) -> Result<(), Refusal> {
-    match (fault.trigger, fault.lasts) {
-        (Trigger::At(at), Some(lasts)) if at + lasts > measure => {
-            let [lasts, at, measure] = [lasts, at, measure].map(duration_text);
-            let message = format!(
-                "is \"{lasts}\", which with at = \"{at}\" is past phases.measure = \"{measure}\": it would be healed after load ended, and \
-                 nobody would see the bank recover: shorten lasts or lengthen phases.measure"
-            );
-            Err(Refusal::new(format!("fault.{index}.lasts"), message))
-        }
-        _ => Ok(()),
-    }
+    let (Trigger::At(at), Some(lasts)) = (fault.trigger, fault.lasts) else { return Ok(()) };
+    let held = windows::held(fault);
+    let [lasts_text, at_text, held_text, measure_text] = [lasts, at, held, measure].map(duration_text);
+    let (also, what) = if at + lasts > measure {
+        (String::new(), "it would be healed")
+    } else if at + lasts + held > measure {
+        (format!(" and delay = \"{held_text}\""), "what it holds would come")
+    } else {
+        return Ok(());
+    };
+    let message = format!(
+        "is \"{lasts_text}\", which with at = \"{at_text}\"{also} is past phases.measure = \"{measure_text}\": {what} after load ended, and \
+         nobody would see the bank recover: shorten lasts or lengthen phases.measure"
+    );
+    Err(Refusal::new(format!("fault.{index}.lasts"), message))
 }
 
 fn lasts(index: usize, typed: &file::Fault, kind: Kind) -> Result<Option<Duration>, Refusal> {

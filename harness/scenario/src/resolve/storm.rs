@@ -152,9 +152,9 @@ const GOLDEN: u64 = 0x9e37_79b9_7f4a_7c15;
 /// Numbers from a seed (SplitMix64): the same everywhere, for ever.
 struct Draws(u64);
 
-/// The `number`th number that `seed` gives, from 0: seeds of their own for whatever is numbered.
-pub(super) fn nth_draw(seed: u64, number: usize) -> u64 {
-    Draws(seed.wrapping_add((number as u64).wrapping_mul(GOLDEN))).next()
+/// A number of its own for whatever has a name: of the same seed and name always the same.
+pub(super) fn named_draw(seed: u64, name: &str) -> u64 {
+    name.bytes().fold(Draws(seed).next(), |state, byte| Draws(state ^ u64::from(byte)).next())
 }
 
 impl Draws {

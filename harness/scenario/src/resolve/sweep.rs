@@ -21,6 +21,8 @@ const VALUES_MAX: usize = 20;
 const FREE_EVENTS: u64 = 20_000;
 /// The fewest events that make a rate.
 const EVENTS_LEAST: i64 = 100;
+/// How many times as long as it should last a cell may take.
+const SPARE: f64 = 1.5;
 
 /// The rest of the file, as far as a sweep asks something of it.
 pub(super) struct Rest<'a> {
@@ -53,6 +55,8 @@ pub(super) fn sweep(typed: &file::Sweep, rest: &Rest<'_>) -> Result<Sweep, Refus
         anchor: typed.anchor.map(anchor).transpose()?,
     };
     in_the_grid(&swept)?;
+    within_its_budget(&swept)?;
+    leaves_the_copy_alone(rest.system, &swept)?;
     Ok(swept)
 }
 
@@ -167,4 +171,48 @@ fn in_the_grid(sweep: &Sweep) -> Result<(), Refusal> {
         ));
     }
     Ok(())
+}
+
+/// A cell that would be given up with nothing wrong measures nothing.
+fn within_its_budget(sweep: &Sweep) -> Result<(), Refusal> {
+    for mode in &sweep.worker_modes {
+        for (partitions, workers) in sweep.partitions.iter().flat_map(|p| sweep.workers.iter().map(move |w| (*p, *w))) {
+            for cost in sweep.sync_costs.iter().filter(|cost| !cost.is_zero()) {
+                let each = if *mode == WorkerMode::Serial { 1 } else { workers };
+                let (events, takes) = predicted(sweep, u64::from(partitions) * u64::from(each), *cost);
+                let least = takes.mul_f64(SPARE);
+                if least > sweep.budget {
+                    let [budget, cost] = [sweep.budget, *cost].map(duration_text);
+                    let (takes, least) = (takes.as_secs_f64().ceil(), least.as_secs_f64().ceil());
+                    let message = format!(
+                        "is \"{budget}\", and the {events} events of the cell {partitions} x {workers} at \"{cost}\" last {takes} s if all \
+                         goes well; accepted is half as long again, \"{least}s\", at least, or cells that are over sooner"
+                    );
+                    return Err(Refusal::new("sweep.budget", message));
+                }
+            }
+        }
+    }
+    Ok(())
+}
+
+/// How many events a cell with so many workers is given, and how long they last at the rate that is predicted.
+fn predicted(sweep: &Sweep, workers: u64, cost: Duration) -> (u64, Duration) {
+    let per_s = workers as f64 / cost.as_secs_f64();
+    let events =
+        ((per_s * sweep.lasts.as_secs_f64()).round() as u64).max(EVENTS_LEAST.unsigned_abs()).min(sweep.events);
+    (events, cost.mul_f64(events as f64 / workers.min(events) as f64))
+}
+
+/// The channel's own sweep finds the accounts of a backlog behind, and pulls from core what the workers are to be measured with.
+fn leaves_the_copy_alone(system: &System, sweep: &Sweep) -> Result<(), Refusal> {
+    if system.sweep_every >= sweep.budget {
+        return Ok(());
+    }
+    let [every, budget] = [system.sweep_every, sweep.budget].map(duration_text);
+    let message = format!(
+        "is \"{every}\": the channel would pull a cell's accounts from core itself; accepted with [sweep] is sweep.budget, \"{budget}\", at \
+         least, such as \"1h\""
+    );
+    Err(Refusal::new("system.sweep_every", message))
 }

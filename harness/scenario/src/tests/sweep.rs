@@ -12,6 +12,7 @@ measure = "40s"
 
 [system]
 worker_mode = "slots"
+sweep_every = "1h"
 
 [accounts]
 count = 100000
@@ -57,6 +58,15 @@ fn what_a_sweep_cannot_measure_is_refused_with_what_would_be_accepted() {
         ("sweep.anchor.workers=7", "sweep.anchor.workers is 7; accepted are those of sweep.workers: [1, 100]"),
         ("sweep.events=100001", "sweep.events is 100001; accepted are 100 to 100000"),
         ("sweep.budget=5s", "accepted is sweep.lasts, \"10s\", at least"),
+        ("sweep.budget=14s", "accepted is half as long again, \"15s\", at least"),
+        (
+            "sweep.sync_cost=[\"10s\"]",
+            "sweep.budget is \"3m\", and the 100 events of the cell 1 x 1 at \"10s\" last 1000 s if all goes well",
+        ),
+        (
+            "system.sweep_every=2m",
+            "system.sweep_every is \"2m\": the channel would pull a cell's accounts from core itself",
+        ),
         ("sweep.repeats=21", "sweep.repeats is 21"),
         ("sweep.mode=hold", "sweep.mode is \"hold\""),
         ("accounts.skew=uniform", "accounts.skew is not \"each\""),
@@ -68,6 +78,11 @@ fn what_a_sweep_cannot_measure_is_refused_with_what_would_be_accepted() {
         let said = refused(SWEPT, &[set]);
         assert!(said.contains(told), "{set}: {said}");
     }
+    let unsaid = SWEPT.replace("sweep_every = \"1h\"\n", "");
+    let said = refused(&unsaid, &[]);
+    assert!(said.contains("system.sweep_every is \"1s\"") && said.contains("sweep.budget, \"3m\", at least"), "{said}");
+    accepted(SWEPT, &["system.sweep_every=3m"]);
+    accepted(SWEPT, &["sweep.budget=15s"]);
     let fault = "[[fault]]\nkind = \"node.restart\"\nplace = \"core\"\nat = \"1s\"\n";
     assert!(refused(&format!("{SWEPT}{fault}"), &[]).contains("fault is not accepted beside [sweep]"));
     let arm = "[[arm]]\nname = \"one\"\n";

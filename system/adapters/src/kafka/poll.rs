@@ -20,7 +20,7 @@ use rdkafka::config::RDKafkaLogLevel;
 use rdkafka::consumer::{BaseConsumer, Consumer, ConsumerContext, Rebalance};
 use rdkafka::error::KafkaError;
 use rdkafka::message::{BorrowedMessage, Message};
-use rdkafka::topic_partition_list::TopicPartitionList;
+use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
 use tokio::sync::oneshot;
 
 use super::REVOKE_LIMIT;
@@ -29,8 +29,10 @@ use super::queue::{EventQueue, Pressure};
 
 /// How long one poll may take; it bounds how late a close is noticed.
 const POLL: Duration = Duration::from_millis(50);
-/// The same while fetching is paused for lack of room: it bounds how late it goes on.
-const POLL_FULL: Duration = Duration::from_millis(2);
+/// The same while fetching is paused: it bounds how late it goes on.
+const POLL_PAUSED: Duration = Duration::from_millis(2);
+/// The longest wait for the answer that wakes fetching.
+const WAKE_LIMIT: Duration = Duration::from_millis(200);
 
 /// No generation, in librdkafka's word.
 const NONE: i32 = -1;
@@ -145,7 +147,7 @@ pub(super) fn run(consumer: Arc<BaseConsumer<Callbacks>>, queue: &EventQueue) {
     let _ending = Ending(queue);
     while !queue.is_closed() {
         relieve(&consumer, queue);
-        let wait = if queue.is_full() { POLL_FULL } else { POLL };
+        let wait = if queue.is_held_up() { POLL_PAUSED } else { POLL };
         match consumer.poll(wait) {
             None => {}
             Some(Ok(message)) => queue.push(ConsumerEvent::Record(record(&message))),
@@ -165,11 +167,33 @@ pub(super) fn run(consumer: Arc<BaseConsumer<Callbacks>>, queue: &EventQueue) {
 
 /// Pauses fetching when the queue became full, and goes on when it is low again.
 fn relieve(consumer: &BaseConsumer<Callbacks>, queue: &EventQueue) {
-    let _taps = queue.taps();
-    match queue.pressure() {
-        (Pressure::Same, _) => {}
-        (Pressure::Pause, partitions) => report("pause", consumer.pause(&list(&partitions))),
-        (Pressure::Resume, partitions) => report("resume", consumer.resume(&list(&partitions))),
+    let mut resumed = queue.take_resumed();
+    {
+        let _taps = queue.taps();
+        match queue.pressure() {
+            (Pressure::Same, _) => {}
+            (Pressure::Pause, partitions) => report("pause", consumer.pause(&list(&partitions))),
+            (Pressure::Resume, partitions) => {
+                report("resume", consumer.resume(&list(&partitions)));
+                resumed.extend(partitions);
+            }
+        }
+    }
+    if !resumed.is_empty() {
+        wake(consumer, &resumed);
+    }
+}
+
+/// Where all partitions of a broker were paused, librdkafka's thread of that broker sleeps for up to a second, and a resume does not wake it. A
+/// request to the broker does; this one asks for what nobody needs.
+fn wake(consumer: &BaseConsumer<Callbacks>, partitions: &[TopicPartition]) {
+    let mut list = TopicPartitionList::with_capacity(partitions.len());
+    for at in partitions {
+        // It has no offset that could be refused.
+        let _ = list.add_partition_offset(&at.topic, at.partition, Offset::End);
+    }
+    if let Err(error) = consumer.offsets_for_times(list, WAKE_LIMIT) {
+        tracing::debug!(%error, "nobody answered the request that wakes fetching; it goes on within a second");
     }
 }
 

@@ -24,6 +24,8 @@ struct State {
     full: bool,
     assigned: BTreeSet<TopicPartition>,
     paused: BTreeSet<TopicPartition>,
+    /// Resumed by the handle, and the fetching thread not woken yet.
+    resumed: Vec<TopicPartition>,
 }
 
 /// The queue of one consumer.
@@ -114,6 +116,14 @@ impl EventQueue {
         for partition in partitions {
             state.paused.remove(partition);
         }
+        if !state.full {
+            state.resumed.extend(partitions.iter().cloned());
+        }
+    }
+
+    /// What the handle has resumed since this was asked last.
+    pub(super) fn take_resumed(&self) -> Vec<TopicPartition> {
+        std::mem::take(&mut self.state().resumed)
     }
 
     /// Called between polls: what changed about room, and the partitions that it concerns.
@@ -133,6 +143,12 @@ impl EventQueue {
     /// Whether fetching is paused for lack of room.
     pub(super) fn is_full(&self) -> bool {
         self.state().full
+    }
+
+    /// Whether anything is paused, by whomever: it may go on at any moment.
+    pub(super) fn is_held_up(&self) -> bool {
+        let state = self.state();
+        state.full || !state.paused.is_empty() || !state.resumed.is_empty()
     }
 
     /// The consumer is of no use any more.
@@ -224,6 +240,10 @@ mod tests {
         };
         assert_eq!(queue.state().events.len(), LOW);
         assert_eq!(relieved, (Pressure::Resume, vec![at(0)]));
+        assert!(queue.is_held_up(), "the handle's own pause stands");
+        queue.resume(&[at(1)]);
+        assert_eq!(queue.take_resumed(), [at(1)]);
+        assert!(!queue.is_held_up());
     }
 
     #[tokio::test]

@@ -20,7 +20,7 @@ use tokio_postgres::Client;
 use super::core::connect_plain;
 use super::error::store_error;
 
-pub use commits::{release_commits, stall_commits};
+pub use commits::{StalledCommits, release_commits, stall_commits};
 pub use rows::{HeldRows, Rows, free_rows, hold_rows};
 
 /// Between two looks at a server.

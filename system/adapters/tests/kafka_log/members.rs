@@ -38,6 +38,7 @@ pub(super) fn trials(runtime: &Arc<Runtime>, broker: &Arc<Broker>) -> Vec<Trial>
     list![
         a17_partitions_that_are_added_under_load_are_read_soon_and_nothing_is_lost,
         r14_a_commit_of_a_member_that_was_put_out_is_refused_and_it_comes_back,
+        what_is_resumed_is_fetched_at_once_also_where_all_was_paused,
     ]
 }
 
@@ -128,6 +129,31 @@ async fn a17_partitions_that_are_added_under_load_are_read_soon_and_nothing_is_l
     let again: Vec<_> = member.seen.iter().filter(|(_, times)| **times > 1).collect();
     assert!(again.is_empty(), "a member that kept its partitions reads nothing twice: {again:?}");
     assert_eq!(member.lost, [0; 0], "nothing was lost");
+    member.consumer.close().await;
+    producer.discard().await;
+}
+
+/// Beside a partition that is fetched a resume takes effect at once; where all were paused the library alone would notice it within a second.
+async fn what_is_resumed_is_fetched_at_once_also_where_all_was_paused(broker: Arc<Broker>) {
+    const ROUNDS: usize = 10;
+    let topic = broker.topic(1).await;
+    let producer = broker.log().producer().await.expect("a producer can be made");
+    let mut member = Member::join(&broker, &topic).await;
+    member.until("its partition", |member| member.owned.len() == 1).await;
+    let at = [TopicPartition { topic: topic.clone(), partition: 0 }];
+    let mut waited = Duration::ZERO;
+    for round in 0..ROUNDS {
+        member.consumer.pause(&at).expect("it is its own");
+        producer.produce(outgoing(&topic, round)).await.expect("delivered");
+        // Longer than a fetch that was under way.
+        tokio::time::sleep(Duration::from_millis(100)).await;
+        let resumed = Instant::now();
+        member.consumer.resume(&at).expect("it is its own");
+        member.until("the record of this round", |member| member.seen.len() == round + 1).await;
+        waited += resumed.elapsed();
+    }
+    println!("{ROUNDS} resumes of everything: {waited:?} until the next record, in all");
+    assert!(waited < Duration::from_millis(250) * u32::try_from(ROUNDS).expect("few"), "{waited:?}");
     member.consumer.close().await;
     producer.discard().await;
 }

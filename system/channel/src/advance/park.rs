@@ -25,7 +25,7 @@ impl<O: ChannelOutside> Advancer<O> {
     pub(crate) async fn park(&self, origin: &Origin, mut letter: Letter) -> Result<Parked, AdvanceError> {
         // It waits for the account's row, so that it counts among those who may.
         let _wait = self.waits.acquire().await.expect("the semaphore is never closed");
-        let _permit = self.permits.acquire().await.expect("the semaphore is never closed");
+        let _place = self.place().await;
         let mut tx = self.outside.store().begin().await?;
         let account = letter.account.unwrap_or(AccountNo::new(0));
         let mut mv = Move::new(account, Source::Event, origin.clone(), Vec::new());

@@ -75,7 +75,7 @@ impl<O: ChannelOutside> Advancer<O> {
     /// Advances accounts (distinct, in account order) in one transaction. On an error nothing moved, but for
     /// [`AdvanceError::CommitUnknown`], after which each move remembers what it is unsure of.
     pub(crate) async fn transact(&self, moves: &mut [&mut Move], mode: LockMode) -> Result<Vec<Moved>, AdvanceError> {
-        let _permit = self.permits.acquire().await.expect("the semaphore is never closed");
+        let _place = self.place().await;
         // The one place that decides whether a transfer is completed together with its row (P31).
         match self.config.settling {
             Settling::OneTransaction => {}

@@ -85,3 +85,22 @@ async fn a_rule_that_was_cut_while_it_waited_for_its_first_hit_is_taken_away() {
     let state = &conductor.states()[0];
     assert!(state.witnessed.is_none() && state.healed_ns.is_some(), "{state:?}");
 }
+
+#[tokio::test(start_paused = true)]
+async fn what_ended_before_its_heal_is_healed_and_told_of() {
+    let faults = [
+        at(Kind::PgLock, "postgres-core", 0, Some(2_000)),
+        at(Kind::RespDrop, "channel-0->core", 0, None),
+        at(Kind::PgLock, "postgres-channel", 0, Some(2_000)),
+    ];
+    let conductor = Conductor::new(&plan(&faults), UNMARKED);
+    let nodes = FakeNodes::new().ends_early("free postgres-core").ends_early("take fault-1 from channel-0->core");
+    conductor.conduct(&nodes, &load()).await;
+    assert_eq!(conductor.heal_all(&nodes, HEAL_LIMIT).await, Vec::<String>::new(), "nothing is left of any");
+    let states = conductor.states();
+    assert!(states.iter().all(|state| state.witnessed.is_some() && state.heal_witness.is_some()), "{states:#?}");
+    let told: Vec<_> = states.iter().map(|state| state.problem.as_deref()).collect();
+    assert_eq!(told, [Some("it ended early: nothing was there"), Some("it ended early: nothing was there"), None]);
+    let heals = nodes.calls().split_off(3);
+    assert_eq!(heals.len(), 3, "each is healed once: {heals:?}");
+}

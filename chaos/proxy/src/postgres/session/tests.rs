@@ -109,6 +109,19 @@ fn a_commit_that_was_not_carried_out_lets_its_caller_go_on() {
 }
 
 #[test]
+fn nothing_is_waited_for_once_one_side_has_ended() {
+    let mut session = started();
+    assert_eq!(commits(&mut session, &[(b'Q', b"COMMIT\0")]), [true]);
+    session.waits_for(picked());
+    session.ends();
+    assert!(!session.is_waiting());
+    assert_eq!(session.answers(&message(b'C', b"COMMIT\0")), Answered::Passes);
+    assert_eq!(commits(&mut session, &[(b'Q', b"COMMIT\0")]), [true]);
+    session.waits_for(picked());
+    assert!(!session.is_waiting(), "nor from then on");
+}
+
+#[test]
 fn a_copy_reads_the_sync_before_its_end_and_answers_only_the_one_after_it() {
     let mut session = started();
     let copy: &[(u8, &[u8])] = &[

@@ -1,23 +1,25 @@
-//! A tiny HTTP server that sends back what it was sent, as fast as it can be done.
+//! A tiny server that answers one kind of exchange, as fast as it can be done.
 //!
-//! In: requests with a content-length. Out: their bodies. Elsewhere: who asks (`rounds`). Its threads end with their connections; the one
-//! that accepts ends with the process.
+//! In: an exchange. Out: where it listens. Elsewhere: what is said (`exchange`), who asks (`rounds`). Its threads end with their connections;
+//! the one that accepts ends with the process.
 
-use std::io::{BufReader, Result, Write};
+use std::io::{BufReader, Result};
 use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::sync::Arc;
 
-use super::rounds::read_message;
+use super::exchange::Exchange;
 
 /// A running server.
 pub(super) struct Echo(SocketAddr);
 
 impl Echo {
-    pub(super) fn start() -> Result<Self> {
+    pub(super) fn start(exchange: Arc<Exchange>) -> Result<Self> {
         let listener = TcpListener::bind("127.0.0.1:0")?;
         let address = listener.local_addr()?;
         std::thread::spawn(move || {
             for stream in listener.incoming().flatten() {
-                std::thread::spawn(move || serve(stream));
+                let exchange = Arc::clone(&exchange);
+                std::thread::spawn(move || serve(&exchange, stream));
             }
         });
         Ok(Self(address))
@@ -29,16 +31,8 @@ impl Echo {
 }
 
 /// Until the other side ends it.
-fn serve(stream: TcpStream) -> Result<()> {
+fn serve(exchange: &Exchange, stream: TcpStream) -> Result<()> {
     stream.set_nodelay(true)?;
     let mut to = stream.try_clone()?;
-    let mut from = BufReader::new(stream);
-    let mut answer = Vec::new();
-    loop {
-        let body = read_message(&mut from)?;
-        answer.clear();
-        write!(answer, "HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: {}\r\n\r\n", body.len())?;
-        answer.extend_from_slice(&body);
-        to.write_all(&answer)?;
-    }
+    exchange.serve(&mut BufReader::new(stream), &mut to)
 }

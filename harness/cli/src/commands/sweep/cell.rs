@@ -16,9 +16,10 @@ use bankstorm_record::sweep_json::{BoundBy, CellFigures, CellVerdict};
 use bankstorm_scenario::Scenario;
 use bankstorm_sizing::agrees::{Found, agrees};
 use bankstorm_sizing::bound::{Limits, judge};
+use bankstorm_sizing::chance;
 use bankstorm_sizing::order::Job;
-use bankstorm_sizing::predict::{events, predicted_per_s};
-use bankstorm_sizing::rate::rate;
+use bankstorm_sizing::predict::{events, predicted_per_s, workers_total};
+use bankstorm_sizing::rate::{between_percentiles, lasted_s, overall};
 
 use crate::bank::Bank;
 use crate::progress::Phase;
@@ -91,8 +92,8 @@ impl Measuring<'_> {
         let rewound = postgres::channel::rewind(&bank.addresses.channel_databases[0], self.backlog.after).await;
         rewound.map_err(|error| format!("taking the copy back: {error}"))?;
         for (_, log) in bank.visible_logs() {
-            // Written by the channels of the cell before; the first of them has none.
-            let _ = std::fs::remove_file(log);
+            // Written by the channels of the cell before; what is left of it would be taken for this one's.
+            gone(std::fs::remove_file(&log)).map_err(|error| format!("removing {}: {error}", log.display()))?;
         }
         stage.is("its topic is being filled".to_owned());
         bank.create_topic(topic, job.cell.partitions).await.map_err(|error| error.to_string())?;
@@ -100,7 +101,8 @@ impl Measuring<'_> {
         published.map_err(|error| format!("publishing the backlog: {error}"))?;
         stage.is("its channels are being started".to_owned());
         bank.start_channels(&self.scenario(), topic).await.map_err(|error| error.to_string())?;
-        let asked = (job.cell.partitions, self.events().len() as u64);
+        let events = self.events().len() as u64;
+        let asked = (job.cell.partitions, workers_total(&job.cell).min(events), events);
         drain(bank, asked, self.begun, stage, self.shown).await
     }
 
@@ -137,19 +139,28 @@ impl Measuring<'_> {
             Ok(rows) => rows,
             Err(problem) => return Ok(Outcome::failed(problem)),
         };
-        let last_ns = moments.iter().copied().max().unwrap_or_default();
-        let Some(events_per_s) = rate(&mut moments) else {
+        let busy_keys = self.events().len() as u64;
+        let predicted_per_s = predicted_per_s(&self.job.cell, busy_keys);
+        let owned_ns = drained.from.at_ms * 1_000_000;
+        let rate =
+            if predicted_per_s.is_some() { between_percentiles(&mut moments) } else { overall(&moments, owned_ns) };
+        let (Some(events_per_s), Some(drained_s)) = (rate, lasted_s(&moments, owned_ns)) else {
             return Err("its events became visible in one instant: there is no rate".to_owned());
         };
-        let busy_keys = self.events().len() as u64;
+        let means = drained.means;
         let figures = CellFigures {
             busy_keys,
             events_per_s,
-            predicted_per_s: predicted_per_s(&self.job.cell, busy_keys),
-            drained_s: ((last_ns - drained.from.at_ms * 1_000_000) as f64 / 1e9).max(0.001),
+            predicted_per_s,
+            drained_s: drained_s.max(0.001),
             owned_s: drained.owned_s,
             busy_workers: drained.busy_workers,
-            busy_workers_mean: drained.busy_workers_mean,
+            busy_workers_mean: means.map(|means| means.busy_workers),
+            busy_by_chance: Some(chance::busy_workers(&self.job.cell, busy_keys)),
+            transactions_mean: means.map(|means| means.transactions),
+            in_log_mean: means.map(|means| means.in_log),
+            waiting_mean: means.map(|means| means.waiting),
+            short_mean: means.map(|means| means.short),
             slots_used: drained.slots_used,
             rows_checked,
             ..used(drained, busy_keys)
@@ -177,12 +188,18 @@ fn used(drained: &Drained, events: u64) -> CellFigures {
     let share = |percent: Option<f64>| percent.map(|percent| percent / 100.0);
     CellFigures {
         cpu_seconds: between(from, to),
+        looked_s: Some((to.at_ms - from.at_ms) as f64 / 1e3),
         cpu_events: left,
         machine_busy: share(to.cpu_percent),
         machine_iowait: share(to.iowait_percent),
         machine_steal: share(to.steal_percent),
         ..CellFigures::default()
     }
+}
+
+/// Whether a file is gone: that it never was is as good.
+fn gone(removed: std::io::Result<()>) -> std::io::Result<()> {
+    removed.or_else(|error| if error.kind() == std::io::ErrorKind::NotFound { Ok(()) } else { Err(error) })
 }
 
 fn between(from: &SampleRow, to: &SampleRow) -> BTreeMap<String, f64> {
@@ -198,28 +215,37 @@ mod tests {
 
     use bankstorm_record::marks::SampleRow;
 
-    use super::{Drained, used};
+    use super::{Drained, gone, used};
 
-    fn look(core_s: f64, busy: f64) -> SampleRow {
+    fn look(at_ms: i64, core_s: f64, busy: f64) -> SampleRow {
         let process_cpu_seconds = BTreeMap::from([("core".to_owned(), core_s)]);
-        SampleRow { process_cpu_seconds, cpu_percent: Some(busy), ..SampleRow::default() }
+        SampleRow { at_ms, process_cpu_seconds, cpu_percent: Some(busy), ..SampleRow::default() }
     }
 
     #[test]
     fn what_was_used_is_of_the_events_between_the_looks() {
         let mut drained = Drained {
             owned_s: 1.0,
-            from: look(2.0, 5.0),
-            to: look(3.5, 80.0),
+            from: look(1_000, 2.0, 5.0),
+            to: look(3_500, 3.5, 80.0),
             before: 100,
             busy_workers: 1,
             slots_used: 1,
-            busy_workers_mean: None,
+            means: None,
         };
         let figures = used(&drained, 1_000);
         assert_eq!((figures.cpu_seconds["core"], figures.cpu_events, figures.machine_busy), (1.5, 900, Some(0.8)));
+        assert_eq!(figures.looked_s, Some(2.5), "seconds of the looks, not of the cell");
         drained.before = 600;
         let late = used(&drained, 1_000);
         assert!(late.cpu_seconds.is_empty() && late.machine_busy.is_none(), "most of it was over");
+        assert_eq!(late.looked_s, None);
+    }
+
+    #[test]
+    fn a_log_that_stays_is_not_gone() {
+        let root = tempfile::tempdir().expect("a temporary folder");
+        assert!(gone(std::fs::remove_file(root.path().join("never"))).is_ok());
+        assert!(gone(std::fs::remove_file(root.path())).is_err(), "it stands there still");
     }
 }

@@ -49,14 +49,29 @@ pub(super) struct Drained {
     /// The most workers seen busy, and slots that ever had work.
     pub(super) busy_workers: u64,
     pub(super) slots_used: u64,
-    /// Busy workers on average, over the looks with more than a twentieth and less than nineteen of the events done.
-    pub(super) busy_workers_mean: Option<f64>,
+    /// What channels told on average, over the looks with more than a twentieth and less than nineteen of the events done.
+    pub(super) means: Option<Means>,
+}
+
+/// What channels told on average.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) struct Means {
+    /// Workers with work.
+    pub(super) busy_workers: f64,
+    /// Transactions that were open.
+    pub(super) transactions: f64,
+    /// Records that were still in the log.
+    pub(super) in_log: f64,
+    /// Records that were taken from it, and no worker had yet.
+    pub(super) waiting: f64,
+    /// Workers without work, at the looks at which hardly a record waited and many were in the log.
+    pub(super) short: f64,
 }
 
 /// Waits until the channels own `partitions` and have worked off `events`.
 pub(super) async fn drain(
     bank: &Bank,
-    (partitions, events): (u32, u64),
+    (partitions, workers, events): (u32, u64, u64),
     origin: Origin,
     stage: &Stage,
     shown: &Phase,
@@ -70,7 +85,7 @@ pub(super) async fn drain(
     }
     let owned_s = (monotonic_ns() - begun) as f64 / 1e9;
     let (from, before) = (looks.look(), lines.count()?);
-    let mut busy = Busy::default();
+    let mut busy = Busy { workers, ..Busy::default() };
     let mut show = tokio::time::interval(shown.pace());
     show.tick().await;
     loop {
@@ -89,9 +104,9 @@ pub(super) async fn drain(
     let to = looks.look();
     // The last word on slots: they only grow.
     busy.note(gauges(bank).await, events, events);
-    let Busy { most, slots, sum, count } = busy;
-    let busy_workers_mean = (count > 0).then(|| sum as f64 / f64::from(count));
-    Ok(Drained { owned_s, from, to, before, busy_workers: most, slots_used: slots, busy_workers_mean })
+    let means = busy.means();
+    let Busy { most, slots, .. } = busy;
+    Ok(Drained { owned_s, from, to, before, busy_workers: most, slots_used: slots, means })
 }
 
 /// What channels say of themselves, all together.
@@ -100,6 +115,9 @@ struct Gauges {
     partitions: u64,
     in_work: u64,
     slots_used: u64,
+    transactions: u64,
+    /// Records taken from the log, since the channels are those of this cell.
+    taken: u64,
 }
 
 async fn gauges(bank: &Bank) -> Gauges {
@@ -110,16 +128,30 @@ async fn gauges(bank: &Bank) -> Gauges {
         all.partitions += gauge("channel_partitions");
         all.in_work += gauge("channel_in_work");
         all.slots_used += gauge("channel_slots_used");
+        all.transactions += gauge("channel_transactions_open");
+        all.taken += gauge("channel_records_total");
     }
     all
 }
 
 #[derive(Debug, Default)]
 struct Busy {
+    /// Those that could have work at once.
+    workers: u64,
     most: u64,
     slots: u64,
-    sum: u64,
+    sums: Sums,
     count: u32,
+}
+
+/// Over the looks that count.
+#[derive(Debug, Default, PartialEq, Eq)]
+struct Sums {
+    in_work: u64,
+    transactions: u64,
+    in_log: u64,
+    waiting: u64,
+    short: u64,
 }
 
 impl Busy {
@@ -128,9 +160,28 @@ impl Busy {
         self.slots = self.slots.max(gauges.slots_used);
         // A channel that did not answer in time says nothing.
         if gauges.partitions > 0 && done * 20 >= events && done * 20 <= events * 19 {
-            self.sum += gauges.in_work;
+            let idle = self.workers.saturating_sub(gauges.in_work);
+            let in_log = events.saturating_sub(gauges.taken);
+            let waiting = gauges.taken.saturating_sub(done + gauges.in_work);
+            self.sums.in_work += gauges.in_work;
+            self.sums.transactions += gauges.transactions;
+            self.sums.in_log += in_log;
+            self.sums.waiting += waiting;
+            self.sums.short += if waiting < self.workers && in_log > idle { idle } else { 0 };
             self.count += 1;
         }
+    }
+
+    fn means(&self) -> Option<Means> {
+        let mean = |sum: u64| sum as f64 / f64::from(self.count);
+        let Sums { in_work, transactions, in_log, waiting, short } = self.sums;
+        (self.count > 0).then(|| Means {
+            busy_workers: mean(in_work),
+            transactions: mean(transactions),
+            in_log: mean(in_log),
+            waiting: mean(waiting),
+            short: mean(short),
+        })
     }
 }
 
@@ -169,7 +220,7 @@ impl Lines {
 mod tests {
     use std::io::Write;
 
-    use super::{Busy, Gauges, Lines};
+    use super::{Busy, Gauges, Lines, Means};
 
     #[test]
     fn lines_are_counted_as_they_come_and_half_a_line_is_none() {
@@ -188,13 +239,18 @@ mod tests {
 
     #[test]
     fn the_mean_is_of_the_looks_between_the_ends_and_of_those_that_were_answered() {
-        let mut busy = Busy::default();
-        let gauges = |in_work| Gauges { partitions: 2, in_work, slots_used: 7 };
+        let mut busy = Busy { workers: 100, ..Busy::default() };
+        let gauges = |in_work| Gauges { partitions: 2, in_work, slots_used: 7, transactions: 3, taken: 800 };
+        assert_eq!(busy.means(), None);
         for (gauges, done) in
             [(gauges(90), 10), (gauges(10), 500), (Gauges::default(), 600), (gauges(20), 700), (gauges(99), 990)]
         {
             busy.note(gauges, done, 1_000);
         }
-        assert_eq!((busy.most, busy.slots, busy.sum, busy.count), (99, 7, 30, 2));
+        assert_eq!((busy.most, busy.slots, busy.count), (99, 7, 2));
+        // 800 of 1,000 were taken: 500 and 10, then 700 and 20, of them are through or in work.
+        // At the second look 80 were waiting for 100 workers, of whom 80 had nothing, while 200 were in the log.
+        let means = Means { busy_workers: 15.0, transactions: 3.0, in_log: 200.0, waiting: 185.0, short: 40.0 };
+        assert_eq!(busy.means(), Some(means));
     }
 }

@@ -2,12 +2,16 @@
 //!
 //! In: arguments. Out: [`OpenSweep`]; in its folder the resolved scenario, machine facts, a line a cell, and at the end sweep.json and the
 //! report. Elsewhere: what is measured (`cell`).
+//!
+//! The folder is locked as long as the process lives: two sweeps in one folder would mix their cells.
 
+use std::fs::{File, TryLockError};
 use std::path::Path;
 
 use bankstorm_record::clock::{rfc3339, wall_us};
 use bankstorm_record::folder::RunFolder;
 use bankstorm_record::machine::{Machine, look};
+use bankstorm_record::run_json::Build;
 use bankstorm_record::save::{sha256_text, write_atomically, write_json};
 use bankstorm_record::sweep_cells::{CellLog, read_sweep, write_sweep};
 use bankstorm_record::sweep_json::{CellKey, CellRun, Grid, SCHEMA, SweepJson, SweepState};
@@ -21,6 +25,9 @@ use crate::args::SweepArgs;
 use crate::bank::Bank;
 use crate::error::{CliError, unusable};
 use crate::output::{note, say};
+
+/// How the commit of a build ends whose sources were not as committed.
+const DIRTY: &str = "+dirty";
 
 /// A sweep on its way.
 pub(crate) struct OpenSweep {
@@ -37,17 +44,27 @@ pub(crate) struct OpenSweep {
     /// What it is measured on.
     pub(crate) machine: Machine,
     log: CellLog,
+    /// Held until the process ends.
+    _lock: File,
+}
+
+/// What was found.
+pub(crate) enum Opened {
+    /// A sweep that has cells to measure, or its end to write.
+    OnTheWay(Box<OpenSweep>),
+    /// A sweep that has reached its end, with its exit code. It was shown, and nothing of it was touched.
+    Ended(u8),
+}
+
+/// Makes a folder, or takes up the one of `--resume`.
+pub(crate) fn open(args: &SweepArgs) -> Result<Opened, CliError> {
+    match &args.resume {
+        Some(root) => OpenSweep::resume(args, root),
+        None => OpenSweep::create(args).map(|open| Opened::OnTheWay(Box::new(open))),
+    }
 }
 
 impl OpenSweep {
-    /// Makes a folder, or takes up the one of `--resume`.
-    pub(crate) fn open(args: &SweepArgs) -> Result<Self, CliError> {
-        match &args.resume {
-            Some(root) => Self::resume(args, root),
-            None => Self::create(args),
-        }
-    }
-
     fn create(args: &SweepArgs) -> Result<Self, CliError> {
         let file = args.file.as_deref().expect("clap asks for it");
         let scenario = args.options.load(file)?;
@@ -56,19 +73,30 @@ impl OpenSweep {
         let folder = RunFolder::new(args.out.join(&run_id));
         let root = folder.root().to_owned();
         std::fs::create_dir_all(folder.logs()).map_err(|error| unusable(&root, error))?;
+        let lock = lock(&root)?;
         write_atomically(folder.scenario(), scenario.to_toml().as_bytes()).map_err(|error| unusable(&root, error))?;
         let json = first_moment(&scenario, &sweep, run_id, args.options.env.kind().as_str());
-        Self::begin(scenario, sweep, folder, json)
+        let machine = look(&folder).map_err(|error| unusable(&root, error))?;
+        Self::begin(scenario, sweep, folder, json, machine, lock)
     }
 
-    fn resume(args: &SweepArgs, root: &Path) -> Result<Self, CliError> {
+    fn resume(args: &SweepArgs, root: &Path) -> Result<Opened, CliError> {
+        let lock = lock(root)?;
         let folder = RunFolder::new(root);
         let json =
             read_sweep(&folder).map_err(|error| unusable(root, format!("no sweep that could be taken up: {error}")))?;
+        if json.state == SweepState::Finished {
+            say(&bankstorm_report::sweep::summary(&json, &folder, colour()));
+            return Ok(Opened::Ended(json.exit_code.and_then(|code| u8::try_from(code).ok()).unwrap_or(3)));
+        }
         let stored = folder.scenario();
         let scenario = args.options.load(args.file.as_deref().unwrap_or(&stored))?;
         let stored = std::fs::read_to_string(&stored).map_err(|error| unusable(&stored, error))?;
-        same(&json, &stored, &scenario, args.options.env.kind().as_str()).map_err(|why| unusable(root, why))?;
+        let (environment, build) = (args.options.env.kind().as_str(), crate::run::open::build());
+        same(&json, &stored, &scenario, environment, &build).map_err(|why| unusable(root, why))?;
+        let machine = look(&folder).map_err(|error| unusable(root, error))?;
+        let before = machine_of(&folder)?;
+        same_machine(&before, &machine).map_err(|why| unusable(root, why))?;
         let sweep = swept(&scenario, &folder.scenario())?;
         // Of the bank that is gone: a new one begins with none of it.
         match std::fs::remove_dir_all(folder.visible()) {
@@ -85,11 +113,18 @@ impl OpenSweep {
             exit_code: None,
             ..json
         };
-        Self::begin(scenario, sweep, folder, json)
+        Self::begin(scenario, sweep, folder, json, machine, lock).map(|open| Opened::OnTheWay(Box::new(open)))
     }
 
     /// Reads the cells that are there, and writes the first moment.
-    fn begin(scenario: Scenario, sweep: Sweep, folder: RunFolder, mut json: SweepJson) -> Result<Self, CliError> {
+    fn begin(
+        scenario: Scenario,
+        sweep: Sweep,
+        folder: RunFolder,
+        mut json: SweepJson,
+        machine: Machine,
+        lock: File,
+    ) -> Result<Self, CliError> {
         let cannot = |error: &dyn std::fmt::Display| unusable(folder.root(), error);
         let anchor = sweep.anchor.map(|(partitions, workers)| CellKey {
             worker_mode: json.grid.worker_modes[0].clone(),
@@ -105,10 +140,9 @@ impl OpenSweep {
             return Err(cannot(&format!("cells.ndjson has {:?}, which is no cell of this scenario", strange.id)));
         }
         json.runs = runs;
-        let machine = look(&folder).map_err(|error| cannot(&error))?;
         write_json(folder.machine(), &machine).map_err(|error| cannot(&error))?;
         write_sweep(&folder, &json).map_err(|error| cannot(&error))?;
-        Ok(Self { scenario, sweep, folder, json, order, log, machine })
+        Ok(Self { scenario, sweep, folder, json, order, log, machine, _lock: lock })
     }
 
     /// How many events cells are given.
@@ -166,8 +200,59 @@ fn swept(scenario: &Scenario, file: &Path) -> Result<Sweep, CliError> {
     })
 }
 
+/// Locks a sweep's folder until the file is dropped, or the process is killed.
+fn lock(root: &Path) -> Result<File, CliError> {
+    let folder = File::open(root).map_err(|error| unusable(root, error))?;
+    match folder.try_lock() {
+        Ok(()) => Ok(folder),
+        Err(TryLockError::WouldBlock) => Err(unusable(
+            root,
+            "is being written by another sweep; accepted is a folder that nobody has, or wait for its end",
+        )),
+        Err(TryLockError::Error(error)) => Err(unusable(root, format!("cannot be locked: {error}"))),
+    }
+}
+
+/// The machine on which a sweep was begun.
+fn machine_of(folder: &RunFolder) -> Result<Machine, CliError> {
+    let path = folder.machine();
+    let text = std::fs::read(&path).map_err(|error| unusable(&path, error))?;
+    serde_json::from_slice(&text).map_err(|error| unusable(&path, error))
+}
+
+/// Whether both are one machine, as far as it bears on figures.
+fn same_machine(before: &Machine, now: &Machine) -> Result<(), String> {
+    let facts = |machine: &Machine| {
+        let Machine { platform, cpu_model, cores, memory_bytes, .. } = machine;
+        let model = cpu_model.as_deref().unwrap_or("unknown").to_owned();
+        let memory = memory_bytes.map_or("unknown".to_owned(), |bytes| format!("{} MiB", bytes >> 20));
+        [("platform", platform.clone()), ("processor", model), ("cores", cores.to_string()), ("memory", memory)]
+    };
+    match facts(before).into_iter().zip(facts(now)).find(|(before, now)| before != now) {
+        None => Ok(()),
+        Some(((what, before), (_, now))) => Err(format!(
+            "was begun on another machine: {what} was {before:?} and is {now:?}; accepted is the same, or a new sweep"
+        )),
+    }
+}
+
+/// Whether both are one build: of sources that were not committed nobody can say.
+fn same_build(before: &Build, now: &Build) -> Result<(), String> {
+    if before != now {
+        let (before, now) = (&before.commit, &now.commit);
+        return Err(format!("was begun by a build of {before}, and this is one of {now}; accepted is the same build"));
+    }
+    if now.commit.ends_with(DIRTY) {
+        let commit = &now.commit;
+        return Err(format!(
+            "was begun by a build of {commit}, and whether this one has the same sources is not known; accepted is a build of committed sources"
+        ));
+    }
+    Ok(())
+}
+
 /// Whether a sweep may go on: measurements of two banks, two places or two builds are not one sweep.
-fn same(json: &SweepJson, stored: &str, scenario: &Scenario, environment: &str) -> Result<(), String> {
+fn same(json: &SweepJson, stored: &str, scenario: &Scenario, environment: &str, build: &Build) -> Result<(), String> {
     let now = scenario.to_toml();
     if sha256_text(&now) != json.scenario_sha256 {
         let lines = stored.lines().zip(now.lines());
@@ -179,12 +264,7 @@ fn same(json: &SweepJson, stored: &str, scenario: &Scenario, environment: &str) 
     if json.environment != environment {
         return Err(format!("was begun with --env {}; it goes on there alone", json.environment));
     }
-    let build = crate::run::open::build();
-    if json.bankstorm != build {
-        let (before, now) = (&json.bankstorm.commit, &build.commit);
-        return Err(format!("was begun by a build of {before}, and this is one of {now}; accepted is the same build"));
-    }
-    Ok(())
+    same_build(&json.bankstorm, build)
 }
 
 fn stamp() -> String {
@@ -230,12 +310,69 @@ fn first_moment(scenario: &Scenario, sweep: &Sweep, run_id: String, environment:
 
 #[cfg(test)]
 mod tests {
-    use bankstorm_scenario::parse;
+    use std::collections::BTreeMap;
 
-    use super::{first_moment, same, swept};
+    use bankstorm_record::machine::Machine;
+    use bankstorm_record::run_json::Build;
+    use bankstorm_record::sweep_json::SweepJson;
+    use bankstorm_scenario::{Scenario, parse};
 
-    const SWEPT: &str = "[phases]\nwarm_up = \"0s\"\nmeasure = \"1s\"\n[accounts]\nskew = \"each\"\n\
+    use super::{first_moment, lock, same, same_build, same_machine, swept};
+
+    const SWEPT: &str = "[phases]\nwarm_up = \"0s\"\nmeasure = \"1s\"\n[accounts]\nskew = \"each\"\n[system]\nsweep_every = \"1h\"\n\
         [[load]]\nop = \"deposit\"\nrate = \"500/s\"\n[sweep]\npartitions = [1, 2]\nworkers = [1]\n";
+
+    fn build(commit: &str) -> Build {
+        Build { version: "0.1.0".to_owned(), commit: commit.to_owned(), profile: "dev".to_owned() }
+    }
+
+    #[test]
+    fn builds_are_the_same_where_their_sources_are_known_to_be() {
+        assert_eq!(same_build(&build("abcdef"), &build("abcdef")), Ok(()));
+        let other = same_build(&build("000000"), &build("abcdef"));
+        assert!(other.is_err_and(|why| why.contains("a build of 000000")));
+        let changed = same_build(&build("abcdef+dirty"), &build("abcdef+dirty")).expect_err("who knows");
+        assert!(changed.contains("a build of abcdef+dirty") && changed.contains("committed sources"), "{changed}");
+    }
+
+    #[test]
+    fn a_sweep_goes_on_on_its_own_machine() {
+        let here = Machine {
+            platform: "linux x86_64".to_owned(),
+            kernel: None,
+            cpu_model: Some("a processor".to_owned()),
+            cores: 2,
+            memory_bytes: Some(8 << 30),
+            memory_available_bytes: Some(1),
+            load_average: Some([0.1; 3]),
+            steal_since_boot: None,
+            fdatasync: None,
+            priority: None,
+            environment: BTreeMap::new(),
+        };
+        let later = Machine { memory_available_bytes: Some(2), load_average: None, ..here.clone() };
+        assert_eq!(same_machine(&here, &later), Ok(()), "what changes from hour to hour is no other machine");
+        for (other, told) in [
+            (Machine { platform: "linux aarch64".to_owned(), ..here.clone() }, "platform was"),
+            (Machine { cpu_model: None, ..here.clone() }, "processor was \"a processor\" and is \"unknown\""),
+            (Machine { cores: 4, ..here.clone() }, "cores was \"2\" and is \"4\""),
+            (Machine { memory_bytes: Some(4 << 30), ..here.clone() }, "memory was \"8192 MiB\""),
+        ] {
+            let why = same_machine(&here, &other).expect_err(told);
+            assert!(why.contains(told) && why.contains("another machine"), "{why}");
+        }
+    }
+
+    #[test]
+    fn a_folder_that_somebody_has_is_refused_and_free_once_he_is_gone() {
+        let root = tempfile::tempdir().expect("a temporary folder");
+        let first = lock(root.path()).expect("free");
+        let refused = lock(root.path()).expect_err("taken");
+        assert_eq!(refused.exit_code(), 2);
+        assert!(refused.to_string().contains("is being written by another sweep"), "{refused}");
+        drop(first);
+        assert!(lock(root.path()).is_ok());
+    }
 
     #[test]
     fn a_sweep_goes_on_with_the_same_scenario_in_the_same_place_only() {
@@ -245,16 +382,15 @@ mod tests {
         };
         let begun = scenario(&[]);
         let sweep = swept(&begun, "test.toml".as_ref()).expect("a sweep");
-        let json = first_moment(&begun, &sweep, "x".to_owned(), "local");
+        let bankstorm = build("abcdef");
+        let json = SweepJson { bankstorm, ..first_moment(&begun, &sweep, "x".to_owned(), "local") };
         let stored = begun.to_toml();
-        assert_eq!(same(&json, &stored, &scenario(&[]), "local"), Ok(()));
-        let other = same(&json, &stored, &scenario(&["accounts.history_depth=3"]), "local").expect_err("another");
+        let same = |now: &Scenario, environment: &str| same(&json, &stored, now, environment, &json.bankstorm);
+        assert_eq!(same(&scenario(&[]), "local"), Ok(()));
+        let other = same(&scenario(&["accounts.history_depth=3"]), "local").expect_err("another");
         assert!(other.contains("`history_depth = 10` is now `history_depth = 3`"), "{other}");
-        let elsewhere = same(&json, &stored, &scenario(&[]), "containers").expect_err("elsewhere");
+        let elsewhere = same(&scenario(&[]), "containers").expect_err("elsewhere");
         assert!(elsewhere.contains("begun with --env local"), "{elsewhere}");
-        let mut older = json;
-        older.bankstorm.commit = "0000".to_owned();
-        assert!(same(&older, &stored, &scenario(&[]), "local").is_err_and(|why| why.contains("a build of 0000")));
         let plain = parse("test.toml", SWEPT.split("[sweep]").next().expect("text"), &[], None).expect("accepted");
         assert!(swept(&plain, "test.toml".as_ref()).is_err_and(|error| error.to_string().contains("has no [sweep]")));
     }

@@ -6,6 +6,7 @@ use bankstorm_record::sweep_json::{CellKey, CellRun, CellVerdict};
 use bankstorm_sizing::left::time_left;
 use bankstorm_sizing::order::Job;
 
+use super::WARM_UP;
 use super::open::OpenSweep;
 
 /// What is about to begin.
@@ -22,8 +23,18 @@ pub(super) fn begins(open: &OpenSweep, left: usize) -> String {
 
 /// What is being measured.
 pub(super) fn measuring(job: &Job) -> String {
-    let anchor = if job.anchor { " (anchor)" } else { "" };
-    format!("measuring {}{anchor}", settings(&job.cell))
+    let what = match (job.id == WARM_UP, job.anchor) {
+        (true, _) => " (warm-up)",
+        (_, true) => " (anchor)",
+        _ => "",
+    };
+    format!("measuring {}{what}", settings(&job.cell))
+}
+
+/// What a cell that was measured for nothing came to.
+pub(super) fn warm_up(run: &CellRun) -> String {
+    let counts = if run.verdict == CellVerdict::Failed { "which stands" } else { "which counts for nothing" };
+    format!("{WARM_UP}, {counts}: {}", became(run))
 }
 
 /// What the last cell came to, and how long the others take.

@@ -13,7 +13,7 @@ use bankstorm_record::sweep_json::SweepJson;
 use serde::Deserialize;
 use serde_json::Value;
 
-use super::{Found, checkout, document_of, machine, unfit};
+use super::{Found, again, document_of, machine, unfit};
 use crate::publish::figures::{OF_RUN, figure, of_ablate, of_calibrate, of_sweep};
 use crate::publish::{PublishError, io};
 
@@ -45,15 +45,18 @@ pub(super) fn read(folder: &Path, kind: Kind) -> Result<Found, PublishError> {
     let run_id = text("/run_id").unwrap_or_else(|| named(kind, &started_at, &commit));
     let environment = text("/environment").unwrap_or_else(|| environment(kind).to_owned());
     let play = command(kind, &run_id, &environment, &document);
-    let repeat = vec![checkout(&commit), "make build".to_owned(), play];
+    let profile = text("/bankstorm/profile").unwrap_or_default();
+    let repeat = again(&commit, &profile, &play);
     let line = IndexLine {
         schema: SCHEMA,
         kind,
         scenario: text("/scenario").unwrap_or_else(|| kind.as_str().to_owned()),
+        changed: false,
         environment,
         commit,
+        profile,
         started_at,
-        machine: machine(folder),
+        machine: machine(folder)?,
         exit_code,
         verdicts: None,
         r#unsafe: switched_off(&document),
@@ -87,20 +90,20 @@ const fn environment(kind: Kind) -> &'static str {
     }
 }
 
-/// What makes another of it; a sweep's scenario lies in the published folder.
+/// What makes another of it, after the binary's name; a sweep's scenario lies in the published folder.
 fn command(kind: Kind, run_id: &str, environment: &str, document: &Value) -> String {
     let word = kind.as_str();
     let seed = |end: &str| document.pointer(end).and_then(Value::as_u64);
     match (kind, seed("/seeds/from"), seed("/seeds/to")) {
-        (Kind::Simulate, Some(from), Some(to)) => format!("target/debug/bankstorm {word} --seeds {from}..{to}"),
+        (Kind::Simulate, Some(from), Some(to)) => format!("{word} --seeds {from}..{to}"),
         (Kind::Ablate, Some(from), Some(to)) => {
-            format!("target/debug/bankstorm {word}{} --seeds {from}..{to}{}", only(document), hits(document))
+            format!("{word}{} --seeds {from}..{to}{}", only(document), hits(document))
         }
-        (Kind::Calibrate, ..) => "target/debug/bankstorm calibrate --proxy".to_owned(),
+        (Kind::Calibrate, ..) => "calibrate --proxy".to_owned(),
         (Kind::Sweep, ..) => {
-            format!("target/debug/bankstorm sweep results/{run_id}/scenario.toml --env {environment}")
+            format!("sweep results/{run_id}/scenario.toml --env {environment}")
         }
-        _ => format!("target/debug/bankstorm {word}"),
+        _ => word.to_owned(),
     }
 }
 

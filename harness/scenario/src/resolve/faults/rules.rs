@@ -11,7 +11,7 @@ use bankstorm_faults::rule::{Keys, Picks, Rule, Way};
 
 use super::requests;
 use crate::file;
-use crate::resolve::storm::nth_draw;
+use crate::resolve::storm::named_draw;
 use crate::resolve::{Refusal, count, seconds, span};
 use crate::units::{DurationText, EveryText, duration_text};
 
@@ -44,16 +44,11 @@ pub(super) fn known(index: usize, typed: &file::Fault, kind: Kind) -> Result<(),
     }
 }
 
-/// The rule of the fault with this number in the plan, and this index in the file; `None` where the kind is done to a node.
-pub(super) fn rule(
-    (number, index): (usize, usize),
-    typed: &file::Fault,
-    kind: Kind,
-    seed: u64,
-) -> Result<Option<Rule>, Refusal> {
+/// The rule of the fault with this index in the file; `None` where the kind is done to a node.
+pub(super) fn rule(index: usize, typed: &file::Fault, kind: Kind, seed: u64) -> Result<Option<Rule>, Refusal> {
     let Some(effect) = kind.effect(&settings(index, typed)?) else { return Ok(None) };
     let of = typed.of.as_deref().map(|of| requests::check(index, of, &typed.place)).transpose()?;
-    let keys = keys((number, index), typed, seed)?;
+    let keys = keys(index, typed, kind, seed)?;
     let nth = typed.nth.filter(|_| kind.entry().takes(Parameter::Nth));
     let nth = nth.map(|nth| at_least_one(&format!("fault.{index}.nth"), nth)).transpose()?;
     Ok(Some(Rule { effect, picks: Picks { of, keys, nth } }))
@@ -89,14 +84,23 @@ fn delay(index: usize, typed: DurationText) -> Result<Duration, Refusal> {
     Ok(delay)
 }
 
-fn keys((number, index): (usize, usize), typed: &file::Fault, seed: u64) -> Result<Keys, Refusal> {
+/// What a fault's picks hang on beside the scenario's seed. Neither its place nor its number: a transfer meets the same fate by whichever
+/// channel it goes, and whatever faults stand beside it.
+fn name(typed: &file::Fault, kind: Kind) -> String {
+    let at = typed.at.map(|at| duration_text(at.0)).unwrap_or_default();
+    format!("{} {} {at}", kind.word(), typed.of.as_deref().unwrap_or_default())
+}
+
+fn keys(index: usize, typed: &file::Fault, kind: Kind, seed: u64) -> Result<Keys, Refusal> {
     match (typed.probability, typed.every) {
         (None, None) => Ok(Keys::All),
         (Some(_), Some(_)) => {
             let message = "has both `probability` and `every`; accepted is one of them";
             Err(Refusal::new(format!("fault.{index}"), message))
         }
-        (Some(share), None) if share.0 > 0.0 => Ok(Keys::Share { probability: share.0, seed: nth_draw(seed, number) }),
+        (Some(share), None) if share.0 > 0.0 => {
+            Ok(Keys::Share { probability: share.0, seed: named_draw(seed, &name(typed, kind)) })
+        }
         (Some(share), None) => {
             let message = format!("is \"{}\"; accepted is above 0 and at most 1, or it is never done", share.0);
             Err(Refusal::new(format!("fault.{index}.probability"), message))

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use bankstorm_faults::catalogue::Lasts;
 use bankstorm_faults::plan::{Fault, Trigger};
+use bankstorm_faults::rule::{Effect, Rule};
 
 use crate::resolve::Refusal;
 use crate::units::duration_text;
@@ -33,10 +34,18 @@ pub(super) fn apart(faults: &[Fault], indices: &[usize]) -> Result<(), Refusal> 
     Ok(())
 }
 
+/// How long after its end what a fault holds still comes; its heal waits for that.
+pub(super) fn held(fault: &Fault) -> Duration {
+    match fault.rule {
+        Some(Rule { effect: Effect::RequestHold(delay) | Effect::ResponseHold(delay), .. }) => delay,
+        _ => Duration::ZERO,
+    }
+}
+
 /// When a fault that strikes at `at` is over, as far as is known: a restart takes what it takes.
 fn end(fault: &Fault, at: Duration) -> Duration {
     match (fault.lasts, fault.kind.entry().lasts) {
-        (Some(lasts), _) => at + lasts,
+        (Some(lasts), _) => at + lasts + held(fault),
         (None, Lasts::Refused) => at,
         (None, _) => Duration::MAX,
     }
@@ -48,6 +57,7 @@ fn window(fault: &Fault, at: Duration) -> String {
     match end {
         Duration::MAX => format!("{word} from {at_text} to the heal phase"),
         end if end == at => format!("{word} at {at_text}"),
-        end => format!("{word} from {at_text} to {}", duration_text(end)),
+        end if held(fault).is_zero() => format!("{word} from {at_text} to {}", duration_text(end)),
+        end => format!("{word} from {at_text} to {} with what it holds", duration_text(end)),
     }
 }

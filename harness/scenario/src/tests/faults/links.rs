@@ -24,7 +24,7 @@ fn rule(effect: Effect) -> Option<Rule> {
 }
 
 #[test]
-fn a_star_is_a_fault_on_each_link_and_each_has_a_seed_of_its_own() {
+fn a_star_is_a_fault_on_each_link_and_all_pick_the_same_keys() {
     let scenario = accepted(&with(&[HOLD]), &[]);
     let [first, second] = &scenario.faults[..] else { panic!("{:?}", scenario.faults) };
     assert_eq!((first.id.as_str(), first.place.as_str()), ("fault-0", "channel-0->core"));
@@ -36,11 +36,16 @@ fn a_star_is_a_fault_on_each_link_and_each_has_a_seed_of_its_own() {
         nth: Some(1),
     };
     let effect = Effect::RequestHold(Duration::from_secs(4));
-    // SplitMix64's first two numbers of seed 1: the same in every build, or old runs could not be played again.
-    assert_eq!(first.rule, Some(Rule { effect, picks: picks(10_451_216_379_200_822_465) }));
-    assert_eq!(second.rule, Some(Rule { effect, picks: picks(13_757_245_211_066_428_519) }));
-    let reseeded = accepted(&with(&[HOLD]), &["seed=2"]);
-    assert_ne!(reseeded.faults[0].rule, first.rule);
+    // The same number in every build, or old runs could not be played again.
+    assert_eq!(first.rule, Some(Rule { effect, picks: picks(12_994_409_753_026_799_942) }));
+    assert_eq!(second.rule, first.rule);
+    for other in ["seed=2", "fault.0.at=3s", "fault.0.of=POST /v1/*"] {
+        let other = accepted(&with(&[HOLD]), &[other]);
+        assert_ne!(other.faults[0].rule, first.rule);
+    }
+    // What stands beside it changes nothing.
+    let beside = accepted(&with(&["kind = \"net.rst\"\nplace = \"core->banks\"\nat = \"2s\"", HOLD]), &[]);
+    assert_eq!(beside.faults[1].rule, first.rule);
     let brokers = ["fault.0.place=channel-*->kafka-*", "fault.0.kind=net.rst", "system.kafka_brokers=3"];
     let text = "kind = \"net.rst\"\nplace = \"core->banks\"\nat = \"2s\"";
     assert_eq!(accepted(&with(&[text]), &brokers).faults.len(), 6);
@@ -226,6 +231,26 @@ fn on_a_link_kinds_go_beside_each_other_and_one_kind_after_the_other() {
     let said = refused(&with(&[&drop, &star]), &[]);
     let expected = "fault.1 (req.drop from 3s to 5s) overlaps fault.0 (req.drop from 2s to 4s) on channel-0->core";
     assert!(said.contains(expected), "{said}");
+    // What is held comes after the end, and its heal waits for it.
+    let hold = fault("req.hold", "delay = \"2s\"\nat = \"2s\"\nlasts = \"2s\"");
+    let said = refused(&with(&[&hold, &fault("req.hold", "delay = \"1s\"\nat = \"5s\"")]), &[]);
+    assert!(said.contains("overlaps fault.0 (req.hold from 2s to 6s with what it holds) on channel-0->core"), "{said}");
+    assert_eq!(accepted(&with(&[&hold, &fault("req.hold", "delay = \"1s\"\nat = \"6s\"")]), &[]).faults.len(), 2);
+}
+
+#[test]
+fn what_is_held_comes_while_load_is_there_to_see_it() {
+    let said = "fault.0.lasts is \"3s\", which with at = \"4s\" and delay = \"4s\" is past phases.measure = \"10s\": what it holds would come \
+                after load ended";
+    for kind in ["req.hold", "resp.hold"] {
+        let kind = format!("fault.0.kind={kind}");
+        let refused = refused(&with(&[HOLD]), &[&kind, "fault.0.at=4s"]);
+        assert!(refused.contains(said), "{refused}");
+        assert_eq!(accepted(&with(&[HOLD]), &[&kind, "fault.0.at=3s"]).faults.len(), 2);
+        assert_eq!(accepted(&with(&[HOLD]), &[&kind, "fault.0.at=4s", "fault.0.delay=3s"]).faults.len(), 2);
+    }
+    let drop = HOLD.replace("req.hold", "req.drop").replace("delay = \"4s\"\n", "");
+    assert_eq!(accepted(&with(&[&drop]), &["fault.0.at=4s"]).faults.len(), 2, "nothing is held");
 }
 
 proptest! {

@@ -2,11 +2,15 @@
 //!
 //! In: a database's address. Out: the sessions that wait. Elsewhere: what a caller knows of a commit without an answer
 //! (`pool::COMMIT_LIMIT`).
+//!
+//! A session that waits keeps its place on the server though its client gave up long ago, so in the end no new session is let in: what
+//! is to be released goes through the session that stalled it.
 
 use bankstorm_outside::StoreError;
-use tokio::time::sleep;
+use tokio::time::{sleep, timeout};
 
 use super::{Connection, LOOK, Session, once_up};
+use crate::postgres::pool::STEP_LIMIT;
 
 /// Written to the data folder, so it holds over a restart. No statement of these is a commit that would wait itself.
 const STALL: &str = "ALTER SYSTEM SET synchronous_standby_names = 'a_standby_that_does_not_exist'";
@@ -18,33 +22,50 @@ const WAITING: &str = "SELECT pid, application_name FROM pg_stat_activity \
 /// Writes to the log and commits, and changes nothing: answered only once commits go on.
 const COMMIT: &str = "SELECT pg_logical_emit_message(true, 'bankstorm', 'released')";
 
-/// From now on no commit is answered, though what it wrote is on disk. Returns the first sessions that wait, once there are some: on a
-/// server that nobody writes to, never.
-pub async fn stall_commits(url: &str) -> Result<Vec<Session>, StoreError> {
-    let server = Connection::open(url).await?;
-    server.run(STALL).await?;
-    server.run(RELOAD).await?;
+/// Commits that wait, and the session that lets them. Dropping it releases nothing: [`release_commits`] does.
+pub struct StalledCommits {
+    session: Connection,
+    /// The first sessions that waited.
+    pub waiting: Vec<Session>,
+}
+
+/// From now on no commit is answered, though what it wrote is on disk. Returns once the first sessions wait: on a server that nobody
+/// writes to, never.
+pub async fn stall_commits(url: &str) -> Result<StalledCommits, StoreError> {
+    let session = Connection::open(url).await?;
+    session.run(STALL).await?;
+    session.run(RELOAD).await?;
     loop {
-        let waiting = server.sessions(WAITING).await?;
+        let waiting = session.sessions(WAITING).await?;
         if !waiting.is_empty() {
-            return Ok(waiting);
+            return Ok(StalledCommits { session, waiting });
         }
         sleep(LOOK).await;
     }
 }
 
-/// Ends it, and returns once a commit was answered and nobody waits any more; no error where nothing was stalled.
-pub async fn release_commits(url: &str) -> Result<(), StoreError> {
+/// Ends it, and returns once a commit was answered and nobody waits any more; no error where nothing was stalled. `stalled` is what the
+/// stall left, which has a place on a server that has none to give; without it, or where its session was lost, a new one is opened.
+pub async fn release_commits(url: &str, stalled: Option<&StalledCommits>) -> Result<(), StoreError> {
     once_up("commits did not go on", || async {
-        let server = Connection::open(url).await?;
-        server.run(RELEASE).await?;
-        server.run(RELOAD).await?;
-        server.run(COMMIT).await?;
-        // Woken at the same moment as that one; they need one more to say so.
-        while !server.sessions(WAITING).await?.is_empty() {
-            sleep(LOOK).await;
+        if let Some(StalledCommits { session, .. }) = stalled
+            && !session.is_closed()
+            && matches!(timeout(STEP_LIMIT, release(session)).await, Ok(Ok(())))
+        {
+            return Ok(());
         }
-        Ok(())
+        release(&Connection::open(url).await?).await
     })
     .await
+}
+
+async fn release(server: &Connection) -> Result<(), StoreError> {
+    server.run(RELEASE).await?;
+    server.run(RELOAD).await?;
+    server.run(COMMIT).await?;
+    // Woken at the same moment as that one; they need one more to say so.
+    while !server.sessions(WAITING).await?.is_empty() {
+        sleep(LOOK).await;
+    }
+    Ok(())
 }

@@ -3,6 +3,8 @@
 //! In: a database's address, whose rows. Out: a session, which holds them until it is ended. Elsewhere: how long a service waits for a row
 //! (`core`, `channel`).
 
+use std::sync::{Mutex, PoisonError};
+
 use bankstorm_outside::StoreError;
 use tokio::time::sleep;
 
@@ -58,16 +60,29 @@ pub async fn hold_rows(url: &str, rows: Rows) -> Result<HeldRows, StoreError> {
 
 /// Ends every such session, also one that still waits for rows, and returns those it found; none where there is none.
 pub async fn free_rows(url: &str) -> Result<Vec<Session>, StoreError> {
+    // Over all attempts: one may end a session and lose the server before it could say so.
+    let found = Mutex::new(Vec::new());
     once_up("rows were not free", || async {
         let server = Connection::open(url).await?;
         let holders = server.sessions(HOLDERS).await?;
-        for Session { pid, .. } in &holders {
-            server.run(&format!("SELECT pg_terminate_backend({pid})")).await?;
+        for holder in holders {
+            let end = format!("SELECT pg_terminate_backend({})", holder.pid);
+            note(&found, holder);
+            server.run(&end).await?;
         }
         while !server.sessions(HOLDERS).await?.is_empty() {
             sleep(LOOK).await;
         }
-        Ok(holders)
+        Ok(())
     })
-    .await
+    .await?;
+    Ok(found.into_inner().unwrap_or_else(PoisonError::into_inner))
+}
+
+/// Once each.
+fn note(found: &Mutex<Vec<Session>>, session: Session) {
+    let mut found = found.lock().unwrap_or_else(PoisonError::into_inner);
+    if !found.contains(&session) {
+        found.push(session);
+    }
 }
