@@ -6,7 +6,8 @@
 //! What core told (reads of its store) is kept by simulated worlds only: on real processes core's side is what stands in it at the end.
 //! Per store, of two answers that did not overlap the later never tells less, and a verdict that was told stands in that store at the end.
 //! Across stores, a verdict of the channel is core's: `completed`, or core's reason; `failed` is the tombstone's, or of a call that never
-//! began. Where core leaves no tombstones, that nothing stands there is no verdict, and contradicts none. Memory: one id's answers.
+//! began. Where core leaves no tombstones, nothing contradicts `failed` there but a booking, or a refusal for another reason than its lateness.
+//! Memory: one id's answers.
 
 use bankstorm_contracts::TransferState;
 use bankstorm_contracts::channel_api::TransferStage;
@@ -21,6 +22,7 @@ pub struct VerdictLattice;
 
 const VIOLATION: &str = "verdict-flip";
 const NOT_RECEIVED: &str = "not_received";
+const EXPIRED: &str = "expired";
 
 /// Where an id stands in a store.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -220,7 +222,9 @@ fn across(core: Option<&CoreTransferRow>, channel: &ChannelTransferRow, context:
         ("rejected", Some(told)) => state == "rejected" && reason == Some(told) && told != NOT_RECEIVED,
         // Refused as a request: core keeps nothing of it.
         ("rejected", None) => state == "absent",
-        ("failed", Some(NOT_RECEIVED)) if core.is_none() => context.no_tombstones,
+        ("failed", Some(NOT_RECEIVED)) if context.no_tombstones => {
+            state == "absent" || (state == "rejected" && matches!(reason, Some(NOT_RECEIVED | EXPIRED)))
+        }
         ("failed", Some(told)) => state == "rejected" && reason == Some(told) && told == NOT_RECEIVED,
         // The call never began; somebody may have asked for it nevertheless.
         ("failed", None) => state == "absent" || reason == Some(NOT_RECEIVED),
@@ -284,6 +288,15 @@ mod tests {
         // Where core leaves no tombstones, none is missed; what was booked contradicts the verdict all the same.
         let without = Context { no_tombstones: true, ..DECLARED };
         assert_eq!(VerdictLattice.run(&bank.source, &without).verdict, GuaranteeVerdict::Holds);
+        // What came too late was refused for that: no as well.
+        let mut late = Bank::good();
+        let row = late.source.core_transfers.iter_mut().find(|row| row.transfer == REFUSED).expect("in core");
+        row.reason = Some(super::EXPIRED.to_owned());
+        let row = late.channel_transfer(REFUSED);
+        (row.stage, row.reason) = ("failed".to_owned(), Some(super::NOT_RECEIVED.to_owned()));
+        late.source.transfer_reads.retain(|read| read.transfer != REFUSED);
+        late.assert_fires("O4", "core has it as rejected (expired)");
+        assert_eq!(VerdictLattice.run(&late.source, &without).verdict, GuaranteeVerdict::Holds);
         let mut booked = Bank::good();
         let id = booked.core_entry(PAYER, 4).transfer;
         let row = booked.channel_transfer(id);
